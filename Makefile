@@ -1,0 +1,43 @@
+# One set-up serves every target: `make tune` and `make test` work on a machine with Python 3.11 and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := hearai experiments tests
+
+.DEFAULT_GOAL := help
+.PHONY: help venv tune test test-slow lint format-check format-apply clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; give one: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+venv: $(READY)  ## the virtual environment .venv
+
+tune: $(READY)  ## the search on the demo data: watch it finish, then read runs/hamnosys/report.html
+	$(BIN)/python experiments/tune.py --space hamnosys
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## what takes longer than the suite allows
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) format-check  ## formatting and lint rules
+	$(BIN)/ruff check $(CODE)
+
+format-check: $(READY)  ## is everything formatted?
+	$(BIN)/ruff format --check $(CODE)
+
+format-apply: $(READY)  ## format everything
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean:  ## remove the environment (runs/ stays)
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,29 @@
+"""Writes a study's trials.csv, summary.json and report.html anew: `python experiments/report.py runs/hamnosys`.
+
+Works while the search is still running. Exit codes: 0 done; 2 the folder holds no study.
+"""
+
+import argparse
+from pathlib import Path
+
+from hearai.cli import DONE, run_script
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
+    parser.add_argument("folder", type=Path, metavar="STUDY_DIR", help="a study's folder, such as runs/hamnosys")
+    return parser.parse_args()
+
+
+def main() -> int:
+    folder = parse_args().folder
+    from hearai.reporting.report import write_results  # heavy imports come when the options are known to be good
+
+    print(write_results(folder))
+    return DONE
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,63 @@
+"""One training run, in this process: `python experiments/train.py --config best.yaml`. A debugger works.
+
+Without --config the defaults train; without data_path on the demo data. The run's folder is path_to_save.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from hearai.cli import DONE, assignment, positive, run_script
+from hearai.config import Config, build_config, load_config
+from hearai.overrides import override
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--config", "--model_config_path", metavar="FILE.yml", help="a diff over the defaults")
+    parser.add_argument("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
+    parser.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
+    parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in path_to_save stopped")
+    parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
+    parser.add_argument("--workers", type=positive, metavar="K", help="through a Ray Train group of K processes")
+    return parser.parse_args()
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    config = load_config(args.config) if args.config else build_config({})
+    changes = dict(args.changes)
+    if args.data_path:
+        changes["general_parameters.data_path"] = args.data_path
+    if args.neptune:
+        changes["general_parameters.neptune"] = True
+    return override(config, changes, "--set")
+
+
+def main() -> int:
+    args = parse_args()
+    config = config_of(args)
+    from hearai.training.prepare import with_data, with_weights  # torch comes when the config is known to be good
+    from hearai.training.single import pretrain_only, run_folder, run_single, weights_file
+
+    config, data = with_data(config)
+    config = with_weights(config, pretraining_follows=config.train_parameters.pre_training)
+    folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
+    if config.train_parameters.pre_training:
+        print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")
+        return DONE
+    if args.ray or args.workers:
+        from hearai.search.single import train_with_ray
+
+        train_with_ray(config, folder, args.workers or 0)
+    else:
+        result = run_single(config, folder, resume=args.resume)
+        print(f"validation macro-F1 {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
+    if path := weights_file(config, folder):
+        print(f"weights: {path}")
+    print(f"run folder: {Path(folder)}")
+    return DONE
+
+
+if __name__ == "__main__":
+    run_script(main)

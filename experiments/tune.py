@@ -1,0 +1,102 @@
+"""Searches for the best model: `python experiments/tune.py --space hamnosys`. The same command continues.
+
+With no --data-path the search runs on built-in demo data. Exit codes: 0 done; 2 bad input; 3 finished, but no
+trial succeeded; 130 interrupted (state saved, the command to continue is printed).
+"""
+
+import argparse
+import random
+import shlex
+import sys
+from pathlib import Path
+
+from hearai.cli import (
+    DONE,
+    INTERRUPTED,
+    NO_TRIAL_SUCCEEDED,
+    assignment,
+    duration,
+    positive,
+    run_script,
+    study_name,
+)
+from hearai.study import Request, Study, load_study
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
+    what = parser.add_argument_group("what is searched")
+    what.add_argument("--space", required=True, metavar="NAME|FILE", help="a file of search_spaces/, or your own")
+    what.add_argument("--config", metavar="BASE.yml", help="base config: a diff over the defaults")
+    what.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
+    what.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
+    what.add_argument("--trials", type=positive, metavar="N", help="trials in all; raise it to extend a search")
+    what.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
+    what.add_argument("--max-epochs", type=positive, metavar="N", help="epochs of a whole trial")
+    what.add_argument("--finalists", type=int, metavar="K", help="best trials retrained with new seeds")
+    what.add_argument("--seed", type=int, metavar="N", help="of the sampler and the trials")
+    where = parser.add_argument_group("where and how it runs")
+    where.add_argument("--name", type=study_name, metavar="STUDY", help="the study's folder; default: the space")
+    where.add_argument("--storage", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    where.add_argument("--workers-per-trial", type=positive, default=1, metavar="K", help="a Ray Train group of K")
+    where.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="per worker; default 1")
+    where.add_argument("--gpus-per-trial", type=float, metavar="F", help="per worker; default: 1 if there are any")
+    where.add_argument("--max-concurrent", type=positive, metavar="N", help="trials at a time; default: what fits")
+    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto; default: this machine")
+    where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
+    return parser.parse_args()
+
+
+def study_of(args: argparse.Namespace) -> Study:
+    changes = dict(args.changes)
+    if args.max_epochs:
+        changes["train_parameters.epochs"] = args.max_epochs
+    budget = {"trials": args.trials, "seconds": args.time_budget}
+    settings = {
+        "budget": {key: value for key, value in budget.items() if value is not None},
+        **({} if args.finalists is None else {"finalists": {"count": args.finalists}}),
+        **({} if args.seed is None else {"seed": args.seed}),
+    }
+    return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
+
+
+def show(study: Study) -> None:
+    print(study.to_yaml())
+    rng = random.Random(study.settings.seed)
+    for i in range(5):
+        print(f"# sample {i + 1}")
+        for path, value in study.space.sample(rng, study.base).items():
+            print(f"{path}: {value:.4g}" if isinstance(value, float) else f"{path}: {value}")
+
+
+def main() -> int:
+    args = parse_args()
+    study = study_of(args)
+    if args.dry_run:
+        show(study)
+        return DONE
+    from hearai.reporting.report import write_results  # heavy imports come when the input is known to be good
+
+    from hearai.search.run import Options, run_study
+
+    options = Options(
+        args.storage,
+        args.address,
+        args.workers_per_trial,
+        args.cpus_per_trial,
+        args.gpus_per_trial,
+        args.max_concurrent,
+    )
+    try:
+        outcome = run_study(study, options, say=lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
+        return INTERRUPTED
+    print(write_results(outcome.folder))
+    return DONE if outcome.succeeded else NO_TRIAL_SUCCEEDED
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,1 @@
+"""Hyperparameter search for sign-language models: video -> frames -> extractor -> transformer -> heads."""

@@ -1,0 +1,62 @@
+"""What the scripts in `experiments/` share: errors in one message, exit codes, log lines, option types."""
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from hearai.errors import ConfigError, UserError
+from hearai.yamls import parse_yaml
+
+DONE, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 2, 3, 130
+
+
+def run_script(main: Callable[[], int]) -> None:
+    """Runs a script's `main` and exits: 2 with one clear message for a user's mistake, 130 when interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("hearai").setLevel(logging.INFO)
+    try:
+        code = main()
+    except UserError as error:
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"error: {problem}\n" for problem in error.problems))
+        code = BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the state is saved\n")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """`a.b=value` of `--set`; the value is read as YAML."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a.dotted.path=value")
+    try:
+        return path, parse_yaml(value, "--set")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `30m` or `2h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    if not match or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a time such as 90s, 30m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a whole number of at least 1")
+    return int(text)
+
+
+def study_name(text: str) -> str:
+    """A name that is safe as a folder's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; use letters, digits, '.', '_' and '-'")
+    return text

@@ -1,0 +1,1 @@
+"""Files -> tensors: annotation rows, splits, frame sampling, pictures, batches."""

@@ -1,0 +1,251 @@
+"""Clips -> padded batches. B clips, T frames, C/H/W picture, D width of a cached feature."""
+
+import functools
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hearai.config import Config
+from hearai.data.annotations import Clip
+from hearai.data.frames import build_reader
+from hearai.data.sampling import sample_frames
+from hearai.data.transforms import build_augmentation
+from hearai.errors import DataError
+from hearai.hamnosys import MISSING
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip, ready for a batch."""
+
+    inputs: torch.Tensor
+    """Pictures (T, C, H, W) uint8, or features (T, D) float."""
+    labels: Mapping[str, int]
+    index: int
+    """Place of the clip in its dataset; -1 = a stand-in without labels (see `build_loader`)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips padded to the longest of them."""
+
+    inputs: torch.Tensor
+    """(B, T, C, H, W) uint8 or (B, T, D) float, zero where padded."""
+    mask: torch.Tensor
+    """(B, T) bool, true at real frames."""
+    labels: dict[str, torch.Tensor]
+    """{head: (B,) int64}, MISSING where a clip says nothing about the head."""
+    index: torch.Tensor
+    """(B,) int64, place of each clip in its dataset; -1 = a stand-in without labels."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory; the DataLoader calls this."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        labels = {head: change(label_B) for head, label_B in self.labels.items()}
+        return Batch(change(self.inputs), change(self.mask), labels, change(self.index))
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Pads the clips to the longest one.
+
+    Raises:
+        DataError: the pictures differ in size.
+    """
+    sizes = {tuple(sample.inputs.shape[1:]) for sample in samples}
+    if len(sizes) > 1:
+        raise DataError(
+            f"pictures of different sizes {sorted(sizes)} in one batch; one size is due "
+            "(augmentations_parameters: apply_resize and apply_center_crop)"
+        )
+    longest = max(len(sample.inputs) for sample in samples)
+    first = samples[0].inputs
+    inputs = first.new_zeros(len(samples), longest, *first.shape[1:])
+    mask_BT = torch.zeros(len(samples), longest, dtype=torch.bool)
+    for i, sample in enumerate(samples):
+        inputs[i, : len(sample.inputs)] = sample.inputs
+        mask_BT[i, : len(sample.inputs)] = True
+    labels = {head: torch.tensor([s.labels[head] for s in samples]) for head in samples[0].labels}
+    return Batch(inputs, mask_BT, labels, torch.tensor([sample.index for sample in samples]))
+
+
+class ClipDataset(Dataset):
+    """Draws frames of clips and loads them: pictures, or cached features of the same frames.
+
+    Args:
+        heads: names of the labels that samples carry.
+        load: (clip, frame numbers) -> (T, ...); a picture loader or a feature lookup.
+        augment: changes what was loaded, drawing from torch's global generator.
+        num_segments, time: see `sample_frames`.
+        jitter: draw each frame's place inside its segment instead of taking the centre.
+        seed: of jitter and augmentation.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        heads: Iterable[str],
+        load: Callable[[Clip, list[int]], torch.Tensor],
+        *,
+        num_segments: int,
+        time: float | None = None,
+        jitter: bool = False,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        seed: int = 0,
+    ):
+        self.clips, self.heads, self.load, self.augment = tuple(clips), tuple(heads), load, augment
+        self.num_segments, self.time, self.jitter, self.seed = num_segments, time, jitter, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draws are a pure function of (seed, epoch, clip); call before making the epoch's loader."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The clip at `index`; for a negative index, the clip at `~index` as a stand-in without labels."""
+        clip = self.clips[index if index >= 0 else ~index]
+        rng = random.Random(f"{self.seed}/{self.epoch}/{clip.key}")
+        frames = sample_frames(
+            clip.start,
+            clip.end,
+            num_segments=self.num_segments,
+            time=self.time,
+            fps=clip.fps,
+            rng=rng if self.jitter else None,
+        )
+        inputs = self.load(clip, frames)
+        if self.augment is not None:
+            with torch.random.fork_rng(devices=[]):  # dropout's generators stay where they are
+                torch.default_generator.manual_seed(rng.getrandbits(63))
+                inputs = self.augment(inputs)
+        if index < 0:
+            return Sample(inputs, dict.fromkeys(self.heads, MISSING), -1)
+        return Sample(inputs, {head: clip.labels[head] for head in self.heads}, index)
+
+
+def build_dataset(
+    config: Config,
+    clips: Sequence[Clip],
+    *,
+    train: bool,
+    lookup: Callable[[Clip, list[int]], torch.Tensor] | None = None,
+) -> ClipDataset:
+    """The dataset of a config's clips: pictures, or cached features where `lookup` is given.
+
+    Args:
+        train: jitter the frames and augment the pictures; else every epoch shows the same.
+    """
+    read = functools.partial(_read_clip, build_reader(config))
+    augment = build_augmentation(config) if train and lookup is None else None
+    parameters = config.train_parameters
+    return ClipDataset(
+        clips,
+        config.active_heads,
+        lookup or read,
+        num_segments=parameters.num_segments,
+        time=parameters.time,
+        jitter=train,
+        augment=augment,
+        seed=config.general_parameters.seed,
+    )
+
+
+def _read_clip(read: Callable[[Path], torch.Tensor], clip: Clip, frames: list[int]) -> torch.Tensor:
+    return torch.stack([read(clip.frame_path(frame)) for frame in frames])
+
+
+class Loader:
+    """The batches of one epoch; see `build_loader`."""
+
+    def __init__(self, dataset: ClipDataset, order: "_Order", workers: int):
+        # the order's index lists go to `_Reader` as they are (batch_size=None): it makes the batches
+        self._batches = DataLoader(
+            _Reader(dataset),
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._batches:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+class _Reader(Dataset):
+    """Index lists -> batches. A DataError is handed over: torch would put a traceback into its message."""
+
+    def __init__(self, dataset: ClipDataset):
+        self.dataset = dataset
+
+    def __getitem__(self, indices: list[int]) -> Batch | DataError:
+        try:
+            return collate([self.dataset[index] for index in indices])
+        except DataError as error:
+            return error
+
+
+@dataclass(frozen=True)
+class _Order(Sampler):
+    """Index lists of one worker: its share of every global batch."""
+
+    size: int
+    batch_size: int
+    shuffle_seed: int | None
+    rank: int
+    world: int
+
+    def __len__(self) -> int:
+        return math.ceil(self.size / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(range(self.size))
+        if self.shuffle_seed is not None:
+            random.Random(self.shuffle_seed).shuffle(order)
+        for first in range(0, self.size, self.batch_size):
+            batch = order[first : first + self.batch_size]
+            yield batch[self.rank :: self.world] or [~batch[0]]
+
+
+def build_loader(
+    dataset: ClipDataset,
+    *,
+    batch_size: int,
+    shuffle_seed: int | None,
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> Loader:
+    """Batches of one epoch for worker `rank` of `world`.
+
+    The workers' batches of a step are together the batch that one worker alone would see. All workers
+    take the same number of steps: where a batch has fewer clips than there are workers, the others get a
+    stand-in clip whose labels are all MISSING and whose index is -1.
+
+    Args:
+        batch_size: clips per step over all workers.
+        shuffle_seed: the order is a pure function of it; None = the order of the clips.
+        workers: loader processes; 0 = load in this process.
+
+    Raises:
+        DataError: while iterating; a picture that cannot be decoded, or pictures of different sizes.
+    """
+    return Loader(dataset, _Order(len(dataset), batch_size, shuffle_seed, rank, world), workers)

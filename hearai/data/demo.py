@@ -1,0 +1,132 @@
+"""Demo data: clips of drawn signers showing HamNoSys labels, as a folder that meets the data contract.
+
+    root = demo_dataset()          # built once, by all cores, into a cache folder
+
+Needs numpy and Pillow only, so that worker processes start quickly. How the parts share the work:
+`demo_labels` says what is signed by whom, `demo_body` (with `demo_hand`, `demo_places`) where all joints are,
+`demo_render` (with `demo_stage`, `demo_face`, `demo_draw`) paints them, `demo_sheet` makes the contact sheet.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from hearai.data.demo_labels import PlannedClip, plan_clips
+from hearai.data.demo_render import render_clip
+from hearai.data.demo_sheet import contact_sheet
+from hearai.data.demo_signer import Signer, make_signers
+from hearai.hamnosys import HEADS
+
+__all__ = ["Signer", "demo_dataset", "make_signers", "render_clip"]
+
+SIGNERS = 32
+FPS = 25
+JPEG_QUALITY = 90
+
+
+def demo_dataset(
+    root: Path | None = None,
+    *,
+    clips: int = 1800,
+    frames: int = 8,
+    size: int = 128,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """A folder with `clips` clips of `frames` pictures, `size` pixels square; built if it is not there yet.
+
+    `root` is the cache folder (default: $HEARAI_CACHE, else ~/.cache/hearai). `workers` processes render
+    (default: one per core; 1: this process); their number does not change a byte of the result. They are
+    spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
+    """
+    for name, value in {"clips": clips, "frames": frames, "size": size}.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, allowed: 1 or more")
+    root = Path(root or os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
+    folder = root / f"demo-{_fingerprint(clips=clips, frames=frames, size=size, seed=seed)}"
+    if folder.is_dir():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{folder.name}.lock"):
+        if folder.is_dir():  # another process built it while this one waited
+            return folder
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
+        try:
+            _build(building, clips=clips, frames=frames, size=size, seed=seed, workers=workers)
+            building.chmod(0o755)  # mkdtemp keeps others out
+            building.rename(folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _fingerprint(**arguments: int) -> str:
+    """Changes with every argument, the label tables and the renderer's source."""
+    digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode())
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("demo*.py")), here.parent / "hamnosys_tables.json"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _build(folder: Path, *, clips: int, frames: int, size: int, seed: int, workers: int | None) -> None:
+    """Write a whole data set."""
+    signers = make_signers(SIGNERS, seed)
+    plan = plan_clips(clips, SIGNERS, seed=seed)
+    _write_tables(folder, plan, signers=signers, frames=frames)
+    render = partial(_render, folder=folder, signers=signers, frames=frames, size=size, seed=seed)
+    workers = min(workers or _cores(), clips)
+    if workers == 1:
+        for clip in plan:
+            render(clip)
+    else:
+        # spawn: safe in a process that already has threads (torch, ray)
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for _ in pool.imap_unordered(render, plan, chunksize=8):
+                pass
+    contact_sheet(signers, size=size, seed=seed).save(folder / "contact_sheet.png")
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _render(clip: PlannedClip, *, folder: Path, signers: list[Signer], frames: int, size: int, seed: int) -> None:
+    """Render and write one clip. Its random numbers depend on the seed and its name alone."""
+    number = int.from_bytes(hashlib.sha256(clip.name.encode()).digest()[:8], "big")
+    rng = np.random.default_rng([seed, 3, number])
+    pictures, landmarks = render_clip(clip.labels, signers[clip.signer], frames=frames, size=size, rng=rng)
+    to = folder / clip.name
+    to.mkdir()
+    for i, picture in enumerate(pictures):
+        picture.save(to / f"{clip.name}_{i}.jpg", quality=JPEG_QUALITY)
+    (to / f"{clip.name}_properties.json").write_text(json.dumps({"FPS": FPS}))
+    np.savez(to / f"{clip.name}.npz", **landmarks)
+
+
+def _write_tables(folder: Path, plan: list[PlannedClip], *, signers: list[Signer], frames: int) -> None:
+    """Annotations of both modes, gloss names, signers."""
+    last = frames - 1
+    _write(
+        folder / "test_hamnosys.txt",
+        " ".join(["name", "start", "end", *HEADS]),
+        rows=(f"{c.name} 0 {last} {' '.join(str(c.labels[h]) for h in HEADS)}" for c in plan),
+    )
+    _write(folder / "test_gloss.txt", "name start end gloss_id", rows=(f"{c.name} 0 {last} {c.entry}" for c in plan))
+    entries = range(max(c.entry for c in plan) + 1)
+    _write(folder / "glosses.csv", "gloss_id,name", rows=(f"{i},SIGN{i:03d}" for i in entries))
+    _write(folder / "signers.csv", "name,signer", rows=(f"{c.name},{signers[c.signer].name}" for c in plan))
+
+
+def _write(path: Path, header: str, *, rows: Iterable[str]) -> None:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8", newline="\n")

@@ -1,0 +1,133 @@
+"""What the demo signers sign: a lexicon of label tuples, and who signs which entry when.
+
+Every clip shows an entry of the lexicon, as in a dictionary, so the gloss head can be learnt. Several
+signers show each entry and every class is in several entries: a model that only knows the tuples by heart
+cannot use more than one clip in `clips / entries`, and one that reads the hand learns from all of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hearai.hamnosys import HEADS
+
+CLIPS_PER_ENTRY = 6
+"""With 1,800 clips a lexicon of 300: large enough that reading a head pays more than knowing 300 tuples,
+small enough that signs repeat over signers (the real lexicon has 1.3 clips per gloss, which no gloss head
+can learn)."""
+FLATTENING = 0.4
+"""Exponent on the real counts: between the real frequencies (1) and equal ones (0)."""
+MOST_MARKED = {"symmetry_operator": 0.6, "hand_shape_thumb_position": 0.85, "hand_shape_bending": 0.75}
+"""Where such a head may be other than 0 it is in at most this share, as "none" is common in all of them."""
+FLOOR_ENTRIES = 2
+FLOOR_SHARE = 0.01
+"""A class that occurs has at least two entries and one in a hundred (18 of 1,800 clips). From 288 clips on
+(two entries of 36 location classes, four clips each) every such class has at least eight clips."""
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip to render: its name, lexicon entry, labels by head and the number of its signer."""
+
+    name: str
+    entry: int
+    labels: dict[str, int]
+    signer: int
+
+
+def plan_clips(clips: int, signers: int, *, seed: int) -> list[PlannedClip]:
+    """The clips of a data set, the same for the same arguments."""
+    entries = lexicon_size(clips)
+    rng = np.random.default_rng([seed, 2])
+    lexicon = make_lexicon(entries, rng)
+    planned = []
+    # Round r has every entry once. Seats turn by a step that is coprime to any cast of 2 ** k people, so an
+    # entry meets another signer in every round and all sign equally often.
+    seat, cast = rng.permutation(entries), rng.permutation(signers)
+    for number in range(clips):
+        turn, entry = divmod(number, entries)
+        signer = int(cast[(seat[entry] + 5 * turn) % signers])
+        planned.append(PlannedClip(f"sign{entry:03d}_{turn:02d}", entry, lexicon[entry], signer))
+    return planned
+
+
+def lexicon_size(clips: int) -> int:
+    """Entries for so many clips: in small sets just enough for every location class to be in two."""
+    occurring = sum(c.count > 0 for c in HEADS["hand_location_y"].classes)
+    return min(clips, max(FLOOR_ENTRIES * occurring, clips // CLIPS_PER_ENTRY))
+
+
+def quotas(head: str, entries: int) -> np.ndarray:
+    """How many lexicon entries (K,) each class of a head gets: flattened frequencies above a floor."""
+    counts = np.array([c.count for c in HEADS[head].classes], float)
+    occurs = counts > 0
+    floor = min(max(FLOOR_ENTRIES, round(FLOOR_SHARE * entries)), entries // occurs.sum())
+    weight = np.where(occurs, counts**FLATTENING, 0)
+    exact = weight / weight.sum() * (entries - floor * occurs.sum())
+    quota = np.floor(exact).astype(int)
+    quota[np.argsort(quota - exact, kind="stable")[: round(exact.sum()) - quota.sum()]] += 1
+    return quota + floor * occurs
+
+
+def make_lexicon(entries: int, rng: np.random.Generator) -> list[dict[str, int]]:
+    """Label tuples with exact class quotas, heads independent except for what cannot be shown:
+
+    - thumb labels with a pinch or a C: their thumb is the shape itself;
+    - bending with a fist, a pinch or a C: no finger is straight, so there is nothing to bend;
+    - two symmetric hands at a place on the other arm: that arm is busy being the place;
+    - x with a place on the other arm: the sides of a hand are classes of y of their own;
+    - two symmetric hands with the dominant one on the far side: the arms cross, and crossed hands pass for
+      the other pair of sides (36 of 5,679 real notations);
+    - x "none" with ear, ear lobe, cheek and top of the shoulder: there are two of each, none in the middle.
+    """
+    base = _shuffled("hand_shape_base_form", entries, rng=rng)
+    location = _shuffled("hand_location_y", entries, rng=rng)
+    symmetry = _fill("symmetry_operator", location < 22, rng=rng)
+    x = _sides(location, symmetry, rng=rng)
+    columns = {
+        "symmetry_operator": symmetry,
+        "hand_shape_base_form": base,
+        "hand_shape_thumb_position": _fill("hand_shape_thumb_position", base < 6, rng=rng),
+        "hand_shape_bending": _fill("hand_shape_bending", (base > 0) & (base < 6), rng=rng),
+        "hand_position_finger_direction": _shuffled("hand_position_finger_direction", entries, rng=rng),
+        "hand_position_palm_orientation": _shuffled("hand_position_palm_orientation", entries, rng=rng),
+        "hand_location_x": x,
+        "hand_location_y": location,
+    }
+    return [{h: int(columns[h][i]) for h in HEADS} for i in range(entries)]
+
+
+def _shuffled(head: str, entries: int, *, rng: np.random.Generator) -> np.ndarray:
+    """Every class as often as its quota, in random order (entries,)."""
+    return rng.permutation(np.repeat(np.arange(HEADS[head].num_class), quotas(head, entries)))
+
+
+def _fill(head: str, may: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+    """Classes other than 0 where `may` (entries,) allows them, 0 elsewhere."""
+    wanted = quotas(head, len(may))
+    wanted[0] = 0
+    slots = rng.permutation(np.flatnonzero(may))
+    while wanted.sum() > MOST_MARKED[head] * len(slots):  # take from the most frequent, so that no class is lost
+        wanted[wanted.argmax()] -= 1
+    labels = np.zeros(len(may), int)
+    marked = rng.permutation(np.repeat(np.arange(len(wanted)), wanted))
+    labels[slots[: len(marked)]] = marked
+    return labels
+
+
+def _sides(location: np.ndarray, symmetry: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+    """The x head: paired places need a side, crossed hands and places on the arm have none."""
+    paired = np.isin(location, (12, 19, 20, 21))
+    wanted = quotas("hand_location_x", len(location))
+    labels = np.zeros(len(location), int)
+    left = rng.permutation(np.flatnonzero((symmetry == 0) & (location < 22)))
+    n_left = wanted[1] + wanted[2]
+    left = left[:n_left]
+    labels[left] = rng.permutation(np.repeat((1, 2), (wanted[1], wanted[2])))[: len(left)]
+    rest = rng.permutation(np.flatnonzero((labels == 0) & (location < 22)))
+    rest = rest[np.argsort(~paired[rest], kind="stable")]
+    n_right = max(wanted[3] + wanted[4], int(paired[rest].sum()))
+    right = rest[:n_right]
+    share = wanted[3] / (wanted[3] + wanted[4])
+    labels[right] = np.where(rng.permutation(len(right)) < round(share * len(right)), 3, 4)
+    return labels

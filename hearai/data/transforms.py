@@ -1,0 +1,85 @@
+"""Random changes of a training clip, one draw per clip; normalisation. T frames, C/H/W picture."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from hearai.config import AugmentationsParameters, Config
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class RandomRGBShift(v2.Transform):
+    """Adds one random value to each colour channel; limits are shares of full scale."""
+
+    def __init__(self, limits: tuple[float, float, float]):
+        super().__init__()
+        self.limits = limits
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"shift_C": (torch.rand(3) * 2 - 1) * torch.tensor(self.limits) * 255}
+
+    def transform(self, inpt: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+        return (inpt + params["shift_C"].view(3, 1, 1)).round().clamp(0, 255).to(inpt.dtype)
+
+
+class RandomBlur(v2.Transform):
+    """Gaussian blur with a random odd kernel of 1..limit pixels; 1 leaves the clip as it is."""
+
+    def __init__(self, limit: int):
+        super().__init__()
+        self.limit = limit
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"kernel": 2 * int(torch.randint((self.limit + 1) // 2, ())) + 1}
+
+    def transform(self, inpt: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+        kernel = params["kernel"]
+        return inpt if kernel == 1 else F.gaussian_blur(inpt, [kernel, kernel])
+
+
+def build_augmentation(config: Config) -> Callable[[torch.Tensor], torch.Tensor]:
+    """uint8 (T, C, H, W) -> the same, changed alike in every frame; draws from torch's global generator."""
+    steps = _random_steps(config.augmentations_parameters)
+    return v2.Compose(steps) if steps else v2.Identity()
+
+
+def has_random_augmentation(config: Config) -> bool:
+    """Whether training pictures differ from epoch to epoch, so that nothing computed of them can be kept."""
+    return bool(_random_steps(config.augmentations_parameters))
+
+
+def _random_steps(p: AugmentationsParameters) -> list[v2.Transform]:
+    steps: list[v2.Transform] = []
+    if p.apply_horizontal_flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if p.apply_random_rotation:
+        steps.append(v2.RandomRotation(p.random_rotation_degree, v2.InterpolationMode.BILINEAR))
+    if p.apply_color_jitter:
+        steps.append(
+            v2.ColorJitter(
+                p.color_jitter_brightness,
+                p.color_jitter_contrast,
+                p.color_jitter_saturation,
+                p.color_jitter_hue,
+            )
+        )
+    if p.apply_rgb_shift:
+        limits = (p.rgb_shift_r_shift_limit, p.rgb_shift_g_shift_limit, p.rgb_shift_b_shift_limit)
+        steps.append(RandomRGBShift(limits))
+    if p.apply_blur:
+        steps.append(RandomBlur(p.blur_limit))
+    if p.apply_random_erasing:
+        steps.append(v2.RandomErasing(p.random_erasing_probability))
+    return steps
+
+
+def normalise(frames: torch.Tensor) -> torch.Tensor:
+    """uint8 (..., C, H, W) -> float with ImageNet's mean and deviation, what timm's weights expect."""
+    mean = torch.tensor(IMAGENET_MEAN, device=frames.device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=frames.device).view(3, 1, 1)
+    return (frames / 255 - mean) / std

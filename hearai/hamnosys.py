@@ -1,0 +1,66 @@
+"""The eight heads of a HamNoSys notation: classes, symbols, meanings, real frequencies, geometry.
+
+Source: the public hearai/parse-hamnosys tables; glyph names of DGS-Korpus/HamNoSys4TeX; counts made by
+running that parser over the 5,679 notations of rotem-shalev/Ham2Pose. All of it lives in
+`hamnosys_tables.json` beside this file, so that no number is written twice.
+
+The labels describe the start posture of the dominant hand as the signer sees it: x = signer's right,
+y = up, z = out (towards the camera). The signer's right is on the LEFT of the picture.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+MISSING = -1
+"""Label of a row that says nothing about a head; losses and metrics ignore it."""
+
+
+@dataclass(frozen=True)
+class HeadClass:
+    """One class of a head: its HamNoSys symbol, what it means in English, how often it occurs."""
+
+    index: int
+    symbol: str
+    meaning: str
+    count: int
+    """Occurrences in 5,679 real notations."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """One of the eight parts of a notation."""
+
+    name: str
+    classes: tuple[HeadClass, ...]
+
+    @property
+    def num_class(self) -> int:
+        return len(self.classes)
+
+
+def _load() -> dict:
+    return json.loads(Path(__file__).with_name("hamnosys_tables.json").read_text(encoding="utf-8"))
+
+
+def _heads(tables: dict) -> dict[str, Head]:
+    return {
+        name: Head(name, tuple(HeadClass(c["class"], c["symbol"], c["meaning"], c["count_all"]) for c in classes))
+        for name, classes in tables["heads"].items()
+    }
+
+
+_tables = _load()
+
+HEADS: dict[str, Head] = _heads(_tables)
+"""The heads in the column order of `test_hamnosys.txt`."""
+
+FINGER_DIRECTIONS: tuple[tuple[float, float, float], ...] = tuple(
+    tuple(v) for v in _tables["geometry"]["finger_direction_vectors"]
+)
+"""18 unit vectors (x, y, z) of the finger-direction classes."""
+
+PALM_NORMALS: tuple[tuple[tuple[float, float, float], ...], ...] = tuple(
+    tuple(tuple(n) for n in row) for row in _tables["geometry"]["palm_normal"]
+)
+"""18 x 8 unit vectors: the palm's normal for (finger direction, palm orientation)."""

@@ -1,0 +1,1 @@
+"""Tensors -> logits: a picture encoder, a sequence encoder, one classifier a head."""

@@ -1,0 +1,150 @@
+"""timm's weights: whether they can be had, said within seconds, and loading them from the local cache first."""
+
+import difflib
+import http.client
+import logging
+import queue
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Literal
+
+import timm
+import torch
+from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
+from timm.models import PretrainedCfg
+from torch import nn
+
+from hearai.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds until a host that does not answer counts as out of reach (the hub's client retries for 45)."""
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names of timm's weights in a hub repository, in the order timm asks for them."""
+
+
+def check_model_name(model_path: str) -> None:
+    """Raises a ConfigError with close matches unless timm has a model of this name."""
+    architecture, _, tag = model_path.partition(".")
+    tagged = timm.list_pretrained(f"{architecture}.*") if tag else []
+    if timm.is_model(model_path) and (not tag or model_path in tagged):
+        return
+    close = difflib.get_close_matches(model_path, tagged or timm.list_models(), n=5)
+    hint = f"; close to it: {', '.join(close)}" if close else ""
+    raise ConfigError(
+        f"feature_extractor.model_path: {model_path!r} is no model of timm {timm.__version__}{hint} "
+        "(timm.list_models() gives all)"
+    )
+
+
+def resolve_pretrained(model_path: str, wanted: bool | Literal["auto"]) -> bool:
+    """Whether to start from timm's weights; asks the cache, then the network, for a few seconds at most.
+
+    Raises:
+        ConfigError: no such model; or `wanted` is true and the weights cannot be had.
+    """
+    check_model_name(model_path)
+    if wanted is False:
+        return False
+    obstacle = _obstacle(timm.get_pretrained_cfg(model_path))
+    if obstacle is None:
+        return True
+    if wanted is True:
+        raise ConfigError(_no_weights(model_path, obstacle))
+    logger.warning("no pretrained weights for %s (%s): starting from random ones", model_path, obstacle)
+    return False
+
+
+def load_pretrained(model_path: str) -> nn.Module:
+    """The timm model without its classifier, with timm's weights.
+
+    Raises:
+        ConfigError: the weights cannot be had.
+    """
+    cfg = timm.get_pretrained_cfg(model_path)
+    cached = _cached(cfg)
+    if cached is None and (obstacle := _obstacle(cfg)):
+        raise ConfigError(_no_weights(model_path, obstacle))
+    overlay = {"file": str(cached)} if cached else None
+    try:
+        return timm.create_model(model_path, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
+    except OSError as error:
+        raise ConfigError(_no_weights(model_path, str(error))) from None
+
+
+def _no_weights(model_path: str, obstacle: str) -> str:
+    return (
+        f"feature_extractor.pretrained: true, but the weights of {model_path} cannot be had ({obstacle}); "
+        "give pretrained: auto or false, or a feature_extractor.checkpoint written by pre-training"
+    )
+
+
+def _obstacle(cfg: PretrainedCfg | None) -> str | None:
+    """Why the weights cannot be had; None where they are cached or their host answers."""
+    if cfg is None or not cfg.has_weights:
+        return "timm has none for this model"
+    if _cached(cfg):
+        return None
+    if constants.HF_HUB_OFFLINE:
+        return "not cached, and HF_HUB_OFFLINE is set"
+    refusal = _ask(_urls(cfg))
+    return refusal and f"not cached, and {refusal}"
+
+
+def _hub_files(cfg: PretrainedCfg) -> list[tuple[str, str, str | None]]:
+    """(repository, file name, revision) under which the hub may have the weights."""
+    if not cfg.hf_hub_id:
+        return []
+    repository, _, revision = cfg.hf_hub_id.partition("@")
+    names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else WEIGHT_FILES
+    return [(repository, name, revision or None) for name in names]
+
+
+def _cached(cfg: PretrainedCfg | None) -> Path | None:
+    """The weights on this machine's disk."""
+    if cfg is None:
+        return None
+    for repository, name, revision in _hub_files(cfg):
+        found = try_to_load_from_cache(repository, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    if cfg.url and not cfg.hf_hub_id:
+        path = Path(torch.hub.get_dir(), "checkpoints", cfg.url.rpartition("/")[2])
+        return path if path.is_file() else None
+    return None
+
+
+def _urls(cfg: PretrainedCfg) -> list[str]:
+    if cfg.hf_hub_id:
+        return [hf_hub_url(repository, name, revision=revision) for repository, name, revision in _hub_files(cfg)]
+    return [cfg.url]
+
+
+def _ask(urls: list[str]) -> str | None:
+    """Why none of the files is within reach; None where one is. A name server may hang, hence the thread."""
+    answer: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=lambda: answer.put(_first_refusal(urls)), daemon=True).start()
+    try:
+        return answer.get(timeout=PATIENCE)
+    except queue.Empty:
+        return f"{urls[0]} does not answer within {PATIENCE:g} s"
+
+
+def _first_refusal(urls: list[str]) -> str | None:
+    refusals = []
+    for url in urls:
+        if (refusal := _head(url)) is None:
+            return None
+        refusals.append(refusal)
+    return refusals[0]
+
+
+def _head(url: str) -> str | None:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
+            return None
+    except (OSError, http.client.HTTPException) as error:
+        return f"{url}: {getattr(error, 'reason', error)}"

@@ -1,0 +1,62 @@
+"""What is to be had without looking: the scores of always answering the most frequent class."""
+
+import csv
+import logging
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hearai.data.annotations import Clip
+from hearai.data.folders import load_data
+from hearai.errors import UserError
+from hearai.hamnosys import MISSING
+from hearai.reporting.record import Record
+from hearai.training.objective import accuracy, confusion, macro_f1
+
+log = logging.getLogger(__name__)
+
+
+def most_frequent(record: Record) -> dict[str, Any] | None:
+    """{"mean_macro_f1", "heads": {head: {"class", "accuracy", "macro_f1"}}} on the test clips.
+
+    The class is the one that the training clips have most. None where the dataset is gone or has changed.
+    """
+    try:
+        data = load_data(record.study.base)
+    except UserError as error:
+        log.info("the most frequent classes are left out of the report: %s", error.problems[0])
+        return None
+    parts = _read_split(record.folder / "split.csv")
+    clips = {clip.key: clip for clip in data.clips}
+    if data.fingerprint != record.fingerprint or parts.keys() != clips.keys():
+        log.info("the most frequent classes are left out of the report: the dataset has changed")
+        return None
+    train, test = ([clip for key, clip in clips.items() if parts[key] == part] for part in ("train", "test"))
+    heads = {head: _scores(head, number, train, test) for head, number in data.num_class.items()}
+    heads = {head: scores for head, scores in heads.items() if scores}
+    if not heads:
+        return None
+    return {"mean_macro_f1": statistics.fmean(scores["macro_f1"] for scores in heads.values()), "heads": heads}
+
+
+def _scores(head: str, num_class: int, train: Sequence[Clip], test: Sequence[Clip]) -> Mapping[str, float]:
+    """Nothing where the head has no labels."""
+    seen = Counter(clip.labels[head] for clip in train if clip.labels[head] != MISSING)
+    asked = [clip.labels[head] for clip in test if clip.labels[head] != MISSING]
+    if not seen or not asked:
+        return {}
+    common = min(seen, key=lambda label: (-seen[label], label))
+    matrix = confusion(torch.full((len(asked),), common), torch.tensor(asked), num_class)
+    return {"class": common, "accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+
+
+def _read_split(path: Path) -> dict[str, str]:
+    """{clip key: train, val or test}"""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["name"]: row["split"] for row in csv.DictReader(file)}

@@ -1,0 +1,61 @@
+"""A look at the Optuna journal that changes nothing: no lock, no new study, no repair."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial
+
+from hearai.errors import UserError
+from hearai.search.journal import DUPLICATE
+
+
+@dataclass(frozen=True)
+class Book:
+    """One Optuna study of the journal."""
+
+    trials: Sequence[FrozenTrial] = ()
+    """Real trials: none that was asked again as a duplicate."""
+    notes: Mapping[str, Any] | None = None
+    """What was noted about the study as a whole, such as its wall seconds."""
+
+
+class _Snapshot(BaseJournalBackend):
+    """The whole lines of a journal at one moment. A search that is running may be writing the last one."""
+
+    def __init__(self, path: Path):
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        self._logs = [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise AssertionError("a report writes nothing into a journal")
+
+
+def read_journal(path: Path) -> dict[str, Book]:
+    """{name of the Optuna study: its trials and notes}; a file that does not exist holds none.
+
+    Raises:
+        UserError: a line is broken.
+    """
+    storage = JournalStorage(_Snapshot(path))
+    return {
+        study.study_name: Book(
+            [t for t in storage.get_all_trials(study._study_id, deepcopy=False) if DUPLICATE not in t.user_attrs],
+            study.user_attrs,
+        )
+        for study in storage.get_all_studies()
+    }
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise UserError(f"{path}:{number}: is no line of a journal; restore the file from a copy") from None

@@ -1,0 +1,191 @@
+"""The record of a search, read from its folder: whatever is there so far."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hearai.errors import UserError
+from hearai.reporting.journal import Book, read_journal
+from hearai.search.journal import FINALS, SEARCH
+from hearai.space import Value
+from hearai.study import Study
+from hearai.training.trackers import METRICS_FILE
+from hearai.yamls import read_yaml
+
+BASE = 0
+"""Number of the base config's trial: always the first."""
+SCORE = "val/macro_f1"
+OPEN = ("RUNNING", "WAITING")
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of the search, as far as it came."""
+
+    number: int
+    kind: str
+    """"base" or "search"."""
+    state: str
+    """COMPLETE, PRUNED (stopped early), FAIL, RUNNING or WAITING."""
+    params: Mapping[str, Value]
+    value: float | None
+    """The objective: validation macro-F1 of the best epoch so far; None where it failed or has none yet."""
+    epochs: int
+    best_epoch: int | None
+    seconds: float | None
+    """Inside `fit`; None until the trial has ended."""
+    diverged: bool
+    curve: Mapping[int, float]
+    """{epoch: validation macro-F1}"""
+    heads: Mapping[str, float]
+    """{head: validation macro-F1 at the best epoch}"""
+    failure: str
+    """Why it failed; empty where it did not."""
+
+
+@dataclass(frozen=True)
+class FinalRecord:
+    """One retraining of a finalist, or of the base config, with a fresh seed."""
+
+    source: int
+    """Number of the search's trial whose parameters it has."""
+    seed: int
+    state: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a search left behind."""
+
+    folder: Path
+    study: Study
+    fingerprint: str | None
+    """Of the dataset."""
+    trials: Sequence[TrialRecord]
+    finals: Sequence[FinalRecord]
+    notes: Mapping[str, Any]
+    """Of the search as a whole: wall_seconds and slots of its trials, total_seconds, memory_pss_gb."""
+    test: Mapping[str, Any] | None
+    """test.json; None until the test clips were scored."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing was left to do when the record was read."""
+        open_ends = any(run.state in OPEN for run in (*self.trials, *self.finals))
+        return self.test is not None and not open_ends
+
+    @property
+    def complete(self) -> list[TrialRecord]:
+        """The trials that ran to their last epoch, the best first."""
+        runs = [trial for trial in self.trials if trial.state == "COMPLETE"]
+        return sorted(runs, key=lambda trial: -(trial.value or 0))
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        """The trial whose config was chosen; until the test clips are scored, the best one so far."""
+        if self.test is not None:
+            return self.trial(self.test["winner"]["trial"])
+        return next(iter(self.complete), None)
+
+    @property
+    def base(self) -> TrialRecord | None:
+        """The base config's trial."""
+        return self.trial(BASE)
+
+    def trial(self, number: int) -> TrialRecord | None:
+        """The trial of a number."""
+        return next((trial for trial in self.trials if trial.number == number), None)
+
+
+def read_record(folder: Path) -> Record:
+    """Reads a study's folder.
+
+    Raises:
+        UserError: the folder holds no study, or one of its files is broken.
+    """
+    path = folder / "study.yaml"
+    if not path.is_file():
+        raise UserError(f"{folder}: holds no study (no {path.name}); give a folder such as runs/hamnosys")
+    raw = read_yaml(path)
+    data = raw.pop("data", None) or {}
+    books = read_journal(folder / "journal.log")
+    search, finals = books.get(SEARCH, Book()), books.get(FINALS, Book())
+    return Record(
+        folder,
+        Study.from_dict(raw, str(path)),
+        data.get("fingerprint"),
+        [_trial_record(trial, folder / "trials" / f"{trial.number:04d}") for trial in search.trials],
+        [_final_record(trial) for trial in finals.trials],
+        search.notes or {},
+        _read_json(folder / "test.json"),
+    )
+
+
+def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
+    notes, rows, state = trial.user_attrs, _read_rows(folder / METRICS_FILE), trial.state.name
+    reported = dict(sorted(trial.intermediate_values.items()))
+    curve = {int(row["epoch"]): row[SCORE] for row in rows if SCORE in row} or reported
+    best_epoch = notes.get("best_epoch") or max(curve, key=curve.__getitem__, default=None)
+    return TrialRecord(
+        number=trial.number,
+        kind=notes.get("kind", "search"),
+        state=state,
+        params=trial.params,
+        value=_value(trial),
+        epochs=notes.get("epochs", max(reported, default=0)),
+        best_epoch=best_epoch,
+        seconds=notes.get("seconds"),
+        diverged=notes.get("diverged", False),
+        curve=curve,
+        heads=_head_scores(rows, best_epoch),
+        failure=_failure(folder / "train.log") if trial.state == TrialState.FAIL else "",
+    )
+
+
+def _value(trial: FrozenTrial) -> float | None:
+    """What it was told with, or what it has reached: reports carry the best epoch so far."""
+    if trial.state == TrialState.FAIL:
+        return None
+    return trial.values[0] if trial.values else max(trial.intermediate_values.values(), default=None)
+
+
+def _head_scores(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict[str, float]:
+    row = next((row for row in rows if row["epoch"] == epoch), {})
+    names = {key: key.split("/")[1:-1] for key in row if key.endswith("/macro_f1") and key != SCORE}
+    return {"/".join(name): row[key] for key, name in names.items()}
+
+
+def _final_record(trial: FrozenTrial) -> FinalRecord:
+    notes = trial.user_attrs
+    return FinalRecord(notes["source"], notes["seed"], trial.state.name, trial.values[0] if trial.values else None)
+
+
+def _read_rows(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a metrics file; the last one of a killed run may be torn."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _failure(log: Path) -> str:
+    """The reason that `train.log` ends with. A process that was killed could not write one."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    if not lines:
+        return "no log: the process died before the run began"
+    wrote_why = any("the trial failed" in line for line in lines)
+    return lines[-1] if wrote_why else f"the process died; its last words: {lines[-1]}"
+
+
+def _read_json(path: Path) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path}: cannot be read as JSON; delete it, and run the search again to score anew") from None

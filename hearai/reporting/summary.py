@@ -1,0 +1,96 @@
+"""`summary.json`: the figures of a search that a script would want."""
+
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from hearai.reporting.record import BASE, OPEN, SCORE, FinalRecord, Record, TrialRecord
+
+PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
+
+
+def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Plain JSON types; what is not known (yet) is None or empty.
+
+    floor: scores of always answering the most frequent class, where they are known.
+    """
+    return {
+        "study": record.study.name,
+        "space": record.study.space_name,
+        "objective": {"metric": SCORE, "mode": "max"},
+        "finished": record.finished,
+        "trials": _counts(record),
+        "diverged": sum(trial.diverged for trial in record.trials),
+        "best": _best(record.winner),
+        "baseline": _baseline(record.base),
+        "finalists": finalists(record.finals),
+        "test": record.test,
+        "most_frequent": floor,
+        "seconds": _seconds(record),
+        "memory_pss_gb": record.notes.get("memory_pss_gb"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def finalists(finals: Sequence[FinalRecord]) -> list[dict[str, Any]]:
+    """Each finalist and the base config over their fresh seeds (validation macro-F1), the best mean first."""
+    runs: dict[int, dict[int, float]] = {}
+    for final in finals:
+        if final.state == "COMPLETE" and final.value is not None:
+            runs.setdefault(final.source, {})[final.seed] = final.value
+    table = [
+        {
+            "trial": source,
+            "seeds": sorted(values),
+            "mean": statistics.fmean(values.values()),
+            "std": statistics.stdev(values.values()) if len(values) > 1 else 0.0,
+            "values": [values[seed] for seed in sorted(values)],
+            "is_base": source == BASE,
+        }
+        for source, values in runs.items()
+    ]
+    return sorted(table, key=lambda entry: -entry["mean"])
+
+
+def _counts(record: Record) -> dict[str, int]:
+    states = [trial.state for trial in record.trials]
+    named = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    started = len(states) - states.count("WAITING")
+    return {"total": started, **{name: states.count(state) for name, state in named.items()}}
+
+
+def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch, "params": dict(trial.params)}
+
+
+def _baseline(trial: TrialRecord | None) -> dict[str, Any] | None:
+    """The base config's own trial, once it has ended."""
+    if trial is None or trial.state in OPEN:
+        return None
+    return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch}
+
+
+def _seconds(record: Record) -> dict[str, float | None]:
+    """Training is the time inside `fit` of the search's trials; overhead is what each slot spent beside it."""
+    notes, trials = record.notes, _counts(record)["total"]
+    training = sum(trial.seconds or 0.0 for trial in record.trials)
+    phase, slots, pretraining = (notes.get(key) for key in ("wall_seconds", "slots", "pretraining_seconds"))
+    overhead = (phase * slots - training) / trials if trials and phase and slots else None
+    return {
+        "wall": notes.get("total_seconds"),
+        "trial_phase": phase,
+        "training": round(training, 3),
+        "overhead_per_trial": None if overhead is None else round(overhead, 3),
+        **({} if pretraining is None else {"pretraining": pretraining}),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

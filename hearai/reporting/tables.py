@@ -1,0 +1,93 @@
+"""The rows of the tables, and how values are written where people read them."""
+
+import csv
+import io
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hearai.reporting.record import Record, TrialRecord
+
+FIXED = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
+
+
+def trials_csv(record: Record) -> str:
+    """One row a trial of the search: how it ended, its parameters, each head's macro-F1 at its best epoch.
+
+    Heads' scores are validation scores. A parameter that a trial did not have is empty.
+    """
+    paths, heads = list(record.study.space.domains), heads_of(record.trials)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*FIXED, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"])
+    for trial in record.trials:
+        fixed = [trial.number, trial.kind, trial.state, trial.epochs, trial.best_epoch, trial.value, trial.seconds]
+        params = [_cell(trial.params.get(path, "")) for path in paths]
+        scores = [trial.heads.get(head, "") for head in heads]
+        table.writerow([*fixed, str(trial.diverged).lower(), *params, *scores, trial.failure])
+    return text.getvalue()
+
+
+def heads_of(trials: Sequence[TrialRecord]) -> list[str]:
+    """The heads that any trial has scores of, in their order."""
+    return list(dict.fromkeys(head for trial in trials for head in trial.heads))
+
+
+def head_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping, Mapping, Mapping]]:
+    """(head, base, winner, most frequent class) with accuracy and macro-F1 on the test clips; the last may be {}."""
+    test, floor = summary["test"], summary["most_frequent"] or {}
+    if test is None:
+        return []
+    base, winner = test["base"]["heads"], test["winner"]["heads"]
+    return [(head, base[head], winner[head], floor.get("heads", {}).get(head, {})) for head in winner if head in base]
+
+
+def train_command(folder: Path) -> str | None:
+    """What runs the winner again; None while there is none."""
+    best = folder / "best.yaml"
+    return f"python experiments/train.py --config {shlex.quote(str(best))}" if best.exists() else None
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """{dotted path: its last parts, as many as tell it from the others}."""
+    paths = list(paths)
+    names: dict[str, str] = {}
+    for path in paths:
+        parts = path.split(".")
+        endings = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        names[path] = next(
+            end for end in endings if end == path or sum(f".{other}".endswith(f".{end}") for other in paths) == 1
+        )
+    return names
+
+
+def plain(value: Any) -> str:
+    """A value in few characters: four digits, true / false, a dash for nothing."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def score(value: float | None) -> str:
+    """A macro-F1, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`7.5 s`, `12 min 30 s`, `3 h 05 min`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _cell(value: Any) -> Any:
+    """YAML's words for what CSV has no words for."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,92 @@
+"""After the search: the best trials and the base config again, with fresh seeds; then, once, the test clips."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hearai.config import Config
+from hearai.search.journal import Ledger, Proposal
+from hearai.search.searcher import Stage
+from hearai.search.stages import label_of
+from hearai.study import Study
+from hearai.training.checkpoint import BEST
+from hearai.training.evaluate import score_split
+from hearai.training.runtime import LocalRuntime, choose_device
+
+BASE = 0
+"""Number of the base config's trial: always the first."""
+
+
+def finalists(search: Ledger, count: int) -> list[FrozenTrial]:
+    """The best complete trials but the base config's."""
+    complete = [trial for trial in search.trials(TrialState.COMPLETE) if trial.number != BASE]
+    return sorted(complete, key=lambda trial: -trial.value)[:count]
+
+
+def finals_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
+    """Each finalist and the base config from scratch with each new seed, to the last epoch."""
+    settings = study.settings.finalists
+    sources = [BASE, *(trial.number for trial in finalists(search, settings.count))]
+    seeds = [study.settings.seed + 1 + i for i in range(settings.seeds)]
+    for seed in seeds:
+        for source in sources:
+            finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
+
+    def config_of(proposal: Proposal) -> Config:
+        return study.config_of(search[proposal.notes["source"]].params, proposal.notes["seed"])
+
+    return Stage(finals, lambda _: {}, config_of, limit=len(finals.trials()), slots=slots)
+
+
+def results(finals: Ledger) -> dict[int, dict[int, float]]:
+    """{source trial: {seed: validation score}} of the finals that ended."""
+    table: dict[int, dict[int, float]] = {}
+    for trial in finals.trials(TrialState.COMPLETE):
+        table.setdefault(trial.user_attrs["source"], {})[trial.user_attrs["seed"]] = trial.value
+    return table
+
+
+def winner(search: Ledger, finals: Ledger) -> int:
+    """The trial with the best mean over the fresh seeds; without finals, the best trial."""
+    table = results(finals)
+    if table:
+        return max(table, key=lambda source: statistics.fmean(table[source].values()))
+    return max(search.trials(TrialState.COMPLETE), key=lambda trial: trial.value).number
+
+
+def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> dict[str, Any]:
+    """Base config and winner on the test clips, each with the same seeds; once: an existing file is the answer.
+
+    Returns {"base" | "winner": {trial, seeds, mean_macro_f1, std, per_seed, heads: {head: {accuracy, macro_f1}}}}.
+    """
+    path = folder / "test.json"
+    best = winner(search, finals)
+    if path.exists() and (known := json.loads(path.read_text()))["winner"]["trial"] == best:
+        return known
+    runs = results(finals)
+    scores = {}
+    for name, source in (("base", BASE), ("winner", best)):
+        seeds = sorted(runs.get(source, {})) or [None]
+        labels = [label_of(source, {} if seed is None else {"source": source, "seed": seed}) for seed in seeds]
+        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folder, labels)}
+    path.write_text(json.dumps(scores, indent=1))
+    return scores
+
+
+def _mean_scores(study: Study, folder: Path, labels: list[str]) -> dict[str, Any]:
+    runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), folder)
+    runs = [score_split(folder / "trials" / label / BEST, runtime, split="test") for label in labels]
+    per_seed = [run["mean_macro_f1"] for run in runs]
+    heads = {
+        head: {key: statistics.fmean(run["heads"][head][key] for run in runs) for key in ("accuracy", "macro_f1")}
+        for head in runs[0]["heads"]
+    }
+    return {
+        "mean_macro_f1": statistics.fmean(per_seed),
+        "std": statistics.stdev(per_seed) if len(per_seed) > 1 else 0.0,
+        "per_seed": per_seed,
+        "heads": heads,
+    }

@@ -1,0 +1,189 @@
+"""The Optuna journal: the source of truth of a search, with one writer.
+
+Every suggestion, intermediate value and state goes to `journal.log` before anything else hears of it, so a
+search that died at any moment continues from the file alone. One file holds two Optuna studies: `search`
+(proposed by the sampler) and `finals` (the finalists' retraining with fresh seeds).
+
+Optuna's own journal survives neither a torn last line nor a lock left by a dead process, hence `open_journal`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hearai.errors import UserError
+from hearai.space import Domain, Value
+from hearai.study import Sampler, Study
+
+SEARCH, FINALS = "search", "finals"
+DUPLICATE = "duplicate_of"
+ASK_AGAIN = 50
+"""How often a point that was already tried is asked again before the space counts as exhausted."""
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@contextmanager
+def open_journal(folder: Path) -> Iterator[JournalStorage]:
+    """The study folder's journal, ours alone while the context lasts.
+
+    Raises:
+        UserError: another process is searching in this folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, owner = folder / "journal.log", folder / "owner.txt"
+    lock = FileLock(folder / "owner.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text().strip() if owner.exists() else "another process"
+        raise UserError(f"{folder}: {who} is searching here; wait for it, or give another --name") from None
+    try:
+        owner.write_text(f"process {os.getpid()}\n")
+        cut_torn_line(path)
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead writer: blocks for 30 s
+        yield JournalStorage(JournalFileBackend(str(path)))
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cuts a journal back to its last whole line: appending to half a line breaks it for good."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run: its number in the journal, the searched parameters, and notes kept with it."""
+
+    number: int
+    params: Mapping[str, Value]
+    notes: Mapping[str, Any]
+
+
+class Ledger:
+    """One Optuna study in the journal, spoken to in our words."""
+
+    def __init__(self, storage: JournalStorage, name: str, sampler: optuna.samplers.BaseSampler, *, unique: bool):
+        """unique: a point of the space is tried once; finalists repeat theirs with other seeds."""
+        self.optuna = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            direction="maximize",
+            sampler=sampler,
+            pruner=optuna.pruners.NopPruner(),  # the scheduler stops trials, nobody else
+        )
+        self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
+        tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
+        self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Real trials (no duplicates that were asked again), of the given states or of all."""
+        found = self.optuna.get_trials(deepcopy=False, states=states or None)
+        return [trial for trial in found if DUPLICATE not in trial.user_attrs]
+
+    def __getitem__(self, number: int) -> FrozenTrial:
+        return self.optuna.get_trials(deepcopy=False)[number]
+
+    def enqueue(self, params: Mapping[str, Value], notes: Mapping[str, Any]) -> None:
+        """Puts a trial first in the queue, unless one with these notes is already in the journal."""
+        if not any(trial.user_attrs.items() >= dict(notes).items() for trial in self.trials()):
+            self.optuna.enqueue_trial(dict(params), user_attrs=dict(notes))
+
+    def is_full(self, limit: int) -> bool:
+        """Whether `limit` trials were begun here, not counting those that wait to be taken up again."""
+        begun = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
+        return len(begun) - len(self._left_running) >= limit
+
+    def propose(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
+        """The next trial: those left running by a dead process come first, as they were.
+
+        choose: asks Optuna's trial for its parameters. None: nothing untried could be found.
+        """
+        if self._left_running:
+            trial = self._live(self._left_running.pop(0))
+            return Proposal(trial.number, choose(trial), trial.user_attrs)
+        for _ in range(ASK_AGAIN):
+            trial = self.optuna.ask()
+            params = choose(trial)
+            earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
+            if earlier == trial.number:
+                return Proposal(trial.number, params, trial.user_attrs)
+            trial.set_user_attr(DUPLICATE, earlier)
+            self.optuna.tell(trial.number, state=TrialState.FAIL)  # samplers ignore it
+        return None
+
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """Stores an intermediate value (finite) at an epoch; told twice, the first stays."""
+        if epoch not in self[number].intermediate_values:
+            self._live(number).report(value, epoch)
+
+    def note(self, number: int, **notes: Any) -> None:
+        """Keeps plain values with a trial."""
+        for key, value in notes.items():
+            self._live(number).set_user_attr(key, value)
+
+    def finish(self, number: int, state: TrialState, value: float | None = None) -> None:
+        """COMPLETE with its best value, PRUNED at its last epoch, or FAIL; a finished trial stays as it is."""
+        self.optuna.tell(number, value, state, skip_if_finished=True)
+
+    def spend(self, seconds: float, slots: int) -> None:
+        """Adds wall seconds to what this phase took so far."""
+        self.optuna.set_user_attr("wall_seconds", round(self.wall_seconds + seconds, 3))
+        self.optuna.set_user_attr("slots", slots)
+
+    @property
+    def wall_seconds(self) -> float:
+        """What this phase took so far, over all calls."""
+        return self.optuna.user_attrs.get("wall_seconds", 0.0)
+
+    def _live(self, number: int) -> Trial:
+        return Trial(self.optuna, self[number]._trial_id)
+
+
+def _key(params: Mapping[str, Value]) -> str:
+    return repr(sorted(params.items()))
+
+
+def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler; one worker and the same seed give the same suggestions."""
+    if settings.name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(
+        multivariate=True,
+        group=True,  # conditional parameters are modelled where they exist
+        constant_liar=True,  # running trials count as poor, so that parallel proposals spread
+        n_startup_trials=settings.startup_trials,
+        seed=seed,
+    )
+
+
+def suggest(trial: Trial, study: Study) -> dict[str, Value]:
+    """Asks Optuna for each active parameter; of the base config only for those its space allows."""
+
+    def choose(path: str, domain: Domain) -> Value:
+        if domain.kind == "choice":
+            return trial.suggest_categorical(path, domain.values)
+        if domain.kind == "int":
+            step = int(domain.step or 1)
+            return trial.suggest_int(path, int(domain.low), int(domain.high), log=domain.log, step=step)
+        return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
+
+    if trial.user_attrs.get("kind") == "base":
+        return {path: choose(path, study.space.domains[path]) for path in study.base_params()}
+    return study.space.walk(choose, study.base)

@@ -1,0 +1,40 @@
+"""Peak memory of a search: proportional set size (PSS) of this process and all it started, Ray's included."""
+
+import threading
+
+import psutil
+
+INTERVAL_S = 2.0
+
+
+class MemoryMeter:
+    """Samples in a thread while the context lasts; `peak` in bytes. PSS counts a shared page once in all."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "MemoryMeter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            self.peak = max(self.peak, total_pss())
+
+
+def total_pss() -> int:
+    """Bytes of this process and its descendants."""
+    me = psutil.Process()
+    total = 0
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # it ended between the listing and the look
+    return total

@@ -1,0 +1,235 @@
+"""`run_study`: starts, continues and finishes a search. All it knows lies in the study's folder."""
+
+import difflib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.storages import JournalStorage
+from optuna.trial import TrialState
+
+from hearai.config import to_yaml
+from hearai.data.folders import Data
+from hearai.data.split import write_split
+from hearai.errors import ConfigError
+from hearai.overrides import override
+from hearai.search.cluster import Cluster, PerTrial, connect, login_hint
+from hearai.search.finals import finals_stage, score_test, winner
+from hearai.search.journal import FINALS, SEARCH, Ledger, build_sampler, open_journal, suggest
+from hearai.search.live import Say
+from hearai.search.memory import MemoryMeter
+from hearai.search.scheduler import Asha, build_asha
+from hearai.search.searcher import Stage
+from hearai.search.stages import Place, label_of, run_stages
+from hearai.study import Study
+from hearai.training.checkpoint import BEST
+from hearai.training.features import ensure_features
+from hearai.training.prepare import BACKBONE, wants_pretraining, with_data, with_pretraining, with_weights
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run; what is searched is the study's business."""
+
+    storage: Path = Path("runs")
+    address: str | None = None
+    workers: int = 1
+    cpus: float = 1
+    gpus: float | None = None
+    """Per worker; None = one where the cluster has any and `gpu` is not -1."""
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the results lie, and whether any trial succeeded."""
+
+    folder: Path
+    succeeded: bool
+
+
+def run_study(study: Study, options: Options, say: Say) -> Outcome:
+    """The whole search; the same call again continues, or shows what is finished.
+
+    Raises:
+        UserError: input that cannot be used; nothing was written for it.
+        KeyboardInterrupt: interrupted; the journal holds everything.
+    """
+    folder, started = options.storage / study.name, time.monotonic()
+    with MemoryMeter() as memory:
+        connecting = _Connecting(options.address)
+        study, data = _prepared(study, folder, connecting.start)
+        with open_journal(folder) as storage:
+            _claim(study, data, folder)
+            place = _place(study, folder, options, connecting.join(), say)
+            search, finals = _ledgers(storage, study)
+            run_stages(_stages(study, search, finals, place), place, _asha(study, search))
+            succeeded = bool(search.trials(TrialState.COMPLETE))
+            if succeeded:
+                score_test(study, search, finals, folder)
+                _keep_winner(study, folder, search, winner(search, finals))
+            _record(search, memory, time.monotonic() - started)
+    return Outcome(folder, succeeded)
+
+
+class _Connecting:
+    """Ray starts (8 s and more on two cores) in a thread, while this process pre-trains.
+
+    The thread lives on: Ray's processes are bound to the thread that started them and die with it.
+    """
+
+    def __init__(self, address: str | None):
+        self.address = address
+        self._outcome: Cluster | Exception | None = None
+        self._answered, self._never = threading.Event(), threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._connect, daemon=True).start()
+
+    def _connect(self) -> None:
+        try:
+            self._outcome = connect(self.address)
+        except Exception as error:  # noqa: BLE001  (raised again by join, in the caller's thread)
+            self._outcome = error
+        self._answered.set()
+        self._never.wait()
+
+    def join(self) -> Cluster:
+        self._answered.wait()
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        assert self._outcome is not None
+        return self._outcome
+
+
+def _prepared(study: Study, folder: Path, checked: Callable[[], None]) -> tuple[Study, Data]:
+    """The study with data and starting weights decided. `checked` is called once the input is known to be good."""
+    base, data = with_data(study.base, study.settings.demo_clips)
+    base = with_weights(base, pretraining_follows=study.settings.pretrain is not None)
+    checked()
+    settings = wants_pretraining(base, study.settings.pretrain)
+    if settings:
+        base = with_pretraining(base, data, settings, (folder / BACKBONE).absolute())
+    study = replace(study, base=base)
+    ensure_features(base)
+    return study, data
+
+
+def _claim(study: Study, data: Data, folder: Path) -> None:
+    """Writes the study's files, or checks that what lies here is the same study.
+
+    Raises:
+        ConfigError: another space, base config or dataset; with the difference.
+    """
+    path = folder / "study.yaml"
+    ours = {**study.to_dict(), "data": {"fingerprint": data.fingerprint, **_sizes(data)}}
+    if path.exists():
+        if difference := _difference(yaml.safe_load(path.read_text()), ours):
+            raise ConfigError(
+                [f"{folder}: holds another study; continue it unchanged, or give a new --name. The difference:"]
+                + [f"  {line}" for line in difference]
+            )
+    write_split(data.split, folder / "split.csv")
+    path.write_text(yaml.safe_dump(ours, sort_keys=False))
+    with (folder / "command.txt").open("a") as file:
+        file.write(_command())
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Changed lines, but for the budget: raising it extends a search."""
+    before, after = (
+        yaml.safe_dump({k: v for k, v in study.items() if k not in ("budget", "finalists")}, sort_keys=True)
+        for study in (theirs, ours)
+    )
+    changed = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "now", n=0, lineterm="")
+    return [line for line in changed if not line.startswith(("---", "+++", "@@"))]
+
+
+def _sizes(data: Data) -> dict[str, int]:
+    split = data.split
+    return {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+
+
+def _command() -> str:
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    )
+    commit = git.stdout.strip() or "no git commit"
+    machine = f"{os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}"
+    return f"{time.strftime('%F %T')}  python {' '.join(sys.argv)}\n  {commit}\n  {machine}\n"
+
+
+def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: Say) -> Place:
+    gpus = options.gpus
+    if gpus is None:
+        gpus = 1 if cluster.gpus and study.base.general_parameters.gpu >= 0 else 0
+    per_trial = PerTrial(options.workers, options.cpus, gpus)
+    slots = cluster.slots(per_trial, options.max_concurrent)
+    say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
+    say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
+    return Place(study.name, folder, per_trial, slots, say)
+
+
+def _ledgers(storage: JournalStorage, study: Study) -> tuple[Ledger, Ledger]:
+    """The two studies of the journal. A continued search draws on, it does not repeat its first draws."""
+    settings, seed = study.settings.sampler, study.settings.seed
+    finals = Ledger(storage, FINALS, build_sampler(settings.model_copy(update={"name": "random"}), seed), unique=False)
+    search = Ledger(storage, SEARCH, build_sampler(settings, seed), unique=True)
+    if search.trials():
+        search.optuna.sampler = build_sampler(settings, seed + len(search.trials()))
+    return search, finals
+
+
+def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
+    """The search; then, if anything came of it, the finalists."""
+    if not search.trials():
+        search.enqueue(study.base_params(), {"kind": "base"})
+    seed, budget = study.settings.seed, study.settings.budget
+    yield Stage(
+        search,
+        choose=lambda trial: suggest(trial, study),
+        config_of=lambda proposal: study.config_of(proposal.params, seed),
+        limit=budget.trials,
+        slots=place.slots,
+        seconds=None if budget.seconds is None else budget.seconds - search.wall_seconds,
+    )
+    if study.settings.finalists.count and search.trials(TrialState.COMPLETE):
+        place.say("the finalists and the base config again, with new seeds")
+        yield finals_stage(study, search, finals, place.slots)
+
+
+def _asha(study: Study, search: Ledger) -> Asha | None:
+    """Early stopping that knows what earlier calls saw."""
+    asha = build_asha(study.settings.early_stopping, study.max_epochs)
+    if asha:
+        asha.replay((trial.number, trial.intermediate_values) for trial in search.trials())
+    return asha
+
+
+def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> None:
+    """`best.yaml` and `best/`: the winner as the search ran it; its backbone lies beside them."""
+    config = study.config_of(search[number].params, study.settings.seed)
+    if config.feature_extractor.checkpoint == str((folder / BACKBONE).absolute()):
+        config = override(config, {"feature_extractor.checkpoint": BACKBONE})  # beside best.yaml
+    (folder / "best.yaml").write_text(to_yaml(config))
+    shutil.rmtree(folder / BEST, ignore_errors=True)
+    shutil.copytree(folder / "trials" / label_of(number, {}) / BEST, folder / BEST)
+
+
+def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:
+    """Adds this call's wall time and peak memory to the journal."""
+    known = search.optuna.user_attrs
+    search.optuna.set_user_attr("total_seconds", round(known.get("total_seconds", 0.0) + seconds, 3))
+    search.optuna.set_user_attr("memory_pss_gb", round(max(known.get("memory_pss_gb", 0), memory.peak / 1e9), 3))

@@ -1,0 +1,135 @@
+"""Stages of trials, carried out by one run of Ray Tune."""
+
+import logging
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray.tune
+
+from hearai.config import to_dict
+from hearai.search.cluster import PerTrial
+from hearai.search.journal import Proposal
+from hearai.search.live import LiveLines, Say
+from hearai.search.scheduler import Asha, EpochScheduler
+from hearai.search.searcher import JournalSearcher, Stage
+from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how the trials of a study run."""
+
+    name: str
+    folder: Path
+    per_trial: PerTrial
+    slots: int
+    say: Say
+
+
+def run_stages(stages: Iterator[Stage], place: Place, asha: Asha | None) -> None:
+    """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal."""
+
+    def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
+        return _payload(proposal, stage, place)
+
+    searcher = JournalSearcher(stages, payload)
+    scheduler = EpochScheduler(asha, overdue=lambda: searcher.overdue)
+    with (
+        tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
+        _quiet_tune(place.folder / "tune.log"),
+        _interruptible(searcher),
+    ):
+        try:
+            _tuner(searcher, scheduler, place, scratch).fit()
+        finally:
+            searcher.close()
+
+
+def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, scratch: str) -> ray.tune.Tuner:
+    def named(trial: Any) -> str:
+        return f"{place.name}-{trial.config['label']}"
+
+    return ray.tune.Tuner(
+        _trainable(place.per_trial),
+        tune_config=ray.tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,  # the searcher says when it is enough
+            max_concurrent_trials=place.slots,
+            reuse_actors=place.per_trial.workers == 1,
+            trial_name_creator=named,
+            trial_dirname_creator=named,
+        ),
+        run_config=ray.tune.RunConfig(
+            name=place.name,
+            storage_path=scratch,
+            verbose=0,
+            callbacks=[LiveLines(place.say)],
+            failure_config=ray.tune.FailureConfig(max_failures=0),  # a wrong config is a result, not a retry
+        ),
+    )
+
+
+def _trainable(per_trial: PerTrial) -> Callable:
+    """One worker: `fit` in the Tune actor. Several: a driver that waits for its Ray Train group."""
+    if per_trial.workers == 1:
+        return ray.tune.with_resources(run_trial, {"CPU": per_trial.cpus, "GPU": per_trial.gpus})
+    return ray.tune.with_resources(run_worker_group, {"CPU": DRIVER_CPU})
+
+
+def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
+    """Plain YAML types: what `hearai.search.trial` describes."""
+    label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
+    return {
+        "number": proposal.number,
+        "kind": proposal.notes.get("kind", "search"),
+        "label": label,
+        "of": stage.limit,
+        "folder": str(place.folder.absolute() / "trials" / label),
+        "config": to_dict(stage.config_of(proposal)),
+        "threads": per_trial.threads,
+        "workers": per_trial.workers,
+        "cpus": per_trial.cpus,
+        "gpus": per_trial.gpus,
+    }
+
+
+def label_of(number: int, notes: Mapping[str, Any]) -> str:
+    """Name of a trial's folder: `0007`, or `0007-seed2` for a finalist's retraining."""
+    return f"{notes['source']:04d}-seed{notes['seed']}" if "source" in notes else f"{number:04d}"
+
+
+@contextmanager
+def _quiet_tune(path: Path) -> Iterator[None]:
+    """Tune's own messages and tracebacks go to a file; people get one line a trial."""
+    logger = logging.getLogger("ray.tune")
+    handler = logging.FileHandler(path, delay=True)
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _interruptible(searcher: JournalSearcher) -> Iterator[None]:
+    """Ctrl-C and SIGTERM close the journal to further reports, then end the search."""
+
+    def interrupt(*_: Any) -> None:
+        searcher.close()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,121 @@
+"""One trial: `fit` in a reused Tune actor, or in a Ray Train worker group that a Tune function drives.
+
+What a trial function gets (its `payload`, plain YAML types so that any node can read it):
+number, kind ("base", "search" or "final"), folder, config (as `to_dict` gives it), threads, workers.
+"""
+
+import gc
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray.tune
+import torch
+
+from hearai.config import build_config
+from hearai.training.checkpoint import LAST
+from hearai.training.loop import fit
+from hearai.training.runtime import LocalRuntime, choose_device
+
+KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds")
+"""What the searcher and the scheduler read from a report."""
+
+
+class TuneRuntime(LocalRuntime):
+    """A run alone in a Tune actor; it reports to the search and can go on after the actor died."""
+
+    def __init__(self, folder: Path, gpu: int):
+        super().__init__(choose_device(gpu), folder, resume=True)
+
+    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        super().report(metrics, checkpoint)
+        ray.tune.report({key: metrics[key] for key in KEYS})  # leaves by SystemExit when the trial is stopped
+
+
+def run_trial(payload: dict[str, Any]) -> None:
+    """The trial function of one-worker trials."""
+    torch.set_num_threads(payload["threads"])
+    folder = Path(payload["folder"])
+    config = build_config(payload["config"], f"trial {payload['number']}")
+    gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
+    try:
+        with trial_log(folder):
+            fit(config, TuneRuntime(folder, gpu))
+    finally:
+        forget()
+
+
+def run_worker_group(payload: dict[str, Any]) -> None:
+    """The trial function of trials with several workers: waits for a Ray Train worker group."""
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from hearai.search.worker import train_worker
+
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=dict(payload),
+        scaling_config=ScalingConfig(
+            num_workers=payload["workers"],
+            use_gpu=payload["gpus"] > 0,
+            resources_per_worker=worker_resources(payload["cpus"], payload["gpus"]),
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(Path(payload["folder"]).absolute() / "ray"),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+    trainer.fit()
+
+
+DRIVER_CPU = 0.01
+"""What a trial that only waits for its workers asks of the cluster: zero is refused."""
+
+
+def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
+    """What one worker of a group asks for: room is left for the driver, or 2 x 1 CPU never fits on 2 CPUs."""
+    resources = {"CPU": max(cpus - DRIVER_CPU, DRIVER_CPU)}
+    return {**resources, "GPU": gpus} if gpus else resources
+
+
+@contextmanager
+def trial_log(folder: Path) -> Iterator[None]:
+    """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("hearai")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except Exception:
+        logger.exception("the trial failed (process %d)", os.getpid())
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def forget() -> None:
+    """Releases what a run held, so that a reused actor does not grow."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def failure_of(folder: Path) -> str:
+    """Last line of a failed trial's log: the reason."""
+    path = folder / "train.log"
+    lines = path.read_text().strip().splitlines() if path.exists() else []
+    return lines[-1] if lines else "no log: the process died before the run began"
+
+
+def last_checkpoint(payload: Mapping[str, Any]) -> Path:
+    """Where a trial's unfinished state lies."""
+    return Path(payload["folder"]) / LAST

@@ -1,0 +1,234 @@
+"""A study: what is searched, from which base config, with what budget. Read from `search_spaces/*.yaml`.
+
+Floor 0: a study is data. How it is run is the business of `hearai.search`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
+
+from hearai.config import Config, build_config, to_dict
+from hearai.errors import ConfigError, choices
+from hearai.overrides import get_path, merge, override
+from hearai.space import Space, Value, parse_space
+from hearai.validation import Frozen, FrozenDict, Real, Section, Whole, explain, present_names
+from hearai.yamls import read_yaml
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+SPACES = Path(__file__).parent.parent / "search_spaces"
+
+
+class Budget(Section):
+    """How much may be spent. Epochs per trial are `train_parameters.epochs` of the base config."""
+
+    trials: Annotated[Whole, Field(ge=1)] = Field(40, description="Trials, the base config's included.")
+    seconds: Annotated[Real, Field(gt=0)] | None = Field(None, description="Wall time of the trials.")
+
+
+class Sampler(Section):
+    """Who proposes."""
+
+    name: Literal["tpe", "random"] = Field("tpe", description="Optuna sampler.")
+    startup_trials: Annotated[Whole, Field(ge=0)] = Field(10, description="Random trials before the model.")
+
+
+class EarlyStopping(Section):
+    """Who stops trials early."""
+
+    name: Literal["asha", "none"] = Field("asha", description="Scheduler.")
+    grace_epochs: Annotated[Whole, Field(ge=1)] = Field(3, description="Epochs every trial gets.")
+    reduction_factor: Annotated[Whole, Field(ge=2)] = Field(3, description="One in so many goes on at a rung.")
+
+
+class Finalists(Section):
+    """Retraining after the search: the winner is the best mean over fresh seeds, not the luckiest run."""
+
+    count: Annotated[Whole, Field(ge=0)] = Field(3, description="How many of the best trials; 0 = none.")
+    seeds: Annotated[Whole, Field(ge=1)] = Field(3, description="New seeds for each, and for the base config.")
+
+
+class Pretrain(Section):
+    """Training of the extractor on single frames, once, before the trials."""
+
+    epochs: Annotated[Whole, Field(ge=1)] = Field(10, description="Passes over the training clips' frames.")
+    lr: Annotated[Real, Field(gt=0)] = Field(3e-3, description="Peak learning rate.")
+    batch_size: Annotated[Whole, Field(ge=2)] = Field(64, description="Frames per step.")
+
+
+def _pretrain(value: Any) -> Any:
+    return Pretrain() if value is True else None if value is False else value
+
+
+class StudyFile(Section):
+    """The YAML of a study. `demo` holds the same keys again: overrides on demo data only."""
+
+    description: str = Field("", description="One line for people.")
+    budget: Budget = Budget()
+    sampler: Sampler = Sampler()
+    early_stopping: EarlyStopping = EarlyStopping()
+    finalists: Finalists = Finalists()
+    pretrain: Annotated[Pretrain | Literal["auto"] | None, BeforeValidator(_pretrain)] = Field(
+        None, description="auto = when the extractor starts without pre-trained weights; or its settings."
+    )
+    seed: Whole = Field(0, description="Seed of the sampler and of the trials.")
+    demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
+    config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
+    space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path: domain}.")
+    demo: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Overrides on demo data.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with everything decided: the base config and the domains around it."""
+
+    name: str
+    space_name: str
+    settings: StudyFile
+    base: Config
+    space: Space
+
+    @property
+    def max_epochs(self) -> int:
+        return self.base.train_parameters.epochs
+
+    def config_of(self, params: Mapping[str, Value], seed: int | None = None) -> Config:
+        """The full config of a trial."""
+        changes = dict(params)
+        if seed is not None:
+            changes["general_parameters.seed"] = seed
+        return override(self.base, changes)
+
+    def base_params(self) -> dict[str, Value]:
+        """The base config's own values of the searched parameters that its space allows."""
+        params: dict[str, Value] = {}
+        for path, domain in self.space.domains.items():
+            value = get_path(self.base, path)
+            if self.space.is_active(domain, params, self.base) and domain.contains(value):
+                params[path] = value
+        return params
+
+    def to_dict(self) -> dict:
+        """Plain YAML types; `Study.from_dict` reads it back."""
+        settings = self.settings.model_dump(mode="json", exclude={"config", "demo"})
+        if self.settings.pretrain is None:
+            settings["pretrain"] = False
+        return {"name": self.name, "space_name": self.space_name, **settings, "config": to_dict(self.base)}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], where: str) -> "Study":
+        """Reads what `to_dict` wrote."""
+        rest = {key: value for key, value in raw.items() if key not in ("name", "space_name")}
+        return _build(rest, raw.get("name", "?"), raw.get("space_name", "?"), where)
+
+    def to_yaml(self) -> str:
+        """YAML for `study.yaml`."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks on top of a space: every field overrides the YAML."""
+
+    space: str
+    name: str | None = None
+    base_config: str | None = None
+    data_paths: tuple[str, ...] = ()
+    changes: Mapping[str, Any] | None = None
+    """{dotted path into the config: value}"""
+    settings: Mapping[str, Any] | None = None
+    """{section of the study: {key: value}}, laid over the YAML"""
+
+
+def load_study(request: Request) -> Study:
+    """The study of a command line. Unset data path = the demo data's overrides hold.
+
+    Order, later wins: defaults, the study's `config`, its `demo`, `--config`, `--data-path`, `--set`.
+
+    Raises:
+        ConfigError: every problem of the files and options.
+    """
+    path = space_file(request.space)
+    raw = _read_study(path)
+    own = present_names(read_yaml(request.base_config)) if request.base_config else {}
+    on_demo = not request.data_paths and not uses_own_data(own) and not uses_own_data(raw["config"])
+    demo = raw.pop("demo")
+    if on_demo:
+        raw = _lay_over(raw, demo)
+    raw = _lay_over(raw, request.settings or {})
+    raw["config"] = merge(raw["config"], own)
+    if request.data_paths:
+        changes = {"general_parameters": {"data_path": list(request.data_paths)}}
+        raw["config"] = merge(raw["config"], changes)
+    return _build(raw, request.name or path.stem, path.stem, str(path), request.changes or {})
+
+
+def uses_own_data(config: Mapping[str, Any]) -> bool:
+    """Whether a raw config (with present names) names a dataset folder."""
+    general = config.get("general_parameters") or {}
+    return isinstance(general, Mapping) and bool(general.get("data_path"))
+
+
+def space_file(name: str) -> Path:
+    """The YAML of a shipped space, or the file itself.
+
+    Raises:
+        ConfigError: neither exists.
+    """
+    shipped = {path.stem: path for path in SPACES.glob("*.yaml")}
+    if name in shipped:
+        return shipped[name]
+    if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
+        return Path(name)
+    raise ConfigError(f"--space {name}: unknown space; {choices(name, shipped)}, or give a YAML file")
+
+
+def _read_study(path: Path) -> dict[str, Any]:
+    """The YAML with `config`, `space` and `demo` in it as mappings, old keys by their present names."""
+    raw = read_yaml(path)
+    demo = raw.get("demo")
+    sections = {key: raw.get(key) for key in ("config", "space", "demo")}
+    if isinstance(demo, Mapping):
+        sections |= {f"demo.{key}": demo.get(key) for key in ("config", "space")}
+    wrong = [f"{path}: {key}: got {v!r}; must be a mapping" for key, v in sections.items() if not _is_section(v)]
+    if not wrong and not raw.get("space"):
+        wrong = [f"{path}: space: missing; give {{dotted path: domain}}"]
+    if wrong:
+        raise ConfigError(wrong)
+    demo = {**(demo or {}), "config": present_names((demo or {}).get("config") or {})}
+    return {**raw, "config": present_names(raw.get("config") or {}), "demo": demo}
+
+
+def _is_section(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _lay_over(raw: Mapping, diff: Mapping) -> dict:
+    """Section by section, but a domain of the space is replaced whole; null takes it out."""
+    diff = dict(diff)
+    space = {**raw["space"], **(diff.pop("space", None) or {})}
+    merged = merge(raw, diff)
+    return {**merged, "space": {path: domain for path, domain in space.items() if domain is not None}}
+
+
+def _build(raw: Mapping, name: str, space_name: str, where: str, changes: Mapping[str, Any] | None = None) -> Study:
+    try:
+        settings = StudyFile.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError([f"{where}: {problem}" for problem in explain(error, StudyFile)]) from None
+    base = override(build_config(settings.config, f"{where}: config"), changes or {}, "--set")
+    domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
+    space = parse_space(domains, where)
+    shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]
+    if problems := shared or space.problems(base):
+        raise ConfigError([f"{where}: {problem}" for problem in problems])
+    settings = settings.model_copy(update={"space": FrozenDict(domains)})
+    return Study(name, space_name, settings, base, space)
+
+
+def _is_shared(path: str) -> bool:
+    """What trials must have in common to be compared: data, split, labels, seed, machine."""
+    return path.startswith("general_parameters.") or path == "train_parameters.classification_mode"

@@ -1,0 +1,47 @@
+"""State of a run <-> folder. A folder holds either the whole state or the one before, never half of one."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hearai.errors import ConfigError
+
+LAST, BEST = "last", "best"
+"""Folders inside a run: where to go on, and the model of the best epoch."""
+
+_FILE = "state.pt"
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
+    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{_FILE}.{os.getpid()}"
+    try:
+        with temporary.open("wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / _FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return folder
+
+
+def load_checkpoint(folder: str | Path) -> dict[str, Any]:
+    """The state saved in `folder`, its tensors on the CPU. Only tensors and plain values are unpickled.
+
+    Raises:
+        ConfigError: there is no checkpoint, or it cannot be read.
+    """
+    path = Path(folder) / _FILE
+    if not path.is_file():
+        raise ConfigError(f"{folder}: holds no checkpoint ({_FILE}); give a `{BEST}` or `{LAST}` folder of a run")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{path}: cannot be read as a checkpoint ({reason})") from None

@@ -1,0 +1,109 @@
+"""A model against labels: during a run, on a split after it, or without labels at all."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hearai.config import Config, build_config
+from hearai.data.dataset import Batch
+from hearai.data.folders import Data, load_data
+from hearai.errors import ConfigError
+from hearai.models.model import SignModel, build_model
+from hearai.overrides import override
+from hearai.training.checkpoint import load_checkpoint
+from hearai.training.features import keeps_backbone, load_or_compute
+from hearai.training.feed import prepared, still_batches
+from hearai.training.objective import Evaluation, confusion, head_losses, trained_heads, weighted_loss
+from hearai.training.precision import autocast
+from hearai.training.runtime import Runtime
+
+
+@torch.no_grad()
+def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime) -> Evaluation:
+    """Loss and confusion matrices over all batches of all workers. Every head is judged, trained or not."""
+    model.eval()
+    trained, weights = trained_heads(config, runtime.device)
+    losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
+    matrices: dict[str, Tensor] = {}
+    for batch in batches:
+        batch = prepared(batch, runtime.device)
+        with autocast(config, runtime.device):
+            logits = model(batch.inputs, batch.mask)
+        losses += torch.stack(head_losses(logits, batch.labels, trained, config.train_parameters.loss))
+        for head, logits_BK in logits.items():
+            found = confusion(logits_BK.argmax(-1), batch.labels[head], logits_BK.shape[-1])
+            matrices[head] = matrices[head] + found if head in matrices else found
+    sums, counts = runtime.sum(losses)
+    matrices = {head: runtime.sum(matrix).cpu() for head, matrix in matrices.items()}
+    labelled = {head: matrix for head, matrix in matrices.items() if matrix.sum() > 0}
+    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled)
+
+
+@torch.no_grad()
+def predict(model: SignModel, batches: Iterable[Batch], config: Config, device: torch.device) -> dict[str, Tensor]:
+    """{head: probabilities (N, K)} on the CPU, in the order of the batches' clips."""
+    model.eval()
+    found: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        batch = prepared(batch, device)
+        with autocast(config, device):
+            logits = model(batch.inputs, batch.mask)
+        for head, logits_BK in logits.items():
+            found.setdefault(head, []).append(logits_BK.float().softmax(-1).cpu())
+    return {head: torch.cat(parts) for head, parts in found.items()}
+
+
+def load_model(checkpoint: str | Path, device: torch.device) -> tuple[SignModel, Config, dict[str, int]]:
+    """Model, config and {head: classes} of a run's `best` folder; nothing else is needed, timm's weights neither.
+
+    Raises:
+        ConfigError: no such checkpoint, or one that is not of a finished run.
+    """
+    state = load_checkpoint(checkpoint)
+    if missing := {"model", "config", "num_class"} - state.keys():
+        raise ConfigError(f"{checkpoint}: lacks {', '.join(sorted(missing))}; give the `best` folder of a run")
+    config = build_config(state["config"], str(checkpoint))
+    bare = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
+    model = build_model(bare, state["num_class"])
+    model.load_state_dict(state["model"])
+    return model.to(device).eval(), config, state["num_class"]
+
+
+def score_split(checkpoint: str | Path, runtime: Runtime, *, split: str = "test") -> dict[str, Any]:
+    """Scores of a run's `best` folder on a split of its own data ("train", "val" or "test").
+
+    Returns {"mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}}.
+
+    Raises:
+        ConfigError: no such checkpoint; or the split is empty, or has classes that the model was not built for.
+    """
+    model, config, num_class = load_model(checkpoint, runtime.device)
+    data = load_data(config)
+    clips = getattr(data.split, split)
+    _check_fit(data, num_class, split, str(checkpoint))
+    lookup = None
+    if keeps_backbone(config, data):  # a backbone that other runs share, and so its features
+        lookup = load_or_compute(config, data, clips, model.feature_extractor, runtime.device)
+    evaluation = evaluate(model, still_batches(config, clips, runtime, lookup), config, runtime)
+    return {
+        "mean_macro_f1": evaluation.macro_f1,
+        "mean_accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "clips": len(clips),
+        "heads": evaluation.heads,
+    }
+
+
+def _check_fit(data: Data, num_class: dict[str, int], split: str, where: str) -> None:
+    clips = getattr(data.split, split)
+    problems = [] if clips else [f"{where}: the {split} split is empty; give a config with such clips"]
+    problems += [
+        f"{where}: the model has {known} classes of {head}, the data {data.num_class[head]}; give its own data"
+        for head, known in num_class.items()
+        if data.num_class[head] > known
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,132 @@
+"""Model, optimizer and schedules together: takes the steps of an epoch. H trained heads."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hearai.config import Config
+from hearai.data.dataset import Batch
+from hearai.errors import ConfigError
+from hearai.models.model import SignModel
+from hearai.training.features import BACKBONE
+from hearai.training.feed import Feed, derived_seed, prepared
+from hearai.training.freeze import FreezeSchedule, apply_freeze, check_parts
+from hearai.training.objective import head_losses, trained_heads, weighted_loss
+from hearai.training.optimizer import build_optimizer, lr_factor, set_lr
+from hearai.training.precision import autocast
+from hearai.training.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class Learner:
+    """Trains a model. Schedules are functions of the epoch it is told, so weights alone have to be saved.
+
+    Raises:
+        ConfigError: the freeze schedule does not fit the model.
+    """
+
+    def __init__(self, config: Config, model: SignModel, runtime: Runtime, feed: Feed):
+        self.config, self.model, self.runtime, self.feed = config, model, runtime, feed
+        self.schedule = FreezeSchedule.build(config.freeze_scheduler)
+        self.heads, self._loss_weights = trained_heads(config, runtime.device)
+        self._idle = [model.heads[head] for head in config.active_heads if head not in self.heads]
+        self._rest_idle_heads()
+        check_parts(model, self.schedule)
+        self.optimizer = build_optimizer(model, config)
+        self.lr = 0.0
+        """Learning rate of the last step."""
+        self._frozen: frozenset[str] | None = None
+        self._wrapped: nn.Module = model
+
+    def train_epoch(self, batches: Iterable[Batch], epoch: int) -> float:
+        """Trains on the batches of an epoch (0-based); the mean loss, over all workers, of the epoch."""
+        # Dropout is a pure function of (seed, epoch, worker), like order and jitter: resuming needs no generator.
+        torch.manual_seed(derived_seed(self.config.general_parameters.seed, epoch, self.runtime.rank))
+        self.model.train()
+        total = torch.zeros(2, len(self.heads), dtype=torch.float64, device=self.runtime.device)
+        for step, batch in enumerate(batches, start=epoch * self.feed.steps_per_epoch):
+            done = epoch if self.schedule.mode == "epoch" else step
+            self._freeze(self.schedule.frozen_parts(done), done)
+            total += torch.stack(self._step(prepared(batch, self.runtime.device), step))
+        sums, counts = self.runtime.sum(total)
+        return float(weighted_loss(sums, counts, self._loss_weights))
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's weights on the CPU; where features are kept, without the unchanging backbone."""
+        return {
+            name: tensor.detach().to("cpu", copy=True)
+            for name, tensor in self.model.state_dict().items()
+            if not (self.feed.from_features and name.startswith(f"{BACKBONE}."))
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load` goes on."""
+        optimizer = self.optimizer.state_dict()
+        return {"model": self.weights(), "optimizer": optimizer, "backbone": self.feed.backbone_hash}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state`.
+
+        Raises:
+            ConfigError: it is of another model, or of features of another backbone.
+        """
+        problem = None
+        if state["backbone"] != self.feed.backbone_hash:
+            problem = "its features come from another backbone"
+        try:
+            self.model.load_state_dict({**self.model.state_dict(), **state["model"]})
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            problem = str(error).splitlines()[-1].strip()
+        if problem:
+            raise ConfigError(
+                f"{self.runtime.folder}: holds an unfinished run of another config ({problem}); "
+                "give its config, or another folder"
+            )
+
+    def _step(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """One optimizer step; this worker's loss sums and label counts, both (H,)."""
+        with autocast(self.config, self.runtime.device):
+            logits = self._wrapped(batch.inputs, batch.mask)
+        sums, counts = head_losses(logits, batch.labels, self.heads, self.config.train_parameters.loss)
+        # Each worker divides by all workers' counts; `world` undoes the mean that is taken of their gradients.
+        loss = weighted_loss(sums, self.runtime.sum(counts), self._loss_weights) * self.runtime.world
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.lr = self._lr(step)
+        set_lr(self.optimizer, self.lr)
+        self.optimizer.step()
+        return sums.detach(), counts
+
+    def _lr(self, step: int) -> float:
+        train = self.config.train_parameters
+        return train.lr * lr_factor(
+            step,
+            steps_per_epoch=self.feed.steps_per_epoch,
+            total_steps=self.feed.steps_per_epoch * self.feed.epochs,
+            warmup_steps=train.warmup_steps,
+            multiply_lr_step=train.multiply_lr_step,
+        )
+
+    def _freeze(self, frozen: frozenset[str], done: int) -> None:
+        if frozen == self._frozen and not self._in_train_mode(frozen):
+            return
+        apply_freeze(self.model, self.schedule, frozen)
+        self._rest_idle_heads()
+        if frozen != self._frozen:
+            # DistributedDataParallel takes only parameters that require grad when it wraps.
+            self._wrapped, self._frozen = self.runtime.wrap(self.model), frozen
+            if self.config.freeze_scheduler.verbose:
+                log.info("%s %d: frozen: %s", self.schedule.mode, done + 1, ", ".join(sorted(frozen)) or "nothing")
+
+    def _in_train_mode(self, frozen: frozenset[str]) -> bool:
+        return any(self.model.get_submodule(part).training for part in frozen)
+
+    def _rest_idle_heads(self) -> None:
+        """Heads of loss weight 0 get no gradient, so that weight decay leaves them alone too."""
+        for head in self._idle:
+            head.requires_grad_(False)

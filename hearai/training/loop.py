@@ -1,0 +1,85 @@
+"""One run, from config to best model."""
+
+from dataclasses import dataclass
+
+import torch
+
+from hearai.config import Config
+from hearai.data.folders import Data, load_data
+from hearai.models.model import SignModel, build_model
+from hearai.models.pretrained import resolve_pretrained
+from hearai.training.checkpoint import load_checkpoint
+from hearai.training.evaluate import evaluate
+from hearai.training.feed import Feed
+from hearai.training.learner import Learner
+from hearai.training.progress import Progress
+from hearai.training.record import Record
+from hearai.training.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run came to."""
+
+    best: float
+    """Best validation score (mean macro-F1 over heads), in [0, 1]."""
+    best_epoch: int
+    """Its epoch, 1-based; 0 = the run diverged in its first epoch."""
+    epochs: int
+    """Finished epochs."""
+    diverged: bool
+    metrics: dict[str, float]
+    """The report of the best epoch; empty where there is none."""
+    seconds: float
+    """Wall time in `fit`, over all attempts."""
+
+
+def fit(config: Config, runtime: Runtime) -> FitResult:
+    """Trains, evaluates every epoch, keeps the best one; goes on where an earlier attempt stopped.
+
+    Raises:
+        ConfigError, DataError: input that cannot be used; nothing has been trained.
+    """
+    last = runtime.restore_from()
+    saved = load_checkpoint(last) if last else None
+    progress = Progress(**saved["progress"]) if saved else Progress()
+
+    data = load_data(config)
+    model = build_seeded_model(config, data).to(runtime.device)
+    feed = Feed(config, data, model, runtime)
+    learner = Learner(config, model, runtime, feed)
+    if saved:
+        learner.load(saved)
+
+    record = Record(config, data, runtime, progress)
+    try:
+        while progress.epoch < feed.epochs and not progress.diverged:
+            train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
+            evaluation = evaluate(model, feed.val(), config, runtime)
+            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs):
+                progress.best_weights = learner.weights()
+            checkpoint = record.save(learner, progress)
+            record.log(progress.history[-1])
+            runtime.report(progress.history[-1], checkpoint)
+    finally:
+        record.close(learner, progress)
+    return _result(progress)
+
+
+def build_seeded_model(config: Config, data: Data) -> SignModel:
+    """The model with the initial weights of the config's seed; `pretrained: auto` is decided here."""
+    extractor = config.feature_extractor
+    pretrained = extractor.checkpoint is None and resolve_pretrained(extractor.model_path, extractor.pretrained)
+    torch.manual_seed(config.general_parameters.seed)
+    return build_model(config, data.num_class, pretrained=pretrained)
+
+
+def _result(progress: Progress) -> FitResult:
+    return FitResult(
+        best=progress.best,
+        best_epoch=progress.best_epoch,
+        epochs=progress.epoch,
+        diverged=progress.diverged,
+        metrics=progress.history[progress.best_epoch - 1] if progress.best_epoch else {},
+        seconds=progress.seconds,
+    )

@@ -1,0 +1,118 @@
+"""The training loss, the metrics and the one score.
+
+Everything that is summed (losses, label counts, confusion matrices) is summed over batches and workers
+first and divided once, so that no result depends on how the clips were cut into batches.
+
+H heads, B clips, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hearai.config import Config
+from hearai.hamnosys import MISSING
+
+
+def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tensor]:
+    """Names and loss weights (H,) of the heads that are trained: those with a weight above 0."""
+    weights = {head: parameters.loss_weight for head, parameters in config.active_heads.items()}
+    trained = [head for head, weight in weights.items() if weight > 0]
+    return trained, torch.tensor([weights[head] for head in trained], device=device)
+
+
+def head_losses(
+    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], heads: list[str], kind: str
+) -> tuple[Tensor, Tensor]:
+    """Sum of the losses (H,) and number of labels (H,) of `heads`; MISSING labels count in neither.
+
+    Args:
+        logits: {head: (B, K)}.
+        labels: {head: (B,)}, class or MISSING.
+        kind: "cross_entropy", or "bce" (on one-hot labels, mean over the classes).
+    """
+    loss = {"cross_entropy": _cross_entropy, "bce": _bce}[kind]
+    sums = torch.stack([loss(logits[head], labels[head]) for head in heads])
+    counts = torch.stack([(labels[head] != MISSING).sum() for head in heads])
+    return sums, counts
+
+
+def weighted_loss(sums: Tensor, counts: Tensor, weights: Tensor) -> Tensor:
+    """sum(weight * mean loss) / sum(weight) over heads; a head without labels adds 0, not NaN.
+
+    Args:
+        sums, counts, weights: (H,), as `head_losses` gives them.
+    """
+    return (weights * sums / counts.clamp(min=1)).sum() / weights.sum()
+
+
+def _cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+    return F.cross_entropy(logits_BK.float(), labels_B, ignore_index=MISSING, reduction="sum")
+
+
+def _bce(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+    target_BK = F.one_hot(labels_B.clamp(min=0), logits_BK.shape[-1]).float()
+    loss_B = F.binary_cross_entropy_with_logits(logits_BK.float(), target_BK, reduction="none").mean(-1)
+    return (loss_B * (labels_B != MISSING)).sum()
+
+
+def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:
+    """Confusion matrix (K, K), true class by predicted class, without MISSING labels.
+
+    One bincount; torchmetrics gives the same matrix (a test compares them) at ten times the price a batch.
+    """
+    known = labels_B != MISSING
+    cells = labels_B[known] * num_class + predicted_B[known]
+    return torch.bincount(cells, minlength=num_class**2).view(num_class, num_class)
+
+
+def macro_f1(matrix: Tensor) -> float:
+    """Mean F1 over the classes with at least one true example; `matrix` (K, K) must hold at least one.
+
+    A class that was predicted but never true costs the precision of others and gets no F1 of its own
+    (torchmetrics' macro average would give it a 0).
+    """
+    matrix = matrix.double()
+    support, predicted = matrix.sum(1), matrix.sum(0)
+    f1 = 2 * matrix.diagonal() / (support + predicted).clamp(min=1)
+    return float(f1[support > 0].mean())
+
+
+def accuracy(matrix: Tensor) -> float:
+    """Share of right answers; `matrix` (K, K) must hold at least one example."""
+    return float(matrix.diagonal().sum() / matrix.sum())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does on a split, summed over all its clips and all workers."""
+
+    loss: float
+    """The training loss (with the loss weights); not the score."""
+    confusions: Mapping[str, Tensor]
+    """{head: (K, K)} for heads with at least one label in the split."""
+
+    @property
+    def heads(self) -> dict[str, dict[str, float]]:
+        """{head: {"accuracy": share, "macro_f1": score}}."""
+        return {
+            head: {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+            for head, matrix in self.confusions.items()
+        }
+
+    @property
+    def macro_f1(self) -> float:
+        """The score: mean macro-F1 over heads, in [0, 1], blind to the loss weights."""
+        return _mean([macro_f1(matrix) for matrix in self.confusions.values()])
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy over heads."""
+        return _mean([accuracy(matrix) for matrix in self.confusions.values()])
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

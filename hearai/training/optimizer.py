@@ -1,0 +1,42 @@
+"""AdamW, and the learning rate as a pure function of the step."""
+
+import math
+
+import torch
+from torch import nn
+
+from hearai.config import Config
+
+
+def build_optimizer(model: nn.Module, config: Config) -> torch.optim.AdamW:
+    """AdamW over all parameters; biases, norms and other 1-d parameters do not decay.
+
+    Frozen parameters are in it too: they have no gradient, which AdamW skips, until they thaw.
+    """
+    train = config.train_parameters
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=train.lr, fused=True)
+
+
+def lr_factor(
+    step: int, *, steps_per_epoch: int, total_steps: int, warmup_steps: float, multiply_lr_step: float
+) -> float:
+    """What the peak learning rate is multiplied with in optimizer step `step` (0-based).
+
+    Rises linearly to 1 over the warm-up (`warmup_steps` steps; below 1, that fraction of `total_steps`),
+    then falls by the factor `multiply_lr_step` per epoch, in stairs.
+    """
+    warmup = math.ceil(warmup_steps * total_steps) if warmup_steps < 1 else int(warmup_steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return multiply_lr_step ** ((step - warmup) // steps_per_epoch)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Sets the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

@@ -1,0 +1,108 @@
+"""What is decided once, before any run: which data, which starting weights.
+
+A search does this in its driver and writes the outcome into the study, so that every trial and node has the
+same; `train.py` does it for its one run.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from filelock import FileLock
+
+from hearai.config import Config, to_dict
+from hearai.data.demo import demo_dataset
+from hearai.data.folders import Data, load_data
+from hearai.data.frames import check_images
+from hearai.errors import ConfigError
+from hearai.models.pretrained import resolve_pretrained
+from hearai.overrides import override
+from hearai.study import Pretrain
+from hearai.training.features import cache_folder
+from hearai.training.pretrain import pretrain
+from hearai.training.runtime import LocalRuntime, choose_device
+
+log = logging.getLogger(__name__)
+
+BACKBONE = "backbone.pt"
+"""Name of a pre-trained backbone's file, beside `study.yaml` and `best.yaml`."""
+
+
+def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Data]:
+    """The config with a dataset folder (the demo data where none is named), and its clips, every file checked.
+
+    Raises:
+        DataError: every problem of the folders.
+    """
+    if config.general_parameters.data_path is None:
+        folder = demo_dataset(**({"clips": demo_clips} if demo_clips else {}))
+        log.info("demo data: %s", folder)
+        config = override(config, {"general_parameters.data_path": [str(folder)]})
+    data = load_data(config)
+    check_images(data.clips)
+    return config, data
+
+
+def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config:
+    """The config with `pretrained` decided: true or false.
+
+    Raises:
+        ConfigError: the weights are asked for and cannot be had, or the checkpoint file is missing.
+    """
+    extractor = config.feature_extractor
+    if extractor.checkpoint and not Path(extractor.checkpoint).is_file():
+        raise ConfigError(
+            f"feature_extractor.checkpoint: no file {extractor.checkpoint!r}; give a {BACKBONE} that "
+            "pre-training wrote, or leave it out"
+        )
+    if extractor.checkpoint:
+        return override(config, {"feature_extractor.pretrained": False})
+    has_weights = resolve_pretrained(extractor.model_path, extractor.pretrained)
+    frozen = config.freeze_scheduler.model_params.get("feature_extractor.backbone", (False,))[0]
+    if not has_weights and frozen and not pretraining_follows:
+        log.warning("the extractor is frozen at random weights; pre-train it (pre_training, or pretrain: auto)")
+    return override(config, {"feature_extractor.pretrained": has_weights})
+
+
+def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrain | None:
+    """The settings of a study's pre-training; None where it is off or, with `auto`, not needed."""
+    if setting != "auto":
+        return setting if isinstance(setting, Pretrain) else None
+    extractor = config.feature_extractor
+    return None if extractor.pretrained or extractor.checkpoint else Pretrain()
+
+
+def with_pretraining(config: Config, data: Data, settings: Pretrain, out: Path) -> Config:
+    """The config with a backbone pre-trained on its training clips, copied to `out`.
+
+    Trained once for the same config and data, then taken from the cache.
+    """
+    cached = cache_folder() / f"pretrained-{_fingerprint(config, data, settings)}"
+    cached.mkdir(parents=True, exist_ok=True)
+    with FileLock(cached / ".lock"):
+        if not (cached / BACKBONE).exists():
+            device = choose_device(config.general_parameters.gpu)
+            pretrain(config, LocalRuntime(device, cached), cached / BACKBONE, settings)
+        else:
+            log.info("pre-trained backbone from the cache: %s", cached / BACKBONE)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(cached / BACKBONE, out)
+    return override(config, {"feature_extractor.checkpoint": str(out), "feature_extractor.pretrained": False})
+
+
+def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
+    """Of all that pre-training depends on: searched parts and head weights of the base config are not among it."""
+    raw = to_dict(config)
+    general = raw["general_parameters"]
+    parts = {
+        "data": data.fingerprint,
+        "split": [general[key] for key in ("ratio_train_test", "ratio_test", "split", "split_seed")],
+        "seed": general["seed"],
+        "pictures": raw["augmentations_parameters"],
+        "extractor": [raw["feature_extractor"][key] for key in ("name", "model_path", "pretrained")],
+        "heads": sorted(config.active_heads),
+        "settings": settings.model_dump(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

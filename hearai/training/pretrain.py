@@ -1,0 +1,188 @@
+"""Pre-training of the backbone: a clip is one frame, there is no sequence. N frames, C/H/W picture.
+
+Where no pretrained weights can be had, two minutes of this are worth more to a frozen extractor than any
+search over what follows it.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hearai.config import Config
+from hearai.data.annotations import Clip
+from hearai.data.dataset import Batch
+from hearai.data.folders import load_data
+from hearai.data.frames import build_reader
+from hearai.data.sampling import sample_frames
+from hearai.models.feature_extractors import CNNExtractor
+from hearai.models.heads import Heads
+from hearai.study import Pretrain
+from hearai.training.evaluate import evaluate
+from hearai.training.feed import prepared
+from hearai.training.loop import build_seeded_model
+from hearai.training.objective import head_losses, weighted_loss
+from hearai.training.optimizer import build_optimizer, set_lr
+from hearai.training.precision import autocast
+from hearai.training.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+FRAMES_PER_CLIP = 8
+"""Frames of the hold that are looked at."""
+MEMORY = 4e9
+"""Bytes that decoded frames may take; with more, fewer frames of each clip are looked at."""
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises; then it falls as a cosine."""
+SHIFT = 0.08
+"""Augmentation: largest shift and change of size, in half pictures."""
+COLOUR = 0.2
+"""Augmentation: largest change of contrast and of each channel's level, in deviations."""
+
+
+@dataclass(frozen=True)
+class Stills:
+    """Decoded single frames of some clips."""
+
+    frames_NCHW: Tensor
+    """uint8."""
+    labels: dict[str, Tensor]
+    """{head: (N,)}, class or MISSING."""
+
+    def batches(self, size: int, *, shuffle: bool) -> Iterator[Batch]:
+        """All frames once, as clips of one frame."""
+        count = len(self.frames_NCHW)
+        order = torch.randperm(count) if shuffle else torch.arange(count)
+        for index in order.split(size):
+            mask_N1 = torch.ones(len(index), 1, dtype=torch.bool)
+            labels = {head: labels_N[index] for head, labels_N in self.labels.items()}
+            yield Batch(self.frames_NCHW[index].unsqueeze(1), mask_N1, labels, index)
+
+
+class FrameModel(nn.Module):
+    """Backbone and one classifier a head, directly on its output."""
+
+    def __init__(self, extractor: CNNExtractor, num_class: dict[str, int]):
+        super().__init__()
+        self.extractor, self.heads = extractor, Heads(extractor.backbone_width, num_class)
+        extractor.projection.requires_grad_(False)  # every run learns its own
+
+    def forward(self, clip_N1CHW: Tensor, mask_N1: Tensor) -> dict[str, Tensor]:
+        """{head: logits (N, K)} of normalised pictures."""
+        frames_NCHW = clip_N1CHW.squeeze(1).contiguous(memory_format=torch.channels_last)
+        return self.heads(self.extractor.backbone_features(frames_NCHW))
+
+
+def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) -> Path:
+    """Trains the backbone on frames of the training clips and writes it to `out`.
+
+    All heads weigh the same. The epoch with the best validation score (mean macro-F1 over heads, single
+    frames) is kept. The file holds {"backbone": state_dict, "model_path": name}, as
+    `feature_extractor.checkpoint` takes it.
+    """
+    data, started = load_data(config), time.monotonic()
+    train, val = read_stills(config, data.split.train), read_stills(config, data.split.val)
+    model = FrameModel(build_seeded_model(config, data).feature_extractor, dict(data.num_class))
+    model = model.to(runtime.device, memory_format=torch.channels_last)
+    trainer, best, weights = _Trainer(model, config, settings, runtime.device), -1.0, {}
+    log.info("pre-training %s on %d frames", config.feature_extractor.model_path, len(train.frames_NCHW))
+    for epoch in range(settings.epochs):
+        loss = trainer.train_epoch(train, epoch)
+        score = evaluate(model, val.batches(128, shuffle=False), config, runtime).macro_f1
+        if score > best:
+            best, weights = score, _copy(model.extractor.backbone)
+        log.info(
+            "pre-training epoch %d of %d: loss %.3f, val macro-F1 of single frames %.3f (%.0f s)",
+            *(epoch + 1, settings.epochs, loss, score, time.monotonic() - started),
+        )
+    return _write(out, weights, config.feature_extractor.model_path)
+
+
+class _Trainer:
+    """Model, optimizer and schedule of a pre-training."""
+
+    def __init__(self, model: FrameModel, config: Config, settings: Pretrain, device: torch.device):
+        self.model, self.config, self.settings, self.device = model, config, settings, device
+        self.optimizer = build_optimizer(model, config)
+        self.heads = list(config.active_heads)
+        self.weights = torch.ones(len(self.heads), device=device)
+
+    def train_epoch(self, stills: Stills, epoch: int) -> float:
+        """One pass over all frames in random order; the mean loss."""
+        self.model.train()
+        steps, total = math.ceil(len(stills.frames_NCHW) / self.settings.batch_size), 0.0
+        for step, batch in enumerate(stills.batches(self.settings.batch_size, shuffle=True)):
+            done = (epoch + (step + 1) / steps) / self.settings.epochs
+            set_lr(self.optimizer, learning_rate(done, self.settings.lr))
+            total += self._step(prepared(batch, self.device))
+        return float(total) / steps
+
+    def _step(self, batch: Batch) -> Tensor:
+        with autocast(self.config, self.device):
+            logits = self.model(augment(batch.inputs.squeeze(1)).unsqueeze(1), batch.mask)
+        loss = weighted_loss(*head_losses(logits, batch.labels, self.heads, "cross_entropy"), self.weights)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+
+def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
+    """Frames of the hold, the last two thirds of each clip; in the first third the hand is on its way."""
+    read = build_reader(config)
+    size = read(clips[0].frame_path(clips[0].start)).nbytes
+    most = max(1, min(FRAMES_PER_CLIP, int(MEMORY / size / len(clips))))
+    shown = [(clip, frame) for clip in clips for frame in _hold(clip, most)]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        frames = list(pool.map(read, [clip.frame_path(frame) for clip, frame in shown]))
+    labels = {head: torch.tensor([clip.labels[head] for clip, _ in shown]) for head in config.active_heads}
+    return Stills(torch.stack(frames), labels)
+
+
+def _hold(clip: Clip, most: int) -> list[int]:
+    length = clip.end - clip.start + 1
+    return sample_frames(clip.start + length // 3, clip.end, num_segments=most)
+
+
+def augment(frames_NCHW: Tensor) -> Tensor:
+    """Normalised frames, each mirrored (labels stay), shifted, resized and recoloured by a draw of its own."""
+    count, device = len(frames_NCHW), frames_NCHW.device
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(count, *shape, device=device) * 2 - 1
+
+    scale_N = 1 + SHIFT * draw()
+    place_N23 = torch.zeros(count, 2, 3, device=device)
+    place_N23[:, 0, 0] = torch.where(draw() < 0, scale_N, -scale_N)  # a negative width mirrors
+    place_N23[:, 1, 1] = scale_N
+    place_N23[:, :, 2] = SHIFT * draw(2)
+    grid = F.affine_grid(place_N23, list(frames_NCHW.shape), align_corners=False)
+    moved = F.grid_sample(frames_NCHW, grid, padding_mode="border", align_corners=False)
+    return moved * (1 + COLOUR * draw(1, 1, 1)) + COLOUR * draw(3, 1, 1)
+
+
+def learning_rate(done: float, peak: float) -> float:
+    """Linear rise, then a cosine down to 0; `done` is the share of all steps taken, in [0, 1]."""
+    if done < WARM_UP:
+        return peak * done / WARM_UP
+    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _write(out: Path, weights: dict[str, Tensor], model_path: str) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    torch.save({"backbone": weights, "model_path": model_path}, temporary)
+    os.replace(temporary, out)
+    return out

@@ -1,0 +1,74 @@
+"""How far a run has come: what is reported, saved with every epoch, and read back to go on."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from hearai.training.objective import Evaluation
+
+DIVERGED_LOSS = 1e9
+"""Reported in place of a loss that is no number any more: every reported value is finite."""
+
+
+@dataclass
+class Progress:
+    """Finished epochs of a run and the best of them."""
+
+    epoch: int = 0
+    """Finished epochs."""
+    best: float = 0.0
+    """Best score so far, in [0, 1]: the objective."""
+    best_epoch: int = 0
+    """1-based; 0 = none yet."""
+    diverged: bool = False
+    """Whether a loss was no finite number; nothing follows."""
+    seconds: float = 0.0
+    """Spent in `fit`, over all attempts, up to the last finished epoch."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    """The report of each epoch."""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    """The model's weights after the best epoch (see `Learner.weights`)."""
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic() - self.seconds
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values; `Progress(**state)` goes on from there."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def advance(self, train_loss: float, evaluation: Evaluation, *, lr: float, epochs: int) -> bool:
+        """Notes one more finished epoch of `epochs`; whether it is the best so far."""
+        self.epoch += 1
+        self.seconds = time.monotonic() - self._started
+        self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
+        is_best = not self.diverged and (not self.best_epoch or evaluation.macro_f1 > self.best)
+        if is_best:
+            self.best, self.best_epoch = evaluation.macro_f1, self.epoch
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "epochs": epochs,
+                "objective": self.best,
+                "best_epoch": self.best_epoch,
+                "diverged": float(self.diverged),
+                "seconds": self.seconds,
+                "lr": lr,
+                "train/loss": _finite(train_loss),
+                "val/loss": _finite(evaluation.loss),
+                "val/macro_f1": evaluation.macro_f1,
+                "val/accuracy": evaluation.accuracy,
+                **{
+                    f"val/{head}/{name}": value
+                    for head, scores in evaluation.heads.items()
+                    for name, value in scores.items()
+                },
+            }
+        )
+        return is_best
+
+
+def _finite(loss: float) -> float:
+    return loss if math.isfinite(loss) else DIVERGED_LOSS

@@ -1,0 +1,51 @@
+"""The folder of a run: config.yaml, metrics.jsonl, tensorboard/, last/ and best/. Worker 0 alone writes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hearai.config import Config, to_dict, to_yaml
+from hearai.data.folders import Data
+from hearai.training.checkpoint import BEST, LAST, save_checkpoint
+from hearai.training.learner import Learner
+from hearai.training.progress import Progress
+from hearai.training.runtime import Runtime
+from hearai.training.trackers import Trackers
+
+
+class Record:
+    """Writes what a run leaves behind."""
+
+    def __init__(self, config: Config, data: Data, runtime: Runtime, progress: Progress):
+        self._config, self._num_class, self._folder = config, dict(data.num_class), runtime.folder
+        self._trackers: Trackers | None = None
+        if runtime.rank == 0:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+            neptune = config.general_parameters.neptune
+            self._trackers = Trackers(self._folder, to_dict(config), history=progress.history, neptune=neptune)
+
+    def save(self, learner: Learner, progress: Progress) -> Path | None:
+        """Writes `last/`, from where the run can go on; its folder (None for the other workers)."""
+        if self._trackers is None:
+            return None
+        return save_checkpoint(self._folder / LAST, {**learner.state(), "progress": progress.state()})
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Hands the report of an epoch to the trackers."""
+        if self._trackers is not None:
+            self._trackers.log(metrics, int(metrics["epoch"]))
+
+    def close(self, learner: Learner, progress: Progress) -> None:
+        """Writes `best/`: all weights and all that is needed to use them; `last/` alone has it until now."""
+        if self._trackers is None:
+            return
+        self._trackers.close()
+        if progress.best_epoch:
+            state = {
+                "model": {**learner.model.state_dict(), **progress.best_weights},
+                "config": to_dict(self._config),
+                "num_class": self._num_class,
+                "epoch": progress.best_epoch,
+                "metrics": progress.history[progress.best_epoch - 1],
+            }
+            save_checkpoint(self._folder / BEST, state)

@@ -1,0 +1,111 @@
+"""Fixtures for all tests: a dataset folder of real JPEGs, and a config small enough for a laptop's CPU."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hearai.config import Config, build_config
+from hearai.hamnosys import HEADS
+from hearai.overrides import override
+
+torch.set_num_threads(1)  # models this small are slower on several
+
+
+def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fps: float | None) -> None:
+    """Frames of a coarse random pattern that drifts a little, so that frames of a clip look alike."""
+    (folder / name).mkdir(parents=True)
+    pattern = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    for i in range(frames):
+        picture = Image.fromarray(np.roll(pattern, i % 4, axis=1)).resize((size, size), Image.Resampling.NEAREST)
+        picture.save(folder / name / f"{Path(name).name}_{i}.jpg", quality=90)
+    if fps is not None:
+        (folder / name / f"{Path(name).name}_properties.json").write_text(json.dumps({"FPS": fps}))
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """make_dataset(name="data", clips=12, frames=5, classes=3, signers=4, size=40, fps=None) -> folder.
+
+    Clip c0, c1, ... has gloss `i % classes`, signer `s{i % signers}` (0 = no signers.csv), a random
+    HamNoSys row, and `frames + i % 2` frames.
+    """
+
+    def make(
+        name: str = "data",
+        *,
+        clips: int = 12,
+        frames: int = 5,
+        classes: int = 3,
+        signers: int = 4,
+        size: int = 40,
+        fps: float | None = None,
+    ) -> Path:
+        folder, rng = tmp_path / name, random.Random(0)
+        gloss, hamnosys, people = [], [], ["name,signer"]
+        for i in range(clips):
+            write_clip(folder, f"c{i}", frames + i % 2, size=size, seed=i % classes, fps=fps)
+            row = f"c{i} 0 {frames + i % 2 - 1}"
+            gloss.append(f"{row} {i % classes}")
+            hamnosys.append(" ".join([row, *(str(rng.randrange(head.num_class)) for head in HEADS.values())]))
+            people.append(f"c{i},s{i % max(signers, 1)}")
+        (folder / "test_gloss.txt").write_text("\n".join(gloss) + "\n")
+        (folder / "test_hamnosys.txt").write_text("\n".join(hamnosys) + "\n")
+        if signers:
+            (folder / "signers.csv").write_text("\n".join(people) + "\n")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def tiny_dataset(make_dataset: Callable[..., Path]) -> Path:
+    """12 clips of 5 or 6 frames, 3 glosses, 4 signers, 40 x 40 pixels."""
+    return make_dataset()
+
+
+TINY = {
+    "general_parameters": {"gpu": -1, "ratio_test": 0.25, "ratio_train_test": 0.67},
+    "augmentations_parameters": {"resize_size": 32, "center_crop_size": 32},
+    "train_parameters": {"classification_mode": "gloss", "epochs": 2, "batch_size": 4, "num_segments": 3},
+    "feature_extractor": {"model_path": "test_efficientnet", "representation_size": 16, "pretrained": False},
+    "transformer": {
+        "feedforward_size": 32,
+        "num_attention_heads": 2,
+        "num_encoder_layers": 1,
+        "output_size": 16,
+    },
+}
+
+
+@pytest.fixture
+def make_config() -> Callable[..., Config]:
+    """make_config(folder=None, {dotted path: value}) -> a small config over gloss labels."""
+
+    def make(folder: Path | None = None, values: dict | None = None) -> Config:
+        config = build_config(TINY)
+        place = {} if folder is None else {"general_parameters.data_path": str(folder)}
+        return override(config, {**place, **(values or {})})
+
+    return make
+
+
+@pytest.fixture
+def tiny_config(make_config: Callable[..., Config], tiny_dataset: Path) -> Config:
+    """The small config over `tiny_dataset`."""
+    return make_config(tiny_dataset)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real material, named by HEARAI_REAL_DATA."""
+    folder = os.environ.get("HEARAI_REAL_DATA")
+    if not folder:
+        pytest.skip("HEARAI_REAL_DATA is not set; it names the folder with hearai_sanity and sign_digits")
+    return Path(folder)

@@ -1,0 +1,193 @@
+"""Every row is checked, and every problem is told with its place."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hearai.data import annotations
+from hearai.data.annotations import Clip, read_annotations
+from hearai.errors import DataError
+from hearai.hamnosys import HEADS, MISSING
+
+GLOSS = {"gloss": "auto"}
+HAMNOSYS = {head.name: head.num_class for head in HEADS.values()}
+
+
+def write_rows(folder: Path, *rows: str, name: str = "test_gloss.txt") -> Path:
+    (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def problems(folder: Path, heads: dict = GLOSS, name: str = "test_gloss.txt") -> list[str]:
+    with pytest.raises(DataError) as caught:
+        read_annotations(folder, name, heads)
+    return caught.value.problems
+
+
+def test_rows_become_clips(tiny_dataset: Path):
+    clips = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
+    assert len(clips) == 12
+    assert clips[1] == Clip("c1", tiny_dataset, 0, 5, {"gloss": 1}, "s1", None)
+    assert clips[1].frame_path(5) == tiny_dataset / "c1" / "c1_5.jpg"
+    assert clips[1].key == "data/c1"
+
+
+def test_hamnosys_columns_are_read_by_place(tiny_dataset: Path):
+    row = (tiny_dataset / "test_hamnosys.txt").read_text().splitlines()[0].split()
+    clip = read_annotations(tiny_dataset, "test_hamnosys.txt", HAMNOSYS)[0]
+    assert clip.labels == {name: int(text) for name, text in zip(HEADS, row[3:], strict=True)}
+
+
+def test_group_of_some_hamnosys_heads_reads_the_same_columns(tiny_dataset: Path):
+    some = {name: HAMNOSYS[name] for name in ("hand_location_y", "hand_shape_base_form")}
+    whole = read_annotations(tiny_dataset, "test_hamnosys.txt", HAMNOSYS)
+    for clip, full in zip(read_annotations(tiny_dataset, "test_hamnosys.txt", some), whole, strict=True):
+        assert clip.labels == {name: full.labels[name] for name in some}
+
+
+def test_ninth_column_of_older_files_is_passed_over(tiny_dataset: Path):
+    write_rows(tiny_dataset, "c0 0 4 0 1 1 1 1 1 1 1 3", name="old.txt")
+    assert len(read_annotations(tiny_dataset, "old.txt", HAMNOSYS)) == 1
+
+
+def test_header_is_optional(tiny_dataset: Path):
+    plain = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
+    rows = (tiny_dataset / "test_gloss.txt").read_text()
+    (tiny_dataset / "headed.txt").write_text("\ufeffname start end gloss\n\n" + rows, encoding="utf-8")
+    assert read_annotations(tiny_dataset, "headed.txt", GLOSS) == plain
+
+
+def test_header_that_names_the_heads_sets_their_order(tiny_dataset: Path):
+    write_rows(tiny_dataset, "name start end colour b a", "c0 0 4 9 1 2", name="own.txt")
+    (clip,) = read_annotations(tiny_dataset, "own.txt", {"a": 3, "b": 3})
+    assert clip.labels == {"a": 2, "b": 1}
+
+
+def test_header_that_names_only_some_heads_is_refused(tiny_dataset: Path):
+    write_rows(tiny_dataset, "name start end a x", "c0 0 4 1 2", name="own.txt")
+    (problem,) = problems(tiny_dataset, {"a": 3, "b": 3}, "own.txt")
+    assert "own.txt:1: the header names a but not b" in problem
+
+
+def test_missing_label_is_allowed(tiny_dataset: Path):
+    write_rows(tiny_dataset, f"c0 0 4 {MISSING}")
+    (clip,) = read_annotations(tiny_dataset, "test_gloss.txt", {"gloss": 3})
+    assert clip.labels == {"gloss": MISSING}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("c0 0 4", ["3 columns", "4 are due: name start end gloss"]),
+        ("c0 0 4 1 1", ["5 columns"]),
+        ("c0 0 x 1", ["end 'x'", "whole numbers"]),
+        ("c0 a b 1", ["start 'a', end 'b'"]),
+        ("c0 4 0 1", ["start 4, end 0", "0 <= start <= end"]),
+        ("c0 -1 4 1", ["start -1"]),
+        ("c0 0 4 3", ["gloss has label '3'", "0..2 or -1"]),
+        ("c0 0 4 -2", ["gloss has label '-2'"]),
+        ("c0 0 4 1.0", ["gloss has label '1.0'"]),
+        ("c0 0 4 " + "9" * 5000, ["gloss has label"]),
+        ("c0 0 5 1", ["c0_5.jpg is missing", "every frame of 0..5"]),
+        ("c0 0 999999999999 1", ["c0_5.jpg is missing"]),
+        ("nowhere 0 4 1", ["nowhere cannot be read", "a folder of frames is due"]),
+        ("../data/c0 0 4 1", ["leads out of the dataset folder"]),
+        ("/etc 0 4 1", ["leads out of the dataset folder"]),
+        (". 0 4 1", ["leads out of the dataset folder"]),
+    ],
+)
+def test_wrong_row_is_told_with_line_found_and_allowed(make_dataset: Callable, row: str, words: list[str]):
+    folder = write_rows(make_dataset(clips=2, signers=0), "c1 0 4 1", "", row)
+    (problem,) = problems(folder, {"gloss": 3})
+    assert problem.startswith(f"{folder / 'test_gloss.txt'}:3: ")
+    for word in words:
+        assert word in problem
+
+
+def test_all_problems_come_at_once(make_dataset: Callable):
+    folder = write_rows(make_dataset(clips=2, signers=0), "c0 0 9 7", "c1 1 0 0", "c0 0 4 1", "c1 0 4")
+    found = problems(folder, {"gloss": 3})
+    assert [problem.split(":")[1] for problem in found] == ["1", "1", "2", "3", "4"]
+    assert "was given before in line 1" in found[3]
+
+
+def test_long_lists_of_problems_are_cut(make_dataset: Callable):
+    folder = write_rows(make_dataset(clips=1, signers=0), *(f"x{i} 0 4 1" for i in range(50)))
+    found = problems(folder)
+    assert len(found) == annotations.SHOWN + 1
+    assert found[-1] == f"... and {50 - annotations.SHOWN} more problems"
+
+
+def test_auto_head_has_a_bound(make_dataset: Callable):
+    folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 2000000000")
+    assert "label '2000000000'" in problems(folder)[0]
+
+
+def test_annotation_file_may_lie_in_a_folder_of_its_own(tiny_dataset: Path):
+    (tiny_dataset / "labels").mkdir()
+    (tiny_dataset / "test_gloss.txt").rename(tiny_dataset / "labels" / "gloss.txt")
+    assert len(read_annotations(tiny_dataset, "labels/gloss.txt", GLOSS)) == 12
+
+
+def test_nested_clip_folders_are_read(make_dataset: Callable):
+    folder = make_dataset(clips=1, signers=0)
+    (folder / "part").mkdir()
+    (folder / "c0").rename(folder / "part" / "c0")
+    (clip,) = read_annotations(write_rows(folder, "part/c0 0 4 1"), "test_gloss.txt", GLOSS)
+    assert clip.frame_path(2).is_file()
+    assert clip.key == "data/part/c0"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "is empty"), ("\n \n", "is empty"), ("name start end gloss\n", "has no rows")]
+)
+def test_annotation_file_without_rows_is_refused(tiny_dataset: Path, text: str, words: str):
+    (tiny_dataset / "test_gloss.txt").write_text(text)
+    assert words in problems(tiny_dataset)[0]
+
+
+def test_missing_folder_and_file_are_told_apart(tmp_path: Path, tiny_dataset: Path):
+    assert "is no folder" in problems(tmp_path / "nowhere")[0]
+    (problem,) = problems(tiny_dataset, name="labels.txt")
+    assert "has no labels.txt (found test_gloss.txt, test_hamnosys.txt)" in problem
+    (tmp_path / "empty").mkdir()
+    assert "no .txt file at all" in problems(tmp_path / "empty")[0]
+
+
+def test_binary_annotation_file_is_refused(tiny_dataset: Path):
+    (tiny_dataset / "test_gloss.txt").write_bytes(b"c0 0 4 1\n\xff\xfe")
+    assert "byte 9 is no UTF-8" in problems(tiny_dataset)[0]
+
+
+def test_signers_are_checked(tiny_dataset: Path):
+    rows = (tiny_dataset / "signers.csv").read_text().splitlines()
+    (tiny_dataset / "signers.csv").write_text("\n".join([*rows[:-1], "c0,s9", "c1"]) + "\n")
+    found = "\n".join(problems(tiny_dataset))
+    assert "signers.csv:13: c0 has a second signer 's9'" in found
+    assert "signers.csv:14: found 'c1'; `name,signer` is due" in found
+    assert "test_gloss.txt:12: clip 'c11' is missing in signers.csv" in found
+
+
+def test_without_signers_file_signers_are_unknown(make_dataset: Callable):
+    clips = read_annotations(make_dataset(signers=0), "test_gloss.txt", GLOSS)
+    assert {clip.signer for clip in clips} == {None}
+
+
+def test_frames_per_second_come_from_the_properties_file(make_dataset: Callable):
+    clips = read_annotations(make_dataset(fps=12.5), "test_gloss.txt", GLOSS)
+    assert {clip.fps for clip in clips} == {12.5}
+
+
+@pytest.mark.parametrize("text", ['{"FPS": 0}', '{"fps": 25}', '{"FPS": null}', "{", "[]", '{"FPS": Infinity}'])
+def test_wrong_properties_are_refused(make_dataset: Callable, text: str):
+    folder = make_dataset(clips=1, fps=25)
+    (folder / "c0" / "c0_properties.json").write_text(text)
+    (problem,) = problems(folder)
+    assert 'c0_properties.json is wrong; {"FPS": frames per second} is due' in problem
+
+
+def test_clips_are_hashable_and_survive_pickling(tiny_dataset: Path):
+    clips = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
+    assert set(pickle.loads(pickle.dumps(clips))) == set(clips)

@@ -1,0 +1,155 @@
+"""Dataset folders of a config: read, checked, split; known again after a move."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hearai.config import Config, load_config
+from hearai.data import folders
+from hearai.data.dataset import build_dataset, build_loader
+from hearai.data.folders import Data, load_data
+from hearai.data.frames import check_images
+from hearai.errors import ConfigError, DataError
+from hearai.overrides import override
+
+
+@pytest.fixture(autouse=True)
+def read_again():
+    """Tests change folders that `load_data` would keep."""
+    folders._load.cache_clear()
+
+
+def fingerprint(config: Config) -> str:
+    folders._load.cache_clear()
+    return load_data(config).fingerprint
+
+
+def test_clips_are_split_and_classes_counted(tiny_config: Config):
+    data = load_data(tiny_config)
+    assert len(data.clips) == 12
+    assert data.num_class == {"gloss": 3}
+    assert all(data.split.train) and data.split.val and data.split.test
+
+
+def test_auto_head_has_two_classes_at_least(make_config: Callable, make_dataset: Callable):
+    assert load_data(make_config(make_dataset(classes=1))).num_class == {"gloss": 2}
+
+
+def test_given_number_of_classes_stays(make_config: Callable, tiny_dataset: Path):
+    config = make_config(tiny_dataset, {"heads.gloss.gloss.num_class": 40})
+    assert load_data(config).num_class == {"gloss": 40}
+
+
+def test_second_call_reads_nothing(tiny_config: Config):
+    seed = override(tiny_config, {"general_parameters.seed": 5, "train_parameters.lr": 0.5})
+    assert load_data(seed) is load_data(tiny_config)
+    assert load_data(override(tiny_config, {"general_parameters.split_seed": 5})) is not load_data(tiny_config)
+
+
+def test_unset_data_path_is_a_config_error(make_config: Callable):
+    with pytest.raises(ConfigError, match="data_path: not set"):
+        load_data(make_config(None))
+
+
+def test_folders_of_the_same_name_are_told_apart(make_config: Callable, make_dataset: Callable):
+    paths = [str(make_dataset(f"{place}/frames", clips=6)) for place in ("poland", "germany")]
+    data = load_data(make_config(None, {"general_parameters.data_path": paths}))
+    keys = {clip.key for clip in data.clips}
+    assert len(keys) == 12
+    assert {"poland/frames/c0", "germany/frames/c0"} <= keys
+
+
+def test_folder_may_have_an_annotation_file_of_its_own(make_config: Callable, make_dataset: Callable):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    (second / "test_gloss.txt").rename(second / "labels.txt")
+    paths = [str(first), {"path": str(second), "annotation_file": "labels.txt"}]
+    assert len(load_data(make_config(None, {"general_parameters.data_path": paths})).clips) == 12
+
+
+def test_clip_given_twice_is_refused(make_config: Callable, tiny_dataset: Path):
+    config = make_config(None, {"general_parameters.data_path": [str(tiny_dataset), str(tiny_dataset)]})
+    with pytest.raises(DataError, match="clip data/c0 is given 2 times"):
+        load_data(config)
+
+
+def test_problems_of_all_folders_come_at_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    broken = make_dataset("broken")
+    (broken / "c3" / "c3_1.jpg").unlink()
+    config = make_config(None, {"general_parameters.data_path": [str(broken), str(tmp_path / "nowhere")]})
+    with pytest.raises(DataError) as caught:
+        load_data(config)
+    assert len(caught.value.problems) == 2
+    assert "c3_1.jpg is missing" in caught.value.problems[0] and "is no folder" in caught.value.problems[1]
+
+
+def test_time_needs_frames_per_second(make_config: Callable, make_dataset: Callable):
+    config = make_config(make_dataset(), {"train_parameters.time": 0.1})
+    with pytest.raises(DataError, match="c0_properties.json: missing, and train_parameters.time needs it"):
+        load_data(config)
+    assert load_data(make_config(make_dataset("with_fps", fps=25), {"train_parameters.time": 0.1}))
+
+
+def test_classes_that_are_never_trained_are_said(
+    make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        load_data(make_config(make_dataset(classes=12, signers=0)))
+    assert "gloss: 6 of the 6 evaluated classes are never trained" in caplog.text
+
+
+def test_fingerprint_stays_when_the_folder_moves(make_config: Callable, tiny_dataset: Path, tmp_path: Path):
+    before = fingerprint(make_config(tiny_dataset))
+    (tmp_path / "elsewhere").mkdir()
+    moved = shutil.move(tiny_dataset, tmp_path / "elsewhere" / "data")
+    assert fingerprint(make_config(Path(moved))) == before
+
+
+@pytest.mark.parametrize("change", ["picture", "time", "label", "signer"])
+def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: Path, change: str):
+    config = make_config(tiny_dataset)
+    before = fingerprint(config)
+    picture = tiny_dataset / "c3" / "c3_2.jpg"
+    if change == "picture":
+        picture.write_bytes(picture.read_bytes() + b"\0")
+    elif change == "time":
+        os.utime(picture, (1, 1))
+    elif change == "label":
+        path = tiny_dataset / "test_gloss.txt"
+        path.write_text(path.read_text().replace("c0 0 4 0", "c0 0 4 1"))
+    else:
+        path = tiny_dataset / "signers.csv"
+        path.write_text(path.read_text().replace("c0,s0", "c0,s1"))
+    assert fingerprint(config) != before
+
+
+def check_folder(folder: Path, config: Config) -> Data:
+    data = load_data(override(config, {"general_parameters.data_path": str(folder)}))
+    check_images(data.clips)
+    return data
+
+
+@pytest.mark.parametrize("mode", ["gloss", "hamnosys"])
+def test_published_sanity_configs_and_data_load(real_data: Path, mode: str):
+    folder = real_data / "hearai_sanity"
+    config = load_config(folder / f"train_config_sanity_{mode}.yml")
+    data = check_folder(folder, config)
+    assert len(data.clips) == 3
+    assert data.num_class == {head: parameters.num_class for head, parameters in config.active_heads.items()}
+    loader = build_loader(build_dataset(config, data.clips, train=True), batch_size=4, shuffle_seed=0)
+    (batch,) = loader
+    assert batch.inputs.shape == (3, 8, 3, 256, 256)
+    first_labels = {"gloss": 8, "symmetry_operator": 0, "hand_shape_base_form": 1}
+    for head, label in first_labels.items():
+        if head in batch.labels:
+            assert batch.labels[head].tolist() == [label] * 3
+
+
+@pytest.mark.parametrize(("folder", "classes", "clips"), [("sign_digits", 10, 200), ("isl_avatar/frames", 151, 151)])
+def test_real_gloss_folders_load(real_data: Path, tiny_config: Config, folder: str, classes: int, clips: int):
+    data = check_folder(real_data / folder, tiny_config)
+    assert data.num_class == {"gloss": classes}
+    assert len(data.clips) == clips

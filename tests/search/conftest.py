@@ -1,0 +1,61 @@
+"""One Ray session for all tests of the search, and studies small enough for it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hearai.study import Request, Study, load_study
+
+SMALL_SPACE = """
+description: tiny
+budget: {trials: 3}
+sampler: {name: random}
+early_stopping: {name: none}
+finalists: {count: 1, seeds: 2}
+pretrain: false
+config:
+  general_parameters: {gpu: -1, ratio_test: 0.25, ratio_train_test: 0.67}
+  augmentations_parameters: {resize_size: 32, center_crop_size: 32}
+  train_parameters: {classification_mode: gloss, epochs: 3, batch_size: 4, num_segments: 3}
+  feature_extractor: {model_path: test_efficientnet, representation_size: 16, pretrained: false}
+  transformer: {feedforward_size: 32, num_attention_heads: 2, num_encoder_layers: 1, output_size: 16}
+space:
+  train_parameters.lr: {float: [1.0e-4, 1.0e-1], log: true}
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features and pre-trained backbones of the tests stay out of the user's cache."""
+    before = os.environ.get("HEARAI_CACHE")
+    os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("HEARAI_CACHE") if before is None else os.environ.update(HEARAI_CACHE=before)
+
+
+@pytest.fixture(scope="session")
+def ray_session(own_cache: None) -> Iterator[None]:
+    """Ray on this machine, once for all tests: it takes 10 s to start."""
+    import ray
+
+    from hearai.search.cluster import connect
+
+    connect(None)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def make_study(tmp_path: Path, tiny_dataset: Path) -> Callable[..., Study]:
+    """make_study(settings={...}, changes={dotted path: value}, name="tiny") -> a study over `tiny_dataset`."""
+
+    def make(settings: dict | None = None, changes: dict | None = None, name: str = "tiny") -> Study:
+        file = tmp_path / "tiny.yaml"
+        file.write_text(SMALL_SPACE)
+        request = Request(str(file), name, None, (str(tiny_dataset),), changes or {}, settings or {})
+        return replace(load_study(request), name=name)
+
+    return make

@@ -1,0 +1,153 @@
+"""A whole search on a tiny dataset: what it leaves behind, how it goes on, what it refuses."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from hearai.config import load_config
+from hearai.errors import ConfigError, DataError
+from hearai.reporting.report import write_results
+from hearai.search.run import Options, run_study
+from hearai.study import Study
+from hearai.training.loop import fit
+from hearai.training.runtime import LocalRuntime
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+MakeStudy = Callable[..., Study]
+
+
+def search(study: Study, storage: Path) -> dict:
+    """Runs the study; returns its summary, with the lines it said under `said`."""
+    said: list[str] = []
+    outcome = run_study(study, Options(storage), said.append)
+    write_results(outcome.folder)
+    summary = json.loads((outcome.folder / "summary.json").read_text())
+    return {**summary, "said": said, "succeeded": outcome.succeeded}
+
+
+def test_a_search_leaves_its_whole_folder_and_its_winner_can_be_run_again(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    summary = search(make_study(), tmp_path)
+    folder = tmp_path / "tiny"
+    left = {path.name for path in folder.iterdir()}
+    assert {"study.yaml", "command.txt", "journal.log", "trials.csv", "split.csv", "test.json"} <= left
+    assert {"best.yaml", "best", "summary.json", "report.html", "trials"} <= left
+    assert summary["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0}
+    assert summary["baseline"]["trial"] == 0
+    assert {entry["trial"] for entry in summary["finalists"]} >= {0, summary["best"]["trial"]}
+    assert all(len(entry["seeds"]) == 2 for entry in summary["finalists"])
+    assert set(summary["test"]) == {"base", "winner"}
+    with (folder / "trials.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a trial
+    again = fit(load_config(folder / "best.yaml"), LocalRuntime("cpu", tmp_path / "again"))
+    torch.set_num_threads(threads)
+    assert again.best == pytest.approx(summary["best"]["value"], abs=1e-4)
+
+
+def test_the_same_command_again_runs_nothing_and_more_trials_extend_the_search(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study({"budget": {"trials": 2}, "finalists": {"count": 0}})
+    first = search(study, tmp_path)
+    logs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tiny/trials/*/metrics.jsonl")}
+    second = search(study, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in logs} == logs
+    assert second["best"] == first["best"]
+    extended = search(make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}), tmp_path)
+    assert extended["trials"]["total"] == 3
+    assert {path: path.stat().st_mtime_ns for path in logs} == logs
+
+
+def test_another_base_config_under_the_same_name_is_refused_with_the_difference(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
+    search(make_study(settings), tmp_path)
+    with pytest.raises(ConfigError, match="batch_size: 5"):
+        search(make_study(settings, {"train_parameters.batch_size": 5}), tmp_path)
+
+
+def test_a_failing_and_a_diverging_trial_end_alone(make_study: MakeStudy, tmp_path: Path) -> None:
+    space = {
+        "train_parameters.lr": None,
+        "feature_extractor.model_path": {"choice": ["test_efficientnet", "no_such_model"]},
+        "heads.gloss.gloss.loss_weight": {"choice": [1.0, 3.4e38]},  # overflows to infinity in float32
+    }
+    settings = {"budget": {"trials": 4}, "space": space, "finalists": {"count": 0}}
+    summary = search(make_study(settings), tmp_path)
+    assert summary["trials"] == {"total": 4, "complete": 1, "pruned": 1, "failed": 2}
+    assert any("FAILED" in line and "no_such_model" in line for line in summary["said"])
+    assert any("diverged" in line for line in summary["said"])
+    assert summary["best"]["trial"] == 0
+
+
+def test_a_search_in_which_nothing_succeeds_says_so(make_study: MakeStudy, tmp_path: Path) -> None:
+    space = {"train_parameters.lr": None, "feature_extractor.model_path": {"choice": ["no_such_model"]}}
+    study = make_study({"space": space, "budget": {"trials": 1}}, {"freeze_scheduler.freeze_pattern_repeats": 0})
+    assert not search(study, tmp_path)["succeeded"]
+
+
+def test_wrong_data_ends_the_search_before_anything_is_written(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
+) -> None:
+    frame = tiny_dataset / "c3" / "c3_1.jpg"
+    frame.write_bytes(frame.read_bytes()[:200])
+    with pytest.raises(DataError, match="c3_1.jpg"):
+        search(make_study(), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_more_than_the_cluster_has_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cluster has"):
+        run_study(make_study(), Options(tmp_path, cpus=10_000), print)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
+def test_a_search_that_died_continues_with_the_trials_that_were_running(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, how: signal.Signals
+) -> None:
+    make_study()  # writes tiny.yaml
+    command = [sys.executable, "experiments/tune.py", "--space", str(tmp_path / "tiny.yaml"), "--trials", "4"]
+    command += ["--data-path", str(tiny_dataset), "--storage", str(tmp_path / "runs"), "--finalists", "0"]
+    command += ["--set", "train_parameters.epochs=40"]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    journal = tmp_path / "runs" / "tiny" / "journal.log"
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and journal.read_text().count('"intermediate_value"') > 5):
+        assert time.monotonic() < deadline and process.poll() is None, "the search never got going"
+        time.sleep(0.2)
+    if how is signal.SIGKILL:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    out, _ = process.communicate(timeout=60)
+    if how is signal.SIGTERM:
+        assert process.returncode == 130 and "to continue" in out
+    before = tmp_path / "runs" / "tiny" / "trials" / "0000" / "config.yaml"
+    kept = yaml.safe_load(before.read_text())
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "runs" / "tiny" / "summary.json").read_text())
+    assert summary["trials"]["total"] == 4 and summary["trials"]["complete"] == 4
+    assert yaml.safe_load(before.read_text()) == kept
+    for trial in range(4):
+        lines = (tmp_path / "runs" / "tiny" / "trials" / f"{trial:04d}" / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 41))
+    shutil.rmtree(tmp_path / "runs")

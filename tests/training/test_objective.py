@@ -1,0 +1,112 @@
+"""Loss and metrics, checked against independent computations."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
+
+from hearai.hamnosys import MISSING
+from hearai.training.objective import Evaluation, accuracy, confusion, head_losses, macro_f1, weighted_loss
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(0)
+    logits = {"a": torch.randn(6, 3), "b": torch.randn(6, 5)}
+    labels = {"a": torch.tensor([0, 1, 2, 1, MISSING, 0]), "b": torch.full((6,), MISSING)}
+    return logits, labels
+
+
+def test_the_loss_is_the_weighted_mean_over_heads(batch):
+    logits, labels = batch
+    labels["b"] = torch.tensor([4, 0, MISSING, MISSING, 1, 2])
+    sums, counts = head_losses(logits, labels, ["a", "b"], "cross_entropy")
+    a, b = (F.cross_entropy(logits[h], labels[h], ignore_index=MISSING) for h in "ab")
+    assert torch.allclose(weighted_loss(sums, counts, torch.tensor([1.0, 3.0])), (a + 3 * b) / 4)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "bce"])
+def test_a_head_without_labels_adds_nothing_and_no_nan(batch, kind):
+    logits, labels = batch
+    logits = {head: x.requires_grad_() for head, x in logits.items()}
+    sums, counts = head_losses(logits, labels, ["a", "b"], kind)
+    loss = weighted_loss(sums, counts, torch.ones(2))
+    loss.backward()
+    assert sums[1] == 0 and counts.tolist() == [5, 0]
+    assert loss.isfinite() and logits["b"].grad.eq(0).all()
+    assert logits["a"].grad[4].eq(0).all(), "a MISSING label gives no gradient"
+
+
+def test_bce_is_the_binary_loss_on_one_hot_labels(batch):
+    logits, labels = batch
+    known = labels["a"] != MISSING
+    wanted = F.binary_cross_entropy_with_logits(
+        logits["a"][known], F.one_hot(labels["a"][known], 3).float(), reduction="none"
+    )
+    sums, _ = head_losses(logits, labels, ["a"], "bce")
+    assert torch.allclose(sums[0], wanted.mean(1).sum())
+
+
+def test_parts_of_a_batch_sum_to_the_loss_and_gradient_of_the_whole(batch):
+    """What two workers do: each divides by the global counts, DDP averages their gradients."""
+    logits, labels = batch
+    labels["b"] = torch.tensor([4, MISSING, MISSING, MISSING, 1, 2])
+    weights = torch.tensor([1.0, 3.0])
+    whole = {head: x.clone().requires_grad_() for head, x in logits.items()}
+    sums, counts = head_losses(whole, labels, ["a", "b"], "cross_entropy")
+    loss = weighted_loss(sums, counts, weights)
+    loss.backward()
+    total = 0
+    for part in (slice(0, 2), slice(2, 6)):
+        piece = {head: x[part].clone().requires_grad_() for head, x in logits.items()}
+        sums, _ = head_losses(piece, {h: y[part] for h, y in labels.items()}, ["a", "b"], "cross_entropy")
+        share = weighted_loss(sums, counts, weights)
+        share.backward()
+        total += share.item()
+        for head in "ab":
+            assert torch.allclose(piece[head].grad, whole[head].grad[part], atol=1e-7)
+    assert total == pytest.approx(loss.item(), abs=1e-6)
+
+
+def random_answers(seed, classes=7, count=200):
+    generator = torch.Generator().manual_seed(seed)
+    predicted = torch.randint(0, classes, (count,), generator=generator)
+    labels = torch.randint(-1, classes - 2, (count,), generator=generator)  # two classes never true
+    return predicted, labels
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_confusion_matrix_is_torchmetrics(seed):
+    predicted, labels = random_answers(seed)
+    wanted = multiclass_confusion_matrix(predicted, labels, num_classes=7, ignore_index=MISSING)
+    assert torch.equal(confusion(predicted, labels, 7), wanted)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_macro_f1_is_the_mean_over_true_classes_counted_by_hand(seed):
+    predicted, labels = random_answers(seed)
+    pairs = [(p, t) for p, t in zip(predicted.tolist(), labels.tolist(), strict=True) if t != MISSING]
+    scores = []
+    for c in sorted({t for _, t in pairs}):
+        hit = sum(p == c and t == c for p, t in pairs)
+        precision = hit / max(sum(p == c for p, _ in pairs), 1)
+        recall = hit / sum(t == c for _, t in pairs)
+        scores.append(2 * precision * recall / (precision + recall) if hit else 0.0)
+    assert macro_f1(confusion(predicted, labels, 7)) == pytest.approx(sum(scores) / len(scores))
+    each = multiclass_f1_score(predicted, labels, num_classes=7, average="none", ignore_index=MISSING)
+    assert macro_f1(confusion(predicted, labels, 7)) == pytest.approx(each[:5].mean().item(), abs=1e-6)
+
+
+def test_always_the_most_common_class_scores_high_accuracy_and_low_macro_f1():
+    labels = torch.tensor([0] * 90 + [1] * 5 + [2] * 5)
+    matrix = confusion(torch.zeros(100, dtype=torch.long), labels, 3)
+    assert accuracy(matrix) == pytest.approx(0.9)
+    assert macro_f1(matrix) == pytest.approx(2 * 0.9 / 1.9 / 3)
+
+
+def test_the_score_is_the_mean_over_heads_whatever_the_loss():
+    right = torch.diag(torch.tensor([3, 4]))
+    wrong = torch.tensor([[0, 3], [4, 0]])
+    evaluation = Evaluation(loss=9.0, confusions={"a": right, "b": wrong})
+    assert evaluation.macro_f1 == 0.5 and evaluation.accuracy == 0.5
+    assert evaluation.heads["a"] == {"accuracy": 1.0, "macro_f1": 1.0}

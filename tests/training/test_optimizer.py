@@ -1,0 +1,43 @@
+"""The learning rate, value by value, and what decays."""
+
+import pytest
+from torch import nn
+
+from hearai.config import build_config
+from hearai.training.optimizer import build_optimizer, lr_factor, set_lr
+
+
+def factors(count, **kwargs):
+    defaults = {"steps_per_epoch": 3, "total_steps": 20, "warmup_steps": 4, "multiply_lr_step": 0.5}
+    return [lr_factor(step, **{**defaults, **kwargs}) for step in range(count)]
+
+
+def test_warm_up_in_steps_then_a_stair_per_epoch():
+    assert factors(11) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_a_warm_up_below_one_is_a_fraction_of_all_steps():
+    assert factors(6, warmup_steps=0.1) == [0.5, 1, 1, 1, 1, 0.5]
+
+
+def test_no_warm_up_starts_at_the_peak():
+    assert factors(4, warmup_steps=0) == [1, 1, 1, 0.5]
+
+
+def test_factor_one_keeps_the_peak():
+    assert factors(20, multiply_lr_step=1.0)[4:] == [1] * 16
+
+
+def test_biases_and_norms_do_not_decay():
+    config = build_config({"train_parameters": {"lr": 0.01, "weight_decay": 0.3}})
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    decayed, rest = build_optimizer(model, config).param_groups
+    assert decayed["weight_decay"] == 0.3 and [tuple(p.shape) for p in decayed["params"]] == [(3, 2)]
+    assert rest["weight_decay"] == 0 and len(rest["params"]) == 3
+
+
+def test_the_learning_rate_reaches_all_groups():
+    optimizer = build_optimizer(nn.Linear(2, 3), build_config({}))
+    set_lr(optimizer, 0.125)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
+    assert pytest.approx(1e-3) == optimizer.defaults["lr"]
