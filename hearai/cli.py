@@ -3,6 +3,7 @@
 import argparse
 import logging
 import re
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ DONE, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 2, 3, 130
 
 def run_script(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits: 2 with one clear message for a user's mistake, 130 when interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:
@@ -27,6 +29,10 @@ def run_script(main: Callable[[], int]) -> None:
         sys.stderr.write("interrupted; the state is saved\n")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -266,8 +266,13 @@ def build_config(raw: Mapping, where: str = "config") -> Config:
 
 
 def load_config(path: str | Path) -> Config:
-    """Reads a YAML config file; an empty file gives the defaults."""
-    return build_config(read_yaml(path), str(path))
+    """Reads a YAML config file; an empty file gives the defaults. A backbone that lies beside it is found there."""
+    config = build_config(read_yaml(path), str(path))
+    beside = Path(path).parent / (config.feature_extractor.checkpoint or "")
+    if not beside.is_file():
+        return config
+    extractor = config.feature_extractor.model_copy(update={"checkpoint": str(beside)})
+    return config.model_copy(update={"feature_extractor": extractor})
 
 
 def to_dict(config: Config) -> dict:

@@ -1,22 +1,25 @@
 """The house rules that imports can break: a module imports from its own floor or a lower one, never from above."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GROUND = ("cli", "config", "errors", "hamnosys", "overrides", "space", "study", "validation", "yamls")
+GROUND = ("cli", "config", "errors", "files", "hamnosys", "overrides", "space", "study", "validation", "yamls")
 FLOORS = {**dict.fromkeys(GROUND, 0), "data": 1, "models": 1, "training": 2, "search": 3, "reporting": 4}
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "hearai").rglob("*.py"))
 }
 
 
+@functools.cache
 def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imports_of(module: str) -> set[str]:
     """Full names of everything imported, also inside functions."""
     names: set[str] = set()

@@ -36,6 +36,7 @@ class TrialRecord:
     """The objective: validation macro-F1 of the best epoch so far; None where it failed or has none yet."""
     epochs: int
     best_epoch: int | None
+    """None where there is none: it diverged in its first epoch, or has not finished one."""
     seconds: float | None
     """Inside `fit`; None until the trial has ended."""
     diverged: bool
@@ -69,7 +70,7 @@ class Record:
     trials: Sequence[TrialRecord]
     finals: Sequence[FinalRecord]
     notes: Mapping[str, Any]
-    """Of the search as a whole: wall_seconds and slots of its trials, total_seconds, memory_pss_gb."""
+    """Of the search as a whole: wall_seconds and slot_seconds of its trials, total_seconds, memory_pss_gb."""
     test: Mapping[str, Any] | None
     """test.json; None until the test clips were scored."""
 
@@ -130,7 +131,7 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
     notes, rows, state = trial.user_attrs, _read_rows(folder / METRICS_FILE), trial.state.name
     reported = dict(sorted(trial.intermediate_values.items()))
     curve = {int(row["epoch"]): row[SCORE] for row in rows if SCORE in row} or reported
-    best_epoch = notes.get("best_epoch") or max(curve, key=curve.__getitem__, default=None)
+    best_epoch = notes.get("best_epoch", max(curve, key=curve.__getitem__, default=0)) or None
     return TrialRecord(
         number=trial.number,
         kind=notes.get("kind", "search"),
@@ -143,7 +144,7 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
         diverged=notes.get("diverged", False),
         curve=curve,
         heads=_head_scores(rows, best_epoch),
-        failure=_failure(folder / "train.log") if trial.state == TrialState.FAIL else "",
+        failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
     )
 
 
@@ -171,15 +172,6 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
         return []
     whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
-
-
-def _failure(log: Path) -> str:
-    """The reason that `train.log` ends with. A process that was killed could not write one."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    if not lines:
-        return "no log: the process died before the run began"
-    wrote_why = any("the trial failed" in line for line in lines)
-    return lines[-1] if wrote_why else f"the process died; its last words: {lines[-1]}"
 
 
 def _read_json(path: Path) -> Any:

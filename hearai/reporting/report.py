@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hearai.reporting.files import write_whole
+from hearai.files import write_whole
 from hearai.reporting.page import render_page
 from hearai.reporting.record import Record, read_record
 from hearai.reporting.summary import summarize

@@ -78,8 +78,8 @@ def _seconds(record: Record) -> dict[str, float | None]:
     """Training is the time inside `fit` of the search's trials; overhead is what each slot spent beside it."""
     notes, trials = record.notes, _counts(record)["total"]
     training = sum(trial.seconds or 0.0 for trial in record.trials)
-    phase, slots, pretraining = (notes.get(key) for key in ("wall_seconds", "slots", "pretraining_seconds"))
-    overhead = (phase * slots - training) / trials if trials and phase and slots else None
+    phase, slots, pretraining = (notes.get(key) for key in ("wall_seconds", "slot_seconds", "pretraining_seconds"))
+    overhead = (slots - training) / trials if trials and slots else None
     return {
         "wall": notes.get("total_seconds"),
         "trial_phase": phase,

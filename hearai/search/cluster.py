@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,30 +39,56 @@ class PerTrial:
         """torch's threads in each worker: as many as CPUs, or trials would fight over the cores."""
         return max(1, int(self.cpus))
 
+    def workers_on(self, cpus: float, gpus: float) -> int:
+        """How many workers a machine has room for."""
+        room = cpus / self.cpus
+        if self.gpus:
+            room = min(room, gpus / self.gpus)
+        return int(room + 1e-6)
+
 
 @dataclass(frozen=True)
 class Cluster:
     """What there is."""
 
-    cpus: float
-    gpus: float
+    nodes: Sequence[tuple[float, float]]
+    """(CPUs, GPUs) of each machine."""
     dashboard: str | None
     """http address of the dashboard."""
+
+    @property
+    def cpus(self) -> float:
+        """Of all machines."""
+        return sum(cpus for cpus, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """Of all machines."""
+        return sum(gpus for _, gpus in self.nodes)
 
     def slots(self, per_trial: PerTrial, at_most: int | None = None) -> int:
         """How many trials run at once.
 
         Raises:
-            ConfigError: not even one ever fits.
+            ConfigError: not even one ever fits, or it asks for what cannot work.
         """
-        need_cpu, need_gpu = per_trial.cpus * per_trial.workers, per_trial.gpus * per_trial.workers
-        fits = int(self.cpus / need_cpu + 1e-6)
-        if need_gpu:
-            fits = min(fits, int(self.gpus / need_gpu + 1e-6))
-        if fits < 1:
+        if per_trial.workers > 1 and per_trial.gpus % 1:
             raise ConfigError(
-                f"a trial needs {need_cpu:g} CPUs and {need_gpu:g} GPUs, the cluster has {self.cpus:g} CPUs and "
-                f"{self.gpus:g} GPUs; lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial"
+                f"--gpus-per-trial {per_trial.gpus:g} with --workers-per-trial {per_trial.workers}: two workers cannot "
+                "share a GPU; give a whole number"
+            )
+        if per_trial.workers > 1 and not self.dashboard:
+            raise ConfigError(
+                "--workers-per-trial: Ray's dashboard is not running, without which stopped groups keep their "
+                "GPUs; start the cluster with it (pip install 'ray[default]')"
+            )
+        fits = sum(per_trial.workers_on(cpus, gpus) for cpus, gpus in self.nodes) // per_trial.workers
+        if fits < 1:
+            need = f"{per_trial.workers} x ({per_trial.cpus:g} CPUs, {per_trial.gpus:g} GPUs)"
+            machines = " + ".join(f"({cpus:g} CPUs, {gpus:g} GPUs)" for cpus, gpus in self.nodes)
+            raise ConfigError(
+                f"a trial needs {need}, the cluster has {machines}; lower --workers-per-trial, --cpus-per-trial or "
+                "--gpus-per-trial"
             )
         return min(fits, at_most or fits)
 
@@ -70,7 +97,7 @@ def connect(address: str | None) -> Cluster:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" or HOST:PORT).
 
     Raises:
-        UserError: there is no cluster at the address, or the dashboard did not start.
+        UserError: there is no cluster at the address, or Ray did not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
@@ -83,9 +110,9 @@ def connect(address: str | None) -> Cluster:
         raise UserError(
             f"--address {address or 'local'}: Ray did not start or answer ({first}); check `ray status`"
         ) from None
-    resources = ray.cluster_resources()
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
-    return Cluster(resources.get("CPU", 0), resources.get("GPU", 0), url)
+    return Cluster([(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines], url)
 
 
 def login_hint() -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import Config
+from hearai.files import write_whole
 from hearai.search.journal import Ledger, Proposal
 from hearai.search.searcher import Stage
-from hearai.search.stages import label_of
+from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
 from hearai.training.checkpoint import BEST
 from hearai.training.evaluate import score_split
@@ -50,35 +51,40 @@ def results(finals: Ledger) -> dict[int, dict[int, float]]:
 
 
 def winner(search: Ledger, finals: Ledger) -> int:
-    """The trial with the best mean over the fresh seeds; without finals, the best trial."""
+    """The trial with the best mean over the fresh seeds (all of them); without finals, the best trial."""
     table = results(finals)
-    if table:
-        return max(table, key=lambda source: statistics.fmean(table[source].values()))
-    return max(search.trials(TrialState.COMPLETE), key=lambda trial: trial.value).number
+    if not table:
+        return max(search.trials(TrialState.COMPLETE), key=lambda trial: trial.value).number
+    seeds = max(len(scores) for scores in table.values())
+    whole = [source for source, scores in table.items() if len(scores) == seeds]
+    return max(whole, key=lambda source: statistics.fmean(table[source].values()))
 
 
 def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> dict[str, Any]:
     """Base config and winner on the test clips, each with the same seeds; once: an existing file is the answer.
 
-    Returns {"base" | "winner": {trial, seeds, mean_macro_f1, std, per_seed, heads: {head: {accuracy, macro_f1}}}}.
+    Returns {"base" | "winner": {trial, seeds, mean_macro_f1, std, per_seed, heads: {head: {accuracy, macro_f1}}}};
+    the base config is left out if it never got as far as a checkpoint.
     """
-    path = folder / "test.json"
-    best = winner(search, finals)
-    if path.exists() and (known := json.loads(path.read_text()))["winner"]["trial"] == best:
-        return known
-    runs = results(finals)
+    path, best, table = folder / "test.json", winner(search, finals), results(finals)
+    runs = {"winner": (best, sorted(table.get(best, {}))), "base": (BASE, sorted(table.get(BASE, {})))}
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if {name: (entry["trial"], entry["seeds"]) for name, entry in known.items()} == runs:
+            return known
     scores = {}
-    for name, source in (("base", BASE), ("winner", best)):
-        seeds = sorted(runs.get(source, {})) or [None]
-        labels = [label_of(source, {} if seed is None else {"source": source, "seed": seed}) for seed in seeds]
-        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folder, labels)}
-    path.write_text(json.dumps(scores, indent=1))
+    for name, (source, seeds) in runs.items():
+        notes = [{"source": source, "seed": seed} for seed in seeds] or [{}]
+        folders = [folder / TRIALS / label_of(source, note) / BEST for note in notes]
+        if all(checkpoint.is_dir() for checkpoint in folders):
+            scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folders)}
+    write_whole(path, json.dumps(scores, indent=1))
     return scores
 
 
-def _mean_scores(study: Study, folder: Path, labels: list[str]) -> dict[str, Any]:
-    runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), folder)
-    runs = [score_split(folder / "trials" / label / BEST, runtime, split="test") for label in labels]
+def _mean_scores(study: Study, checkpoints: list[Path]) -> dict[str, Any]:
+    runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), checkpoints[0].parent)
+    runs = [score_split(checkpoint, runtime, split="test") for checkpoint in checkpoints]
     per_seed = [run["mean_macro_f1"] for run in runs]
     heads = {
         head: {key: statistics.fmean(run["heads"][head][key] for run in runs) for key in ("accuracy", "macro_f1")}

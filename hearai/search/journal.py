@@ -88,6 +88,9 @@ class Ledger:
             sampler=sampler,
             pruner=optuna.pruners.NopPruner(),  # the scheduler stops trials, nobody else
         )
+        for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
+                self.finish(trial.number, TrialState.FAIL)
         self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
@@ -106,9 +109,9 @@ class Ledger:
             self.optuna.enqueue_trial(dict(params), user_attrs=dict(notes))
 
     def is_full(self, limit: int) -> bool:
-        """Whether `limit` trials were begun here, not counting those that wait to be taken up again."""
+        """Whether `limit` trials were begun here, and none waits to be taken up again."""
         begun = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
-        return len(begun) - len(self._left_running) >= limit
+        return not self._left_running and len(begun) >= limit
 
     def propose(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
         """The next trial: those left running by a dead process come first, as they were.
@@ -117,7 +120,10 @@ class Ledger:
         """
         if self._left_running:
             trial = self._live(self._left_running.pop(0))
-            return Proposal(trial.number, choose(trial), trial.user_attrs)
+            params = choose(trial)
+            if self._seen is not None:
+                self._seen.setdefault(_key(params), trial.number)
+            return Proposal(trial.number, params, trial.user_attrs)
         for _ in range(ASK_AGAIN):
             trial = self.optuna.ask()
             params = choose(trial)
@@ -144,8 +150,9 @@ class Ledger:
 
     def spend(self, seconds: float, slots: int) -> None:
         """Adds wall seconds to what this phase took so far."""
+        known = self.optuna.user_attrs
         self.optuna.set_user_attr("wall_seconds", round(self.wall_seconds + seconds, 3))
-        self.optuna.set_user_attr("slots", slots)
+        self.optuna.set_user_attr("slot_seconds", round(known.get("slot_seconds", 0.0) + seconds * slots, 3))
 
     @property
     def wall_seconds(self) -> float:
@@ -160,13 +167,17 @@ def _key(params: Mapping[str, Value]) -> str:
     return repr(sorted(params.items()))
 
 
-def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler; one worker and the same seed give the same suggestions."""
+def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler; one worker and the same seed give the same suggestions.
+
+    conditional: some parameters exist only with certain values of others; each set is then modelled apart
+    (a feature that Optuna calls experimental, so it is asked for only where it is needed).
+    """
     if settings.name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(
         multivariate=True,
-        group=True,  # conditional parameters are modelled where they exist
+        group=conditional,
         constant_liar=True,  # running trials count as poor, so that parallel proposals spread
         n_startup_trials=settings.startup_trials,
         seed=seed,

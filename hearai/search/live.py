@@ -2,24 +2,24 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from hearai.search.trial import failure_of
+from hearai.search.searcher import JournalSearcher, Stage
+from hearai.search.trial_folder import label_of
 
 Say = Callable[[str], None]
 HEARTBEAT_S = 30.0
 
 
 class LiveLines(Callback):
-    """Says how each trial ended, the best so far, and now and then what is running."""
+    """Says how each trial ended, the best of its stage so far, and now and then what is running."""
 
-    def __init__(self, say: Say):
-        self.say = say
-        self.best, self.best_trial = 0.0, "-"
+    def __init__(self, say: Say, searcher: JournalSearcher):
+        self.say, self._searcher = say, searcher
         self._running: dict[str, int] = {}
         self._spoke = time.monotonic()
 
@@ -39,25 +39,32 @@ class LiveLines(Callback):
         if "objective" not in result:
             return
         whole = result["epoch"] >= result["epochs"]
-        how = "diverged" if result["diverged"] else "complete" if whole else "stopped "
-        if result["objective"] > self.best:
-            self.best, self.best_trial = result["objective"], label
-        self._line(
-            f"{_counter(trial)} {label:<10} {how} epoch {result['epoch']:>3.0f}  macro-F1 {result['objective']:.3f}"
-            f"  {result['seconds']:5.1f} s   best {self.best:.3f} ({self.best_trial})"
+        how = "diverged" if result["diverged"] else "complete" if whole else "stopped"
+        self._ended(
+            label,
+            f"{how:<8} epoch {result['epoch']:>3.0f}  macro-F1 {result['objective']:.3f}  {result['seconds']:5.1f} s",
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        label = trial.config["label"]
-        self._running.pop(label, None)
-        self._line(f"{_counter(trial)} {label:<10} FAILED: {failure_of(Path(trial.config['folder']))}")
+        self._running.pop(trial.config["label"], None)
+        stage = self._searcher.stage
+        reason = stage.ledger[trial.config["number"]].user_attrs.get("reason", "") if stage else ""
+        self._ended(trial.config["label"], f"FAILED: {reason}")
+
+    def _ended(self, label: str, how: str) -> None:
+        stage = self._searcher.stage
+        done, best = standing(stage) if stage else ("", "")
+        self._line(f"{done} {label} {how}{'' if how.startswith('FAILED') else best}")
 
     def _line(self, text: str) -> None:
         self._spoke = time.monotonic()
         self.say(text)
 
 
-def _counter(trial: Trial) -> str:
-    """`[3/32]`: which of how many."""
-    total = trial.config["of"]
-    return f"[{trial.config['number'] + 1:>{len(str(total))}}/{total}]"
+def standing(stage: Stage) -> tuple[str, str]:
+    """`[ 3/32]`, the trials of the stage that have ended, and its best one: `  best 0.402 (0001)`."""
+    ended = [trial for trial in stage.ledger.trials() if trial.state.is_finished()]
+    whole = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    best = max(whole, key=lambda trial: trial.value, default=None)
+    counter = f"[{len(ended):>{len(str(stage.limit))}}/{stage.limit}]"
+    return counter, f"  best {best.value:.3f} ({label_of(best.number, best.user_attrs)})" if best else ""

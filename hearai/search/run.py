@@ -4,24 +4,28 @@ import difflib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
+from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config import to_yaml
+from hearai.config import Config, to_yaml
 from hearai.data.folders import Data
 from hearai.data.split import write_split
 from hearai.errors import ConfigError
+from hearai.files import write_whole
 from hearai.overrides import override
 from hearai.search.cluster import Cluster, PerTrial, connect, login_hint
 from hearai.search.finals import finals_stage, score_test, winner
@@ -30,8 +34,9 @@ from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.scheduler import Asha, build_asha
 from hearai.search.searcher import Stage
-from hearai.search.stages import Place, label_of, run_stages
-from hearai.study import Study
+from hearai.search.stages import Place, run_stages
+from hearai.search.trial_folder import TRIALS, label_of
+from hearai.study import Pretrain, Study
 from hearai.training.checkpoint import BEST
 from hearai.training.features import ensure_features
 from hearai.training.prepare import BACKBONE, wants_pretraining, with_data, with_pretraining, with_weights
@@ -68,20 +73,63 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         KeyboardInterrupt: interrupted; the journal holds everything.
     """
     folder, started = options.storage / study.name, time.monotonic()
-    with MemoryMeter() as memory:
+    plan = _decided(study, folder)
+    with MemoryMeter() as memory, open_journal(folder) as storage:
+        _claim(plan, folder)
+        search, finals = _ledgers(storage, plan.study)
         connecting = _Connecting(options.address)
-        study, data = _prepared(study, folder, connecting.start)
-        with open_journal(folder) as storage:
-            _claim(study, data, folder)
-            place = _place(study, folder, options, connecting.join(), say)
-            search, finals = _ledgers(storage, study)
-            run_stages(_stages(study, search, finals, place), place, _asha(study, search))
+        try:
+            search.optuna.set_user_attr("pretraining_seconds", _provide(plan, folder))
+            place = _place(plan.study, folder, options, connecting.join(), say)
+            run_stages(_stages(plan.study, search, finals, place), place, _asha(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
-                score_test(study, search, finals, folder)
-                _keep_winner(study, folder, search, winner(search, finals))
+                score_test(plan.study, search, finals, folder)
+                _keep_winner(plan.study, folder, search, winner(search, finals))
+        finally:
             _record(search, memory, time.monotonic() - started)
     return Outcome(folder, succeeded)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A study with its data and starting weights decided; nothing is written yet."""
+
+    study: Study
+    data: Data
+    start: Config
+    """The base config before pre-training."""
+    pretrain: Pretrain | None
+
+
+def _decided(study: Study, folder: Path) -> _Plan:
+    """Checks all input and decides data, weights and pre-training.
+
+    Raises:
+        UserError: every problem of the data, or weights that cannot be had.
+    """
+    start, data = with_data(study.base, study.settings.demo_clips)
+    start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
+    pretrain = wants_pretraining(start, study.settings.pretrain)
+    if pretrain and "feature_extractor.model_path" in study.space.domains:
+        raise ConfigError(
+            "space: feature_extractor.model_path: is searched, but one extractor is pre-trained for all trials; "
+            "give feature_extractor.pretrained: true, or pretrain: false"
+        )
+    base = start
+    if pretrain:
+        checkpoint = str((folder / BACKBONE).absolute())
+        base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
+    return _Plan(replace(study, base=base), data, start, pretrain)
+
+
+def _provide(plan: _Plan, folder: Path) -> float:
+    """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
+    started = time.monotonic()
+    if plan.pretrain:
+        with_pretraining(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
+    ensure_features(plan.study.base)
+    return round(time.monotonic() - started, 3)
 
 
 class _Connecting:
@@ -94,8 +142,6 @@ class _Connecting:
         self.address = address
         self._outcome: Cluster | Exception | None = None
         self._answered, self._never = threading.Event(), threading.Event()
-
-    def start(self) -> None:
         threading.Thread(target=self._connect, daemon=True).start()
 
     def _connect(self) -> None:
@@ -114,36 +160,24 @@ class _Connecting:
         return self._outcome
 
 
-def _prepared(study: Study, folder: Path, checked: Callable[[], None]) -> tuple[Study, Data]:
-    """The study with data and starting weights decided. `checked` is called once the input is known to be good."""
-    base, data = with_data(study.base, study.settings.demo_clips)
-    base = with_weights(base, pretraining_follows=study.settings.pretrain is not None)
-    checked()
-    settings = wants_pretraining(base, study.settings.pretrain)
-    if settings:
-        base = with_pretraining(base, data, settings, (folder / BACKBONE).absolute())
-    study = replace(study, base=base)
-    ensure_features(base)
-    return study, data
-
-
-def _claim(study: Study, data: Data, folder: Path) -> None:
+def _claim(plan: _Plan, folder: Path) -> None:
     """Writes the study's files, or checks that what lies here is the same study.
 
     Raises:
         ConfigError: another space, base config or dataset; with the difference.
     """
-    path = folder / "study.yaml"
-    ours = {**study.to_dict(), "data": {"fingerprint": data.fingerprint, **_sizes(data)}}
+    path, split = folder / "study.yaml", plan.data.split
+    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+    ours = {**plan.study.to_dict(), "data": {"fingerprint": plan.data.fingerprint, **sizes}}
     if path.exists():
-        if difference := _difference(yaml.safe_load(path.read_text()), ours):
+        if difference := _difference(yaml.safe_load(path.read_text(encoding="utf-8")), ours):
             raise ConfigError(
                 [f"{folder}: holds another study; continue it unchanged, or give a new --name. The difference:"]
                 + [f"  {line}" for line in difference]
             )
-    write_split(data.split, folder / "split.csv")
-    path.write_text(yaml.safe_dump(ours, sort_keys=False))
-    with (folder / "command.txt").open("a") as file:
+    write_split(split, folder / "split.csv")
+    write_whole(path, yaml.safe_dump(ours, sort_keys=False))
+    with (folder / "command.txt").open("a", encoding="utf-8") as file:
         file.write(_command())
 
 
@@ -157,18 +191,16 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     return [line for line in changed if not line.startswith(("---", "+++", "@@"))]
 
 
-def _sizes(data: Data) -> dict[str, int]:
-    split = data.split
-    return {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-
-
 def _command() -> str:
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    """What was asked, of which code, where: one paragraph for `command.txt`."""
+    where = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=where, check=False)
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "ray", "optuna"))
+    return (
+        f"{time.strftime('%F %T')}  python {shlex.join(sys.argv)}\n"
+        f"  commit {git.stdout.strip() or 'unknown'}\n"
+        f"  {os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}, {libraries}\n"
     )
-    commit = git.stdout.strip() or "no git commit"
-    machine = f"{os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}"
-    return f"{time.strftime('%F %T')}  python {' '.join(sys.argv)}\n  {commit}\n  {machine}\n"
 
 
 def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: Say) -> Place:
@@ -185,10 +217,11 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
 def _ledgers(storage: JournalStorage, study: Study) -> tuple[Ledger, Ledger]:
     """The two studies of the journal. A continued search draws on, it does not repeat its first draws."""
     settings, seed = study.settings.sampler, study.settings.seed
-    finals = Ledger(storage, FINALS, build_sampler(settings.model_copy(update={"name": "random"}), seed), unique=False)
-    search = Ledger(storage, SEARCH, build_sampler(settings, seed), unique=True)
-    if search.trials():
-        search.optuna.sampler = build_sampler(settings, seed + len(search.trials()))
+    conditional = any(domain.when for domain in study.space.domains.values())
+    finals = Ledger(storage, FINALS, RandomSampler(seed), unique=False)  # never asked: finals have no parameters
+    search = Ledger(storage, SEARCH, build_sampler(settings, seed, conditional=conditional), unique=True)
+    if known := len(search.trials()):
+        search.optuna.sampler = build_sampler(settings, seed + known, conditional=conditional)
     return search, finals
 
 
@@ -214,8 +247,14 @@ def _asha(study: Study, search: Ledger) -> Asha | None:
     """Early stopping that knows what earlier calls saw."""
     asha = build_asha(study.settings.early_stopping, study.max_epochs)
     if asha:
-        asha.replay((trial.number, trial.intermediate_values) for trial in search.trials())
+        asha.replay((trial.number, _sound_values(trial)) for trial in search.trials())
     return asha
+
+
+def _sound_values(trial: FrozenTrial) -> dict[int, float]:
+    """{epoch: value} without the epoch in which the trial diverged."""
+    values = trial.intermediate_values
+    return {e: v for e, v in values.items() if not (trial.user_attrs.get("diverged") and e == max(values))}
 
 
 def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> None:
@@ -223,9 +262,9 @@ def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> Non
     config = study.config_of(search[number].params, study.settings.seed)
     if config.feature_extractor.checkpoint == str((folder / BACKBONE).absolute()):
         config = override(config, {"feature_extractor.checkpoint": BACKBONE})  # beside best.yaml
-    (folder / "best.yaml").write_text(to_yaml(config))
+    write_whole(folder / "best.yaml", to_yaml(config))
     shutil.rmtree(folder / BEST, ignore_errors=True)
-    shutil.copytree(folder / "trials" / label_of(number, {}) / BEST, folder / BEST)
+    shutil.copytree(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
 
 
 def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:

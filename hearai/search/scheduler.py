@@ -36,7 +36,7 @@ class Asha:
         return value >= sorted(rung.values(), reverse=True)[survivors - 1]
 
     def replay(self, history: Iterable[tuple[int, dict[int, float]]]) -> None:
-        """Fills the rungs from earlier trials: (number, {epoch: value})."""
+        """Fills the rungs from earlier trials: (number, {epoch: value}), without epochs that ended in divergence."""
         for number, values in history:
             for epoch in self.rungs.keys() & values.keys():
                 self.rungs[epoch][number] = values[epoch]
@@ -57,6 +57,8 @@ class EpochScheduler(FIFOScheduler):
     """Tune's scheduler around `Asha`: stops diverged, losing and overdue trials.
 
     The base config's trial and the finalists' retraining run to their end: they are what is compared.
+
+    overdue: whether the time of the search is up.
     """
 
     def __init__(self, asha: Asha | None, overdue: Callable[[], bool]):
@@ -66,9 +68,11 @@ class EpochScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if "objective" not in result:
             return TrialScheduler.CONTINUE
-        if result["diverged"] or self.overdue():
+        if result["diverged"]:
             return TrialScheduler.STOP
-        if self.asha is None or trial.config["kind"] == "final":
-            return TrialScheduler.CONTINUE
-        goes_on = self.asha.goes_on(trial.config["number"], int(result["epoch"]), float(result["objective"]))
-        return TrialScheduler.CONTINUE if goes_on or trial.config["kind"] == "base" else TrialScheduler.STOP
+        kind, number = trial.config["kind"], trial.config["number"]
+        goes_on = kind == "final" or self._goes_on(number, int(result["epoch"]), float(result["objective"]))
+        return TrialScheduler.CONTINUE if goes_on or kind == "base" else TrialScheduler.STOP
+
+    def _goes_on(self, number: int, epoch: int, value: float) -> bool:
+        return not self.overdue() and (self.asha is None or self.asha.goes_on(number, epoch, value))

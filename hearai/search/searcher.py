@@ -9,13 +9,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hearai.config import Config
+from hearai.errors import ConfigError
 from hearai.search.journal import Ledger, Proposal
+from hearai.search.trial_folder import failure_of
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Stage:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        self._opened = time.monotonic()
+        self._opened = self._ticked = time.monotonic()
 
     @property
     def overdue(self) -> bool:
@@ -44,9 +47,20 @@ class Stage:
             return None
         return self.ledger.propose(self.choose)
 
-    def close(self) -> None:
-        """Adds the wall time to the journal."""
-        self.ledger.spend(time.monotonic() - self._opened, self.slots)
+    def tick(self) -> None:
+        """Adds the wall time since the last tick to the journal."""
+        now = time.monotonic()
+        self.ledger.spend(now - self._ticked, self.slots)
+        self._ticked = now
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that Tune carries out: where it stands in the journal, and its folder."""
+
+    stage: Stage
+    number: int
+    folder: Path
 
 
 class JournalSearcher(Searcher):
@@ -55,67 +69,63 @@ class JournalSearcher(Searcher):
     One Tune run carries all stages, so that its actors (3 s each to start) serve them all.
 
     stages: made lazily, so that a stage can look at the results of the one before.
-    payload: (proposal, its stage) -> the dict that the trial function gets.
+    payload: (proposal, its stage) -> the dict that the trial function gets, with its `folder`.
     """
 
     def __init__(self, stages: Iterator[Stage], payload: Callable[[Proposal, Stage], dict[str, Any]]):
         super().__init__(metric="objective", mode="max")
         self._stages, self._payload = stages, payload
         self._stage = next(stages, None)
-        self._running: dict[str, tuple[Ledger, int]] = {}
-        """Tune's trial id -> where it stands in the journal"""
+        self._running: dict[str, Running] = {}
+        """by Tune's trial id"""
         self.closed = False
-        """After an interruption: the journal keeps running trials RUNNING, so that they come first next time."""
+        """Set to hear nothing more: the journal keeps running trials RUNNING, so that they come first next time."""
 
     @property
-    def overdue(self) -> bool:
-        """Whether the time of the present stage is up."""
-        return self._stage is not None and self._stage.overdue
+    def stage(self) -> Stage | None:
+        """The present one; None after the last."""
+        return self._stage
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         while self._stage is not None and not self.closed:
             if proposal := self._stage.propose():
-                self._running[trial_id] = (self._stage.ledger, proposal.number)
-                self._stage.ledger.note(proposal.number, tune_id=trial_id)
-                return self._payload(proposal, self._stage)
-            if self._running:
+                if payload := self._prepared(proposal, self._stage):
+                    self._running[trial_id] = Running(self._stage, proposal.number, Path(payload["folder"]))
+                    self._stage.ledger.note(proposal.number, tune_id=trial_id)
+                    return payload
+            elif self._running:
                 return None  # Tune asks again
-            self._stage.close()
-            self._stage = next(self._stages, None)
+            else:
+                self._stage.tick()
+                self._stage = next(self._stages, None)
         return Searcher.FINISHED
 
-    def close(self) -> None:
-        """Hears nothing more; the present stage's wall time is kept."""
-        if self._stage is not None and not self.closed:
-            self._stage.close()
-        self.closed = True
+    def _prepared(self, proposal: Proposal, stage: Stage) -> dict[str, Any] | None:
+        """The payload; a config that cannot be is a failed trial, not the end of the search."""
+        try:
+            return self._payload(proposal, stage)
+        except ConfigError as error:
+            stage.ledger.note(proposal.number, reason=str(error))
+            stage.ledger.finish(proposal.number, TrialState.FAIL)
+            return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._running and not self.closed and "objective" in result:
-            ledger, number = self._running[trial_id]
-            ledger.observe(number, int(result["epoch"]), float(result["objective"]))
+            trial = self._running[trial_id]
+            trial.stage.ledger.observe(trial.number, int(result["epoch"]), float(result["objective"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if trial_id not in self._running or self.closed:
             return
         if result:
             self.on_trial_result(trial_id, result)  # the report that triggered a stop comes only here
-        ledger, number = self._running.pop(trial_id)
+        trial = self._running.pop(trial_id)
         if error or not result or "objective" not in result:
-            ledger.finish(number, TrialState.FAIL)
-            return
-        diverged = bool(result["diverged"])
-        ledger.note(
-            number,
-            epochs=int(result["epoch"]),
-            best_epoch=int(result["best_epoch"]),
-            seconds=round(float(result["seconds"]), 3),
-            diverged=diverged,
-        )
-        if diverged or result["epoch"] < result["epochs"]:
-            ledger.finish(number, TrialState.PRUNED)
+            trial.stage.ledger.note(trial.number, reason=failure_of(trial.folder))
+            trial.stage.ledger.finish(trial.number, TrialState.FAIL)
         else:
-            ledger.finish(number, TrialState.COMPLETE, float(result["objective"]))
+            _tell(trial.stage.ledger, trial.number, result)
+        trial.stage.tick()
 
     def __getstate__(self) -> dict:
         """Nothing: Tune pickles its searcher, and the journal is the state."""
@@ -133,3 +143,19 @@ class JournalSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the journal is the state."""
+
+
+def _tell(ledger: Ledger, number: int, result: dict[str, Any]) -> None:
+    """How a trial ended that reported: COMPLETE after its last epoch, else PRUNED."""
+    diverged = bool(result["diverged"])
+    ledger.note(
+        number,
+        epochs=int(result["epoch"]),
+        best_epoch=int(result["best_epoch"]),
+        seconds=round(float(result["seconds"]), 3),
+        diverged=diverged,
+    )
+    if diverged or result["epoch"] < result["epochs"]:
+        ledger.finish(number, TrialState.PRUNED)
+    else:
+        ledger.finish(number, TrialState.COMPLETE, float(result["objective"]))

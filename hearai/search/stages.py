@@ -3,7 +3,7 @@
 import logging
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from hearai.search.live import LiveLines, Say
 from hearai.search.scheduler import Asha, EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
+from hearai.search.trial_folder import TRIALS, label_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def run_stages(stages: Iterator[Stage], place: Place, asha: Asha | None) -> None
         return _payload(proposal, stage, place)
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(asha, overdue=lambda: searcher.overdue)
+    scheduler = EpochScheduler(asha, overdue=lambda: searcher.stage is not None and searcher.stage.overdue)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),
@@ -47,7 +48,8 @@ def run_stages(stages: Iterator[Stage], place: Place, asha: Asha | None) -> None
         try:
             _tuner(searcher, scheduler, place, scratch).fit()
         finally:
-            searcher.close()
+            if searcher.stage is not None:
+                searcher.stage.tick()
 
 
 def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, scratch: str) -> ray.tune.Tuner:
@@ -69,7 +71,7 @@ def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, s
             name=place.name,
             storage_path=scratch,
             verbose=0,
-            callbacks=[LiveLines(place.say)],
+            callbacks=[LiveLines(place.say, searcher), _Interruption(searcher)],
             failure_config=ray.tune.FailureConfig(max_failures=0),  # a wrong config is a result, not a retry
         ),
     )
@@ -89,8 +91,7 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
         "number": proposal.number,
         "kind": proposal.notes.get("kind", "search"),
         "label": label,
-        "of": stage.limit,
-        "folder": str(place.folder.absolute() / "trials" / label),
+        "folder": str(place.folder.absolute() / TRIALS / label),
         "config": to_dict(stage.config_of(proposal)),
         "threads": per_trial.threads,
         "workers": per_trial.workers,
@@ -99,9 +100,15 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     }
 
 
-def label_of(number: int, notes: Mapping[str, Any]) -> str:
-    """Name of a trial's folder: `0007`, or `0007-seed2` for a finalist's retraining."""
-    return f"{notes['source']:04d}-seed{notes['seed']}" if "source" in notes else f"{number:04d}"
+class _Interruption(ray.tune.Callback):
+    """Ends the search between two steps of Tune, where no file is half-written."""
+
+    def __init__(self, searcher: JournalSearcher):
+        self._searcher = searcher
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._searcher.closed:
+            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -121,11 +128,15 @@ def _quiet_tune(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible(searcher: JournalSearcher) -> Iterator[None]:
-    """Ctrl-C and SIGTERM close the journal to further reports, then end the search."""
+    """Ctrl-C and SIGTERM close the journal to further reports; `_Interruption` then ends the search.
+
+    The handler itself must not touch the journal: it may have been called in the middle of a write.
+    """
 
     def interrupt(*_: Any) -> None:
-        searcher.close()
-        raise KeyboardInterrupt
+        if searcher.closed:
+            raise KeyboardInterrupt  # the second one does not wait
+        searcher.closed = True
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,14 +1,11 @@
 """One trial: `fit` in a reused Tune actor, or in a Ray Train worker group that a Tune function drives.
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
-number, kind ("base", "search" or "final"), folder, config (as `to_dict` gives it), threads, workers.
+number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it), threads, and of
+each worker its cpus and gpus.
 """
 
 import gc
-import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import ray.tune
 import torch
 
 from hearai.config import build_config
-from hearai.training.checkpoint import LAST
+from hearai.search.trial_folder import trial_log
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -25,7 +22,7 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds")
 
 
 class TuneRuntime(LocalRuntime):
-    """A run alone in a Tune actor; it reports to the search and can go on after the actor died."""
+    """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
     def __init__(self, folder: Path, gpu: int):
         super().__init__(choose_device(gpu), folder, resume=True)
@@ -83,39 +80,8 @@ def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
     return {**resources, "GPU": gpus} if gpus else resources
 
 
-@contextmanager
-def trial_log(folder: Path) -> Iterator[None]:
-    """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger = logging.getLogger("hearai")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    except Exception:
-        logger.exception("the trial failed (process %d)", os.getpid())
-        raise
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-
-
 def forget() -> None:
     """Releases what a run held, so that a reused actor does not grow."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def failure_of(folder: Path) -> str:
-    """Last line of a failed trial's log: the reason."""
-    path = folder / "train.log"
-    lines = path.read_text().strip().splitlines() if path.exists() else []
-    return lines[-1] if lines else "no log: the process died before the run began"
-
-
-def last_checkpoint(payload: Mapping[str, Any]) -> Path:
-    """Where a trial's unfinished state lies."""
-    return Path(payload["folder"]) / LAST

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hearai.config import build_config
-from hearai.search.trial import forget, trial_log
+from hearai.search.trial import forget
+from hearai.search.trial_folder import trial_log
 from hearai.training.checkpoint import LAST
 from hearai.training.loop import fit
 

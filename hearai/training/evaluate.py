@@ -1,6 +1,6 @@
 """A model against labels: during a run, on a split after it, or without labels at all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,10 @@ def load_model(checkpoint: str | Path, device: torch.device) -> tuple[SignModel,
     return model.to(device).eval(), config, state["num_class"]
 
 
-def score_split(checkpoint: str | Path, runtime: Runtime, *, split: str = "test") -> dict[str, Any]:
-    """Scores of a run's `best` folder on a split of its own data ("train", "val" or "test").
+def score_split(
+    checkpoint: str | Path, runtime: Runtime, *, split: str = "test", data_path: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Scores of a run's `best` folder on a split ("train", "val" or "test") of its own data, or that in `data_path`.
 
     Returns {"mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}}.
 
@@ -81,6 +83,8 @@ def score_split(checkpoint: str | Path, runtime: Runtime, *, split: str = "test"
         ConfigError: no such checkpoint; or the split is empty, or has classes that the model was not built for.
     """
     model, config, num_class = load_model(checkpoint, runtime.device)
+    if data_path:
+        config = override(config, {"general_parameters.data_path": list(data_path)})
     data = load_data(config)
     clips = getattr(data.split, split)
     _check_fit(data, num_class, split, str(checkpoint))

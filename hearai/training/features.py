@@ -23,10 +23,11 @@ from hearai.data.folders import Data, load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
 from hearai.errors import ConfigError
+from hearai.files import cache_folder
 from hearai.models.feature_extractors import CNNExtractor
-from hearai.models.model import build_model
 from hearai.overrides import override
 from hearai.training.freeze import FreezeSchedule
+from hearai.training.initial import build_initial_model
 from hearai.training.runtime import choose_device
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,8 @@ def ensure_features(config: Config) -> None:
     """Computes what runs of this config will look up, with all threads, before many runs start at once."""
     data = load_data(config)
     if can_use_features(config, data):
-        torch.manual_seed(config.general_parameters.seed)
-        model = build_model(config, data.num_class, pretrained=config.feature_extractor.pretrained is True)
         device = choose_device(config.general_parameters.gpu)
-        load_features(config, data, model.feature_extractor.to(device), device)
+        load_features(config, data, build_initial_model(config, data).feature_extractor.to(device), device)
 
 
 def load_or_compute(
@@ -148,11 +147,6 @@ def load_or_compute(
             "set HEARAI_CACHE to a folder with room"
         ) from None
     return Features(path, clips, backbone_hash)
-
-
-def cache_folder() -> Path:
-    """Folder of everything that can be computed again."""
-    return Path(os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
 
 
 def fingerprint(
@@ -195,7 +189,8 @@ def _compute(extractor: CNNExtractor, batches: Iterable[Tensor], count: int, dev
 def _backbone_features(extractor: CNNExtractor, frames_NCHW: Tensor) -> Tensor:
     training = extractor.backbone.training
     extractor.backbone.eval()
-    features_NW = extractor.backbone_features(normalise(frames_NCHW))
+    frames_NCHW = normalise(frames_NCHW).contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
+    features_NW = extractor.backbone_features(frames_NCHW)
     extractor.backbone.train(training)
     return features_NW.float()
 

@@ -36,7 +36,8 @@ class Learner:
         self._idle = [model.heads[head] for head in config.active_heads if head not in self.heads]
         self._rest_idle_heads()
         check_parts(model, self.schedule)
-        self.optimizer = build_optimizer(model, config)
+        train = config.train_parameters
+        self.optimizer = build_optimizer(model, lr=train.lr, weight_decay=train.weight_decay)
         self.lr = 0.0
         """Learning rate of the last step."""
         self._frozen: frozenset[str] | None = None

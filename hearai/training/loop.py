@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from hearai.config import Config
-from hearai.data.folders import Data, load_data
-from hearai.models.model import SignModel, build_model
-from hearai.models.pretrained import resolve_pretrained
+from hearai.data.folders import load_data
 from hearai.training.checkpoint import load_checkpoint
 from hearai.training.evaluate import evaluate
 from hearai.training.feed import Feed
+from hearai.training.initial import build_initial_model
 from hearai.training.learner import Learner
 from hearai.training.progress import Progress
 from hearai.training.record import Record
@@ -45,7 +42,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     progress = Progress(**saved["progress"]) if saved else Progress()
 
     data = load_data(config)
-    model = build_seeded_model(config, data).to(runtime.device)
+    model = build_initial_model(config, data).to(runtime.device)
     feed = Feed(config, data, model, runtime)
     learner = Learner(config, model, runtime, feed)
     if saved:
@@ -53,6 +50,8 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
 
     record = Record(config, data, runtime, progress)
     try:
+        if last:
+            runtime.report(progress.history[-1], last)  # the earlier attempt may have died before it could
         while progress.epoch < feed.epochs and not progress.diverged:
             train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
             evaluation = evaluate(model, feed.val(), config, runtime)
@@ -64,14 +63,6 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     finally:
         record.close(learner, progress)
     return _result(progress)
-
-
-def build_seeded_model(config: Config, data: Data) -> SignModel:
-    """The model with the initial weights of the config's seed; `pretrained: auto` is decided here."""
-    extractor = config.feature_extractor
-    pretrained = extractor.checkpoint is None and resolve_pretrained(extractor.model_path, extractor.pretrained)
-    torch.manual_seed(config.general_parameters.seed)
-    return build_model(config, data.num_class, pretrained=pretrained)
 
 
 def _result(progress: Progress) -> FitResult:

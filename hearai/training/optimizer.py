@@ -5,21 +5,18 @@ import math
 import torch
 from torch import nn
 
-from hearai.config import Config
 
-
-def build_optimizer(model: nn.Module, config: Config) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW over all parameters; biases, norms and other 1-d parameters do not decay.
 
     Frozen parameters are in it too: they have no gradient, which AdamW skips, until they thaw.
     """
-    train = config.train_parameters
     parameters = list(model.parameters())
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=train.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, fused=True)
 
 
 def lr_factor(

@@ -17,10 +17,10 @@ from hearai.data.demo import demo_dataset
 from hearai.data.folders import Data, load_data
 from hearai.data.frames import check_images
 from hearai.errors import ConfigError
+from hearai.files import cache_folder
 from hearai.models.pretrained import resolve_pretrained
 from hearai.overrides import override
 from hearai.study import Pretrain
-from hearai.training.features import cache_folder
 from hearai.training.pretrain import pretrain
 from hearai.training.runtime import LocalRuntime, choose_device
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from hearai.models.heads import Heads
 from hearai.study import Pretrain
 from hearai.training.evaluate import evaluate
 from hearai.training.feed import prepared
-from hearai.training.loop import build_seeded_model
+from hearai.training.initial import build_initial_model
 from hearai.training.objective import head_losses, weighted_loss
 from hearai.training.optimizer import build_optimizer, set_lr
 from hearai.training.precision import autocast
@@ -38,8 +39,9 @@ log = logging.getLogger(__name__)
 
 FRAMES_PER_CLIP = 8
 """Frames of the hold that are looked at."""
-MEMORY = 4e9
-"""Bytes that decoded frames may take; with more, fewer frames of each clip are looked at."""
+MEMORY = 2e9
+"""Bytes that decoded frames of a split may take; with more, fewer frames of each clip are looked at."""
+WEIGHT_DECAY = 0.02
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; then it falls as a cosine."""
 SHIFT = 0.08
@@ -90,7 +92,7 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     """
     data, started = load_data(config), time.monotonic()
     train, val = read_stills(config, data.split.train), read_stills(config, data.split.val)
-    model = FrameModel(build_seeded_model(config, data).feature_extractor, dict(data.num_class))
+    model = FrameModel(build_initial_model(config, data).feature_extractor, dict(data.num_class))
     model = model.to(runtime.device, memory_format=torch.channels_last)
     trainer, best, weights = _Trainer(model, config, settings, runtime.device), -1.0, {}
     log.info("pre-training %s on %d frames", config.feature_extractor.model_path, len(train.frames_NCHW))
@@ -111,15 +113,15 @@ class _Trainer:
 
     def __init__(self, model: FrameModel, config: Config, settings: Pretrain, device: torch.device):
         self.model, self.config, self.settings, self.device = model, config, settings, device
-        self.optimizer = build_optimizer(model, config)
+        self.optimizer = build_optimizer(model, lr=settings.lr, weight_decay=WEIGHT_DECAY)
         self.heads = list(config.active_heads)
         self.weights = torch.ones(len(self.heads), device=device)
 
     def train_epoch(self, stills: Stills, epoch: int) -> float:
-        """One pass over all frames in random order; the mean loss."""
+        """One pass over the frames in random order, without an incomplete last batch; the mean loss."""
         self.model.train()
-        steps, total = math.ceil(len(stills.frames_NCHW) / self.settings.batch_size), 0.0
-        for step, batch in enumerate(stills.batches(self.settings.batch_size, shuffle=True)):
+        steps, total = max(1, len(stills.frames_NCHW) // self.settings.batch_size), 0.0
+        for step, batch in enumerate(islice(stills.batches(self.settings.batch_size, shuffle=True), steps)):
             done = (epoch + (step + 1) / steps) / self.settings.epochs
             set_lr(self.optimizer, learning_rate(done, self.settings.lr))
             total += self._step(prepared(batch, self.device))
@@ -138,13 +140,15 @@ class _Trainer:
 def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
     """Frames of the hold, the last two thirds of each clip; in the first third the hand is on its way."""
     read = build_reader(config)
-    size = read(clips[0].frame_path(clips[0].start)).nbytes
-    most = max(1, min(FRAMES_PER_CLIP, int(MEMORY / size / len(clips))))
+    first = read(clips[0].frame_path(clips[0].start))
+    most = max(1, min(FRAMES_PER_CLIP, int(MEMORY / first.nbytes / len(clips))))
     shown = [(clip, frame) for clip in clips for frame in _hold(clip, most)]
+    frames_NCHW = first.new_empty(len(shown), *first.shape)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        frames = list(pool.map(read, [clip.frame_path(frame) for clip, frame in shown]))
+        for i, frame_CHW in enumerate(pool.map(read, [clip.frame_path(frame) for clip, frame in shown])):
+            frames_NCHW[i] = frame_CHW
     labels = {head: torch.tensor([clip.labels[head] for clip, _ in shown]) for head in config.active_heads}
-    return Stills(torch.stack(frames), labels)
+    return Stills(frames_NCHW, labels)
 
 
 def _hold(clip: Clip, most: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The seam between a run and what surrounds it: this process, a Tune actor, a group of workers."""
 
+import functools
 import logging
 from pathlib import Path
 from typing import Protocol
@@ -78,10 +79,16 @@ def choose_device(gpu: int) -> torch.device:
     if gpu < 0:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        log.info("no GPU on this machine: training on the CPU (general_parameters.gpu: -1 says so at once)")
+        _say_no_gpu()
         return torch.device("cpu")
     if gpu >= torch.cuda.device_count():
         raise ConfigError(
             f"general_parameters.gpu: {gpu}; this machine has 0..{torch.cuda.device_count() - 1} (-1 = CPU)"
         )
     return torch.device("cuda", gpu)
+
+
+@functools.cache
+def _say_no_gpu() -> None:
+    """Once a process is enough."""
+    log.info("no GPU on this machine: training on the CPU (general_parameters.gpu: -1 says so at once)")

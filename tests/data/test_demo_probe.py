@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hearai.data.demo import demo_dataset
-from hearai.data.demo_face import FACE_POINTS
+from hearai.data.demo.face import FACE_POINTS
 from hearai.hamnosys import HEADS
 
 # N clips, T frames, D features, K classes

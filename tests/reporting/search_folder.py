@@ -46,6 +46,7 @@ class Searching:
         *,
         seconds: float = 1.0,
         diverged: bool = False,
+        reason: str = "",
     ) -> int:
         """A trial with one validation score an epoch, and its files; a FAIL or RUNNING one has no notes."""
         notes = {"kind": "base"} if not self.search.trials() else {"wish": str(params)}
@@ -57,6 +58,8 @@ class Searching:
         if state in ("COMPLETE", "PRUNED"):
             best_epoch = 1 + scores.index(max(scores))
             self.search.note(number, epochs=len(scores), best_epoch=best_epoch, seconds=seconds, diverged=diverged)
+        if state == "FAIL":
+            self.search.note(number, reason=reason)
         if state != "RUNNING":
             self.search.finish(number, TrialState[state], max(scores) if state == "COMPLETE" else None)
         return number
@@ -102,7 +105,7 @@ def write_finished_search(folder: Path, dataset: Path) -> None:
         search.run(search.study.base_params(), [0.2, 0.4, 0.3], "COMPLETE", seconds=2.0)
         search.run(SHARP, [0.3, 0.6, 0.5], "COMPLETE", seconds=2.5)
         search.run({**SHARP, LR: 0.02}, [0.1], "PRUNED", seconds=0.5)
-        failed = search.run({**SHARP, LR: 0.03}, [0.2], "FAIL")
+        search.run({**SHARP, LR: 0.03}, [0.2], "FAIL", reason='ValueError: <b>no, "such"</b>')
         search.run({**SHARP, LR: 0.1}, [0.15, 0.05], "PRUNED", seconds=1.0, diverged=True)
         for seed, base, best in ((1, 0.40, 0.55), (2, 0.44, 0.61)):
             search.retrain(0, seed, base)
@@ -110,8 +113,6 @@ def write_finished_search(folder: Path, dataset: Path) -> None:
         search.search.spend(4.0, slots=2)
         search.search.optuna.set_user_attr("total_seconds", 30.0)
         search.search.optuna.set_user_attr("memory_pss_gb", 1.234)
-    log = '10:00 the trial failed (process 7)\nTraceback\nValueError: <b>no, "such"</b>\n'
-    (folder / "trials" / f"{failed:04d}" / "train.log").write_text(log)
     write_test_scores(folder, winner=1, base=[0.40, 0.42], best=[0.50, 0.54])
     (folder / "best.yaml").write_text("train_parameters: {lr: 0.01}\n")
 

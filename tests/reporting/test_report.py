@@ -7,10 +7,10 @@ import re
 import runpy
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_page import page_of
 from optuna.trial import TrialState
 from search_folder import LR, SHARP, write_test_scores
 
@@ -100,14 +100,6 @@ def test_the_table_has_one_row_a_trial_with_parameters_head_scores_and_reasons(f
     assert (diverged["diverged"], stopped["diverged"]) == ("true", "false")
 
 
-def test_a_trial_whose_process_was_killed_is_not_blamed_on_its_last_log_line(finished: Path) -> None:
-    log = finished / "trials" / "0003" / "train.log"
-    log.write_text("10:00 epoch 1: train loss 0.3\n")
-    assert rows_of(finished)[3]["failure"].startswith("the process died; its last words: 10:00 epoch 1")
-    log.unlink()
-    assert "before the run began" in rows_of(finished)[3]["failure"]
-
-
 def test_a_point_that_was_asked_twice_is_counted_once(finished: Path, begin: Callable) -> None:
     with begin(finished) as search:
         search.search.enqueue(SHARP, {"wish": "the winner's point"})
@@ -116,54 +108,6 @@ def test_a_point_that_was_asked_twice_is_counted_once(finished: Path, begin: Cal
         search.search.finish(proposal.number, TrialState.FAIL)
     assert summary_of(finished)["trials"]["total"] == 6
     assert [row["number"] for row in rows_of(finished)] == ["0", "1", "2", "3", "4", "6"]
-
-
-class Page(HTMLParser):
-    """Tags opened and not closed, what would be loaded from elsewhere, and the visible text."""
-
-    VOID = {"meta", "link", "br", "line"}
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs) -> None:
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-
-    def handle_startendtag(self, tag, attrs) -> None:
-        pass
-
-    def handle_endtag(self, tag) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data) -> None:
-        self.text += data if self.open[-1:] not in (["style"], ["title"]) else ""
-
-
-def page_of(folder: Path) -> Page:
-    write_results(folder)
-    return Page((folder / "report.html").read_text())
-
-
-def test_the_page_is_whole_loads_nothing_and_shows_both_charts(finished: Path) -> None:
-    page = page_of(finished)
-    assert not page.open and not page.loads
-    source = (finished / "report.html").read_text()
-    assert source.count("<svg") == 2 and "<script" not in source and "url(" not in source
-    assert source.count("<polyline") == 4  # curves of more than one epoch (3), and the best so far
-    assert "python experiments/train.py --config" in page.text
-
-
-def test_what_others_wrote_is_shown_and_never_obeyed(finished: Path) -> None:
-    source_text = page_of(finished).text
-    source = (finished / "report.html").read_text()
-    assert 'ValueError: <b>no, "such"</b>' in source_text
-    assert "<b>no," not in source and "tiny & <small>" in source_text and "<small>" not in source
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_failing_and_a_diverging_trial_end_alone(make_study: MakeStudy, tmp_pa
     space = {
         "train_parameters.lr": None,
         "feature_extractor.model_path": {"choice": ["test_efficientnet", "no_such_model"]},
-        "heads.gloss.gloss.loss_weight": {"choice": [1.0, 3.4e38]},  # overflows to infinity in float32
+        "train_parameters.weight_decay": {"choice": [0.01, 1.0e38]},  # weights overflow in the first step
     }
     settings = {"budget": {"trials": 4}, "space": space, "finalists": {"count": 0}}
     summary = search(make_study(settings), tmp_path)
@@ -97,9 +97,10 @@ def test_a_failing_and_a_diverging_trial_end_alone(make_study: MakeStudy, tmp_pa
 
 
 def test_a_search_in_which_nothing_succeeds_says_so(make_study: MakeStudy, tmp_path: Path) -> None:
-    space = {"train_parameters.lr": None, "feature_extractor.model_path": {"choice": ["no_such_model"]}}
-    study = make_study({"space": space, "budget": {"trials": 1}}, {"freeze_scheduler.freeze_pattern_repeats": 0})
-    assert not search(study, tmp_path)["succeeded"]
+    summary = search(make_study({"budget": {"trials": 2}}, {"train_parameters.weight_decay": 1.0e38}), tmp_path)
+    assert not summary["succeeded"]
+    assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0}
+    assert summary["diverged"] == 2 and summary["test"] is None
 
 
 def test_wrong_data_ends_the_search_before_anything_is_written(

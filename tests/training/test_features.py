@@ -16,7 +16,7 @@ from hearai.training.features import (
     load_features,
     weights_hash,
 )
-from hearai.training.loop import build_seeded_model
+from hearai.training.initial import build_initial_model
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def parts(tiny_config):
     data = load_data(tiny_config)
-    return data, build_seeded_model(tiny_config, data).feature_extractor
+    return data, build_initial_model(tiny_config, data).feature_extractor
 
 
 def compute(config, parts):

@@ -8,10 +8,14 @@ import weakref
 import pytest
 import torch
 
+from hearai.config import load_config
+from hearai.data.folders import load_data
 from hearai.errors import ConfigError
 from hearai.hamnosys import HEADS
 from hearai.training.checkpoint import load_checkpoint
-from hearai.training.evaluate import load_model, score_split
+from hearai.training.evaluate import load_model, predict, score_split
+from hearai.training.feed import still_batches
+from hearai.training.initial import build_initial_model
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime
 
@@ -82,8 +86,6 @@ def test_every_report_has_the_same_finite_keys(tiny_config, tmp_path):
 
 
 def test_a_run_folder_says_how_to_run_it_again(tiny_config, tmp_path):
-    from hearai.config import load_config
-
     fit(tiny_config, LocalRuntime("cpu", tmp_path))
     assert load_config(tmp_path / "config.yaml") == tiny_config
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
@@ -156,10 +158,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics_then_learns(make_config,
 
     runtime = Watch(tmp_path)
     fit(config, runtime)
-    from hearai.data.folders import load_data
-    from hearai.training.loop import build_seeded_model
-
-    start = build_seeded_model(config, load_data(config)).state_dict()
+    start = build_initial_model(config, load_data(config)).state_dict()
     extractor = [name for name in start if name.startswith("feature_extractor.")]
     assert any("running_mean" in name for name in extractor)
     assert all(torch.equal(runtime.seen[0][name], start[name]) for name in extractor)
@@ -281,6 +280,40 @@ def test_the_best_folder_is_enough_to_score_and_to_predict(make_config, make_dat
     assert scores["mean_macro_f1"] == pytest.approx(result.best)
     assert scores["heads"]["gloss"]["accuracy"] == pytest.approx(result.metrics["val/gloss/accuracy"])
     assert score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path))["clips"] > 0
+
+
+def test_the_best_folder_scores_its_data_wherever_that_has_moved(make_config, make_dataset, tmp_path):
+    folder = make_dataset(clips=24)
+    fit(make_config(folder), LocalRuntime("cpu", tmp_path / "run"))
+    scores = score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path))
+    moved = folder.rename(tmp_path / "elsewhere")
+    again = score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path), data_path=[str(moved)])
+    assert again == scores
+
+
+def test_only_a_best_folder_can_be_scored(tiny_config, tmp_path):
+    fit(tiny_config, LocalRuntime("cpu", tmp_path))
+    with pytest.raises(ConfigError, match="give the `best` folder of a run"):
+        load_model(tmp_path / "last", torch.device("cpu"))
+
+
+def test_data_with_more_classes_than_the_model_is_refused(make_config, make_dataset, tmp_path):
+    fit(make_config(make_dataset(clips=24)), LocalRuntime("cpu", tmp_path / "run"))
+    other = make_dataset("other", clips=24, classes=5)
+    with pytest.raises(ConfigError, match="the model has 3 classes of gloss, the data 5"):
+        score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path), data_path=[str(other)])
+
+
+def test_predictions_are_probabilities_whose_best_class_is_what_is_scored(make_config, make_dataset, tmp_path):
+    config, device = make_config(make_dataset(clips=24)), torch.device("cpu")
+    runtime = LocalRuntime(device, tmp_path)
+    result = fit(config, runtime)
+    model = load_model(tmp_path / "best", device)[0]
+    clips = load_data(config).split.val
+    probabilities = predict(model, still_batches(config, clips, runtime, None), config, device)["gloss"]
+    assert torch.allclose(probabilities.sum(1), torch.ones(len(clips)))
+    right = probabilities.argmax(1) == torch.tensor([clip.labels["gloss"] for clip in clips])
+    assert right.float().mean().item() == pytest.approx(result.metrics["val/gloss/accuracy"])
 
 
 def test_nothing_of_a_run_outlives_it(tiny_config, tmp_path):

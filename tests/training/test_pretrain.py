@@ -6,7 +6,8 @@ import torch
 from hearai.data.folders import load_data
 from hearai.overrides import override
 from hearai.study import Pretrain
-from hearai.training.loop import build_seeded_model, fit
+from hearai.training.initial import build_initial_model
+from hearai.training.loop import fit
 from hearai.training.pretrain import augment, learning_rate, pretrain, read_stills
 from hearai.training.runtime import LocalRuntime
 
@@ -28,7 +29,7 @@ def test_a_run_starts_from_the_pretrained_backbone_and_is_better_for_it(make_con
     saved = torch.load(out, weights_only=True)
     assert saved["model_path"] == config.feature_extractor.model_path
     taught = override(config, {"feature_extractor.checkpoint": str(out)})
-    backbone = build_seeded_model(taught, load_data(taught)).feature_extractor.backbone.state_dict()
+    backbone = build_initial_model(taught, load_data(taught)).feature_extractor.backbone.state_dict()
     assert all(torch.equal(backbone[name], saved["backbone"][name]) for name in backbone)
     before, after = (fit(c, LocalRuntime("cpu", tmp_path / n)) for n, c in (("before", config), ("after", taught)))
     assert after.metrics["train/loss"] < before.metrics["train/loss"]

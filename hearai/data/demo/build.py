@@ -3,8 +3,8 @@
     root = demo_dataset()          # built once, by all cores, into a cache folder
 
 Needs numpy and Pillow only, so that worker processes start quickly. How the parts share the work:
-`demo_labels` says what is signed by whom, `demo_body` (with `demo_hand`, `demo_places`) where all joints are,
-`demo_render` (with `demo_stage`, `demo_face`, `demo_draw`) paints them, `demo_sheet` makes the contact sheet.
+`labels` says what is signed by whom, `body` (with `hand`, `places`, `camera`) where all joints are, `render`
+(with `stage`, `face`, `draw`) paints them, `sheet` makes the contact sheet.
 """
 
 import hashlib
@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from hearai.data.demo_labels import PlannedClip, plan_clips
-from hearai.data.demo_render import render_clip
-from hearai.data.demo_sheet import contact_sheet
-from hearai.data.demo_signer import Signer, make_signers
+from hearai.data.demo.labels import PlannedClip, plan_clips
+from hearai.data.demo.render import render_clip
+from hearai.data.demo.sheet import contact_sheet
+from hearai.data.demo.signer import Signer, make_signers
+from hearai.files import cache_folder
 from hearai.hamnosys import HEADS
-
-__all__ = ["Signer", "demo_dataset", "make_signers", "render_clip"]
 
 SIGNERS = 32
 FPS = 25
@@ -36,7 +35,7 @@ JPEG_QUALITY = 90
 def demo_dataset(
     root: Path | None = None,
     *,
-    clips: int = 1800,
+    clips: int = 2000,
     frames: int = 8,
     size: int = 128,
     seed: int = 0,
@@ -51,7 +50,7 @@ def demo_dataset(
     for name, value in {"clips": clips, "frames": frames, "size": size}.items():
         if value < 1:
             raise ValueError(f"{name} is {value}, allowed: 1 or more")
-    root = Path(root or os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
+    root = root or cache_folder()
     folder = root / f"demo-{_fingerprint(clips=clips, frames=frames, size=size, seed=seed)}"
     if folder.is_dir():
         return folder
@@ -73,7 +72,7 @@ def _fingerprint(**arguments: int) -> str:
     """Changes with every argument, the label tables and the renderer's source."""
     digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode())
     here = Path(__file__).parent
-    for path in [*sorted(here.glob("demo*.py")), here.parent / "hamnosys_tables.json"]:
+    for path in [*sorted(here.glob("*.py")), here.parents[1] / "hamnosys_tables.json"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hearai.data.demo_hand import RELAXED, HandShape, hand_axes, hand_points, hand_shape
-from hearai.data.demo_places import (
+from hearai.data.demo.hand import RELAXED, HandShape, hand_axes, hand_points, hand_shape
+from hearai.data.demo.places import (
     ARM_PLACES,
     LEAD,
     PAIR,
@@ -17,7 +17,7 @@ from hearai.data.demo_places import (
     TwoHands,
     side_offset,
 )
-from hearai.data.demo_signer import Signer
+from hearai.data.demo.signer import Signer
 from hearai.hamnosys import FINGER_DIRECTIONS, PALM_NORMALS
 
 # T frames; points are (x, y, z) in signer space (see demo_places)

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hearai.data.demo_render import render_clip
-from hearai.data.demo_signer import Signer
+from hearai.data.demo.render import render_clip
+from hearai.data.demo.signer import Signer
 from hearai.hamnosys import HEADS
 
 NEUTRAL = {"hand_shape_base_form": 1, "hand_position_palm_orientation": 4, "hand_location_y": 14}

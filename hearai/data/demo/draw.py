@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageDraw
 
-from hearai.data.demo_body import Arm
-from hearai.data.demo_camera import Camera, capsules
-from hearai.data.demo_signer import Colour, Signer
+from hearai.data.demo.body import Arm
+from hearai.data.demo.camera import Camera, capsules
+from hearai.data.demo.signer import Colour, Signer
 
 # T frames, N parts; colours are RGB 0..255
 

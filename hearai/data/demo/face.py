@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 from PIL import ImageDraw
 
-from hearai.data.demo_body import Posture, head_points
-from hearai.data.demo_camera import Camera
-from hearai.data.demo_signer import Signer
+from hearai.data.demo.body import Posture, head_points
+from hearai.data.demo.camera import Camera
+from hearai.data.demo.signer import Signer
 
 # T frames; head coordinates are signer space with the head straight: top y 1.1, chin y 0.26
 

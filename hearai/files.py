@@ -1,7 +1,12 @@
-"""Writing a file whole or not at all."""
+"""Files: where those lie that can be made again, and writing one whole or not at all."""
 
 import os
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Folder of everything that can be computed again: $HEARAI_CACHE, else ~/.cache/hearai."""
+    return Path(os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
 
 
 def write_whole(path: Path, text: str) -> None:

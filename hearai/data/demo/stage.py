@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hearai.data.demo_camera import Camera
-from hearai.data.demo_face import rgb
-from hearai.data.demo_signer import Signer
+from hearai.data.demo.camera import Camera
+from hearai.data.demo.face import rgb
+from hearai.data.demo.signer import Signer
 
 
 def stage(signer: Signer, pixels: int, *, shrug: float = 0.0) -> Image.Image:
@@ -55,7 +55,7 @@ def _trunk(draw: ImageDraw.ImageDraw, signer: Signer, *, camera: Camera, shrug: 
         (0.73, -0.12),
         (0.60, -0.42),
         (0.54, -0.9),
-        (0.58, -1.9),
+        (0.60, -2.6),
     ]
     width = 1 + 0.6 * (thick - 1)
     right = [(x * wide * (width if y < 0 else 1), y + (shrug if x > 0.4 and y > -0.2 else 0), 0) for x, y in half]

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from hearai.data.demo_body import Arm, Posture, posture
-from hearai.data.demo_camera import Camera
-from hearai.data.demo_draw import arm_parts, paint
-from hearai.data.demo_face import FACE_POINTS, draw_head, face_landmarks
-from hearai.data.demo_signer import Signer
-from hearai.data.demo_stage import light, stage
+from hearai.data.demo.body import Arm, Posture, posture
+from hearai.data.demo.camera import Camera
+from hearai.data.demo.draw import arm_parts, paint
+from hearai.data.demo.face import FACE_POINTS, draw_head, face_landmarks
+from hearai.data.demo.signer import Signer
+from hearai.data.demo.stage import light, stage
 
 SMOOTHING = 2
 """Pictures are painted this much larger and reduced, for smooth edges."""

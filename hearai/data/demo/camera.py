@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearai.data.demo_signer import Signer
+from hearai.data.demo.signer import Signer
 
 DISTANCE = 3.2
 """Camera distance in signer-space units: near, so that a hand reaching out grows clearly."""

@@ -1,0 +1,82 @@
+"""Runs and trials through Ray Train: the same numbers as one process alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+
+from hearai.config import Config
+from hearai.reporting.report import write_results
+from hearai.search.run import Options, run_study
+from hearai.search.single import train_with_ray
+from hearai.study import Study
+from hearai.training.single import run_single
+
+NO_DROPOUT = {"transformer.dropout_rate": 0.0, "general_parameters.gpu": -1, "train_parameters.epochs": 3}
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    """The reports of a run, without what a clock says."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+def test_ray_trains_local_mode_gives_the_numbers_of_a_plain_run(
+    make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path
+) -> None:
+    config = make_config(tiny_dataset, NO_DROPOUT)
+    run_single(config, tmp_path / "plain")
+    train_with_ray(config, tmp_path / "local", workers=0)
+    assert history(tmp_path / "local") == history(tmp_path / "plain")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_two_workers_give_the_numbers_of_one(
+    make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path
+) -> None:
+    config = make_config(tiny_dataset, NO_DROPOUT)
+    run_single(config, tmp_path / "one")
+    train_with_ray(config, tmp_path / "two", workers=2)
+    for one, two in zip(history(tmp_path / "one"), history(tmp_path / "two"), strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_search_over_groups_of_two_workers_finishes_and_gives_its_resources_back(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study({"budget": {"trials": 2}, "finalists": {"count": 0}})
+    outcome = run_study(study, Options(tmp_path, workers=2), lambda _: None)
+    write_results(outcome.folder)
+    summary = json.loads((outcome.folder / "summary.json").read_text())
+    assert summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0}
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_reused_actor_does_not_grow_over_a_hundred_stopped_trials(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    settings = {
+        "budget": {"trials": 100},
+        "finalists": {"count": 0},
+        "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 4},
+    }
+    seen: list[int] = []
+
+    def watch(_: str) -> None:
+        workers = ray.util.state.list_workers(filters=[("worker_type", "=", "WORKER")], detail=True)
+        sizes = [psutil.Process(w.pid).memory_info().rss for w in workers if psutil.pid_exists(w.pid)]
+        seen.append(max(sizes, default=0))
+
+    import psutil
+    import ray.util.state
+
+    run_study(make_study(settings), Options(tmp_path, max_concurrent=1), watch)
+    assert len(seen) >= 100
+    early, late = max(seen[10:30]), max(seen[-20:])
+    assert late - early < 100e6, f"grew from {early / 1e6:.0f} to {late / 1e6:.0f} MB"

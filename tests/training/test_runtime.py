@@ -1,0 +1,35 @@
+"""Where a run takes place."""
+
+import logging
+
+import pytest
+import torch
+
+from hearai.errors import ConfigError
+from hearai.training.runtime import LocalRuntime, choose_device
+
+
+def test_minus_one_is_the_cpu():
+    assert choose_device(-1) == torch.device("cpu")
+
+
+def test_without_a_gpu_the_cpu_is_taken_and_said_in_one_line(caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO):
+        assert choose_device(0) == torch.device("cpu")
+    assert len(caplog.records) == 1 and "no GPU" in caplog.text
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device(1) == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match="this machine has 0..1"):
+        choose_device(2)
+
+
+def test_a_local_run_goes_on_only_when_asked_and_only_from_what_is_there(tmp_path):
+    assert LocalRuntime("cpu", tmp_path, resume=True).restore_from() is None
+    (tmp_path / "last").mkdir()
+    assert LocalRuntime("cpu", tmp_path).restore_from() is None
+    assert LocalRuntime("cpu", tmp_path, resume=True).restore_from() == tmp_path / "last"
