@@ -163,7 +163,8 @@ def load_study(request: Request) -> Study:
     if request.data_paths:
         changes = {"general_parameters": {"data_path": list(request.data_paths)}}
         raw["config"] = merge(raw["config"], changes)
-    return _build(raw, request.name or path.stem, path.stem, str(path), request.changes or {})
+    asked = f"{request.base_config} over {path}" if request.base_config else str(path)
+    return _build(raw, request.name or path.stem, path.stem, str(path), request.changes or {}, asked)
 
 
 def uses_own_data(config: Mapping[str, Any]) -> bool:
@@ -214,12 +215,19 @@ def _lay_over(raw: Mapping, diff: Mapping) -> dict:
     return {**merged, "space": {path: domain for path, domain in space.items() if domain is not None}}
 
 
-def _build(raw: Mapping, name: str, space_name: str, where: str, changes: Mapping[str, Any] | None = None) -> Study:
+def _build(
+    raw: Mapping,
+    name: str,
+    space_name: str,
+    where: str,
+    changes: Mapping[str, Any] | None = None,
+    config_from: str | None = None,
+) -> Study:
     try:
         settings = StudyFile.model_validate(raw)
     except ValidationError as error:
         raise ConfigError([f"{where}: {problem}" for problem in explain(error, StudyFile)]) from None
-    base = override(build_config(settings.config, f"{where}: config"), changes or {}, "--set")
+    base = override(build_config(settings.config, f"{config_from or where}: config"), changes or {}, "--set")
     domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
     space = parse_space(domains, where)
     shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]

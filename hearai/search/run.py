@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import ray
 import yaml
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
@@ -88,6 +89,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
                 _keep_winner(plan.study, folder, search, winner(search, finals))
         finally:
             _record(search, memory, time.monotonic() - started)
+            connecting.close()
     return Outcome(folder, succeeded)
 
 
@@ -140,6 +142,7 @@ class _Connecting:
 
     def __init__(self, address: str | None):
         self.address = address
+        self._ours = not ray.is_initialized()
         self._outcome: Cluster | Exception | None = None
         self._answered, self._never = threading.Event(), threading.Event()
         threading.Thread(target=self._connect, daemon=True).start()
@@ -158,6 +161,12 @@ class _Connecting:
             raise self._outcome
         assert self._outcome is not None
         return self._outcome
+
+    def close(self) -> None:
+        """Ends what was started here. Left to the interpreter's exit, Ray waits a minute for its dead parts."""
+        self._answered.wait()
+        if self._ours:
+            ray.shutdown()
 
 
 def _claim(plan: _Plan, folder: Path) -> None:
