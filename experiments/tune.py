@@ -78,7 +78,6 @@ def main() -> int:
         show(study)
         return DONE
     from hearai.reporting.report import write_results  # heavy imports come when the input is known to be good
-
     from hearai.search.run import Options, run_study
 
     options = Options(
