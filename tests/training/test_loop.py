@@ -108,11 +108,13 @@ def test_a_resumed_run_ends_like_an_unbroken_one(make_config, tiny_dataset, tmp_
     assert resumed.seconds >= lines[1]["seconds"]
 
 
-def test_a_finished_run_is_not_trained_again(tiny_config, tmp_path):
+def test_a_finished_run_is_not_trained_again_but_reports_its_end_to_a_search_that_may_not_have_heard(
+    tiny_config, tmp_path
+):
     first = fit(tiny_config, LocalRuntime("cpu", tmp_path))
     runtime = Reports(tmp_path, resume=True)
     assert fit(tiny_config, runtime) == first
-    assert runtime.seen == []
+    assert [report["epoch"] for report in runtime.seen] == [first.epochs]
 
 
 def test_going_on_with_another_model_is_refused(make_config, tiny_dataset, tmp_path):
