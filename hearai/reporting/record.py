@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hearai.errors import UserError
 from hearai.reporting.journal import Book, read_journal
 from hearai.search.journal import FINALS, SEARCH
+from hearai.search.trial_folder import TRIALS, label_of
 from hearai.space import Value
 from hearai.study import Study
 from hearai.training.trackers import METRICS_FILE
@@ -120,7 +121,7 @@ def read_record(folder: Path) -> Record:
         folder,
         Study.from_dict(raw, str(path)),
         data.get("fingerprint"),
-        [_trial_record(trial, folder / "trials" / f"{trial.number:04d}") for trial in search.trials],
+        [_trial_record(trial, folder / TRIALS / label_of(trial.number, trial.user_attrs)) for trial in search.trials],
         [_final_record(trial) for trial in finals.trials],
         search.notes or {},
         _read_json(folder / "test.json"),

@@ -10,8 +10,6 @@ import ray
 
 from hearai.errors import ConfigError, UserError
 
-log = logging.getLogger(__name__)
-
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # its table every 30 s ignores our lines; see hearai/search/live.py

@@ -1,7 +1,6 @@
 """`run_study`: starts, continues and finishes a search. All it knows lies in the study's folder."""
 
 import difflib
-import logging
 import os
 import platform
 import shlex
@@ -41,8 +40,6 @@ from hearai.study import Pretrain, Study
 from hearai.training.checkpoint import BEST
 from hearai.training.features import ensure_features
 from hearai.training.prepare import BACKBONE, wants_pretraining, with_data, with_pretraining, with_weights
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
