@@ -39,7 +39,7 @@ from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Pretrain, Study
 from hearai.training.checkpoint import BEST
 from hearai.training.features import ensure_features
-from hearai.training.prepare import BACKBONE, wants_pretraining, with_data, with_pretraining, with_weights
+from hearai.training.prepare import BACKBONE, provide_backbone, wants_pretraining, with_data, with_weights
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _provide(plan: _Plan, folder: Path) -> float:
     """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
     started = time.monotonic()
     if plan.pretrain:
-        with_pretraining(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
+        provide_backbone(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
     ensure_features(plan.study.base)
     return round(time.monotonic() - started, 3)
 

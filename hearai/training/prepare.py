@@ -74,8 +74,8 @@ def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrai
     return None if extractor.pretrained or extractor.checkpoint else Pretrain()
 
 
-def with_pretraining(config: Config, data: Data, settings: Pretrain, out: Path) -> Config:
-    """The config with a backbone pre-trained on its training clips, copied to `out`.
+def provide_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -> None:
+    """Copies a backbone pre-trained on the config's training clips to `out`, for `feature_extractor.checkpoint`.
 
     Trained once for the same config and data, then taken from the cache.
     """
@@ -89,7 +89,6 @@ def with_pretraining(config: Config, data: Data, settings: Pretrain, out: Path) 
             log.info("pre-trained backbone from the cache: %s", cached / BACKBONE)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(cached / BACKBONE, out)
-    return override(config, {"feature_extractor.checkpoint": str(out), "feature_extractor.pretrained": False})
 
 
 def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:

@@ -10,7 +10,7 @@ from hearai.errors import ConfigError
 from hearai.study import Pretrain
 from hearai.training.checkpoint import BEST, LAST, load_checkpoint
 from hearai.training.loop import FitResult, fit
-from hearai.training.prepare import BACKBONE, with_pretraining
+from hearai.training.prepare import BACKBONE, provide_backbone
 from hearai.training.runtime import LocalRuntime, choose_device
 
 RUNS = Path("runs")
@@ -40,7 +40,7 @@ def pretrain_only(config: Config, data: Data, folder: Path) -> Path:
     """`pre_training: true`: the extractor with the heads on single frames; returns the backbone's file."""
     train = config.train_parameters
     settings = Pretrain(epochs=train.epochs, lr=train.lr, batch_size=max(2, train.batch_size))
-    with_pretraining(config, data, settings, folder / BACKBONE)
+    provide_backbone(config, data, settings, folder / BACKBONE)
     return folder / BACKBONE
 
 
