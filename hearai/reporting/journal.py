@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Book:
 
     trials: Sequence[FrozenTrial] = ()
     """Real trials: none that was asked again as a duplicate."""
-    notes: Mapping[str, Any] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
     """What was noted about the study as a whole, such as its wall seconds."""
 
 

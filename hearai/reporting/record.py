@@ -58,6 +58,8 @@ class FinalRecord:
     seed: int
     state: str
     value: float | None
+    seconds: float | None
+    """Inside `fit`; None until it has ended."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Record:
     trials: Sequence[TrialRecord]
     finals: Sequence[FinalRecord]
     notes: Mapping[str, Any]
-    """Of the search as a whole: wall_seconds and slot_seconds of its trials, total_seconds, memory_pss_gb."""
+    """Of the search as a whole: wall_seconds and slot_seconds of all trials, total_seconds, memory_pss_gb."""
     test: Mapping[str, Any] | None
     """test.json; None until the test clips were scored."""
 
@@ -123,9 +125,13 @@ def read_record(folder: Path) -> Record:
         data.get("fingerprint"),
         [_trial_record(trial, folder / TRIALS / label_of(trial.number, trial.user_attrs)) for trial in search.trials],
         [_final_record(trial) for trial in finals.trials],
-        search.notes or {},
+        {**search.notes, **_summed(("wall_seconds", "slot_seconds"), search.notes, finals.notes)},
         _read_json(folder / "test.json"),
     )
+
+
+def _summed(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
+    return {key: sum(part.get(key, 0.0) for part in notes) for key in keys if any(key in part for part in notes)}
 
 
 def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
@@ -164,7 +170,8 @@ def _head_scores(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict
 
 def _final_record(trial: FrozenTrial) -> FinalRecord:
     notes = trial.user_attrs
-    return FinalRecord(notes["source"], notes["seed"], trial.state.name, trial.values[0] if trial.values else None)
+    value = trial.values[0] if trial.values else None
+    return FinalRecord(notes["source"], notes["seed"], trial.state.name, value, notes.get("seconds"))
 
 
 def _read_rows(path: Path) -> list[dict[str, float]]:

@@ -75,9 +75,10 @@ def _baseline(trial: TrialRecord | None) -> dict[str, Any] | None:
 
 
 def _seconds(record: Record) -> dict[str, float | None]:
-    """Training is the time inside `fit` of the search's trials; overhead is what each slot spent beside it."""
-    notes, trials = record.notes, _counts(record)["total"]
-    training = sum(trial.seconds or 0.0 for trial in record.trials)
+    """Training is the time inside `fit` of all trials, finals among them; overhead is what slots spent beside it."""
+    notes, runs = record.notes, [*record.trials, *record.finals]
+    trials = sum(run.state != "WAITING" for run in runs)
+    training = sum(run.seconds or 0.0 for run in runs)
     phase, slots, pretraining = (notes.get(key) for key in ("wall_seconds", "slot_seconds", "pretraining_seconds"))
     overhead = (slots - training) / trials if trials and slots else None
     return {

@@ -27,19 +27,32 @@ def finalists(search: Ledger, count: int) -> list[FrozenTrial]:
     return sorted(complete, key=lambda trial: -trial.value)[:count]
 
 
+def base_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
+    """The base config with each new seed: it waits for nothing, so it fills the slots that the search has left.
+
+    Not where the base config has failed: if it has a part in the finals all the same, that comes with them.
+    """
+    sound = search[BASE].state in (TrialState.RUNNING, TrialState.COMPLETE)
+    return _retraining(study, search, finals, [BASE] if sound else [], slots)
+
+
 def finals_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
     """Each finalist and the base config from scratch with each new seed, to the last epoch."""
-    settings = study.settings.finalists
-    sources = [BASE, *(trial.number for trial in finalists(search, settings.count))]
-    seeds = [study.settings.seed + 1 + i for i in range(settings.seeds)]
-    for seed in seeds:
+    best = (trial.number for trial in finalists(search, study.settings.finalists.count))
+    return _retraining(study, search, finals, [BASE, *best], slots)
+
+
+def _retraining(study: Study, search: Ledger, finals: Ledger, sources: list[int], slots: int) -> Stage:
+    settings = study.settings
+    for seed in range(settings.seed + 1, settings.seed + 1 + settings.finalists.seeds):
         for source in sources:
             finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
 
     def config_of(proposal: Proposal) -> Config:
         return study.config_of(search[proposal.notes["source"]].params, proposal.notes["seed"])
 
-    return Stage(finals, lambda _: {}, config_of, limit=len(finals.trials()), slots=slots)
+    wanted = [trial for trial in finals.trials() if trial.user_attrs["source"] in sources]
+    return Stage(finals, lambda _: {}, config_of, limit=len(wanted), slots=slots)
 
 
 def results(finals: Ledger) -> dict[int, dict[int, float]]:

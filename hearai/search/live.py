@@ -34,26 +34,24 @@ class LiveLines(Callback):
             self._line(f"  running: {running}")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        label, result = trial.config["label"], trial.last_result or {}
-        self._running.pop(label, None)
+        result = trial.last_result or {}
         if "objective" not in result:
-            return
+            return self.on_trial_error(iteration, trials, trial)
         whole = result["epoch"] >= result["epochs"]
         how = "diverged" if result["diverged"] else "complete" if whole else "stopped"
         self._ended(
-            label,
+            trial,
             f"{how:<8} epoch {result['epoch']:>3.0f}  macro-F1 {result['objective']:.3f}  {result['seconds']:5.1f} s",
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._running.pop(trial.config["label"], None)
-        stage = self._searcher.stage
-        reason = stage.ledger[trial.config["number"]].user_attrs.get("reason", "") if stage else ""
-        self._ended(trial.config["label"], f"FAILED: {reason}")
+        ledger = self._searcher.stage_of(trial.trial_id).ledger
+        self._ended(trial, f"FAILED: {ledger[trial.config['number']].user_attrs.get('reason', '')}")
 
-    def _ended(self, label: str, how: str) -> None:
-        stage = self._searcher.stage
-        done, best = standing(stage) if stage else ("", "")
+    def _ended(self, trial: Trial, how: str) -> None:
+        label = trial.config["label"]
+        self._running.pop(label, None)
+        done, best = standing(self._searcher.stage_of(trial.trial_id))
         self._line(f"{done} {label} {how}{'' if how.startswith('FAILED') else best}")
 
     def _line(self, text: str) -> None:

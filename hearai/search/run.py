@@ -28,7 +28,7 @@ from hearai.errors import ConfigError
 from hearai.files import write_whole
 from hearai.overrides import override
 from hearai.search.cluster import Cluster, PerTrial, connect, login_hint
-from hearai.search.finals import finals_stage, score_test, winner
+from hearai.search.finals import base_stage, finals_stage, score_test, winner
 from hearai.search.journal import FINALS, SEARCH, Ledger, build_sampler, open_journal, suggest
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
@@ -232,7 +232,7 @@ def _ledgers(storage: JournalStorage, study: Study) -> tuple[Ledger, Ledger]:
 
 
 def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
-    """The search; then, if anything came of it, the finalists."""
+    """The search; the base config with new seeds, as slots fall free; then the finalists, if there are any."""
     if not search.trials():
         search.enqueue(study.base_params(), {"kind": "base"})
     seed, budget = study.settings.seed, study.settings.budget
@@ -243,10 +243,19 @@ def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Itera
         limit=budget.trials,
         slots=place.slots,
         seconds=None if budget.seconds is None else budget.seconds - search.wall_seconds,
+        joins=not study.settings.finalists.count,
     )
-    if study.settings.finalists.count and search.trials(TrialState.COMPLETE):
-        place.say("the finalists and the base config again, with new seeds")
-        yield finals_stage(study, search, finals, place.slots)
+    if not study.settings.finalists.count:
+        return
+    yield _announced(base_stage(study, search, finals, place.slots), "the base config again, with new seeds", place.say)
+    if search.trials(TrialState.COMPLETE):
+        yield _announced(finals_stage(study, search, finals, place.slots), "the finalists, with these seeds", place.say)
+
+
+def _announced(stage: Stage, text: str, say: Say) -> Stage:
+    if not stage.is_full:
+        say(text)
+    return stage
 
 
 def _asha(study: Study, search: Ledger) -> Asha | None:

@@ -58,10 +58,10 @@ class EpochScheduler(FIFOScheduler):
 
     The base config's trial and the finalists' retraining run to their end: they are what is compared.
 
-    overdue: whether the time of the search is up.
+    overdue: whether the time of a trial (Tune's id) is up.
     """
 
-    def __init__(self, asha: Asha | None, overdue: Callable[[], bool]):
+    def __init__(self, asha: Asha | None, overdue: Callable[[str], bool]):
         super().__init__()
         self.asha, self.overdue = asha, overdue
 
@@ -71,8 +71,9 @@ class EpochScheduler(FIFOScheduler):
         if result["diverged"]:
             return TrialScheduler.STOP
         kind, number = trial.config["kind"], trial.config["number"]
-        goes_on = kind == "final" or self._goes_on(number, int(result["epoch"]), float(result["objective"]))
-        return TrialScheduler.CONTINUE if goes_on or kind == "base" else TrialScheduler.STOP
-
-    def _goes_on(self, number: int, epoch: int, value: float) -> bool:
-        return not self.overdue() and (self.asha is None or self.asha.goes_on(number, epoch, value))
+        if kind == "final":
+            return TrialScheduler.CONTINUE
+        in_race = not self.asha or self.asha.goes_on(number, int(result["epoch"]), float(result["objective"]))
+        if kind == "base" or (in_race and not self.overdue(trial.trial_id)):
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP

@@ -32,6 +32,8 @@ class Stage:
     limit: int
     slots: int
     seconds: float | None = None
+    joins: bool = True
+    """Whether all running trials end before the next stage begins; if not, that one fills the slots that fall free."""
 
     def __post_init__(self) -> None:
         self._opened = self._ticked = time.monotonic()
@@ -41,9 +43,14 @@ class Stage:
         """Whether its time is up."""
         return time.monotonic() - self._opened > (math.inf if self.seconds is None else self.seconds)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all its trials have been begun."""
+        return self.ledger.is_full(self.limit)
+
     def propose(self) -> Proposal | None:
         """The next trial; None when there is no more."""
-        if self.overdue or self.ledger.is_full(self.limit):
+        if self.overdue or self.is_full:
             return None
         return self.ledger.propose(self.choose)
 
@@ -55,8 +62,8 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Running:
-    """A trial that Tune carries out: where it stands in the journal, and its folder."""
+class Handed:
+    """A trial that Tune was given: where it stands in the journal, and its folder."""
 
     stage: Stage
     number: int
@@ -64,9 +71,10 @@ class Running:
 
 
 class JournalSearcher(Searcher):
-    """Proposes the trials of one stage after another; a stage begins when all trials of the last have ended.
+    """Proposes the trials of one stage after another.
 
-    One Tune run carries all stages, so that its actors (3 s each to start) serve them all.
+    One Tune run carries all stages, so that its actors (10 s each to start on two cores) serve them all. Tune
+    stops an actor as soon as two have nothing to do.
 
     stages: made lazily, so that a stage can look at the results of the one before.
     payload: (proposal, its stage) -> the dict that the trial function gets, with its `folder`.
@@ -76,8 +84,10 @@ class JournalSearcher(Searcher):
         super().__init__(metric="objective", mode="max")
         self._stages, self._payload = stages, payload
         self._stage = next(stages, None)
-        self._running: dict[str, Running] = {}
+        self._handed: dict[str, Handed] = {}
         """by Tune's trial id"""
+        self._running: set[str] = set()
+        """Those of them that have not ended."""
         self.closed = False
         """Set to hear nothing more: the journal keeps running trials RUNNING, so that they come first next time."""
 
@@ -90,15 +100,20 @@ class JournalSearcher(Searcher):
         while self._stage is not None and not self.closed:
             if proposal := self._stage.propose():
                 if payload := self._prepared(proposal, self._stage):
-                    self._running[trial_id] = Running(self._stage, proposal.number, Path(payload["folder"]))
+                    self._handed[trial_id] = Handed(self._stage, proposal.number, Path(payload["folder"]))
+                    self._running.add(trial_id)
                     self._stage.ledger.note(proposal.number, tune_id=trial_id)
                     return payload
-            elif self._running:
+            elif self._running and self._stage.joins:
                 return None  # Tune asks again
             else:
                 self._stage.tick()
                 self._stage = next(self._stages, None)
         return Searcher.FINISHED
+
+    def stage_of(self, trial_id: str) -> Stage:
+        """The stage of a trial that Tune was given."""
+        return self._handed[trial_id].stage
 
     def _prepared(self, proposal: Proposal, stage: Stage) -> dict[str, Any] | None:
         """The payload; a config that cannot be is a failed trial, not the end of the search."""
@@ -111,7 +126,7 @@ class JournalSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._running and not self.closed and "objective" in result:
-            trial = self._running[trial_id]
+            trial = self._handed[trial_id]
             trial.stage.ledger.observe(trial.number, int(result["epoch"]), float(result["objective"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -119,13 +134,15 @@ class JournalSearcher(Searcher):
             return
         if result:
             self.on_trial_result(trial_id, result)  # the report that triggered a stop comes only here
-        trial = self._running.pop(trial_id)
+        self._running.remove(trial_id)
+        trial = self._handed[trial_id]
         if error or not result or "objective" not in result:
             trial.stage.ledger.note(trial.number, reason=failure_of(trial.folder))
             trial.stage.ledger.finish(trial.number, TrialState.FAIL)
         else:
             _tell(trial.stage.ledger, trial.number, result)
-        trial.stage.tick()
+        if self._stage is not None:
+            self._stage.tick()
 
     def __getstate__(self) -> dict:
         """Nothing: Tune pickles its searcher, and the journal is the state."""

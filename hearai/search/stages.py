@@ -39,7 +39,7 @@ def run_stages(stages: Iterator[Stage], place: Place, asha: Asha | None) -> None
         return _payload(proposal, stage, place)
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(asha, overdue=lambda: searcher.stage is not None and searcher.stage.overdue)
+    scheduler = EpochScheduler(asha, overdue=lambda trial_id: searcher.stage_of(trial_id).overdue)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),

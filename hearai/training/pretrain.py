@@ -163,14 +163,19 @@ def augment(frames_NCHW: Tensor) -> Tensor:
     def draw(*shape: int) -> Tensor:
         return torch.rand(count, *shape, device=device) * 2 - 1
 
-    scale_N = 1 + SHIFT * draw()
-    place_N23 = torch.zeros(count, 2, 3, device=device)
-    place_N23[:, 0, 0] = torch.where(draw() < 0, scale_N, -scale_N)  # a negative width mirrors
-    place_N23[:, 1, 1] = scale_N
-    place_N23[:, :, 2] = SHIFT * draw(2)
-    grid = F.affine_grid(place_N23, list(frames_NCHW.shape), align_corners=False)
+    scale_N1 = 1 + SHIFT * draw(1)
+    height, width = frames_NCHW.shape[-2:]
+    x_NW = torch.where(draw(1) < 0, scale_N1, -scale_N1) * _centres(width, device) + SHIFT * draw(1)
+    y_NH = scale_N1 * _centres(height, device) + SHIFT * draw(1)
+    # affine_grid would multiply matrices for what is a sum: it takes longer than the sampling.
+    grid = torch.stack(torch.broadcast_tensors(x_NW.unsqueeze(1), y_NH.unsqueeze(2)), -1)
     moved = F.grid_sample(frames_NCHW, grid, padding_mode="border", align_corners=False)
     return moved * (1 + COLOUR * draw(1, 1, 1)) + COLOUR * draw(3, 1, 1)
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Centres of `count` pixels, in half pictures from the middle."""
+    return (torch.arange(count, device=device) * 2 + 1) / count - 1
 
 
 def learning_rate(done: float, peak: float) -> float:

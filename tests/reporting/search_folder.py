@@ -80,6 +80,7 @@ class Searching:
         """A finalist's retraining."""
         self.finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
         number = self.finals.propose(lambda _: {}).number
+        self.finals.note(number, seconds=1.0)
         self.finals.finish(number, TrialState.COMPLETE, value)
 
 
@@ -111,6 +112,7 @@ def write_finished_search(folder: Path, dataset: Path) -> None:
             search.retrain(0, seed, base)
             search.retrain(1, seed, best)
         search.search.spend(4.0, slots=2)
+        search.finals.spend(3.0, slots=2)
         search.search.optuna.set_user_attr("total_seconds", 30.0)
         search.search.optuna.set_user_attr("memory_pss_gb", 1.234)
     write_test_scores(folder, winner=1, base=[0.40, 0.42], best=[0.50, 0.54])

@@ -108,7 +108,7 @@ def decision(scheduler: EpochScheduler, number: int, value: float, *, kind: str 
 
 
 def test_tune_is_told_to_stop_the_losing_and_the_diverged() -> None:
-    scheduler = EpochScheduler(asha(), overdue=lambda: False)
+    scheduler = EpochScheduler(asha(), overdue=lambda _: False)
     assert decision(scheduler, 0, 0.5) == TrialScheduler.CONTINUE
     assert decision(scheduler, 1, 0.4) == TrialScheduler.STOP
     assert decision(scheduler, 2, 0.6) == TrialScheduler.CONTINUE
@@ -118,7 +118,7 @@ def test_tune_is_told_to_stop_the_losing_and_the_diverged() -> None:
 
 
 def test_the_base_config_and_the_finalists_run_to_their_end_and_only_the_base_sets_a_mark() -> None:
-    scheduler = EpochScheduler(asha(), overdue=lambda: False)
+    scheduler = EpochScheduler(asha(), overdue=lambda _: False)
     decision(scheduler, 1, 0.9)
     assert decision(scheduler, 0, 0.4, kind="base") == TrialScheduler.CONTINUE
     assert decision(scheduler, 2, 0.1, kind="final") == TrialScheduler.CONTINUE
@@ -128,13 +128,13 @@ def test_the_base_config_and_the_finalists_run_to_their_end_and_only_the_base_se
 @pytest.mark.parametrize("stopper", [asha(), None], ids=["asha", "none"])
 def test_when_the_time_is_up_trials_are_stopped_at_their_next_report(stopper: Asha | None) -> None:
     late = False
-    scheduler = EpochScheduler(stopper, overdue=lambda: late)
+    scheduler = EpochScheduler(stopper, overdue=lambda _: late)
     assert decision(scheduler, 1, 0.9) == TrialScheduler.CONTINUE
     late = True
     assert decision(scheduler, 1, 0.9, epoch=3) == TrialScheduler.STOP
 
 
 def test_what_is_no_report_of_an_epoch_is_passed_over() -> None:
-    scheduler = EpochScheduler(asha(), overdue=lambda: True)
+    scheduler = EpochScheduler(asha(), overdue=lambda _: True)
     trial = Trial("run", config={"number": 1, "kind": "search"}, stub=True)
     assert scheduler.on_trial_result(None, trial, {"done": True}) == TrialScheduler.CONTINUE
