@@ -28,31 +28,37 @@ def finalists(search: Ledger, count: int) -> list[FrozenTrial]:
 
 
 def base_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
-    """The base config with each new seed: it waits for nothing, so it fills the slots that the search has left.
+    """The base config with new seeds: as many as slots can fall free while the last trial of the search runs.
 
-    Not where the base config has failed: if it has a part in the finals all the same, that comes with them.
+    None where the base config has failed: if it has a part in the finals all the same, that comes with them.
     """
     sound = search[BASE].state in (TrialState.RUNNING, TrialState.COMPLETE)
-    return _retraining(study, search, finals, [BASE] if sound else [], slots)
+    early = [(BASE, seed) for seed in _seeds(study)[: slots - 1]]
+    return _retraining(study, search, finals, early if sound else [], slots)
 
 
 def finals_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
     """Each finalist and the base config from scratch with each new seed, to the last epoch."""
-    best = (trial.number for trial in finalists(search, study.settings.finalists.count))
-    return _retraining(study, search, finals, [BASE, *best], slots)
+    sources = [*(trial.number for trial in finalists(search, study.settings.finalists.count)), BASE]
+    wanted = [(source, seed) for source in sources for seed in _seeds(study)]
+    return _retraining(study, search, finals, wanted, slots)
 
 
-def _retraining(study: Study, search: Ledger, finals: Ledger, sources: list[int], slots: int) -> Stage:
-    settings = study.settings
-    for seed in range(settings.seed + 1, settings.seed + 1 + settings.finalists.seeds):
-        for source in sources:
-            finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
+def _seeds(study: Study) -> range:
+    first = study.settings.seed + 1
+    return range(first, first + study.settings.finalists.seeds)
+
+
+def _retraining(study: Study, search: Ledger, finals: Ledger, wanted: list[tuple[int, int]], slots: int) -> Stage:
+    """wanted: (source trial, seed)."""
+    for source, seed in wanted:
+        finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
 
     def config_of(proposal: Proposal) -> Config:
         return study.config_of(search[proposal.notes["source"]].params, proposal.notes["seed"])
 
-    wanted = [trial for trial in finals.trials() if trial.user_attrs["source"] in sources]
-    return Stage(finals, lambda _: {}, config_of, limit=len(wanted), slots=slots)
+    limit = len(finals.trials()) if wanted else 0
+    return Stage(finals, lambda _: {}, config_of, limit=limit, slots=slots)
 
 
 def results(finals: Ledger) -> dict[int, dict[int, float]]:
