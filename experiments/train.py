@@ -19,6 +19,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
     parser.add_argument("--resume", action="store_true", help="go on where the run in path_to_save stopped")
+    threads = "torch's threads on the CPU; as many as a trial had give its numbers"
+    parser.add_argument("--threads", type=positive, metavar="N", help=threads)
     parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
     parser.add_argument("--workers", type=positive, metavar="K", help="through a Ray Train group of K processes")
     return parser.parse_args()
@@ -37,9 +39,13 @@ def config_of(args: argparse.Namespace) -> Config:
 def main() -> int:
     args = parse_args()
     config = config_of(args)
-    from hearai.training.prepare import with_data, with_weights  # torch comes when the config is known to be good
+    import torch  # heavy imports come when the config is known to be good
+
+    from hearai.training.prepare import with_data, with_weights
     from hearai.training.single import pretrain_only, run_folder, run_single, weights_file
 
+    if args.threads:
+        torch.set_num_threads(args.threads)
     config, data = with_data(config)
     config = with_weights(config, pretraining_follows=config.train_parameters.pre_training)
     folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))

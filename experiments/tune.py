@@ -20,6 +20,7 @@ from hearai.cli import (
     run_script,
     study_name,
 )
+from hearai.overrides import leaves
 from hearai.study import Request, Study, load_study
 
 
@@ -64,6 +65,13 @@ def study_of(args: argparse.Namespace) -> Study:
 
 def show(study: Study) -> None:
     print(study.to_yaml())
+    if study.settings.demo:
+        print(
+            "# no --data-path: of the above, these hold on demo data alone (the command line's options come before them)"
+        )
+        for path, value in leaves(study.settings.demo):
+            print(f"#   {path}: {value}")
+        print()
     rng = random.Random(study.settings.seed)
     for i in range(5):
         print(f"# sample {i + 1}")

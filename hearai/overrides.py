@@ -1,6 +1,6 @@
 """Dotted paths into a config: setting them, finding them, laying one mapping over another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hearai.config import Config, build_config, to_dict
@@ -42,6 +42,16 @@ def merge(base: Mapping, diff: Mapping) -> dict:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def leaves(tree: Mapping, within: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of everything in nested mappings."""
+    for key, value in tree.items():
+        path = f"{within}.{key}" if within else str(key)
+        if isinstance(value, Mapping):
+            yield from leaves(value, path)
+        else:
+            yield path, value
 
 
 def _set(raw: dict, path: str, value: Any) -> str | None:

@@ -64,7 +64,7 @@ def _pretrain(value: Any) -> Any:
 
 
 class StudyFile(Section):
-    """The YAML of a study. `demo` holds the same keys again: overrides on demo data only."""
+    """The YAML of a study. `demo` holds the same keys again: overrides on demo data only, emptied on other data."""
 
     description: str = Field("", description="One line for people.")
     budget: Budget = Budget()
@@ -155,9 +155,10 @@ def load_study(request: Request) -> Study:
     raw = _read_study(path)
     own = present_names(read_yaml(request.base_config)) if request.base_config else {}
     on_demo = not request.data_paths and not uses_own_data(own) and not uses_own_data(raw["config"])
-    demo = raw.pop("demo")
     if on_demo:
-        raw = _lay_over(raw, demo)
+        raw = _lay_over(raw, raw["demo"])
+    else:
+        raw["demo"] = {}
     raw = _lay_over(raw, request.settings or {})
     raw["config"] = merge(raw["config"], own)
     if request.data_paths:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hearai.config import build_config
 from hearai.errors import ConfigError
-from hearai.overrides import get_path, merge, override
+from hearai.overrides import get_path, leaves, merge, override
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
@@ -28,6 +28,11 @@ def test_an_override_sets_dotted_paths_and_leaves_the_original() -> None:
     assert get_path(changed, "heads.hamnosys.hand_location_x.loss_weight") == 0.3
     assert changed.freeze_scheduler.model_params == {"feature_extractor.backbone": (False,)}
     assert config == build_config({})
+
+
+def test_leaves_are_the_dotted_paths_of_all_values() -> None:
+    tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
+    assert list(leaves(tree)) == [("a.b", 1), ("a.c.d", [2]), ("e", None)]
 
 
 def test_an_override_of_a_path_that_does_not_exist_says_where_it_ends() -> None:

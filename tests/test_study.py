@@ -59,6 +59,7 @@ def test_the_demo_block_holds_on_demo_data(load: Callable[..., Study]) -> None:
     assert study.settings.budget.trials == 3 and study.max_epochs == 2
     assert study.base.train_parameters.lr == 2e-3
     assert set(study.space.domains) == {LAYERS, "transformer.dropout_rate"}
+    assert study.settings.demo["budget"] == {"trials": 3}, "what holds is remembered, to be shown"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ def test_the_demo_block_is_silent_on_other_data(load: Callable[..., Study], give
     assert study.settings.budget.trials == 10 and study.max_epochs == 8
     assert set(study.space.domains) == {LR, LAYERS}
     assert study.base.general_parameters.data_path == ("mine",)
+    assert not study.settings.demo
 
 
 def test_a_data_path_on_the_command_line_replaces_the_config_files_under_either_name(

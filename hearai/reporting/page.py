@@ -24,13 +24,14 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters |= {"plain": tables.plain, "score": tables.score, "duration": tables.duration}
+    pages.globals |= {"gain": tables.gain}
     winner = record.winner
     return pages.get_template("report.html.j2").render(
         study=record.study,
         summary=summary,
         headline=headline(summary),
         written=time.strftime("%F %T"),
-        train_command=tables.train_command(record.folder),
+        train_command=tables.train_command(record),
         heads=tables.head_rows(summary),
         parameters=_parameter_rows(record),
         names=tables.short_names(record.study.space.domains),

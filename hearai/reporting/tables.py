@@ -4,7 +4,6 @@ import csv
 import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hearai.reporting.record import Record, TrialRecord
@@ -35,18 +34,26 @@ def heads_of(trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def head_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping, Mapping, Mapping]]:
-    """(head, base, winner, most frequent class) with accuracy and macro-F1 on the test clips; the last may be {}."""
+    """(head, base, winner, most frequent class): accuracy and macro-F1 on the test clips; {} where not known."""
     test, floor = summary["test"], summary["most_frequent"] or {}
     if test is None:
         return []
-    base, winner = test["base"]["heads"], test["winner"]["heads"]
-    return [(head, base[head], winner[head], floor.get("heads", {}).get(head, {})) for head in winner if head in base]
+    base, winner = (test["base"] or {}).get("heads", {}), test["winner"]["heads"]
+    return [(head, base.get(head, {}), winner[head], floor.get("heads", {}).get(head, {})) for head in winner]
 
 
-def train_command(folder: Path) -> str | None:
-    """What runs the winner again; None while there is none."""
-    best = folder / "best.yaml"
-    return f"python experiments/train.py --config {shlex.quote(str(best))}" if best.exists() else None
+def gain(base: float | None, winner: float) -> str:
+    """`+0.012`; a dash where there is no base."""
+    return "-" if base is None else f"{winner - base:+.3f}"
+
+
+def train_command(record: Record) -> str | None:
+    """What runs the winner again, with as many threads as it had; None while there is none."""
+    best, threads = record.folder / "best.yaml", record.notes.get("threads")
+    if not best.exists():
+        return None
+    same = f" --threads {threads}" if threads else ""
+    return f"python experiments/train.py --config {shlex.quote(str(best))}{same}"
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

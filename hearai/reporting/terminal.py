@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hearai.reporting.record import Record
@@ -24,7 +23,7 @@ def terminal_text(record: Record, summary: Mapping[str, Any]) -> str:
         _finalists(summary),
         _test(summary),
         _cost(summary),
-        _files(record.folder),
+        _files(record),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -67,10 +66,10 @@ def _test(summary: Mapping[str, Any]) -> list[str]:
         return []
     title = f"  {'test macro-F1':<{NAME}}{'base':>8}{'winner':>10}{'most frequent class' if floor else '':>22}"
     rows = [
-        (head, base["macro_f1"], winner["macro_f1"], low.get("macro_f1"))
+        (head, base.get("macro_f1"), winner["macro_f1"], low.get("macro_f1"))
         for head, base, winner, low in head_rows(summary)
     ]
-    means = [test["base"]["mean_macro_f1"], test["winner"]["mean_macro_f1"], floor and floor["mean_macro_f1"]]
+    means = [entry and entry["mean_macro_f1"] for entry in (test["base"], test["winner"], floor)]
     lines = [
         f"  {name[: NAME - 1]:<{NAME}}{score(base):>8}{score(winner):>10}{score(low) if floor else '':>22}".rstrip()
         for name, base, winner, low in [*rows, ("mean over the heads", *means)]
@@ -89,8 +88,9 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _files(folder: Path) -> list[str]:
-    there = [f"  {folder / name}" for name in FILES if name in FILES[:3] or (folder / name).exists()]
-    command = train_command(folder)
+def _files(record: Record) -> list[str]:
+    paths = [record.folder / name for name in FILES]
+    there = [f"  {path}" for path in paths if path.name in FILES[:3] or path.exists()]
+    command = train_command(record)
     again = ["", "to train the winner again:", f"  {command}"] if command else []
     return ["files:", *there, *again]

@@ -29,8 +29,13 @@ def _unfinished(trials: Mapping[str, int], best: Mapping[str, Any] | None, basel
     )
 
 
-def _compared(base: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
+def _compared(base: Mapping[str, Any] | None, winner: Mapping[str, Any]) -> str:
     """Winner and base config on the test clips. The spread is that of the difference of two single runs."""
+    if base is None:
+        return (
+            f"The winner, trial {winner['trial']}, has macro-F1 {_mean(winner)} on the test clips. "
+            "The base config failed, so there is nothing to compare it with."
+        )
     if winner["trial"] == base["trial"]:
         return (
             f"The base config itself is the winner: nothing that was tried is better over fresh seeds. "

@@ -83,20 +83,20 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
     """Base config and winner on the test clips, each with the same seeds; once: an existing file is the answer.
 
     Returns {"base" | "winner": {trial, seeds, mean_macro_f1, std, per_seed, heads: {head: {accuracy, macro_f1}}}};
-    the base config is left out if it never got as far as a checkpoint.
+    the base config's is None if it never got as far as a checkpoint.
     """
     path, best, table = folder / "test.json", winner(search, finals), results(finals)
     runs = {"winner": (best, sorted(table.get(best, {}))), "base": (BASE, sorted(table.get(BASE, {})))}
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        if {name: (entry["trial"], entry["seeds"]) for name, entry in known.items()} == runs:
+        if all(entry is None or (entry["trial"], entry["seeds"]) == runs[name] for name, entry in known.items()):
             return known
-    scores = {}
+    scores: dict[str, Any] = {}
     for name, (source, seeds) in runs.items():
         notes = [{"source": source, "seed": seed} for seed in seeds] or [{}]
         folders = [folder / TRIALS / label_of(source, note) / BEST for note in notes]
-        if all(checkpoint.is_dir() for checkpoint in folders):
-            scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folders)}
+        sound = all(checkpoint.is_dir() for checkpoint in folders)
+        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folders)} if sound else None
     write_whole(path, json.dumps(scores, indent=1))
     return scores
 

@@ -79,6 +79,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         try:
             search.optuna.set_user_attr("pretraining_seconds", _provide(plan, folder))
             place = _place(plan.study, folder, options, connecting.join(), say)
+            search.optuna.set_user_attr("threads", place.per_trial.threads)
             run_stages(_stages(plan.study, search, finals, place), place, _asha(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:

@@ -173,6 +173,21 @@ def test_a_search_without_test_scores_shows_what_there_is(begin: Callable) -> No
     assert "train.py" not in write_results(search.folder)
 
 
+def test_a_base_config_that_failed_is_a_dash_in_the_tables(finished: Path) -> None:
+    test = json.loads((finished / "test.json").read_text())
+    (finished / "test.json").write_text(json.dumps({**test, "base": None}))
+    text, page = write_results(finished), page_of(finished)
+    assert "The base config failed" in " ".join(text.split())
+    assert re.search(r"gloss +- +0\.520", text)
+    assert "The base config failed" in page.text
+
+
+def test_the_command_that_trains_the_winner_again_names_its_threads(finished: Path, begin: Callable) -> None:
+    with begin(finished) as search:
+        search.search.optuna.set_user_attr("threads", 3)
+    assert write_results(finished).endswith("train.py --config " + str(finished / "best.yaml") + " --threads 3")
+
+
 def test_a_search_without_a_complete_trial_says_so(begin: Callable) -> None:
     with begin() as search:
         search.run(search.study.base_params(), [], "FAIL")

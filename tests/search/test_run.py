@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import yaml
 
 from hearai.config import load_config
 from hearai.errors import ConfigError, DataError
+from hearai.overrides import override
 from hearai.reporting.report import write_results
 from hearai.search.run import Options, run_study
 from hearai.study import Study
@@ -101,6 +103,20 @@ def test_a_search_in_which_nothing_succeeds_says_so(make_study: MakeStudy, tmp_p
     assert not summary["succeeded"]
     assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0}
     assert summary["diverged"] == 2 and summary["test"] is None
+
+
+def test_a_base_config_that_fails_leaves_a_winner_and_nothing_to_compare_it_with(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    space = {"train_parameters.lr": None, "train_parameters.weight_decay": {"float": [0.001, 1.0]}}
+    study = make_study({"budget": {"trials": 2}, "space": space}, {"train_parameters.lr": 1.0e-3})
+    changes = {"train_parameters.weight_decay": 1.0e38}  # outside of the searched range, and it overflows at once
+    study = replace(study, base=override(study.base, changes), settings=study.settings)
+    summary = search(study, tmp_path)
+    assert summary["test"]["base"] is None and summary["test"]["winner"]["trial"] == 1
+    written = (tmp_path / "tiny" / "test.json").stat().st_mtime_ns
+    assert search(study, tmp_path)["test"] == summary["test"]
+    assert (tmp_path / "tiny" / "test.json").stat().st_mtime_ns == written, "the test clips are scored once"
 
 
 def test_wrong_data_ends_the_search_before_anything_is_written(
