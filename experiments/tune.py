@@ -66,9 +66,7 @@ def study_of(args: argparse.Namespace) -> Study:
 def show(study: Study) -> None:
     print(study.to_yaml())
     if study.settings.demo:
-        print(
-            "# no --data-path: of the above, these hold on demo data alone (the command line's options come before them)"
-        )
+        print("# no --data-path: of the above, these hold on demo data alone (options of the command line come first)")
         for path, value in leaves(study.settings.demo):
             print(f"#   {path}: {value}")
         print()

@@ -35,7 +35,7 @@ JPEG_QUALITY = 90
 def demo_dataset(
     root: Path | None = None,
     *,
-    clips: int = 2000,
+    clips: int = 1600,
     frames: int = 8,
     size: int = 128,
     seed: int = 0,

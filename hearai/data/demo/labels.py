@@ -13,7 +13,7 @@ import numpy as np
 from hearai.hamnosys import HEADS
 
 CLIPS_PER_ENTRY = 8
-"""With 2,000 clips a lexicon of 250: large enough that reading a head pays, small enough that a network
+"""With 1,600 clips a lexicon of 200: large enough that reading a head pays, small enough that a network
 trained from scratch sees each sign by six or so of its training signers (the real lexicon has 1.3 clips
 per gloss, which no gloss head can learn)."""
 FLATTENING = 0.4
@@ -22,7 +22,7 @@ MOST_MARKED = {"symmetry_operator": 0.6, "hand_shape_thumb_position": 0.85, "han
 """Where such a head may be other than 0 it is in at most this share, as "none" is common in all of them."""
 FLOOR_ENTRIES = 2
 FLOOR_SHARE = 0.012
-"""A class that occurs has at least two entries and 1.2 % of all (24 of 2,000 clips). From 288 clips on
+"""A class that occurs has at least two entries and 1.2 % of all (about 19 of 1,600 clips). From 288 clips on
 (two entries of 36 location classes, four clips each) every such class has at least eight clips."""
 
 
