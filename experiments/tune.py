@@ -16,6 +16,7 @@ from hearai.cli import (
     NO_TRIAL_SUCCEEDED,
     assignment,
     duration,
+    local_folder,
     positive,
     run_script,
     study_name,
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     what.add_argument("--seed", type=int, metavar="N", help="of the sampler and the trials")
     where = parser.add_argument_group("where and how it runs")
     where.add_argument("--name", type=study_name, metavar="STUDY", help="the study's folder; default: the space")
-    where.add_argument("--storage", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    where.add_argument("--storage", type=local_folder, default=Path("runs"), metavar="DIR", help="default: runs")
     where.add_argument("--workers-per-trial", type=positive, default=1, metavar="K", help="a Ray Train group of K")
     where.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="per worker; default 1")
     where.add_argument("--gpus-per-trial", type=float, metavar="F", help="per worker; default: 1 if there are any")

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hearai.errors import ConfigError, UserError
@@ -59,6 +60,13 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}; give a whole number of at least 1")
     return int(text)
+
+
+def local_folder(text: str) -> Path:
+    """A folder of this machine, or one that it mounts."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder (object stores are not supported yet)")
+    return Path(text)
 
 
 def study_name(text: str) -> str:

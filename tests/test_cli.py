@@ -126,6 +126,7 @@ def test_a_dry_run_shows_the_study_and_five_samples_and_writes_nothing(
     [
         (("--space", "hamnosis"), "did you mean 'hamnosys'"),
         (("--space", "hamnosys", "--set", "train_parameters.lrr=1"), "did you mean 'lr'"),
+        (("--space", "hamnosys", "--storage", "s3://bucket/runs"), "give a folder"),
         (("--space", "hamnosys", "--trials", "0"), "whole number of at least 1"),
         (("--space", "hamnosys", "--finalists", "-1"), "finalists.count: got -1"),
     ],

@@ -1,6 +1,5 @@
 """State of a run <-> folder. A folder holds either the whole state or the one before, never half of one."""
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from hearai.errors import ConfigError
+from hearai.files import replacing
 
 LAST, BEST = "last", "best"
 """Folders inside a run: where to go on, and the model of the best epoch."""
@@ -19,15 +19,8 @@ _FILE = "state.pt"
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
     """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{_FILE}.{os.getpid()}"
-    try:
-        with temporary.open("wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / _FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(folder / _FILE) as temporary:
+        torch.save(dict(state), temporary)
     return folder
 
 

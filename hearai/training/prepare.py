@@ -17,7 +17,7 @@ from hearai.data.demo import demo_dataset
 from hearai.data.folders import Data, load_data
 from hearai.data.frames import check_images
 from hearai.errors import ConfigError
-from hearai.files import cache_folder
+from hearai.files import cache_folder, replacing
 from hearai.models.pretrained import resolve_pretrained
 from hearai.overrides import override
 from hearai.study import Pretrain
@@ -31,7 +31,9 @@ BACKBONE = "backbone.pt"
 
 
 def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Data]:
-    """The config with a dataset folder (the demo data where none is named), and its clips, every file checked.
+    """The config with absolute dataset folders (the demo data where none is named), and its clips, all files checked.
+
+    Absolute, because trials run elsewhere: Tune gives each actor a working directory of its own.
 
     Raises:
         DataError: every problem of the folders.
@@ -40,9 +42,17 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
         folder = demo_dataset(**({"clips": demo_clips} if demo_clips else {}))
         log.info("demo data: %s", folder)
         config = override(config, {"general_parameters.data_path": [str(folder)]})
+    folders = [_absolute(folder) for folder in to_dict(config)["general_parameters"]["data_path"]]
+    config = override(config, {"general_parameters.data_path": folders})
     data = load_data(config)
     check_images(data.clips)
     return config, data
+
+
+def _absolute(folder: str | dict) -> str | dict:
+    if isinstance(folder, dict):
+        return {**folder, "path": _absolute(folder["path"])}
+    return str(Path(folder).expanduser().absolute())
 
 
 def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config:
@@ -58,7 +68,8 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
             "pre-training wrote, or leave it out"
         )
     if extractor.checkpoint:
-        return override(config, {"feature_extractor.pretrained": False})
+        absolute = str(Path(extractor.checkpoint).absolute())
+        return override(config, {"feature_extractor.checkpoint": absolute, "feature_extractor.pretrained": False})
     has_weights = resolve_pretrained(extractor.model_path, extractor.pretrained)
     frozen = config.freeze_scheduler.model_params.get("feature_extractor.backbone", (False,))[0]
     if not has_weights and frozen and not pretraining_follows:
@@ -88,7 +99,8 @@ def provide_backbone(config: Config, data: Data, settings: Pretrain, out: Path) 
         else:
             log.info("pre-trained backbone from the cache: %s", cached / BACKBONE)
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(cached / BACKBONE, out)
+    with replacing(out) as temporary:
+        shutil.copyfile(cached / BACKBONE, temporary)
 
 
 def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:

@@ -6,7 +6,6 @@ search over what follows it.
 
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from hearai.data.dataset import Batch
 from hearai.data.folders import load_data
 from hearai.data.frames import build_reader
 from hearai.data.sampling import sample_frames
+from hearai.files import replacing
 from hearai.models.feature_extractors import CNNExtractor
 from hearai.models.heads import Heads
 from hearai.study import Pretrain
@@ -191,7 +191,6 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
 
 def _write(out: Path, weights: dict[str, Tensor], model_path: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    torch.save({"backbone": weights, "model_path": model_path}, temporary)
-    os.replace(temporary, out)
+    with replacing(out) as temporary:
+        torch.save({"backbone": weights, "model_path": model_path}, temporary)
     return out

@@ -75,6 +75,15 @@ def test_the_same_command_again_runs_nothing_and_more_trials_extend_the_search(
     assert {path: path.stat().st_mtime_ns for path in logs} == logs
 
 
+def test_a_data_path_may_be_relative(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_dataset.parent)
+    settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
+    study = make_study(settings, {"general_parameters.data_path": [tiny_dataset.name]})
+    assert search(study, Path("runs"))["trials"]["complete"] == 1
+
+
 def test_another_base_config_under_the_same_name_is_refused_with_the_difference(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
