@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := hearai experiments tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tune test test-slow lint format-check format-apply clean
+.PHONY: help venv tune test test-slow lint format-check format-apply docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,6 +38,9 @@ format-check: $(READY)  ## is everything formatted?
 format-apply: $(READY)  ## format everything
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+docs: $(READY)  ## docs/options.md, from the config's descriptions
+	$(BIN)/python -m hearai.options > docs/options.md
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV) *.egg-info

@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GROUND = ("cli", "config", "errors", "files", "hamnosys", "overrides", "space", "study", "validation", "yamls")
+GROUND = (
+    "cli",
+    "config",
+    "errors",
+    "files",
+    "hamnosys",
+    "options",
+    "overrides",
+    "space",
+    "study",
+    "validation",
+    "yamls",
+)
 FLOORS = {**dict.fromkeys(GROUND, 0), "data": 1, "models": 1, "training": 2, "search": 3, "reporting": 4}
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "hearai").rglob("*.py"))

@@ -1,0 +1,69 @@
+"""`docs/options.md`: every option of a run, written from the config's own descriptions (`make docs`)."""
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from pydantic.json_schema import PydanticJsonSchemaWarning
+
+from hearai.config import Config, HeadParameters, to_dict
+from hearai.validation import Section
+
+INTRODUCTION = """# Options of a run
+
+Written by `make docs` from `hearai/config.py`; do not edit. A config file is a diff over these defaults. Any option
+can be set on the command line (`--set train_parameters.lr=1e-3`), and searched (`search_spaces/`).
+"""
+BOUNDS = {"exclusiveMinimum": ">", "gt": ">", "minimum": ">=", "ge": ">=", "exclusiveMaximum": "<", "lt": "<"}
+BOUNDS |= {"maximum": "<=", "le": "<="}
+PLAIN = {"boolean": "true or false", "string": "text", "number": "number", "integer": "whole number", "null": "null"}
+
+
+def options_page() -> str:
+    """The page as Markdown: a table for each section of the config."""
+    defaults = to_dict(Config())
+    parts = [INTRODUCTION]
+    for name, field in Config.model_fields.items():
+        parts += _table(name, field.annotation, defaults[name])
+    return "\n".join([*parts, *_table("heads.GROUP.HEAD", HeadParameters, {})])
+
+
+def _table(name: str, section: type[Section], defaults: Mapping[str, Any]) -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of defaults, which we take from the config
+        schema = section.model_json_schema()
+    yield f"## {name}\n\n{section.__doc__ or ''}\n"
+    yield "| option | default | allowed | meaning |\n|---|---|---|---|"
+    for key, known in schema["properties"].items():
+        default = _flow(defaults[key]) if key in defaults else _flow(known.get("default"))
+        cells = [f"`{key}`", f"`{default}`", _allowed(known), section.model_fields[key].description or ""]
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+
+
+def _flow(value: Any) -> str:
+    """The value as YAML on one line; large mappings by their keys."""
+    if isinstance(value, Mapping) and len(value) > 2:
+        return "{" + ", ".join(map(str, value)) + "}"
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_allowed(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        return f"list of ({_allowed(schema.get('items', {}))})"
+    kind = PLAIN.get(schema.get("type", ""), "mapping")
+    bounds = ", ".join(f"{sign} {schema[key]:g}" for key, sign in BOUNDS.items() if key in schema)
+    return f"{kind} {bounds}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(options_page())
