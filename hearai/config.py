@@ -89,7 +89,10 @@ class TrainParameters(Section):
     classification_mode: str = Field("hamnosys", description="Which group of `heads` is trained.")
     epochs: Annotated[Whole, Field(ge=1)] = Field(30, description="Passes over the training clips.")
     batch_size: Annotated[Whole, Field(ge=1)] = Field(32, description="Clips per step, over all workers.")
-    lr: Annotated[Real, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate (AdamW).")
+    lr: Annotated[Real, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate.")
+    optimizer: Literal["adamw", "radam", "sgd"] = Field(
+        "adamw", description="Which optimizer; sgd has a Nesterov momentum of 0.9."
+    )
     num_segments: Annotated[Whole, Field(ge=1)] = Field(8, description="Frames taken from a clip.")
     time: Annotated[Real, Field(gt=0)] | None = Field(
         None, description="Seconds between frames; num_segments then caps their number. Needs the clip's FPS."
@@ -104,7 +107,12 @@ class TrainParameters(Section):
     multiply_lr_step: Annotated[Real, Field(gt=0, le=1)] = Field(
         0.95, description="Factor on the learning rate per epoch after warm-up."
     )
-    weight_decay: Annotated[Real, Field(ge=0)] = Field(0.01, description="Decoupled weight decay.")
+    weight_decay: Annotated[Real, Field(ge=0)] = Field(
+        0.01, description="Weight decay, not of biases and norms; decoupled but for sgd."
+    )
+    gradient_clip: Annotated[Real, Field(gt=0)] | None = Field(
+        None, description="Largest norm of the gradient of all parameters together."
+    )
     loss: Literal["cross_entropy", "bce"] = Field("cross_entropy", description="Loss of each head; bce is on one-hot.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto = bf16 on GPUs that have it.")
 

@@ -37,7 +37,7 @@ class Learner:
         self._rest_idle_heads()
         check_parts(model, self.schedule)
         train = config.train_parameters
-        self.optimizer = build_optimizer(model, lr=train.lr, weight_decay=train.weight_decay)
+        self.optimizer = build_optimizer(model, name=train.optimizer, lr=train.lr, weight_decay=train.weight_decay)
         self.lr = 0.0
         """Learning rate of the last step."""
         self._frozen: frozenset[str] | None = None
@@ -98,6 +98,8 @@ class Learner:
         loss = weighted_loss(sums, self.runtime.sum(counts), self._loss_weights) * self.runtime.world
         self.optimizer.zero_grad()
         loss.backward()
+        if (most := self.config.train_parameters.gradient_clip) is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), most)  # alike on all workers: gradients are averaged
         self.lr = self._lr(step)
         set_lr(self.optimizer, self.lr)
         self.optimizer.step()

@@ -1,22 +1,30 @@
-"""AdamW, and the learning rate as a pure function of the step."""
+"""The optimizer by name, and the learning rate as a pure function of the step."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "radam": partial(torch.optim.RAdam, decoupled_weight_decay=True),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
 
-def build_optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over all parameters; biases, norms and other 1-d parameters do not decay.
 
-    Frozen parameters are in it too: they have no gradient, which AdamW skips, until they thaw.
+def build_optimizer(model: nn.Module, *, name: str = "adamw", lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """An optimizer over all parameters; biases, norms and other 1-d parameters do not decay.
+
+    Frozen parameters are in it too: they have no gradient, which all of them skip, until they thaw.
     """
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=lr, fused=True)
+    return OPTIMIZERS[name](groups, lr=lr)
 
 
 def lr_factor(

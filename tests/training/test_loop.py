@@ -68,6 +68,22 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_gradients_are_clipped_to_the_given_norm(make_config, tiny_dataset, tmp_path):
+    start = {"train_parameters.optimizer": "sgd", "train_parameters.epochs": 1, "train_parameters.weight_decay": 0.0}
+    start |= {"train_parameters.warmup_steps": 0, "train_parameters.fast_dev_run": True}
+    moved = {}
+    for most in (None, 1e-4):
+        config = make_config(tiny_dataset, {**start, "train_parameters.gradient_clip": most})
+        fit(config, LocalRuntime("cpu", tmp_path / str(most)))
+        first = build_initial_model(config, load_data(config)).state_dict()
+        now = weights_of(tmp_path / str(most))
+        names = [name for name, tensor in now.items() if tensor.is_floating_point() and "running" not in name]
+        moved[most] = math.sqrt(sum(float((now[name] - first[name]).square().sum()) for name in names))
+    step = 1.9e-4 * config.train_parameters.lr  # Nesterov: the first step is 1 + momentum gradients long
+    assert moved[1e-4] == pytest.approx(step, rel=0.05)
+    assert moved[None] > 100 * moved[1e-4]
+
+
 def test_every_report_has_the_same_finite_keys(tiny_config, tmp_path):
     runtime = Reports(tmp_path / "run")
     result = fit(tiny_config, runtime)

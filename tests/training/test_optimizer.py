@@ -1,8 +1,13 @@
-"""The learning rate, value by value, and what decays."""
+"""The learning rate, value by value, what decays, and which optimizers there are."""
 
+from typing import get_args
+
+import pytest
+import torch
 from torch import nn
 
-from hearai.training.optimizer import build_optimizer, lr_factor, set_lr
+from hearai.config import TrainParameters
+from hearai.training.optimizer import OPTIMIZERS, build_optimizer, lr_factor, set_lr
 
 
 def factors(count, **kwargs):
@@ -37,3 +42,27 @@ def test_the_learning_rate_reaches_all_groups():
     optimizer = build_optimizer(nn.Linear(2, 3), lr=1e-3, weight_decay=0.0)
     set_lr(optimizer, 0.125)
     assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
+
+
+def test_every_optimizer_of_the_config_can_be_built():
+    assert set(OPTIMIZERS) == set(get_args(TrainParameters.model_fields["optimizer"].annotation))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_learns_and_leaves_frozen_parameters_alone(name):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    x = torch.randn(64, 4)
+    y = x.sum(1, keepdim=True).tanh()
+    optimizer = build_optimizer(model, name=name, lr=0.05, weight_decay=0.1)
+    losses = []
+    for _ in range(60):
+        loss = (model(x) - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert torch.equal(model[0].weight, before)
