@@ -114,6 +114,9 @@ class TrainParameters(Section):
         None, description="Largest norm of the gradient of all parameters together."
     )
     loss: Literal["cross_entropy", "bce"] = Field("cross_entropy", description="Loss of each head; bce is on one-hot.")
+    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of each label that is spread over all classes, in training only."
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto = bf16 on GPUs that have it.")
 
 

@@ -93,13 +93,16 @@ class Learner:
         """One optimizer step; this worker's loss sums and label counts, both (H,)."""
         with autocast(self.config, self.runtime.device):
             logits = self._wrapped(batch.inputs, batch.mask)
-        sums, counts = head_losses(logits, batch.labels, self.heads, self.config.train_parameters.loss)
+        train = self.config.train_parameters
+        sums, counts = head_losses(logits, batch.labels, self.heads, train.loss, smoothing=train.label_smoothing)
         # Each worker divides by all workers' counts; `world` undoes the mean that is taken of their gradients.
         loss = weighted_loss(sums, self.runtime.sum(counts), self._loss_weights) * self.runtime.world
         self.optimizer.zero_grad()
         loss.backward()
-        if (most := self.config.train_parameters.gradient_clip) is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), most)  # alike on all workers: gradients are averaged
+        if train.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(
+                self.model.parameters(), train.gradient_clip
+            )  # alike on all workers: gradients are averaged
         self.lr = self._lr(step)
         set_lr(self.optimizer, self.lr)
         self.optimizer.step()

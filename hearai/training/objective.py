@@ -25,7 +25,7 @@ def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tens
 
 
 def head_losses(
-    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], heads: list[str], kind: str
+    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], heads: list[str], kind: str, *, smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Sum of the losses (H,) and number of labels (H,) of `heads`; MISSING labels count in neither.
 
@@ -33,9 +33,10 @@ def head_losses(
         logits: {head: (B, K)}.
         labels: {head: (B,)}, class or MISSING.
         kind: "cross_entropy", or "bce" (on one-hot labels, mean over the classes).
+        smoothing: share of each label that is spread over all K classes, in [0, 1).
     """
     loss = {"cross_entropy": _cross_entropy, "bce": _bce}[kind]
-    sums = torch.stack([loss(logits[head], labels[head]) for head in heads])
+    sums = torch.stack([loss(logits[head], labels[head], smoothing) for head in heads])
     counts = torch.stack([(labels[head] != MISSING).sum() for head in heads])
     return sums, counts
 
@@ -49,12 +50,15 @@ def weighted_loss(sums: Tensor, counts: Tensor, weights: Tensor) -> Tensor:
     return (weights * sums / counts.clamp(min=1)).sum() / weights.sum()
 
 
-def _cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-    return F.cross_entropy(logits_BK.float(), labels_B, ignore_index=MISSING, reduction="sum")
+def _cross_entropy(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(
+        logits_BK.float(), labels_B, ignore_index=MISSING, reduction="sum", label_smoothing=smoothing
+    )
 
 
-def _bce(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-    target_BK = F.one_hot(labels_B.clamp(min=0), logits_BK.shape[-1]).float()
+def _bce(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    classes = logits_BK.shape[-1]
+    target_BK = F.one_hot(labels_B.clamp(min=0), classes) * (1 - smoothing) + smoothing / classes
     loss_B = F.binary_cross_entropy_with_logits(logits_BK.float(), target_BK, reduction="none").mean(-1)
     return (loss_B * (labels_B != MISSING)).sum()
 

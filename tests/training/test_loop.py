@@ -68,6 +68,17 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_labels_are_smoothed_in_training_and_not_in_validation(make_config, tiny_dataset, tmp_path):
+    start = {"train_parameters.epochs": 1, "train_parameters.lr": 1e-9, "train_parameters.warmup_steps": 0}
+    seen = {}
+    for share in (0.0, 0.5):
+        runtime = Reports(tmp_path / str(share))
+        fit(make_config(tiny_dataset, {**start, "train_parameters.label_smoothing": share}), runtime)
+        seen[share] = runtime.seen[0]
+    assert seen[0.5]["val/loss"] == pytest.approx(seen[0.0]["val/loss"], abs=1e-5)
+    assert abs(seen[0.5]["train/loss"] - seen[0.0]["train/loss"]) > 1e-4
+
+
 def test_gradients_are_clipped_to_the_given_norm(make_config, tiny_dataset, tmp_path):
     start = {"train_parameters.optimizer": "sgd", "train_parameters.epochs": 1, "train_parameters.weight_decay": 0.0}
     start |= {"train_parameters.warmup_steps": 0, "train_parameters.fast_dev_run": True}

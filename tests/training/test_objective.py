@@ -25,11 +25,12 @@ def test_the_loss_is_the_weighted_mean_over_heads(batch):
     assert torch.allclose(weighted_loss(sums, counts, torch.tensor([1.0, 3.0])), (a + 3 * b) / 4)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("kind", ["cross_entropy", "bce"])
-def test_a_head_without_labels_adds_nothing_and_no_nan(batch, kind):
+def test_a_head_without_labels_adds_nothing_and_no_nan(batch, kind, smoothing):
     logits, labels = batch
     logits = {head: x.requires_grad_() for head, x in logits.items()}
-    sums, counts = head_losses(logits, labels, ["a", "b"], kind)
+    sums, counts = head_losses(logits, labels, ["a", "b"], kind, smoothing=smoothing)
     loss = weighted_loss(sums, counts, torch.ones(2))
     loss.backward()
     assert sums[1] == 0 and counts.tolist() == [5, 0]
@@ -45,6 +46,17 @@ def test_bce_is_the_binary_loss_on_one_hot_labels(batch):
     )
     sums, _ = head_losses(logits, labels, ["a"], "bce")
     assert torch.allclose(sums[0], wanted.mean(1).sum())
+
+
+def test_smoothing_spreads_a_share_of_each_label_over_all_classes(batch):
+    logits, labels = batch
+    known = labels["a"] != MISSING
+    target = torch.full((5, 3), 0.3 / 3) + 0.7 * F.one_hot(labels["a"][known], 3)
+    crossed, _ = head_losses(logits, labels, ["a"], "cross_entropy", smoothing=0.3)
+    assert torch.allclose(crossed[0], -(target * logits["a"][known].log_softmax(-1)).sum())
+    binary, _ = head_losses(logits, labels, ["a"], "bce", smoothing=0.3)
+    wanted = F.binary_cross_entropy_with_logits(logits["a"][known], target, reduction="none")
+    assert torch.allclose(binary[0], wanted.mean(1).sum())
 
 
 def test_parts_of_a_batch_sum_to_the_loss_and_gradient_of_the_whole(batch):
