@@ -14,8 +14,10 @@ from hearai.validation import Section
 INTRODUCTION = """# Options of a run
 
 Written by `make docs` from `hearai/config.py`; do not edit. A config file is a diff over these defaults. Any option
-can be set on the command line (`--set train_parameters.lr=1e-3`), and searched (`search_spaces/`).
+can be set on the command line (`--set train_parameters.lr=1e-3`); all that do not decide what trials have in common
+(data, split, seed, machine) can be searched (`search_spaces/`).
 """
+# Where a check of our own comes first, pydantic names bounds by its own words, not by those of JSON Schema.
 BOUNDS = {"exclusiveMinimum": ">", "gt": ">", "minimum": ">=", "ge": ">=", "exclusiveMaximum": "<", "lt": "<"}
 BOUNDS |= {"maximum": "<=", "le": "<="}
 PLAIN = {"boolean": "true or false", "string": "text", "number": "number", "integer": "whole number", "null": "null"}
