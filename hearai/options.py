@@ -1,12 +1,11 @@
 """`docs/options.md`: every option of a run, written from the config's own descriptions (`make docs`)."""
 
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from pydantic.json_schema import PydanticJsonSchemaWarning
+from pydantic.json_schema import GenerateJsonSchema
 
 from hearai.config import Config, HeadParameters, to_dict
 from hearai.validation import Section
@@ -23,24 +22,27 @@ BOUNDS |= {"maximum": "<=", "le": "<="}
 PLAIN = {"boolean": "true or false", "string": "text", "number": "number", "integer": "whole number", "null": "null"}
 
 
+class _WithoutDefaults(GenerateJsonSchema):
+    """The defaults are taken from the config: those that JSON cannot hold are not missed."""
+
+    ignored_warning_kinds = {*GenerateJsonSchema.ignored_warning_kinds, "non-serializable-default"}
+
+
 def options_page() -> str:
     """The page as Markdown: a table for each section of the config."""
     defaults = to_dict(Config())
     parts = [INTRODUCTION]
     for name, field in Config.model_fields.items():
         parts += _table(name, field.annotation, defaults[name])
-    return "\n".join([*parts, *_table("heads.GROUP.HEAD", HeadParameters, {})])
+    return "\n".join([*parts, *_table("heads.GROUP.HEAD", HeadParameters, HeadParameters().model_dump(mode="json"))])
 
 
 def _table(name: str, section: type[Section], defaults: Mapping[str, Any]) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of defaults, which we take from the config
-        schema = section.model_json_schema()
+    schema = section.model_json_schema(schema_generator=_WithoutDefaults)
     yield f"## {name}\n\n{section.__doc__ or ''}\n"
     yield "| option | default | allowed | meaning |\n|---|---|---|---|"
     for key, known in schema["properties"].items():
-        default = _flow(defaults[key]) if key in defaults else _flow(known.get("default"))
-        cells = [f"`{key}`", f"`{default}`", _allowed(known), section.model_fields[key].description or ""]
+        cells = [f"`{key}`", f"`{_flow(defaults[key])}`", _allowed(known), section.model_fields[key].description or ""]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
 

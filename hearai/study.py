@@ -18,7 +18,6 @@ from hearai.space import Space, Value, parse_space
 from hearai.validation import Frozen, FrozenDict, Real, Section, Whole, explain, present_names
 from hearai.yamls import read_yaml
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 SPACES = Path(__file__).parent.parent / "search_spaces"
 
 

@@ -10,15 +10,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.errors import UserError
 from hearai.reporting.journal import Book, read_journal
-from hearai.search.journal import FINALS, SEARCH
+from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.space import Value
 from hearai.study import Study
 from hearai.training.trackers import METRICS_FILE
 from hearai.yamls import read_yaml
 
-BASE = 0
-"""Number of the base config's trial: always the first."""
 SCORE = "val/macro_f1"
 OPEN = ("RUNNING", "WAITING")
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from hearai.reporting.record import BASE, OPEN, SCORE, FinalRecord, Record, TrialRecord
+from hearai.reporting.record import OPEN, SCORE, FinalRecord, Record, TrialRecord
+from hearai.search.journal import BASE
 
 PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
 

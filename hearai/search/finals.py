@@ -9,16 +9,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import Config
 from hearai.files import write_whole
-from hearai.search.journal import Ledger, Proposal
+from hearai.search.journal import BASE, Ledger, Proposal
 from hearai.search.searcher import Stage
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
 from hearai.training.checkpoint import BEST
 from hearai.training.evaluate import score_split
 from hearai.training.runtime import LocalRuntime, choose_device
-
-BASE = 0
-"""Number of the base config's trial: always the first."""
 
 
 def finalists(search: Ledger, count: int) -> list[FrozenTrial]:

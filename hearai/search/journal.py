@@ -25,6 +25,8 @@ from hearai.space import Domain, Value
 from hearai.study import Sampler, Study
 
 SEARCH, FINALS = "search", "finals"
+BASE = 0
+"""Number of the base config's trial: always the first."""
 DUPLICATE = "duplicate_of"
 ASK_AGAIN = 50
 """How often a point that was already tried is asked again before the space counts as exhausted."""

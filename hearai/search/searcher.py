@@ -73,7 +73,7 @@ class Handed:
 class JournalSearcher(Searcher):
     """Proposes the trials of one stage after another.
 
-    One Tune run carries all stages, so that its actors (10 s each to start on two cores) serve them all. Tune
+    One Tune run carries all stages, so that its actors (5 s and more to start on two cores) serve them all. Tune
     stops an actor as soon as two have nothing to do.
 
     stages: made lazily, so that a stage can look at the results of the one before.

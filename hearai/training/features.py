@@ -6,7 +6,6 @@ a changed picture, size or weight gives new features, never wrong ones. F frames
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +22,7 @@ from hearai.data.folders import Data, load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
 from hearai.errors import ConfigError
-from hearai.files import cache_folder
+from hearai.files import cache_folder, replacing
 from hearai.models.feature_extractors import CNNExtractor
 from hearai.overrides import override
 from hearai.training.freeze import FreezeSchedule
@@ -173,15 +172,15 @@ def weights_hash(module: nn.Module) -> str:
 def _compute(extractor: CNNExtractor, batches: Iterable[Tensor], count: int, device: torch.device, path: Path) -> None:
     """Writes the rows, complete or not at all."""
     log.info("computing features of %d frames with the frozen backbone", count)
-    started, building, done = time.monotonic(), path.with_name("rows.npy.part"), 0
-    rows_FW = np.lib.format.open_memmap(building, "w+", np.float32, (count, extractor.backbone_width))
-    for frames_NCHW in batches:
-        features_NW = _backbone_features(extractor, frames_NCHW.to(device))
-        rows_FW[done : done + len(features_NW)] = features_NW.cpu().numpy()
-        done += len(features_NW)
-    assert done == count
-    rows_FW.flush()
-    os.replace(building, path)
+    started, done = time.monotonic(), 0
+    with replacing(path) as building:
+        rows_FW = np.lib.format.open_memmap(building, "w+", np.float32, (count, extractor.backbone_width))
+        for frames_NCHW in batches:
+            features_NW = _backbone_features(extractor, frames_NCHW.to(device))
+            rows_FW[done : done + len(features_NW)] = features_NW.cpu().numpy()
+            done += len(features_NW)
+        assert done == count
+        rows_FW.flush()
     log.info("features ready after %.1f s (%.0f MB)", time.monotonic() - started, rows_FW.nbytes / 1e6)
 
 

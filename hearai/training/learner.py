@@ -99,10 +99,8 @@ class Learner:
         loss = weighted_loss(sums, self.runtime.sum(counts), self._loss_weights) * self.runtime.world
         self.optimizer.zero_grad()
         loss.backward()
-        if train.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(
-                self.model.parameters(), train.gradient_clip
-            )  # alike on all workers: gradients are averaged
+        if train.gradient_clip is not None:  # alike on all workers, whose gradients have been averaged
+            nn.utils.clip_grad_norm_(self.model.parameters(), train.gradient_clip)
         self.lr = self._lr(step)
         set_lr(self.optimizer, self.lr)
         self.optimizer.step()

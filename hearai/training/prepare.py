@@ -38,12 +38,11 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
     Raises:
         DataError: every problem of the folders.
     """
-    if config.general_parameters.data_path is None:
-        folder = demo_dataset(**({"clips": demo_clips} if demo_clips else {}))
-        log.info("demo data: %s", folder)
-        config = override(config, {"general_parameters.data_path": [str(folder)]})
-    folders = [_absolute(folder) for folder in to_dict(config)["general_parameters"]["data_path"]]
-    config = override(config, {"general_parameters.data_path": folders})
+    folders = to_dict(config)["general_parameters"]["data_path"]
+    if folders is None:
+        folders = [str(demo_dataset(**({"clips": demo_clips} if demo_clips else {})))]
+        log.info("demo data: %s", folders[0])
+    config = override(config, {"general_parameters.data_path": [_absolute(folder) for folder in folders]})
     data = load_data(config)
     check_images(data.clips)
     return config, data

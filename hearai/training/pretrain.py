@@ -167,7 +167,7 @@ def augment(frames_NCHW: Tensor) -> Tensor:
     height, width = frames_NCHW.shape[-2:]
     x_NW = torch.where(draw(1) < 0, scale_N1, -scale_N1) * _centres(width, device) + SHIFT * draw(1)
     y_NH = scale_N1 * _centres(height, device) + SHIFT * draw(1)
-    # affine_grid would multiply matrices for what is a sum: it takes longer than the sampling.
+    # affine_grid would multiply matrices for what is a sum, which costs about as much as the sampling.
     grid = torch.stack(torch.broadcast_tensors(x_NW.unsqueeze(1), y_NH.unsqueeze(2)), -1)
     moved = F.grid_sample(frames_NCHW, grid, padding_mode="border", align_corners=False)
     return moved * (1 + COLOUR * draw(1, 1, 1)) + COLOUR * draw(3, 1, 1)
