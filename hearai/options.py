@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from hearai.config import Config, HeadParameters, to_dict
+from hearai.config import Config, to_dict
+from hearai.sections import HeadParameters
 from hearai.validation import Section
 
 INTRODUCTION = """# Options of a run
 
-Written by `make docs` from `hearai/config.py`; do not edit. A config file is a diff over these defaults. Any option
+Written by `make docs` from `hearai/sections.py`; do not edit. A config file is a diff over these defaults. Any option
 can be set on the command line (`--set train_parameters.lr=1e-3`); all that do not decide what trials have in common
 (data, split, seed, machine) can be searched (`search_spaces/`).
 """

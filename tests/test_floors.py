@@ -15,6 +15,7 @@ GROUND = (
     "hamnosys",
     "options",
     "overrides",
+    "sections",
     "space",
     "study",
     "validation",

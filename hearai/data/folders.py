@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hearai.config import Config, DataFolder
+from hearai.config import Config
 from hearai.data.annotations import Clip, raise_problems, read_annotations
 from hearai.data.split import Split, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
+from hearai.sections import DataFolder
 
 logger = logging.getLogger(__name__)
 

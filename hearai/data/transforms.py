@@ -7,7 +7,8 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from hearai.config import AugmentationsParameters, Config
+from hearai.config import Config
+from hearai.sections import AugmentationsParameters
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

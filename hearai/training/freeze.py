@@ -11,8 +11,8 @@ from itertools import accumulate
 
 from torch import nn
 
-from hearai.config import FreezeScheduler
 from hearai.errors import ConfigError, choices
+from hearai.sections import FreezeScheduler
 
 log = logging.getLogger(__name__)
 

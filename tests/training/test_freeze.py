@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hearai.config import FreezeScheduler
 from hearai.errors import ConfigError
+from hearai.sections import FreezeScheduler
 from hearai.training.freeze import FreezeSchedule, apply_freeze, check_parts
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hearai.config import TrainParameters
+from hearai.sections import TrainParameters
 from hearai.training.optimizer import OPTIMIZERS, build_optimizer, lr_factor, set_lr
 
 
