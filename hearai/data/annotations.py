@@ -54,6 +54,11 @@ class Clip:
         """Where the frames per second are looked up."""
         return self._file("_properties.json")
 
+    @property
+    def landmarks_path(self) -> Path:
+        """Where the landmarks are."""
+        return self._file(".npz")
+
     def _file(self, ending: str) -> Path:
         return self.folder / self.name / f"{PurePath(self.name).name}{ending}"
 
