@@ -131,12 +131,23 @@ class FeatureExtractor(Section):
 class Transformer(Section):
     """Sequence of frame vectors -> one vector."""
 
-    name: str = Field("sign_language_transformer", description="Which sequence encoder.")
-    feedforward_size: Annotated[Whole, Field(ge=1)] = Field(1024, description="Hidden width of each block.")
-    num_attention_heads: Annotated[Whole, Field(ge=1)] = Field(4, description="Must divide representation_size.")
-    num_encoder_layers: Annotated[Whole, Field(ge=1, le=64)] = Field(2, description="Blocks.")
+    name: str = Field(
+        "sign_language_transformer",
+        description="sign_language_transformer, sign_language_cnn_transformer (convolutions over time in it), "
+        "hubert_transformer, lstm, or fake_transformer (the mean of the frames: the floor).",
+    )
+    feedforward_size: Annotated[Whole, Field(ge=1)] = Field(
+        1024, description="Hidden width of each block; of an LSTM layer's two directions together."
+    )
+    num_attention_heads: Annotated[Whole, Field(ge=1)] = Field(
+        4, description="Must divide representation_size; not used by lstm and fake_transformer."
+    )
+    num_encoder_layers: Annotated[Whole, Field(ge=1, le=64)] = Field(2, description="Blocks; layers of an LSTM.")
     output_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the heads.")
     dropout_rate: Annotated[Real, Field(ge=0, lt=1)] = Field(0.1, description="Dropout inside the blocks.")
+    pooling: Literal["mean", "attention"] = Field(
+        "mean", description="Frames -> one vector; attention = weighted by a learned score of each frame."
+    )
 
 
 class HeadParameters(Section):

@@ -63,6 +63,7 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         num_encoder_layers=t.num_encoder_layers,
         output_size=t.output_size,
         dropout_rate=t.dropout_rate,
+        pooling=t.pooling,
     )
     heads = Heads(transformer.width, num_class, additional_layers=h.additional_layers, dropout_rate=h.dropout_rate)
     return SignModel(extractor, transformer, heads)
