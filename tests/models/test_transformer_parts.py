@@ -114,7 +114,7 @@ def test_attention_pooling_starts_at_the_mean():
 def test_attention_pooling_weighs_frames_by_their_scores():
     pooling = AttentionPooling(2)
     torch.nn.init.constant_(pooling.score.weight, 1.0)
-    x_BTD = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [50.0, 50.0]]])
+    x_BTD = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [float("nan"), 50.0]]])
     mask_BT = torch.tensor([[True, True, False]])
     weight = torch.tensor([0.0, 1.0]).softmax(0)[1]
     assert torch.allclose(pooling(x_BTD, mask_BT), torch.tensor([[weight, 0.0]]))
