@@ -26,6 +26,8 @@ from hearai.yamls import read_yaml
 
 LANDMARK_EXTRACTOR, CLIP_EXTRACTOR = "gcn_extractor", "video_resnet"
 """The extractors that read something else than single pictures."""
+WITH_ATTENTION_HEADS = ("sign_language_transformer", "sign_language_cnn_transformer", "hubert_transformer")
+"""Names of transformers that split the width among attention heads."""
 
 
 class Config(Section):
@@ -41,13 +43,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
-        problems = [*self._head_problems(), *self._input_problems()]
-        width, heads = self.feature_extractor.representation_size, self.transformer.num_attention_heads
-        if self.transformer.name == "sign_language_transformer" and width % heads:
-            problems.append(
-                f"transformer.num_attention_heads: {heads} does not divide "
-                f"feature_extractor.representation_size {width}; give a divisor"
-            )
+        problems = [*self._head_problems(), *self._input_problems(), *self._transformer_problems()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -89,6 +85,21 @@ class Config(Section):
                 "out and let the backbone train (freeze_scheduler)"
             ]
         return []
+
+    def _transformer_problems(self) -> list[str]:
+        transformer, width = self.transformer, self.feature_extractor.representation_size
+        problems = []
+        if transformer.name in WITH_ATTENTION_HEADS and width % transformer.num_attention_heads:
+            problems.append(
+                f"transformer.num_attention_heads: {transformer.num_attention_heads} does not divide "
+                f"feature_extractor.representation_size {width}; give a divisor"
+            )
+        if transformer.name == "fake_transformer" and transformer.pooling != "mean":
+            problems.append(
+                f"transformer.pooling: got {transformer.pooling!r}, but fake_transformer is the mean of the frames; "
+                "give mean, or another transformer.name"
+            )
+        return problems
 
     @property
     def active_heads(self) -> dict[str, HeadParameters]:

@@ -118,10 +118,12 @@ class TrainParameters(Section):
 class FeatureExtractor(Section):
     """Picture -> vector: a backbone and a projection to representation_size."""
 
-    name: str = Field(
+    name: Literal[
+        "cnn_extractor", "multi_frame_feature_extractor", "resnet50_extractor", "video_resnet", "gcn_extractor"
+    ] = Field(
         "cnn_extractor",
-        description="cnn_extractor or multi_frame_feature_extractor (any timm model), resnet50_extractor, "
-        "video_resnet (over the clip), gcn_extractor (over landmarks).",
+        description="cnn_extractor or multi_frame_feature_extractor: any timm model; resnet50_extractor: "
+        "torchvision's; video_resnet: R(2+1)D over the clip; gcn_extractor: a graph over landmarks.",
     )
     model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
     representation_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the transformer.")
@@ -135,12 +137,25 @@ class FeatureExtractor(Section):
 class Transformer(Section):
     """Sequence of frame vectors -> one vector."""
 
-    name: str = Field("sign_language_transformer", description="Which sequence encoder.")
-    feedforward_size: Annotated[Whole, Field(ge=1)] = Field(1024, description="Hidden width of each block.")
-    num_attention_heads: Annotated[Whole, Field(ge=1)] = Field(4, description="Must divide representation_size.")
-    num_encoder_layers: Annotated[Whole, Field(ge=1, le=64)] = Field(2, description="Blocks.")
+    name: Literal[
+        "sign_language_transformer", "sign_language_cnn_transformer", "hubert_transformer", "lstm", "fake_transformer"
+    ] = Field(
+        "sign_language_transformer",
+        description="Which sequence encoder; the cnn one has convolutions over time, fake_transformer is the mean of "
+        "the frames: the floor.",
+    )
+    feedforward_size: Annotated[Whole, Field(ge=1)] = Field(
+        1024, description="Hidden width of each block; of an LSTM layer's two directions together."
+    )
+    num_attention_heads: Annotated[Whole, Field(ge=1)] = Field(
+        4, description="Must divide representation_size; not used by lstm and fake_transformer."
+    )
+    num_encoder_layers: Annotated[Whole, Field(ge=1, le=64)] = Field(2, description="Blocks; layers of an LSTM.")
     output_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the heads.")
     dropout_rate: Annotated[Real, Field(ge=0, lt=1)] = Field(0.1, description="Dropout inside the blocks.")
+    pooling: Literal["mean", "attention"] = Field(
+        "mean", description="Frames -> one vector; attention = weighted by a learned score of each frame."
+    )
 
 
 class HeadParameters(Section):

@@ -116,12 +116,24 @@ class Space:
         """What the base config would not accept, one line a problem."""
         found = []
         for path, domain in self.domains.items():
+            wrong = _refusals(base, path, None)
             for other, allowed in domain.when.items():
-                found += self._condition_problems(base, path, other, allowed)
-            missing = _refusals(base, path, None)
-            found += missing or [line for value in domain.corners() for line in _refusals(base, path, (value,))]
+                wrong += self._condition_problems(base, path, other, allowed)
+            there = {} if wrong else self._where_active(domain)
+            found += wrong or [
+                line for value in domain.corners() for line in _config_problems(base, {**there, path: value})
+            ]
         found = found or self._misfits(base)
         return [f"space: {line}" for line in dict.fromkeys(found)]
+
+    def _where_active(self, domain: Domain) -> dict[str, Value]:
+        """Values under which the conditions hold: the first of each, and of what the others depend on."""
+        values: dict[str, Value] = {}
+        for other, allowed in domain.when.items():
+            if other in self.domains:
+                values |= self._where_active(self.domains[other])
+            values[other] = allowed[0]
+        return values
 
     def _condition_problems(self, base: Config, path: str, other: str, allowed: tuple[Value, ...]) -> list[str]:
         """A condition on a path that does not exist, or on a value that can never be."""

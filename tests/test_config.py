@@ -144,6 +144,11 @@ def test_all_problems_are_told_at_once() -> None:
     ("raw", "words"),
     [
         ({"transformer": {"num_attention_heads": 3}}, "3 does not divide feature_extractor.representation_size 512"),
+        (
+            {"transformer": {"name": "fake_transformer", "pooling": "attention"}},
+            "transformer.pooling: got 'attention', but fake_transformer is the mean",
+        ),
+        ({"transformer": {"pooling": "max"}}, "transformer.pooling: got 'max'; must be 'mean' or 'attention'"),
         (train(classification_mode="glos"), "(did you mean 'gloss'?)"),
         (
             {"heads": {"gloss": {"gloss": {"loss_weight": 0}}}, **train(classification_mode="gloss")},
@@ -166,6 +171,20 @@ def test_all_problems_are_told_at_once() -> None:
 def test_what_does_not_fit_together_is_refused(raw: Any, words: str) -> None:
     (problem,) = problems_of(raw)
     assert words in problem
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("name", ["sign_language_transformer", "sign_language_cnn_transformer", "hubert_transformer"])
+def test_attention_heads_must_divide_the_width(name: str, pooling: str) -> None:
+    transformer = {"name": name, "num_attention_heads": 3, "pooling": pooling}
+    (problem,) = problems_of({"transformer": transformer})
+    assert "transformer.num_attention_heads: 3 does not divide feature_extractor.representation_size 512" in problem
+    assert build_config({"transformer": transformer, "feature_extractor": {"representation_size": 513}})
+
+
+@pytest.mark.parametrize("name", ["lstm", "fake_transformer"])
+def test_attention_heads_have_no_meaning_where_there_is_no_attention(name: str) -> None:
+    assert build_config({"transformer": {"name": name, "num_attention_heads": 3}})
 
 
 def test_a_wrong_folder_entry_is_named_by_its_place() -> None:

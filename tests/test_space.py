@@ -219,3 +219,31 @@ def test_values_that_are_fine_one_by_one_but_not_together_are_refused() -> None:
     space = parse_space({"feature_extractor.representation_size": width, HEADS: {"choice": [2, 4, 8]}}, "f")
     (problem,) = space.problems(BASE)
     assert "do not fit together" in problem and "8 does not divide feature_extractor.representation_size 100" in problem
+
+
+def test_values_are_asked_about_where_their_conditions_hold() -> None:
+    pooling = {"choice": ["mean", "attention"], "when": {NAME: ["lstm", "hubert_transformer"]}}
+    space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
+    floor = build_config({"transformer": {"name": "fake_transformer"}})
+    assert space.problems(floor) == [
+        "space: transformer.pooling: when: transformer.name: got 'hubert_transformer', "
+        "which is never tried; choose from fake_transformer | lstm"
+    ]
+    pooling["when"][NAME] = "lstm"
+    space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
+    assert space.problems(floor) == []
+    pooling["when"][NAME] = "fake_transformer"
+    (problem,) = parse_space({"transformer.pooling": pooling}, "f").problems(BASE)
+    assert "transformer.pooling: got 'attention', but fake_transformer is the mean" in problem
+
+
+def test_conditions_of_conditions_hold_too_where_a_value_is_asked_about() -> None:
+    space = parse_space(
+        {
+            NAME: {"choice": ["fake_transformer", "lstm"]},
+            LAYERS: {"choice": [1, 2], "when": {NAME: "lstm"}},
+            "transformer.pooling": {"choice": ["attention"], "when": {LAYERS: 1}},
+        },
+        "f",
+    )
+    assert space.problems(build_config({"transformer": {"name": "fake_transformer"}})) == []

@@ -1,12 +1,18 @@
-"""Every shipped search space samples configs that build a model."""
+"""Every shipped search space, and one over all sequence encoders, samples configs that build a model."""
 
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from hearai.config import Config
 from hearai.models.model import build_model
-from hearai.study import SPACES, Request, load_study
+from hearai.models.transformers import TRANSFORMERS
+from hearai.sections import Transformer
+from hearai.study import SPACES, Request, Study, load_study
 
 OWN_DATA = ("some/folder",)
 
@@ -18,12 +24,84 @@ def test_each_sampled_config_builds_a_model_whose_heads_answer(space: str, data_
     rng = random.Random(0)
     for _ in range(5):
         config = study.config_of(study.space.sample(rng, study.base))
-        classes = {
-            head: 7 if parameters.num_class == "auto" else parameters.num_class
-            for head, parameters in config.active_heads.items()
-        }
-        with torch.device("meta"):  # shapes without numbers: built and run in no time
-            model = build_model(config, classes).eval()
-            features_BTW = torch.zeros(2, 3, model.feature_extractor.backbone_width)
-            logits = model({"features": features_BTW}, torch.ones(2, 3, dtype=torch.bool))
-        assert {head: logit.shape[-1] for head, logit in logits.items()} == classes
+        assert_model_answers(config)
+
+
+def assert_model_answers(config: Config) -> None:
+    """The config's model builds, and each of its heads gives its classes."""
+    classes = {
+        head: 7 if parameters.num_class == "auto" else parameters.num_class
+        for head, parameters in config.active_heads.items()
+    }
+    with torch.device("meta"):  # shapes without numbers: built and run in no time
+        model = build_model(config, classes).eval()
+        features_BTW = torch.zeros(2, 3, model.feature_extractor.backbone_width)
+        logits = model({"features": features_BTW}, torch.ones(2, 3, dtype=torch.bool))
+    assert {head: logit.shape[-1] for head, logit in logits.items()} == classes
+
+
+ALL_TRANSFORMERS = """
+config:
+  train_parameters: {classification_mode: gloss}
+  feature_extractor: {model_path: test_efficientnet, representation_size: 64, pretrained: false}
+  transformer: {feedforward_size: 128, num_attention_heads: 4, num_encoder_layers: 1, output_size: 64}
+space:
+  transformer.name:
+    choice: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer, lstm, fake_transformer]
+  transformer.pooling:
+    choice: [mean, attention]
+    when: {transformer.name: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer, lstm]}
+  transformer.num_attention_heads:
+    choice: [2, 4, 8]
+    when: {transformer.name: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer]}
+  transformer.num_encoder_layers:
+    int: [1, 3]
+    when: {transformer.name: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer, lstm]}
+  transformer.feedforward_size:
+    int: [64, 256]
+    when: {transformer.name: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer, lstm]}
+  transformer.dropout_rate:
+    float: [0.0, 0.5]
+    when: {transformer.name: [sign_language_transformer, sign_language_cnn_transformer, hubert_transformer, lstm]}
+  transformer.output_size: {choice: [32, 64]}
+  feature_extractor.representation_size: {choice: [64, 96]}
+"""
+
+
+@pytest.fixture
+def over_all(tmp_path: Path) -> Callable[..., Study]:
+    """over_all(name) -> the study over all transformers whose base config has that one."""
+
+    def load(name: str = "sign_language_transformer") -> Study:
+        (tmp_path / "all.yaml").write_text(ALL_TRANSFORMERS)
+        return load_study(Request(str(tmp_path / "all.yaml"), settings={"config": {"transformer": {"name": name}}}))
+
+    return load
+
+
+def test_fifty_configs_over_all_transformers_build_a_model_whose_heads_answer(over_all: Callable[..., Study]) -> None:
+    study, rng, seen = over_all(), random.Random(0), set()
+    for _ in range(50):
+        params = study.space.sample(rng, study.base)
+        config = study.config_of(params)
+        name = config.transformer.name
+        assert ("transformer.pooling" in params) == (name != "fake_transformer")
+        assert ("transformer.num_attention_heads" in params) == (name not in ("lstm", "fake_transformer"))
+        assert_model_answers(config)
+        seen.add((name, config.transformer.pooling))
+    both = {(name, pooling) for name in TRANSFORMERS for pooling in ("mean", "attention")}
+    assert seen == both - {("fake_transformer", "attention")}
+
+
+@pytest.mark.parametrize("name", sorted(TRANSFORMERS))
+def test_any_transformer_may_be_the_base_of_a_search_over_all(name: str, over_all: Callable[..., Study]) -> None:
+    study = over_all(name)
+    params = study.base_params()
+    assert params["transformer.name"] == name and study.config_of(params) == study.base
+    always = {path for path, domain in study.space.domains.items() if not domain.when}
+    assert (params.keys() == always) == (name == "fake_transformer")
+
+
+def test_what_is_searched_of_transformers_is_everything() -> None:
+    searched = {path for path in yaml.safe_load(ALL_TRANSFORMERS)["space"] if path.startswith("transformer.")}
+    assert searched == {f"transformer.{field}" for field in Transformer.model_fields}

@@ -14,7 +14,6 @@ from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
-from hearai.errors import pick
 from hearai.models.gcn import LandmarkGraph
 from hearai.models.pretrained import (
     WeightSource,
@@ -126,16 +125,12 @@ EXTRACTORS = {
     ),
     "gcn_extractor": Kind(_gcn, lambda _: WeightSource("gcn_extractor"), reads="landmarks"),
 }
-"""`feature_extractor.name` -> its kind."""
+"""`feature_extractor.name` -> its kind; the config allows these names."""
 
 
 def kind_of(settings: Settings) -> Kind:
-    """The kind that the config names.
-
-    Raises:
-        ConfigError: there is none of this name.
-    """
-    return pick(EXTRACTORS, settings.name, "feature_extractor.name")
+    """The kind that the config names."""
+    return EXTRACTORS[settings.name]
 
 
 def backbone_name(settings: Settings) -> str:
@@ -147,7 +142,7 @@ def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor
     """The extractor that the config describes, its projection and, unless `pretrained`, its backbone random.
 
     Raises:
-        ConfigError: no such extractor or model, or weights that cannot be had.
+        ConfigError: no such model, or weights that cannot be had.
     """
     kind = kind_of(settings)
     backbone = kind.build(settings.model_path, pretrained)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hearai.config import Config
-from hearai.errors import ConfigError, pick
+from hearai.errors import ConfigError
 from hearai.models.feature_extractors import (
     FeatureExtractor,
     backbone_name,
@@ -73,20 +73,21 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         pretrained: take published weights, see `resolve_pretrained`; `feature_extractor.checkpoint` goes first.
 
     Raises:
-        ConfigError: an unknown name, or weights that do not fit.
+        ConfigError: an unknown timm model, or weights that do not fit.
     """
     e, t, h = config.feature_extractor, config.transformer, config.heads.model
     extractor = build_extractor(e, pretrained=pretrained and e.checkpoint is None)
     if e.checkpoint is not None:
         load_backbone(extractor.backbone, backbone_name(e), Path(e.checkpoint))
     beside = config.train_parameters.frames and config.train_parameters.landmarks
-    transformer = pick(TRANSFORMERS, t.name, "transformer.name")(
+    transformer = TRANSFORMERS[t.name](
         extractor.width,
         feedforward_size=t.feedforward_size,
         num_attention_heads=t.num_attention_heads,
         num_encoder_layers=t.num_encoder_layers,
         output_size=t.output_size,
         dropout_rate=t.dropout_rate,
+        pooling=t.pooling,
     )
     return SignModel(
         extractor,

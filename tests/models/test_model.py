@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from hearai.errors import ConfigError
 from hearai.hamnosys import HEADS
 from hearai.models.feature_extractors import EXTRACTORS
 from hearai.models.model import SignModel, build_model
+from hearai.models.pooling import AttentionPooling
 from hearai.models.transformers import TRANSFORMERS
+from hearai.sections import FeatureExtractor as FeatureExtractorSection
+from hearai.sections import Transformer as TransformerSection
 from hearai.skeleton import CHANNELS, POINTS
 
 NUM_CLASS = {"gloss": 5, "x": 3}
@@ -104,6 +108,7 @@ def test_config_sets_every_size(make_config: Callable):
         "transformer.feedforward_size": 40,
         "transformer.output_size": 20,
         "transformer.dropout_rate": 0.3,
+        "transformer.pooling": "attention",
         "heads.model.additional_layers": 2,
         "heads.model.dropout_rate": 0.4,
     }
@@ -112,14 +117,19 @@ def test_config_sets_every_size(make_config: Callable):
     assert len(model.transformer.blocks) == 3
     block = model.transformer.blocks[0]
     assert (block.self_attn.num_heads, block.linear1.out_features, block.dropout.p) == (3, 40, 0.3)
-    assert model.transformer.output.out_features == 20
+    assert model.transformer.output.out_features == 20 and isinstance(model.transformer.pooling, AttentionPooling)
     assert len(model.heads["gloss"]) == 4 and model.heads["gloss"][2].p == 0.4
 
 
 @pytest.mark.parametrize("part", ["feature_extractor", "transformer"])
 def test_unknown_part_is_a_config_error(make_config: Callable, part: str):
-    with pytest.raises(ConfigError, match=f"unknown {part}.name 'lstm'; choose from"):
-        build(make_config(None, {f"{part}.name": "lstm"}))
+    with pytest.raises(ConfigError, match=f"{part}.name: got 'lstmm'; must be '"):
+        make_config(None, {f"{part}.name": "lstmm"})
+
+
+def test_the_config_allows_the_names_that_are_built():
+    fields = (FeatureExtractorSection.model_fields["name"], TransformerSection.model_fields["name"])
+    assert [set(get_args(field.annotation)) for field in fields] == [set(EXTRACTORS), set(TRANSFORMERS)]
 
 
 def test_bfloat16_autocast_runs_and_agrees(make_config: Callable, clip_BTCHW, mask_BT):

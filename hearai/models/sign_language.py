@@ -1,0 +1,129 @@
+"""Attention over the frames of a sign, plain and with convolutions. B clips, T frames, D width."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hearai.errors import pick
+from hearai.models.pooling import POOLINGS, zero_padding
+
+CONVOLUTION_FRAMES = 5
+"""Frames that a convolution sees, the frame itself in the middle. Clips have 4 to 64; Conformer's 31 are of speech."""
+
+
+def sinusoidal_positions(length: int, width: int, device: torch.device) -> torch.Tensor:
+    """(T, D) sines and cosines of wavelengths from 2 pi to 10000 * 2 pi frames (Vaswani et al. 2017)."""
+    time_T1 = torch.arange(length, device=device).unsqueeze(1)
+    rate_D = 10000.0 ** (-torch.arange(0, width, 2, device=device) / width)
+    angle_TD = time_T1 * rate_D
+    return torch.stack((angle_TD.sin(), angle_TD.cos()), dim=-1).flatten(1)[:, :width]
+
+
+class SignLanguageTransformer(nn.Module):
+    """Pre-norm transformer encoder over the frames, pooled over the real ones, linear map to `output_size`.
+
+    The recognition encoder (SLRT) of Camgoz et al. 2020, "Sign Language Transformers: Joint End-to-end Sign Language
+    Recognition and Translation", CVPR (code: github.com/neccam/slt): sinusoidal positions added to the frames'
+    vectors, blocks of self-attention and feed-forward network with their norms first, one norm at the end. Different
+    here: a clip is one sign, so that pooling and a linear map stand in the place of its CTC layer; GELU in the place of
+    ReLU; no dropout before the first block.
+
+    Args:
+        input_size: width of a frame vector; a multiple of `num_attention_heads`.
+        feedforward_size: hidden width of each block's feed-forward network.
+        num_encoder_layers: blocks.
+        output_size: width of the result.
+        pooling: a name of `POOLINGS`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        feedforward_size: int,
+        num_attention_heads: int,
+        num_encoder_layers: int,
+        output_size: int,
+        dropout_rate: float,
+        pooling: str = "mean",
+    ):
+        super().__init__()
+        self.width = output_size
+        # nn.TransformerEncoder would copy one block, so that all of them start with the same weights
+        self.blocks = nn.ModuleList(
+            self._block(input_size, feedforward_size, num_attention_heads, dropout_rate)
+            for _ in range(num_encoder_layers)
+        )
+        self.norm = nn.LayerNorm(input_size)
+        self.pooling = pick(POOLINGS, pooling, "transformer.pooling")(input_size)
+        self.output = nn.Linear(input_size, output_size)
+
+    @staticmethod
+    def _block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
+        return nn.TransformerEncoderLayer(
+            width,
+            num_attention_heads,
+            feedforward_size,
+            dropout_rate,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+
+    def forward(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        """(B, output_size); frames where the mask is false have no influence."""
+        x_BTD = zero_padding(x_BTD, mask_BT)
+        x_BTD = x_BTD + sinusoidal_positions(*x_BTD.shape[1:], x_BTD.device).to(x_BTD.dtype)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, src_key_padding_mask=~mask_BT)
+        return self.output(self.pooling(self.norm(x_BTD), mask_BT))
+
+
+class SignLanguageCnnTransformer(SignLanguageTransformer):
+    """`SignLanguageTransformer` with a convolution over time in each block, before its attention.
+
+    Attention finds what belongs together anywhere in the clip; the convolution sees the movement between neighbouring
+    frames.
+    """
+
+    @staticmethod
+    def _block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
+        attention = SignLanguageTransformer._block(width, feedforward_size, num_attention_heads, dropout_rate)
+        return ConvolutionBlock(width, attention, dropout_rate)
+
+
+class ConvolutionBlock(nn.Module):
+    """x + convolution(x), then an attention block."""
+
+    def __init__(self, width: int, attention: nn.Module, dropout_rate: float):
+        super().__init__()
+        self.convolution = ConvolutionModule(width, dropout_rate)
+        self.attention = attention
+
+    def forward(self, x_BTD: torch.Tensor, src_key_padding_mask: torch.Tensor) -> torch.Tensor:
+        """(B, T, D)."""
+        x_BTD = x_BTD + self.convolution(x_BTD, ~src_key_padding_mask)
+        return self.attention(x_BTD, src_key_padding_mask=src_key_padding_mask)
+
+
+class ConvolutionModule(nn.Module):
+    """The convolution module of Conformer (Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for
+    Speech Recognition", Interspeech): a gated map, a convolution of each channel over time, a map back.
+
+    A LayerNorm is in the place of its BatchNorm, whose statistics would depend on padding and on the other clips.
+    """
+
+    def __init__(self, width: int, dropout_rate: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.gate = nn.Linear(width, 2 * width)
+        self.depthwise = nn.Conv1d(width, width, CONVOLUTION_FRAMES, padding=CONVOLUTION_FRAMES // 2, groups=width)
+        self.depthwise_norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        """(B, T, D); padding is to a real frame what lies beyond the end of the clip: zeros."""
+        x_BTD = zero_padding(F.glu(self.gate(self.norm(x_BTD)), dim=-1), mask_BT)
+        x_BTD = self.depthwise(x_BTD.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(self.output(F.silu(self.depthwise_norm(x_BTD))))
