@@ -40,7 +40,7 @@ def make_video() -> Callable[..., Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         form = {".mov": "mov", ".webm": "webm"}.get(path.suffix.lower(), "mp4")
         with av.open(str(path), "w", format=form, options=options or {}) as container:
-            stream = container.add_stream(CODECS[f".{form}"], rate=rate, options={"b": "500k"})
+            stream = container.add_stream(CODECS[f".{form}"], rate=rate, options={"b": "500k", "preset": "ultrafast"})
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
             if turn is not None:
                 stream.set_display_rotation(*turn)
@@ -123,7 +123,7 @@ def broken_videos(tmp_path: Path, make_video: Callable[..., Path]) -> dict[str, 
         "cut": (cut(make_video(folder / "cut.mp4", 30), 0.6), "Invalid data"),
         "cut, index first": (cut(make_video(folder / "fast.mp4", 30, **fast), 0.6), "ends too early"),
         "cut, fragments": (cut(make_video(folder / "live.mp4", 30, **live), 0.6), "ends too early"),
-        "cut webm": (cut(make_video(folder / "cut.webm", 30), 0.6), "ends too early"),
+        "cut webm": (cut(make_video(folder / "webm.webm", 30), 0.6), "ends too early"),
         "damaged": (damage(make_video(folder / "damaged.mp4", 30)), "damaged"),
         "no frames": (without_frames(folder / "frames.webm"), "not one picture"),
     }
