@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hearai.data.containers import stated_end
 from hearai.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ CONTAINERS = "mov,matroska,webm,avi"
 
 UNEVEN = 1.5
 """The frame rate varies where the longest step between two frames is more than this times the shortest."""
-
-EBML_HEADER, SEGMENT = 0x1A45DFA3, 0x18538067
-"""Ids of a WebM file's two outermost elements (RFC 8794, RFC 9559)."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,13 @@ def read_video(path: Path) -> Video:
     """
     if path.exists() and not path.is_file():
         raise _unreadable(path, "no file")  # a pipe would be waited for
+    with _reading(path):
+        if stated_end(path) > path.stat().st_size:
+            raise _cut_off(path)
     with _reading(path), _open(path) as container:
         stream = _video_stream(path, container)
-        _check_whole(path, container.format.name, stream)
+        if any(entry.pos + entry.size > path.stat().st_size for entry in stream.index_entries):
+            raise _cut_off(path)
         times = []
         for packet in container.demux(stream):
             if packet.is_corrupt:
@@ -124,40 +126,6 @@ def _unreadable(path: Path, reason: str) -> DataError:
 
 def _cut_off(path: Path) -> DataError:
     return _unreadable(path, "the file ends too early")
-
-
-def _check_whole(path: Path, format_: str, stream: "VideoStream") -> None:
-    """Cut-off files: FFmpeg would take the rest for the whole where the cut is between two frames."""
-    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-    if "matroska" in format_:
-        with path.open("rb") as file:
-            end = max(end, _segment_end(file.read(4096)))
-    if end > path.stat().st_size:
-        raise _cut_off(path)
-
-
-def _segment_end(head: bytes) -> int:
-    """Where a WebM file says it ends, in bytes; 0 = it does not say (it was recorded live)."""
-    id_, size, at = _element(head, 0)
-    if id_ != EBML_HEADER or size is None:
-        return 0
-    id_, size, at = _element(head, at + size)
-    return at + size if id_ == SEGMENT and size is not None else 0
-
-
-def _element(data: bytes, at: int) -> tuple[int, int | None, int]:
-    """(id, size or None where unknown, first byte of the content) of the EBML element at a place."""
-    if len(data) < at + 12:
-        return 0, None, at
-    id_length = 9 - data[at].bit_length()
-    at += id_length
-    size_length = 9 - data[at].bit_length()
-    if id_length > 4 or size_length > 8:
-        return 0, None, at
-    id_ = int.from_bytes(data[at - id_length : at])
-    unknown = (1 << 7 * size_length) - 1
-    size = int.from_bytes(data[at : at + size_length]) & unknown
-    return id_, None if size == unknown else size, at + size_length
 
 
 def _upright(frame: "VideoFrame") -> np.ndarray:

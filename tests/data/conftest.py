@@ -62,9 +62,16 @@ def cut(path: Path, share: float) -> Path:
     return path
 
 
+def cut_after(path: Path, box: bytes) -> Path:
+    """Cuts an mp4 file soon after one of its boxes begins."""
+    os.truncate(path, path.read_bytes().index(box) + 20)
+    return path
+
+
 def damage(path: Path) -> Path:
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    first = data.index(b"mdat") + 1000  # past the encoder's greeting, among the pictures
+    data[first : first + 200] = bytes(200)
     path.write_bytes(data)
     return path
 
@@ -120,7 +127,9 @@ def broken_videos(tmp_path: Path, make_video: Callable[..., Path]) -> dict[str, 
         "pipe": (pipe, "no file"),
         "audio": (audio(folder / "audio.mp4"), "no video in it"),
         "cover art": (audio(folder / "cover.mp4", cover=True), "no video in it"),
-        "cut": (cut(make_video(folder / "cut.mp4", 30), 0.6), "Invalid data"),
+        "cut": (cut(make_video(folder / "cut.mp4", 30), 0.3), "Invalid data"),
+        "cut, half an index": (cut_after(make_video(folder / "half.mp4"), b"moov"), "ends too early"),
+        "cut, index whole": (cut_after(make_video(folder / "tail.mp4"), b"udta"), "ends too early"),
         "cut, index first": (cut(make_video(folder / "fast.mp4", 30, **fast), 0.6), "ends too early"),
         "cut, fragments": (cut(make_video(folder / "live.mp4", 30, **live), 0.6), "ends too early"),
         "cut webm": (cut(make_video(folder / "webm.webm", 30), 0.6), "ends too early"),

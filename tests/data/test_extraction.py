@@ -5,12 +5,11 @@ import os
 import resource
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import EXPERIMENTS, children, content, run, start, wait_for
 from PIL import Image
 
 from hearai.data.annotations import read_annotations
@@ -18,7 +17,7 @@ from hearai.data.extraction import extract_frames
 from hearai.data.frames import check_images
 from hearai.errors import DataError
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "extract_frames.py"
+SCRIPT = EXPERIMENTS / "extract_frames.py"
 
 
 @pytest.fixture
@@ -32,17 +31,6 @@ def videos(tmp_path: Path, make_video: Callable[..., Path]) -> Path:
     (folder / "notes.txt").write_text("no video")
     (folder / "._a.mp4").write_text("what a Mac leaves on a memory stick")
     return folder
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """{path: bytes} of everything that a user sees."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != ".partial.lock"}
-
-
-def run(*arguments: object, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)
 
 
 def properties(folder: Path) -> dict:
@@ -131,11 +119,11 @@ def test_broken_videos_are_listed_and_the_others_done(
     videos: Path, tmp_path: Path, broken_videos: dict[str, tuple[Path, str]], workers: int
 ):
     (tmp_path / "broken").rename(videos / "broken")
-    done = run(videos, tmp_path / "data", "--workers", workers)
+    done = run(SCRIPT, videos, tmp_path / "data", "--workers", workers)
     assert done.returncode == 1
-    assert f"{4 + len(broken_videos)} videos: 4 extracted (26 frames), 0 complete before, 13 broken" in done.stdout
-    lines = done.stderr.splitlines()
-    assert len(lines) == len(broken_videos) and "Traceback" not in done.stderr
+    count, lines = len(broken_videos), done.stderr.splitlines()
+    assert f"{4 + count} videos: 4 extracted (26 frames), 0 complete before, {count} broken" in done.stdout
+    assert len(lines) == count and "Traceback" not in done.stderr
     for path, reason in broken_videos.values():
         (line,) = [line for line in lines if f"/{path.name}: " in line]
         assert line.startswith("error: ") and reason in line
@@ -144,7 +132,7 @@ def test_broken_videos_are_listed_and_the_others_done(
 
 def test_exit_codes_and_summaries_of_good_runs(videos: Path, tmp_path: Path):
     for summary in ("4 extracted (26 frames), 0 complete before, 0 broken", "0 extracted (0 frames), 4 complete"):
-        done = run(videos, tmp_path / "data")
+        done = run(SCRIPT, videos, tmp_path / "data")
         assert (done.returncode, done.stderr) == (0, "") and f"4 videos: {summary}" in done.stdout
 
 
@@ -192,7 +180,7 @@ def test_wrong_input_ends_in_exit_code_2_and_nothing_is_written(videos: Path, tm
     make, words = BAD[what]
     arguments = make(videos, tmp_path / "data")
     before = content(tmp_path)
-    done = run(*arguments)
+    done = run(SCRIPT, *arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert words in done.stderr and done.stderr.startswith("error: ")
     assert content(tmp_path) == before
@@ -203,7 +191,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_half_written_stays(videos: P
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    done = run(videos, tmp_path / "data", "--size", 240, "--workers", workers, preexec_fn=small_files_only)
+    done = run(SCRIPT, videos, tmp_path / "data", "--size", 240, "--workers", workers, preexec_fn=small_files_only)
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'data'}: cannot be written (File too large); a folder with room is due\n"
     assert not content(tmp_path / "data") and os.listdir(tmp_path / "data") == [".partial.lock"]
@@ -214,19 +202,8 @@ def test_neither_the_command_nor_its_processes_import_torch(videos: Path, tmp_pa
     mkdir(trap.parent)
     trap.write_text("raise SystemExit('torch was imported')")
     path = os.pathsep.join([str(trap.parents[1]), str(SCRIPT.parents[1])])
-    done = run(videos, tmp_path / "data", "--workers", 2, env={**os.environ, "PYTHONPATH": path})
+    done = run(SCRIPT, videos, tmp_path / "data", "--workers", 2, env={**os.environ, "PYTHONPATH": path})
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -234,13 +211,8 @@ def started(tmp_path: Path, make_video: Callable) -> subprocess.Popen:
     """The command on eight longer videos, tmp_path/videos to tmp_path/data, with the first folders in place."""
     for i in range(8):
         make_video(tmp_path / "videos" / f"v{i}.mp4", 150, size=(320, 240))
-    command = [sys.executable, str(SCRIPT), str(tmp_path / "videos"), str(tmp_path / "data"), "--workers", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("data/v*")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    return process
+    folders = tmp_path / "videos", tmp_path / "data"
+    return start(SCRIPT, *folders, "--workers", 2, until=(tmp_path / "data", "v*"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -248,17 +220,14 @@ def test_a_command_stopped_in_the_middle_continues(tmp_path: Path, started: subp
     data, helpers = tmp_path / "data", children(started.pid)
     started.send_signal(how)
     errors = started.communicate()[1]
-    deadline = time.monotonic() + 20
-    while any(map(running, helpers)):
-        assert time.monotonic() < deadline, "a process outlived the command"
-        time.sleep(0.01)
+    wait_for(helpers)
     done = {path: path.stat().st_mtime_ns for path in data.glob("v*/*_properties.json")}
     assert 0 < len(done) < 8 and len(done) == len(list(data.glob("v*")))
     assert all(len(list(path.parent.glob("*.jpg"))) == 150 for path in done)
     if how != signal.SIGKILL:
         assert started.returncode == 130 and errors == "interrupted; the state is saved\n"
         assert not (data / ".partial").exists()
-    again = run(tmp_path / "videos", data)
+    again = run(SCRIPT, tmp_path / "videos", data)
     assert again.returncode == 0 and f"{len(done)} complete before" in again.stdout
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
     extract_frames(tmp_path / "videos", tmp_path / "serial", workers=1)
@@ -279,7 +248,7 @@ def test_two_commands_do_not_write_the_same_folder(videos: Path, tmp_path: Path)
 
     (tmp_path / "data").mkdir()
     with FileLock(tmp_path / "data" / ".partial.lock"):
-        done = run(videos, tmp_path / "data")
+        done = run(SCRIPT, videos, tmp_path / "data")
     assert done.returncode == 2 and "another command is writing there" in done.stderr
 
 
