@@ -37,7 +37,7 @@ class Extraction:
     frames: int = 0
     """Written now, all videos together."""
     problems: list[str] = field(default_factory=list)
-    """One for every broken video, which has no folder."""
+    """One for every broken video; no folder is written for it, one of an earlier, whole version stays."""
     notes: list[str] = field(default_factory=list)
 
 

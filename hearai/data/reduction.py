@@ -92,12 +92,7 @@ def reduce_dataset(
         raise DataError(f"threshold: got {threshold}; a share of full scale is due, at least 0 and below 1")
     _check_apart(data_dir, out_dir)
     tables = read_tables(data_dir, annotation_file)
-    made = {
-        "source": os.path.realpath(data_dir),
-        "annotation_files": [table.file for table in tables],
-        "threshold": threshold,
-        "minimum": minimum,
-    }
+    made = _origin(data_dir, tables) | {"threshold": threshold, "minimum": minimum}
     _check_own(out_dir, made)
     jobs = _jobs(tables, out_dir)
     raise_problems(misplaced([job.clip.name for job in jobs], out_dir, data_dir))
@@ -121,6 +116,10 @@ def _check_apart(data_dir: Path, out_dir: Path) -> None:
     source, target = data_dir.resolve(), out_dir.resolve()
     if source in (target, *target.parents):
         raise DataError(f"{out_dir}: lies in the dataset, which is only read; another OUT_DIR is due")
+
+
+def _origin(data_dir: Path, tables: Sequence[Table]) -> dict[str, Any]:
+    return {"source": os.path.realpath(data_dir), "annotation_files": [table.file for table in tables]}
 
 
 def _check_own(out_dir: Path, made: dict[str, Any]) -> None:

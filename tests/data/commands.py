@@ -22,9 +22,10 @@ def run(script: Path, *arguments: object, **options) -> subprocess.CompletedProc
 
 
 def start(script: Path, *arguments: object, until: tuple[Path, str]) -> subprocess.Popen:
-    """The command, running; something in the folder fits the pattern already."""
+    """The command, running in a group of its own; something in the folder fits the pattern already."""
     command = [sys.executable, str(script), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
     folder, pattern = until
     deadline = time.monotonic() + 60
     while not list(folder.glob(pattern)):

@@ -103,6 +103,14 @@ def test_a_longer_video_that_became_shorter_leaves_no_old_frames(videos: Path, t
     assert sorted(os.listdir(tmp_path / "data" / "a")) == ["a_0.jpg", "a_1.jpg", "a_properties.json"]
 
 
+def test_a_video_that_broke_leaves_its_earlier_frames(videos: Path, tmp_path: Path):
+    extract_frames(videos, tmp_path / "data", workers=1)
+    (videos / "a.mp4").write_text("half a copy")
+    (problem,) = extract_frames(videos, tmp_path / "data", workers=1).problems
+    assert "a.mp4: cannot be read" in problem
+    assert properties(tmp_path / "data" / "a")["frames"] == len(list((tmp_path / "data" / "a").glob("*.jpg"))) == 5
+
+
 def test_folders_that_were_not_made_from_videos_are_kept_unless_told(videos: Path, tmp_path: Path):
     mine = tmp_path / "data" / "a" / "a_0.jpg"
     mine.parent.mkdir(parents=True)
@@ -218,8 +226,11 @@ def started(tmp_path: Path, make_video: Callable) -> subprocess.Popen:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_command_stopped_in_the_middle_continues(tmp_path: Path, started: subprocess.Popen, how: signal.Signals):
     data, helpers = tmp_path / "data", children(started.pid)
-    started.send_signal(how)
-    errors = started.communicate()[1]
+    if how == signal.SIGINT:  # Ctrl-C goes to all processes of the terminal
+        os.killpg(started.pid, how)
+    else:
+        started.send_signal(how)
+    errors = started.communicate(timeout=60)[1]
     wait_for(helpers)
     done = {path: path.stat().st_mtime_ns for path in data.glob("v*/*_properties.json")}
     assert 0 < len(done) < 8 and len(done) == len(list(data.glob("v*")))

@@ -218,6 +218,16 @@ def test_broken_clips_are_listed_and_lose_their_rows(data: Path, tmp_path: Path,
     assert not (tmp_path / "out" / "hold").exists() and not (tmp_path / "out" / "sub" / "late").exists()
 
 
+def test_no_annotation_file_speaks_of_clips_that_are_not_there(data: Path, tmp_path: Path):
+    (data / "tables").mkdir()
+    (data / "tables" / "one.txt").write_text("hold 0 7 1\n")
+    options = {"annotation_file": "tables/one.txt", "workers": 1}
+    reduce_dataset(data, tmp_path / "out", **options)
+    (data / "hold" / "hold_3.jpg").write_text("no picture")
+    assert len(reduce_dataset(data, tmp_path / "out", **options).problems) == 1
+    assert not (tmp_path / "out" / "tables" / "one.txt").exists() and not (tmp_path / "out" / "hold").exists()
+
+
 def into(folder: Path) -> Path:
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
@@ -265,7 +275,7 @@ def test_a_killed_command_continues_and_annotations_come_last(tmp_path: Path):
     process = start(SCRIPT, data, out, "--workers", 2, until=(out, "c*"))
     helpers = children(process.pid)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     wait_for(helpers)
     done = {path: path.stat().st_mtime_ns for path in out.glob("c*/*_properties.json")}
     assert 0 < len(done) == len(list(out.glob("c*"))) < 40 and not (out / "test_gloss.txt").exists()
