@@ -5,14 +5,16 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hearai.errors import ConfigError, UserError
 from hearai.yamls import parse_yaml
 
-DONE, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 2, 3, 130
+T = TypeVar("T")
+
+DONE, SOME_BROKEN, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def run_script(main: Callable[[], int]) -> None:
@@ -23,13 +25,29 @@ def run_script(main: Callable[[], int]) -> None:
     try:
         code = main()
     except UserError as error:
-        sys.stdout.flush()
-        sys.stderr.write("".join(f"error: {problem}\n" for problem in error.problems))
+        print_problems(error.problems)
         code = BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the state is saved\n")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def print_problems(problems: Iterable[str]) -> None:
+    """One line a problem, after everything printed so far."""
+    sys.stdout.flush()
+    sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
+
+
+def progress_bar(text: str) -> Callable[[Iterable[T], int], Iterable[T]]:
+    """(items, how many there will be) -> the items, with a bar on the terminal; where there is none, just the items."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return lambda items, total: track(
+        items, text, total=total, console=console, transient=True, disable=not console.is_terminal
+    )
 
 
 def _interrupt(*_: Any) -> None:

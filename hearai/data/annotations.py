@@ -234,9 +234,18 @@ class _RowReader:
         if clip.properties_path.name not in files:
             return None
         fps = _read_fps(clip.properties_path)
-        if fps is None:
+        if fps is None and no_fps_reason(clip.properties_path) is None:
             self._note(line, f"{clip.properties_path} is wrong", '{"FPS": frames per second} is due')
         return fps
+
+
+def no_fps_reason(properties: Path) -> str | None:
+    """Why a clip has no frames per second, where its properties file says so: `{"no_FPS": reason}`."""
+    try:
+        content = json.loads(properties.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("no_FPS") if isinstance(content, dict) and "FPS" not in content else None
 
 
 def _read_fps(path: Path) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearai.config import Config
-from hearai.data.annotations import Clip, raise_problems, read_annotations
+from hearai.data.annotations import Clip, no_fps_reason, raise_problems, read_annotations
 from hearai.data.split import Split, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 from hearai.sections import DataFolder
@@ -119,6 +119,11 @@ def _check_keys(clips: Sequence[Clip]) -> None:
 
 
 def _no_fps(clip: Clip) -> str:
+    if reason := no_fps_reason(clip.properties_path):
+        return (
+            f"{clip.properties_path}: gives no FPS ({reason}), and train_parameters.time needs it; "
+            "time: null is due, or the dataset that this one was made from"
+        )
     return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'
 
 
