@@ -46,8 +46,10 @@ def overview_picture(heads: Sequence[HeadCounts], title: str, path: Path) -> Non
         _draw_panel(axes, counts)
     above = 1 + 0.85 / (2.1 * rows)
     figure.text(0, above, written(" ".join(title.split())), fontsize=14, weight="bold", parse_math=False)
-    if any(counts.with_clips(0) for counts in heads if len(counts.counts) <= MANY):
-        figure.text(1, above, "x: class without a clip", fontsize=9, color=RED, ha="right")
+    small = [counts for counts in heads if len(counts.counts) <= MANY]
+    for place, (number, words, colour) in enumerate(((0, "x: no clip", RED), (1, "orange: one clip", ORANGE))):
+        if any(counts.with_clips(number) for counts in small):
+            figure.text(1 - 0.9 * place / (4.6 * wide), above, words, fontsize=9, color=colour, ha="right")
     save_picture(figure, path)
 
 
@@ -68,7 +70,7 @@ def _count_in(axis: "Axis", ticks: int) -> None:
 
 def _write_title(axes: "Axes", title: str, facts: str) -> None:
     """A bold line and lines of small print above the axes."""
-    lines = textwrap.wrap(facts, 76)
+    lines = textwrap.wrap(facts, 84)
     above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom", "parse_math": False}
     axes.annotate("\n".join(lines), (0, 1), (0, 8), fontsize=9, color=GREY, **above)
     axes.annotate(written(title), (0, 1), (0, 12 + 13 * len(lines)), fontsize=12, weight="bold", **above)
@@ -155,7 +157,7 @@ def _draw_panel(axes: "Axes", counts: HeadCounts) -> None:
 def _panel_facts(counts: HeadCounts) -> str:
     """One line."""
     top = counts.most_frequent
-    missing = f", {counts.missing:,} labels missing" if counts.missing else ""
+    missing = f", {counts.missing:,} without a label" if counts.missing else ""
     seen = f"{counts.seen:,} of {len(counts.counts):,} classes seen{missing}"
     if top is None:
         return seen

@@ -63,6 +63,8 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str], title: str, path
     lines = 3 if len(names) <= COUNTED else 1
     rows = [_fitted(name, index, lines) for index, name in enumerate(names)]
     columns, titles = rows, [title]
+    if (matrix.sum(1) == 0).any():
+        titles.append("Grey: classes without a clip here")
     if len(names) > WHOLE:
         kept, remark = _with_most_clips(matrix)
         inner = matrix[np.ix_(kept, kept)]

@@ -69,7 +69,9 @@ def test_rows_are_true_classes_and_colours_are_shares_of_the_row(tmp_path: Path)
 def test_a_class_without_clips_is_a_grey_row(tmp_path: Path) -> None:
     area = (CELL * DPI) ** 2
     assert len(where(draw(tmp_path / "m.png", [[5, 1], [0, 0]]), hex_colour(NOTHING))) > 1.6 * area
+    with_words = pixels(tmp_path / "m.png").shape[0]  # the title says what grey means
     assert len(where(draw(tmp_path / "m.png", [[5, 1], [1, 5]]), hex_colour(NOTHING))) < 0.1 * area
+    assert with_words > pixels(tmp_path / "m.png").shape[0]
 
 
 @pytest.mark.parametrize(("classes", "has_counts"), [(2, True), (12, True), (13, False)])
@@ -172,11 +174,9 @@ def test_a_picture_takes_the_place_of_the_old_one_and_a_wrong_call_leaves_that(t
 def test_bars_are_as_long_as_the_counts_and_orange_where_there_is_one_clip(tmp_path: Path) -> None:
     class_picture(HeadCounts("a", list("wxyz"), [40, 20, 0, 1], 0), tmp_path / "c.png")
     picture = pixels(tmp_path / "c.png")
-    blue = where(picture, hex_colour(BLUE))
-    rows, counts = np.unique(blue[:, 0], return_counts=True)
-    lengths = {round(length / 10) for length in counts[(rows > 0)]}
-    longest, shorter = max(counts), min(counts[counts > max(counts) / 4])
-    assert longest == pytest.approx(2 * shorter, rel=0.02), lengths
+    _, lengths = np.unique(where(picture, hex_colour(BLUE))[:, 0], return_counts=True)  # blue pixels a row
+    longest, shorter = max(lengths), min(lengths[lengths > max(lengths) / 4])
+    assert longest == pytest.approx(2 * shorter, rel=0.02)
     orange = where(picture, hex_colour(ORANGE))
     assert len(np.unique(orange[:, 1])) == pytest.approx(longest / 40, abs=3)
     assert len(where(picture, hex_colour(RED))) > 10  # the words `no clip`
@@ -189,6 +189,16 @@ def test_classes_without_clips_are_marked_in_the_overview(tmp_path: Path) -> Non
 
     assert red(3, 2, 1) == 0
     assert red(3, 0, 1) > 10
+
+
+def test_the_overview_says_what_orange_means_where_there_is_any(tmp_path: Path) -> None:
+    def orange(*counts: int) -> int:
+        overview_picture([HeadCounts("a", list("xyz"), counts, 0)], "title", tmp_path / "o.png")
+        top = pixels(tmp_path / "o.png")[:80]
+        return len(where(top, hex_colour(ORANGE)))
+
+    assert orange(3, 2, 2) == 0
+    assert orange(3, 2, 1) > 10
 
 
 def test_only_the_most_frequent_of_many_classes_get_a_bar_and_the_spread_is_drawn(tmp_path: Path) -> None:
