@@ -23,6 +23,9 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # ref
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
 """What Pillow's decoders raise on damaged files."""
 
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""What is looked for in a file; Pillow knows forty formats more, one of which starts a program (EPS)."""
+
 _STILLS = {"JPEG", "MPO"}
 """Formats whose first picture is the picture; MPO is a JPEG of a camera that hides a second view behind it."""
 
@@ -49,7 +52,7 @@ def read_picture(path: Path, *, shorter_side: int | None = None) -> Image.Image:
         DataError: the file is missing, damaged, no picture or several, above MAX_PIXELS or MAX_RATIO.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             _check_still(image)
             if shorter_side is not None:
                 image.draft("RGB", (shorter_side, shorter_side))  # JPEGs decode at 1/2, 1/4, 1/8 size
@@ -65,7 +68,7 @@ def read_with_remarks(path: Path) -> tuple[Image.Image, list[str]]:
         DataError: as `read_picture`.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             _check_still(image)
             remarks = [f"{image.format} named {path.suffix}"] if image.format not in _STILLS else []
             remarks += ["CMYK"] if image.mode == "CMYK" else []
@@ -82,7 +85,7 @@ def picture_problem(path: Path) -> str | None:
     A JPEG counts as whole when its header can be read and the end mark is its last bytes.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             _check_still(image)
             if image.format != "JPEG" or not _ends_like_jpeg(file):
                 _upright_rgb(image)

@@ -239,6 +239,7 @@ SIDE = int(MAX_PIXELS**0.5)
 REFUSED = {
     "empty": (lambda path: path.write_bytes(b""), "an empty file"),
     "text": (lambda path: path.write_text("no picture"), "no picture"),
+    "EPS": (lambda path: gradient(40, 30).save(path, "EPS"), "no picture"),
     "GIF": (lambda path: moving(path, "GIF"), "holds 3 pictures"),
     "APNG": (lambda path: moving(path, "PNG"), "holds 3 pictures"),
     "WebP": (lambda path: moving(path, "WEBP"), "holds 3 pictures"),
