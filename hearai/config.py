@@ -24,6 +24,9 @@ from hearai.sections import (
 from hearai.validation import Section, explain
 from hearai.yamls import read_yaml
 
+LANDMARK_EXTRACTOR, CLIP_EXTRACTOR = "gcn_extractor", "video_resnet"
+"""The extractors that read something else than single pictures."""
+
 
 class Config(Section):
     """One run, completely described."""
@@ -58,18 +61,34 @@ class Config(Section):
         return []
 
     def _input_problems(self) -> list[str]:
-        aug, train = self.augmentations_parameters, self.train_parameters
-        problems = []
+        aug, problems = self.augmentations_parameters, []
         if aug.apply_resize and aug.apply_center_crop and aug.center_crop_size > aug.resize_size:
             problems.append(
                 f"augmentations_parameters.center_crop_size: {aug.center_crop_size} is larger than "
                 f"resize_size {aug.resize_size}; at most {aug.resize_size} is allowed"
             )
-        if train.landmarks or not train.frames:
-            problems.append(
-                "train_parameters: models over landmarks are not built yet; give frames: true and landmarks: false"
-            )
-        return problems
+        return problems + self._reader_problems()
+
+    def _reader_problems(self) -> list[str]:
+        train, name = self.train_parameters, self.feature_extractor.name
+        if not train.frames and not train.landmarks:
+            return ["train_parameters: frames and landmarks are both false; the model needs one of them"]
+        if name == LANDMARK_EXTRACTOR and (train.frames or not train.landmarks):
+            return [
+                f"feature_extractor.name: {name} reads landmarks alone; set train_parameters.landmarks: true and "
+                "frames: false (for both inputs give an extractor of pictures: the landmarks get one of their own)"
+            ]
+        if name != LANDMARK_EXTRACTOR and not train.frames:
+            return [
+                f"train_parameters.frames: false, but {name} reads pictures; set feature_extractor.name: "
+                f"{LANDMARK_EXTRACTOR}, or frames: true"
+            ]
+        if train.pre_training and name == CLIP_EXTRACTOR:
+            return [
+                f"train_parameters.pre_training: it shows single frames, and {name} looks at whole clips; leave it "
+                "out and let the backbone train (freeze_scheduler)"
+            ]
+        return []
 
     @property
     def active_heads(self) -> dict[str, HeadParameters]:

@@ -95,7 +95,7 @@ class TrainParameters(Section):
     fast_dev_run: bool = Field(False, description="One batch of train and validation, end to end.")
     pre_training: bool = Field(False, description="Train the extractor with the heads on single frames.")
     frames: bool = Field(True, description="Feed the pictures.")
-    landmarks: bool = Field(False, description="Feed the landmarks.")
+    landmarks: bool = Field(False, description="Feed the landmarks: alone, or beside the pictures.")
     warmup_steps: Annotated[Real, Field(ge=0)] = Field(
         0.1, description="Linear warm-up: optimizer steps, or a fraction of all steps when below 1."
     )
@@ -118,12 +118,16 @@ class TrainParameters(Section):
 class FeatureExtractor(Section):
     """Picture -> vector: a backbone and a projection to representation_size."""
 
-    name: str = Field("cnn_extractor", description="Which extractor.")
-    model_path: str = Field("efficientnet_b1", description="Name of a timm model.")
+    name: str = Field(
+        "cnn_extractor",
+        description="cnn_extractor or multi_frame_feature_extractor (any timm model), resnet50_extractor, "
+        "video_resnet (over the clip), gcn_extractor (over landmarks).",
+    )
+    model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
     representation_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the transformer.")
     pretrained: Literal["auto"] | bool = Field(
         "auto",
-        description="timm's weights: true = must be had, auto = where they can be had, false = random.",
+        description="Published weights: true = must be had, auto = where they can be had, false = random.",
     )
     checkpoint: str | None = Field(None, description="Backbone weights written by pre-training; replaces pretrained.")
 

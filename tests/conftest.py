@@ -14,6 +14,7 @@ from PIL import Image
 from hearai.config import Config, build_config
 from hearai.hamnosys import HEADS
 from hearai.overrides import override
+from hearai.skeleton import PARTS
 
 torch.set_num_threads(1)  # models this small are slower on several
 
@@ -29,9 +30,20 @@ def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fp
         (folder / name / f"{Path(name).name}_properties.json").write_text(json.dumps({"FPS": fps}))
 
 
+def write_landmarks(folder: Path, name: str, frames: int, *, seed: int) -> None:
+    """A body that stands still and hands that are elsewhere in every clip; the left hand is not seen in frame 0."""
+    rng, arrays = np.random.default_rng(seed), {}
+    for part, count in (*PARTS.items(), ("face", 5)):
+        start = rng.uniform(0.2, 0.8, (1, count, 3))
+        arrays[part] = (start + np.linspace(0, 0.1, frames)[:, None, None]).astype(np.float32)
+    arrays["pose"][:, 11], arrays["pose"][:, 12] = (0.6, 0.5, 0.0), (0.4, 0.5, 0.0)
+    arrays["left_hand"][0] = np.nan
+    np.savez(folder / name / f"{Path(name).name}.npz", **arrays)
+
+
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """make_dataset(name="data", clips=12, frames=5, classes=3, signers=4, size=40, fps=None) -> folder.
+    """make_dataset(name="data", *, clips, frames, classes, signers, size, fps, landmarks) -> folder.
 
     Clip c0, c1, ... has gloss `i % classes`, signer `s{i % signers}` (0 = no signers.csv), a random
     HamNoSys row, and `frames + i % 2` frames.
@@ -46,11 +58,14 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         signers: int = 4,
         size: int = 40,
         fps: float | None = None,
+        landmarks: bool = False,
     ) -> Path:
         folder, rng = tmp_path / name, random.Random(0)
         gloss, hamnosys, people = [], [], ["name,signer"]
         for i in range(clips):
             write_clip(folder, f"c{i}", frames + i % 2, size=size, seed=i % classes, fps=fps)
+            if landmarks:
+                write_landmarks(folder, f"c{i}", frames + i % 2, seed=i % classes)
             row = f"c{i} 0 {frames + i % 2 - 1}"
             gloss.append(f"{row} {i % classes}")
             hamnosys.append(" ".join([row, *(str(rng.randrange(head.num_class)) for head in HEADS.values())]))

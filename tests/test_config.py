@@ -151,7 +151,7 @@ def test_all_problems_are_told_at_once() -> None:
         ),
         ({"heads": {"mine": {}}}, "must be a mapping with at least one entry"),
         ({"augmentations_parameters": {"resize_size": 100, "center_crop_size": 101}}, "101 is larger than"),
-        (train(landmarks=True), "landmarks are not built yet"),
+        (train(frames=False), "frames and landmarks are both false"),
         ({"freeze_scheduler": {"model_params": {"a": [True], "b": [True, False]}}}, "unequal length"),
         (
             {"freeze_scheduler": {"model_params": {"a": [True]}, "freeze_pattern_repeats": [1, 2]}},

@@ -16,6 +16,7 @@ GROUND = (
     "options",
     "overrides",
     "sections",
+    "skeleton",
     "space",
     "study",
     "validation",

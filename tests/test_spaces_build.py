@@ -25,5 +25,5 @@ def test_each_sampled_config_builds_a_model_whose_heads_answer(space: str, data_
         with torch.device("meta"):  # shapes without numbers: built and run in no time
             model = build_model(config, classes).eval()
             features_BTW = torch.zeros(2, 3, model.feature_extractor.backbone_width)
-            logits = model(features_BTW, torch.ones(2, 3, dtype=torch.bool))
+            logits = model({"features": features_BTW}, torch.ones(2, 3, dtype=torch.bool))
         assert {head: logit.shape[-1] for head, logit in logits.items()} == classes

@@ -1,4 +1,4 @@
-"""Clips -> padded batches. B clips, T frames, C/H/W picture, D width of a cached feature."""
+"""Clips -> padded batches. B clips, T frames, C/H/W picture, W width of a kept feature, P points of C channels."""
 
 import functools
 import math
@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from hearai.config import Config
 from hearai.data.annotations import Clip
 from hearai.data.frames import build_reader
+from hearai.data.landmarks import read_landmarks
 from hearai.data.sampling import sample_frames
-from hearai.data.transforms import build_augmentation
+from hearai.data.transforms import Inputs, build_augmentation
 from hearai.errors import DataError
 from hearai.hamnosys import MISSING
 
@@ -23,19 +24,24 @@ from hearai.hamnosys import MISSING
 class Sample:
     """One clip, ready for a batch."""
 
-    inputs: torch.Tensor
-    """Pictures (T, C, H, W) uint8, or features (T, D) float."""
+    inputs: Inputs
+    """`frames` (T, C, H, W) uint8 or `features` (T, W) float, `landmarks` (T, P, C) float: what the model reads."""
     labels: Mapping[str, int]
     index: int
     """Place of the clip in its dataset; -1 = a stand-in without labels (see `build_loader`)."""
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)
 class Batch:
     """Clips padded to the longest of them."""
 
-    inputs: torch.Tensor
-    """(B, T, C, H, W) uint8 or (B, T, D) float, zero where padded."""
+    inputs: Inputs
+    """`frames` (B, T, C, H, W) uint8 or `features` (B, T, W) float, `landmarks` (B, T, P, C); zero where padded."""
     mask: torch.Tensor
     """(B, T) bool, true at real frames."""
     labels: dict[str, torch.Tensor]
@@ -52,8 +58,9 @@ class Batch:
         return self._map(torch.Tensor.pin_memory)
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        inputs = {name: change(tensor) for name, tensor in self.inputs.items()}
         labels = {head: change(label_B) for head, label_B in self.labels.items()}
-        return Batch(change(self.inputs), change(self.mask), labels, change(self.index))
+        return Batch(inputs, change(self.mask), labels, change(self.index))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -62,21 +69,21 @@ def collate(samples: Sequence[Sample]) -> Batch:
     Raises:
         DataError: the pictures differ in size.
     """
-    sizes = {tuple(sample.inputs.shape[1:]) for sample in samples}
-    if len(sizes) > 1:
-        raise DataError(
-            f"pictures of different sizes {sorted(sizes)} in one batch; one size is due "
-            "(augmentations_parameters: apply_resize and apply_center_crop)"
-        )
-    longest = max(len(sample.inputs) for sample in samples)
-    first = samples[0].inputs
-    inputs = first.new_zeros(len(samples), longest, *first.shape[1:])
-    mask_BT = torch.zeros(len(samples), longest, dtype=torch.bool)
-    for i, sample in enumerate(samples):
-        inputs[i, : len(sample.inputs)] = sample.inputs
-        mask_BT[i, : len(sample.inputs)] = True
+    lengths = [sample.length for sample in samples]
+    mask_BT = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    inputs = {name: _padded(name, [sample.inputs[name] for sample in samples]) for name in samples[0].inputs}
     labels = {head: torch.tensor([s.labels[head] for s in samples]) for head in samples[0].labels}
     return Batch(inputs, mask_BT, labels, torch.tensor([sample.index for sample in samples]))
+
+
+def _padded(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    sizes = {tuple(tensor.shape[1:]) for tensor in tensors}
+    if len(sizes) > 1:
+        raise DataError(
+            f"{name} of different sizes {sorted(sizes)} in one batch; one size is due "
+            "(augmentations_parameters: apply_resize and apply_center_crop)"
+        )
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
 
 
 class ClipDataset(Dataset):
@@ -84,7 +91,7 @@ class ClipDataset(Dataset):
 
     Args:
         heads: names of the labels that samples carry.
-        load: (clip, frame numbers) -> (T, ...); a picture loader or a feature lookup.
+        readers: {input: (clip, frame numbers) -> (T, ...)}.
         augment: changes what was loaded, drawing from torch's global generator.
         num_segments, time: see `sample_frames`.
         jitter: draw each frame's place inside its segment instead of taking the centre.
@@ -95,15 +102,15 @@ class ClipDataset(Dataset):
         self,
         clips: Sequence[Clip],
         heads: Iterable[str],
-        load: Callable[[Clip, list[int]], torch.Tensor],
+        readers: Mapping[str, Callable[[Clip, list[int]], torch.Tensor]],
         *,
         num_segments: int,
         time: float | None = None,
         jitter: bool = False,
-        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        augment: Callable[[Inputs], Inputs] | None = None,
         seed: int = 0,
     ):
-        self.clips, self.heads, self.load, self.augment = tuple(clips), tuple(heads), load, augment
+        self.clips, self.heads, self.readers, self.augment = tuple(clips), tuple(heads), readers, augment
         self.num_segments, self.time, self.jitter, self.seed = num_segments, time, jitter, seed
         self.epoch = 0
 
@@ -126,7 +133,7 @@ class ClipDataset(Dataset):
             fps=clip.fps,
             rng=rng if self.jitter else None,
         )
-        inputs = self.load(clip, frames)
+        inputs = {name: read(clip, frames) for name, read in self.readers.items()}
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):  # dropout's generators stay where they are
                 torch.default_generator.manual_seed(rng.getrandbits(63))
@@ -143,22 +150,28 @@ def build_dataset(
     train: bool,
     lookup: Callable[[Clip, list[int]], torch.Tensor] | None = None,
 ) -> ClipDataset:
-    """The dataset of a config's clips: pictures, or cached features where `lookup` is given.
+    """The dataset of a config's clips.
 
     Args:
-        train: jitter the frames and augment the pictures; else every epoch shows the same.
+        train: jitter the frames and augment what is read; else every epoch shows the same.
+        lookup: kept features take the place of the pictures, and are not augmented.
     """
-    read = functools.partial(_read_clip, build_reader(config))
-    augment = build_augmentation(config) if train and lookup is None else None
     parameters = config.train_parameters
+    readers: dict[str, Callable[[Clip, list[int]], torch.Tensor]] = {}
+    if lookup is not None:
+        readers["features"] = lookup
+    elif parameters.frames:
+        readers["frames"] = functools.partial(_read_clip, build_reader(config))
+    if parameters.landmarks:
+        readers["landmarks"] = read_landmarks
     return ClipDataset(
         clips,
         config.active_heads,
-        lookup or read,
+        readers,
         num_segments=parameters.num_segments,
         time=parameters.time,
         jitter=train,
-        augment=augment,
+        augment=build_augmentation(config) if train and lookup is None else None,
         seed=config.general_parameters.seed,
     )
 

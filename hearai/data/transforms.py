@@ -1,17 +1,36 @@
-"""Random changes of a training clip, one draw per clip; normalisation. T frames, C/H/W picture."""
+"""Random changes of a training clip, one draw per clip; normalisation. T frames, C/H/W picture, P points."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
+from torchvision.tv_tensors import TVTensor
 
 from hearai.config import Config
+from hearai.data.landmarks import mirrored, rotated
 from hearai.sections import AugmentationsParameters
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Inputs = Mapping[str, torch.Tensor]
+"""Of a clip: `frames` uint8 (T, C, H, W), `features` (T, W) or `landmarks` (T, P, C)."""
+
+
+class Points(TVTensor):
+    """Landmarks, as torchvision's transforms are to see them: they follow a flip or a turn, and nothing else."""
+
+
+@F.register_kernel(functional=F.horizontal_flip, tv_tensor_cls=Points)
+def _flip_points(points: torch.Tensor) -> torch.Tensor:
+    return mirrored(points)
+
+
+@F.register_kernel(functional=F.rotate, tv_tensor_cls=Points)
+def _rotate_points(points: torch.Tensor, angle: float, **_: Any) -> torch.Tensor:
+    return rotated(points, angle)
 
 
 class RandomRGBShift(v2.Transform):
@@ -25,6 +44,8 @@ class RandomRGBShift(v2.Transform):
         return {"shift_C": (torch.rand(3) * 2 - 1) * torch.tensor(self.limits) * 255}
 
     def transform(self, inpt: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+        if isinstance(inpt, Points):
+            return inpt
         return (inpt + params["shift_C"].view(3, 1, 1)).round().clamp(0, 255).to(inpt.dtype)
 
 
@@ -40,26 +61,48 @@ class RandomBlur(v2.Transform):
 
     def transform(self, inpt: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
         kernel = params["kernel"]
-        return inpt if kernel == 1 else F.gaussian_blur(inpt, [kernel, kernel])
+        return inpt if kernel == 1 or isinstance(inpt, Points) else F.gaussian_blur(inpt, [kernel, kernel])
 
 
-def build_augmentation(config: Config) -> Callable[[torch.Tensor], torch.Tensor]:
-    """uint8 (T, C, H, W) -> the same, changed alike in every frame; draws from torch's global generator."""
-    steps = _random_steps(config.augmentations_parameters)
-    return v2.Compose(steps) if steps else v2.Identity()
+class Augmentation:
+    """A clip's inputs -> the same, changed alike in every frame; draws from torch's global generator."""
+
+    def __init__(self, steps: Sequence[v2.Transform]):
+        self.change = v2.Compose(steps) if steps else v2.Identity()
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        shown = {name: Points(tensor) if name == "landmarks" else tensor for name, tensor in inputs.items()}
+        return {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.change(shown).items()}
+
+
+def build_augmentation(config: Config) -> Augmentation:
+    """The random changes that the config turns on."""
+    return Augmentation(_random_steps(config.augmentations_parameters, pictures=config.train_parameters.frames))
+
+
+def draw_side(inputs: Inputs) -> Inputs:
+    """Of features of both sides (2, T, W) those of one, as `RandomHorizontalFlip` would draw; landmarks follow."""
+    flipped = bool(torch.rand(1) < 0.5)
+    chosen = {**inputs, "features": inputs["features"][int(flipped)]}
+    if flipped and "landmarks" in inputs:
+        chosen["landmarks"] = mirrored(inputs["landmarks"])
+    return chosen
 
 
 def has_random_augmentation(config: Config) -> bool:
     """Whether training pictures differ from epoch to epoch, so that nothing computed of them can be kept."""
-    return bool(_random_steps(config.augmentations_parameters))
+    return bool(_random_steps(config.augmentations_parameters, pictures=True))
 
 
-def _random_steps(p: AugmentationsParameters) -> list[v2.Transform]:
+def _random_steps(p: AugmentationsParameters, *, pictures: bool) -> list[v2.Transform]:
+    """What the config turns on; without pictures, what changes landmarks."""
     steps: list[v2.Transform] = []
     if p.apply_horizontal_flip:
         steps.append(v2.RandomHorizontalFlip())
     if p.apply_random_rotation:
         steps.append(v2.RandomRotation(p.random_rotation_degree, v2.InterpolationMode.BILINEAR))
+    if not pictures:
+        return steps
     if p.apply_color_jitter:
         steps.append(
             v2.ColorJitter(

@@ -1,4 +1,7 @@
-"""The whole model: pictures -> logits. B clips, T frames, C/H/W picture, W backbone width, K classes."""
+"""The whole model: pictures or landmarks -> logits. B clips, T frames, D width, W backbone width, K classes.
+
+C/H/W picture, or P points with C channels.
+"""
 
 import pickle
 from collections.abc import Mapping
@@ -9,34 +12,56 @@ from torch import nn
 
 from hearai.config import Config
 from hearai.errors import ConfigError, pick
-from hearai.models.feature_extractors import EXTRACTORS
+from hearai.models.feature_extractors import (
+    FeatureExtractor,
+    backbone_name,
+    build_extractor,
+    build_landmark_extractor,
+    kind_of,
+)
 from hearai.models.heads import Heads
 from hearai.models.transformers import TRANSFORMERS
 
 
 class SignModel(nn.Module):
-    """Per-frame encoder, sequence encoder, one classifier a head."""
+    """Per-frame encoders, sequence encoder, one classifier a head.
 
-    def __init__(self, feature_extractor: nn.Module, transformer: nn.Module, heads: Heads):
+    Args:
+        landmark_extractor: stands beside an extractor of pictures where landmarks are fed too; the vectors of both
+            have gone through a LayerNorm each and are added.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor,
+        transformer: nn.Module,
+        heads: Heads,
+        *,
+        reads: str = "frames",
+        landmark_extractor: FeatureExtractor | None = None,
+    ):
         super().__init__()
-        self.feature_extractor, self.transformer, self.heads = feature_extractor, transformer, heads
+        self.reads = reads
+        """Which of the inputs the feature extractor takes: "frames" or "landmarks"."""
+        self.feature_extractor, self.landmark_extractor = feature_extractor, landmark_extractor
+        self.transformer, self.heads = transformer, heads
 
-    def forward(self, inputs: torch.Tensor, mask_BT: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, inputs: Mapping[str, torch.Tensor], mask_BT: torch.Tensor) -> dict[str, torch.Tensor]:
         """{head: logits (B, K)}.
 
-        Both kinds of input pass here, so that a wrapper for several workers sees every step.
+        All kinds of input pass here, so that a wrapper for several workers sees every step.
 
         Args:
-            inputs: normalised pictures (B, T, C, H, W), or backbone features (B, T, W).
+            inputs: what the model reads of `frames` normalised pictures (B, T, C, H, W); `features`, the kept output
+                of the backbone for them (B, T, W), which goes first; `landmarks` (B, T, P, C).
             mask_BT: true at real frames; every clip has one at least.
         """
-        if inputs.ndim == 3:
-            return self.forward_features(inputs, mask_BT)
-        return self.heads(self.transformer(self.feature_extractor(inputs, mask_BT), mask_BT))
-
-    def forward_features(self, features_BTW: torch.Tensor, mask_BT: torch.Tensor) -> dict[str, torch.Tensor]:
-        """{head: logits (B, K)} of kept backbone output: everything from the projection on."""
-        x_BTD = self.feature_extractor.projection(features_BTW)
+        if "features" in inputs:
+            x_BTD = self.feature_extractor.projection(inputs["features"])
+        else:
+            x_BTD = self.feature_extractor(inputs[self.reads], mask_BT)
+        if self.landmark_extractor is not None:
+            x_BTD = x_BTD + self.landmark_extractor(inputs["landmarks"], mask_BT)
         return self.heads(self.transformer(x_BTD, mask_BT))
 
 
@@ -45,17 +70,16 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
 
     Args:
         num_class: {head: classes}.
-        pretrained: take timm's weights, see `resolve_pretrained`; `feature_extractor.checkpoint` goes first.
+        pretrained: take published weights, see `resolve_pretrained`; `feature_extractor.checkpoint` goes first.
 
     Raises:
         ConfigError: an unknown name, or weights that do not fit.
     """
     e, t, h = config.feature_extractor, config.transformer, config.heads.model
-    extractor = pick(EXTRACTORS, e.name, "feature_extractor.name")(
-        e.model_path, e.representation_size, pretrained=pretrained and e.checkpoint is None
-    )
+    extractor = build_extractor(e, pretrained=pretrained and e.checkpoint is None)
     if e.checkpoint is not None:
-        load_backbone(extractor.backbone, e.model_path, Path(e.checkpoint))
+        load_backbone(extractor.backbone, backbone_name(e), Path(e.checkpoint))
+    beside = config.train_parameters.frames and config.train_parameters.landmarks
     transformer = pick(TRANSFORMERS, t.name, "transformer.name")(
         extractor.width,
         feedforward_size=t.feedforward_size,
@@ -64,11 +88,16 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         output_size=t.output_size,
         dropout_rate=t.dropout_rate,
     )
-    heads = Heads(transformer.width, num_class, additional_layers=h.additional_layers, dropout_rate=h.dropout_rate)
-    return SignModel(extractor, transformer, heads)
+    return SignModel(
+        extractor,
+        transformer,
+        Heads(transformer.width, num_class, additional_layers=h.additional_layers, dropout_rate=h.dropout_rate),
+        reads=kind_of(e).reads,
+        landmark_extractor=build_landmark_extractor(extractor.width) if beside else None,
+    )
 
 
-def load_backbone(backbone: nn.Module, model_path: str, checkpoint: Path) -> None:
+def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
     """Loads `{"backbone": state_dict, "model_path": name}`, as pre-training writes it.
 
     Raises:
@@ -85,13 +114,13 @@ def load_backbone(backbone: nn.Module, model_path: str, checkpoint: Path) -> Non
         ) from None
     if not isinstance(saved, dict) or not {"backbone", "model_path"} <= saved.keys():
         raise ConfigError(f"{where} holds no `backbone` and `model_path`; give a file written by pre-training")
-    if saved["model_path"] != model_path:
+    if saved["model_path"] != model:
         raise ConfigError(
-            f"{where} is of {saved['model_path']!r}, the config asks for {model_path!r}; "
-            "set feature_extractor.model_path to the former, or give another checkpoint"
+            f"{where} is of {saved['model_path']!r}, the config asks for {model!r}; "
+            "set feature_extractor.model_path (or name) to the former, or give another checkpoint"
         )
     try:
         backbone.load_state_dict(saved["backbone"])
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"{where} does not fit {model_path} ({reason}); give another checkpoint") from None
+        raise ConfigError(f"{where} does not fit {model} ({reason}); give another checkpoint") from None

@@ -1,11 +1,14 @@
-"""timm's weights: whether they can be had, said within seconds, and loading them from the local cache first."""
+"""Pre-trained weights: whether they can be had, said within seconds, and loading them from the local cache first."""
 
 import difflib
 import http.client
 import logging
+import pickle
 import queue
 import threading
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,7 @@ import torch
 from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
 from timm.models import PretrainedCfg
 from torch import nn
+from torchvision.models import WeightsEnum
 
 from hearai.errors import ConfigError
 
@@ -40,21 +44,51 @@ def check_model_name(model_path: str) -> None:
     )
 
 
-def resolve_pretrained(model_path: str, wanted: bool | Literal["auto"]) -> bool:
-    """Whether to start from timm's weights; asks the cache, then the network, for a few seconds at most.
+@dataclass(frozen=True)
+class WeightSource:
+    """The pre-trained weights of one network: where they are looked for."""
+
+    model: str
+    urls: tuple[str, ...] = ()
+    """Any of them will do; none = there are no such weights."""
+    cached: Path | None = None
+    """On this machine's disk."""
+    on_hub: bool = False
+    """Whether the Hugging Face hub's own settings hold for it."""
+
+
+def timm_weights(model_path: str) -> WeightSource:
+    """Where timm's weights of a model are.
 
     Raises:
-        ConfigError: no such model; or `wanted` is true and the weights cannot be had.
+        ConfigError: timm has no such model.
     """
     check_model_name(model_path)
+    cfg = timm.get_pretrained_cfg(model_path)
+    if cfg is None or not cfg.has_weights:
+        return WeightSource(model_path)
+    return WeightSource(model_path, tuple(_urls(cfg)), _cached(cfg), on_hub=bool(cfg.hf_hub_id))
+
+
+def torchvision_weights(weights: WeightsEnum) -> WeightSource:
+    """Where torchvision's weights are."""
+    return WeightSource(str(weights), (weights.url,), _downloaded(weights.url))
+
+
+def resolve_pretrained(source: WeightSource, wanted: bool | Literal["auto"]) -> bool:
+    """Whether to start from pre-trained weights; asks the cache, then the network, for a few seconds at most.
+
+    Raises:
+        ConfigError: `wanted` is true and the weights cannot be had.
+    """
     if wanted is False:
         return False
-    obstacle = _obstacle(timm.get_pretrained_cfg(model_path))
+    obstacle = _obstacle(source)
     if obstacle is None:
         return True
     if wanted is True:
-        raise ConfigError(_no_weights(model_path, obstacle))
-    logger.warning("no pretrained weights for %s (%s): starting from random ones", model_path, obstacle)
+        raise ConfigError(_no_weights(source.model, obstacle))
+    logger.warning("no pretrained weights for %s (%s): starting from random ones", source.model, obstacle)
     return False
 
 
@@ -64,33 +98,47 @@ def load_pretrained(model_path: str) -> nn.Module:
     Raises:
         ConfigError: the weights cannot be had.
     """
-    cfg = timm.get_pretrained_cfg(model_path)
-    cached = _cached(cfg)
-    if cached is None and (obstacle := _obstacle(cfg)):
+    source = timm_weights(model_path)
+    if obstacle := _obstacle(source):
         raise ConfigError(_no_weights(model_path, obstacle))
-    overlay = {"file": str(cached)} if cached else None
+    overlay = {"file": str(source.cached)} if source.cached else None
     try:
         return timm.create_model(model_path, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
     except OSError as error:
         raise ConfigError(_no_weights(model_path, str(error))) from None
 
 
-def _no_weights(model_path: str, obstacle: str) -> str:
+def load_torchvision(build: Callable[..., nn.Module], weights: WeightsEnum) -> nn.Module:
+    """A torchvision model with its weights.
+
+    Raises:
+        ConfigError: the weights cannot be had, or their file is broken.
+    """
+    source = torchvision_weights(weights)
+    if obstacle := _obstacle(source):
+        raise ConfigError(_no_weights(source.model, obstacle))
+    try:
+        return build(weights=weights)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ConfigError(_no_weights(source.model, str(error).splitlines()[0])) from None
+
+
+def _no_weights(model: str, obstacle: str) -> str:
     return (
-        f"feature_extractor.pretrained: true, but the weights of {model_path} cannot be had ({obstacle}); "
+        f"feature_extractor.pretrained: true, but the weights of {model} cannot be had ({obstacle}); "
         "give pretrained: auto or false, or a feature_extractor.checkpoint written by pre-training"
     )
 
 
-def _obstacle(cfg: PretrainedCfg | None) -> str | None:
+def _obstacle(source: WeightSource) -> str | None:
     """Why the weights cannot be had; None where they are cached or their host answers."""
-    if cfg is None or not cfg.has_weights:
-        return "timm has none for this model"
-    if _cached(cfg):
+    if not source.urls:
+        return "there are none for it"
+    if source.cached:
         return None
-    if constants.HF_HUB_OFFLINE:
+    if source.on_hub and constants.HF_HUB_OFFLINE:
         return "not cached, and HF_HUB_OFFLINE is set"
-    refusal = _ask(_urls(cfg))
+    refusal = _ask(list(source.urls))
     return refusal and f"not cached, and {refusal}"
 
 
@@ -103,18 +151,19 @@ def _hub_files(cfg: PretrainedCfg) -> list[tuple[str, str, str | None]]:
     return [(repository, name, revision or None) for name in names]
 
 
-def _cached(cfg: PretrainedCfg | None) -> Path | None:
-    """The weights on this machine's disk."""
-    if cfg is None:
-        return None
+def _cached(cfg: PretrainedCfg) -> Path | None:
+    """timm's weights on this machine's disk."""
     for repository, name, revision in _hub_files(cfg):
         found = try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(found, str):
             return Path(found)
-    if cfg.url and not cfg.hf_hub_id:
-        path = Path(torch.hub.get_dir(), "checkpoints", cfg.url.rpartition("/")[2])
-        return path if path.is_file() else None
-    return None
+    return _downloaded(cfg.url) if cfg.url and not cfg.hf_hub_id else None
+
+
+def _downloaded(url: str) -> Path | None:
+    """Where torch's hub has put a file it has loaded before."""
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    return path if path.is_file() else None
 
 
 def _urls(cfg: PretrainedCfg) -> list[str]:

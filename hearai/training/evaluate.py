@@ -14,7 +14,7 @@ from hearai.errors import ConfigError
 from hearai.models.model import SignModel, build_model
 from hearai.overrides import override
 from hearai.training.checkpoint import load_checkpoint
-from hearai.training.features import keeps_backbone, load_or_compute
+from hearai.training.features import load_or_compute, shares_features
 from hearai.training.feed import prepared, still_batches
 from hearai.training.objective import Evaluation, confusion, head_losses, trained_heads, weighted_loss
 from hearai.training.precision import autocast
@@ -89,7 +89,7 @@ def score_split(
     clips = getattr(data.split, split)
     _check_fit(data, num_class, split, str(checkpoint))
     lookup = None
-    if keeps_backbone(config, data):  # a backbone that other runs share, and so its features
+    if shares_features(config, data):  # a backbone that other runs share, and so its features
         lookup = load_or_compute(config, data, clips, model.feature_extractor, runtime.device)
     evaluation = evaluate(model, still_batches(config, clips, runtime, lookup), config, runtime)
     return {

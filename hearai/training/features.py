@@ -23,7 +23,7 @@ from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
 from hearai.errors import ConfigError
 from hearai.files import cache_folder, replacing
-from hearai.models.feature_extractors import CNNExtractor
+from hearai.models.feature_extractors import FeatureExtractor, backbone_name, kind_of
 from hearai.overrides import override
 from hearai.training.freeze import FreezeSchedule
 from hearai.training.initial import build_initial_model
@@ -70,11 +70,6 @@ class EitherSide:
         return torch.stack([self._plain(clip, frames), self._mirrored(clip, frames)])
 
 
-def draw_side(sides_2TW: Tensor) -> Tensor:
-    """Features (T, W) of one side: the draw with which `RandomHorizontalFlip` mirrors the same clip."""
-    return sides_2TW[int(torch.rand(1) < 0.5)]
-
-
 def run_length(config: Config, data: Data) -> tuple[int, int]:
     """(epochs, optimizer steps per epoch) of a run; the same for every number of workers."""
     train = config.train_parameters
@@ -88,15 +83,21 @@ def keeps_backbone(config: Config, data: Data) -> bool:
     return schedule.always_frozen(BACKBONE, epochs if schedule.mode == "epoch" else epochs * steps_per_epoch)
 
 
+def shares_features(config: Config, data: Data) -> bool:
+    """Whether runs of this config get the same vector of a picture from first to last: it is worth keeping."""
+    kind = kind_of(config.feature_extractor)
+    return kind.per_frame and kind.reads == "frames" and keeps_backbone(config, data)
+
+
 def can_use_features(config: Config, data: Data) -> bool:
-    """Whether every picture a run may see is known before: a frozen backbone, and no change but mirroring."""
+    """Whether also every picture a run may see is known before: no change but mirroring."""
     fast = config.train_parameters.fast_dev_run  # one batch: most features would never be looked at
     unmirrored = override(config, {"augmentations_parameters.apply_horizontal_flip": False})
-    return not fast and not has_random_augmentation(unmirrored) and keeps_backbone(config, data)
+    return not fast and not has_random_augmentation(unmirrored) and shares_features(config, data)
 
 
 def load_features(
-    config: Config, data: Data, extractor: CNNExtractor, device: torch.device
+    config: Config, data: Data, extractor: FeatureExtractor, device: torch.device
 ) -> tuple[Features, Features | None]:
     """Features of train and validation clips; mirrored ones of train clips where the config mirrors them."""
     split = data.split
@@ -118,7 +119,7 @@ def load_or_compute(
     config: Config,
     data: Data,
     clips: Iterable[Clip],
-    extractor: CNNExtractor,
+    extractor: FeatureExtractor,
     device: torch.device,
     *,
     mirrored: bool = False,
@@ -153,7 +154,7 @@ def fingerprint(
 ) -> str:
     """Changes with the pictures, which of them, their size, the backbone and its weights; not with their place."""
     size = sorted(build_reader(config).keywords.items())
-    parts = (FORMAT, data.fingerprint, size, config.feature_extractor.model_path, backbone_hash, mirrored)
+    parts = (FORMAT, data.fingerprint, size, backbone_name(config.feature_extractor), backbone_hash, mirrored)
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8)
     for clip in clips:
         digest.update(f"{clip.key} {clip.start} {clip.end}\n".encode())
@@ -169,7 +170,9 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _compute(extractor: CNNExtractor, batches: Iterable[Tensor], count: int, device: torch.device, path: Path) -> None:
+def _compute(
+    extractor: FeatureExtractor, batches: Iterable[Tensor], count: int, device: torch.device, path: Path
+) -> None:
     """Writes the rows, complete or not at all."""
     log.info("computing features of %d frames with the frozen backbone", count)
     started, done = time.monotonic(), 0
@@ -185,7 +188,7 @@ def _compute(extractor: CNNExtractor, batches: Iterable[Tensor], count: int, dev
 
 
 @torch.inference_mode()
-def _backbone_features(extractor: CNNExtractor, frames_NCHW: Tensor) -> Tensor:
+def _backbone_features(extractor: FeatureExtractor, frames_NCHW: Tensor) -> Tensor:
     training = extractor.backbone.training
     extractor.backbone.eval()
     frames_NCHW = normalise(frames_NCHW).contiguous(memory_format=torch.channels_last)  # a third faster on CPUs

@@ -1,4 +1,4 @@
-"""What a run is fed with: kept features where the backbone stays frozen, else pictures."""
+"""What a run is fed with: kept features where the backbone stays frozen, else pictures; landmarks where asked for."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -9,9 +9,9 @@ from hearai.config import Config
 from hearai.data.annotations import Clip
 from hearai.data.dataset import Batch, ClipDataset, build_dataset, build_loader
 from hearai.data.folders import Data
-from hearai.data.transforms import normalise
+from hearai.data.transforms import draw_side, normalise
 from hearai.models.model import SignModel
-from hearai.training.features import EitherSide, Features, can_use_features, draw_side, load_features, run_length
+from hearai.training.features import EitherSide, Features, can_use_features, load_features, run_length
 from hearai.training.runtime import Runtime
 
 EVALUATION_BATCH = 256
@@ -73,9 +73,10 @@ def still_batches(config: Config, clips: Sequence[Clip], runtime: Runtime, looku
 def prepared(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device, its pictures normalised there (uint8 travels at a quarter of the size)."""
     batch = batch.to(device)
-    if batch.inputs.dtype != torch.uint8:
+    if "frames" not in batch.inputs:
         return batch
-    return Batch(normalise(batch.inputs), batch.mask, batch.labels, batch.index)
+    inputs = {**batch.inputs, "frames": normalise(batch.inputs["frames"])}
+    return Batch(inputs, batch.mask, batch.labels, batch.index)
 
 
 def _loader(dataset: ClipDataset, config: Config, runtime: Runtime, *, shuffle_seed: int | None) -> Iterable[Batch]:

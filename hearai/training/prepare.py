@@ -16,8 +16,10 @@ from hearai.config import Config, to_dict
 from hearai.data.demo import demo_dataset
 from hearai.data.folders import Data, load_data
 from hearai.data.frames import check_images
+from hearai.data.landmarks import check_all_landmarks
 from hearai.errors import ConfigError
 from hearai.files import cache_folder, replacing
+from hearai.models.feature_extractors import backbone_name, kind_of
 from hearai.models.pretrained import resolve_pretrained
 from hearai.overrides import override
 from hearai.study import Pretrain
@@ -44,7 +46,10 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
         log.info("demo data: %s", folders[0])
     config = override(config, {"general_parameters.data_path": [_absolute(folder) for folder in folders]})
     data = load_data(config)
-    check_images(data.clips)
+    if config.train_parameters.frames:
+        check_images(data.clips)
+    if config.train_parameters.landmarks:
+        check_all_landmarks(data.clips)
     return config, data
 
 
@@ -69,7 +74,8 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
     if extractor.checkpoint:
         absolute = str(Path(extractor.checkpoint).absolute())
         return override(config, {"feature_extractor.checkpoint": absolute, "feature_extractor.pretrained": False})
-    has_weights = resolve_pretrained(extractor.model_path, extractor.pretrained)
+    source = kind_of(extractor).weights(extractor.model_path)
+    has_weights = resolve_pretrained(source, extractor.pretrained)
     frozen = config.freeze_scheduler.model_params.get("feature_extractor.backbone", (False,))[0]
     if not has_weights and frozen and not pretraining_follows:
         log.warning("the extractor is frozen at random weights; pre-train it (pre_training, or pretrain: auto)")
@@ -77,10 +83,21 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
 
 
 def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrain | None:
-    """The settings of a study's pre-training; None where it is off or, with `auto`, not needed."""
+    """The settings of a study's pre-training; None where it is off or, with `auto`, not needed or not possible.
+
+    Raises:
+        ConfigError: it is asked for, and the extractor looks at whole clips.
+    """
+    extractor = config.feature_extractor
+    if setting is not None and not kind_of(extractor).per_frame:
+        if setting == "auto":
+            return None
+        raise ConfigError(
+            f"pretrain: it shows single frames, and {extractor.name} looks at whole clips; set pretrain: false and "
+            "let the backbone train (freeze_scheduler)"
+        )
     if setting != "auto":
         return setting if isinstance(setting, Pretrain) else None
-    extractor = config.feature_extractor
     return None if extractor.pretrained or extractor.checkpoint else Pretrain()
 
 
@@ -111,7 +128,7 @@ def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
         "split": [general[key] for key in ("ratio_train_test", "ratio_test", "split", "split_seed")],
         "seed": general["seed"],
         "pictures": raw["augmentations_parameters"],
-        "extractor": [raw["feature_extractor"][key] for key in ("name", "model_path", "pretrained")],
+        "extractor": [backbone_name(config.feature_extractor), config.feature_extractor.pretrained],
         "heads": sorted(config.active_heads),
         "settings": settings.model_dump(),
     }

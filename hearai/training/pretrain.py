@@ -1,13 +1,14 @@
-"""Pre-training of the backbone: a clip is one frame, there is no sequence. N frames, C/H/W picture.
+"""Pre-training of the backbone: a clip is one frame, there is no sequence. N frames, C/H/W picture, P points.
 
 Where no pretrained weights can be had, two minutes of this are worth more to a frozen extractor than any
 search over what follows it.
 """
 
+import functools
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -22,9 +23,10 @@ from hearai.data.annotations import Clip
 from hearai.data.dataset import Batch
 from hearai.data.folders import load_data
 from hearai.data.frames import build_reader
+from hearai.data.landmarks import mirrored, read_landmarks
 from hearai.data.sampling import sample_frames
 from hearai.files import replacing
-from hearai.models.feature_extractors import CNNExtractor
+from hearai.models.feature_extractors import FeatureExtractor, backbone_name, kind_of
 from hearai.models.heads import Heads
 from hearai.study import Pretrain
 from hearai.training.evaluate import evaluate
@@ -45,42 +47,47 @@ WEIGHT_DECAY = 0.02
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; then it falls as a cosine."""
 SHIFT = 0.08
-"""Augmentation: largest shift and change of size, in half pictures."""
+"""Augmentation: largest shift and change of size, in half pictures (or shoulder widths)."""
 COLOUR = 0.2
 """Augmentation: largest change of contrast and of each channel's level, in deviations."""
 
 
 @dataclass(frozen=True)
 class Stills:
-    """Decoded single frames of some clips."""
+    """Single frames of some clips, in memory."""
 
-    frames_NCHW: Tensor
-    """uint8."""
+    reads: str
+    """Which of the inputs: "frames" or "landmarks"."""
+    inputs_N: Tensor
+    """Pictures (N, C, H, W) uint8, or landmarks (N, P, C)."""
     labels: dict[str, Tensor]
     """{head: (N,)}, class or MISSING."""
 
     def batches(self, size: int, *, shuffle: bool) -> Iterator[Batch]:
         """All frames once, as clips of one frame."""
-        count = len(self.frames_NCHW)
+        count = len(self.inputs_N)
         order = torch.randperm(count) if shuffle else torch.arange(count)
         for index in order.split(size):
             mask_N1 = torch.ones(len(index), 1, dtype=torch.bool)
             labels = {head: labels_N[index] for head, labels_N in self.labels.items()}
-            yield Batch(self.frames_NCHW[index].unsqueeze(1), mask_N1, labels, index)
+            yield Batch({self.reads: self.inputs_N[index].unsqueeze(1)}, mask_N1, labels, index)
 
 
 class FrameModel(nn.Module):
     """Backbone and one classifier a head, directly on its output."""
 
-    def __init__(self, extractor: CNNExtractor, num_class: dict[str, int]):
+    def __init__(self, extractor: FeatureExtractor, reads: str, num_class: dict[str, int]):
         super().__init__()
+        self.reads = reads
         self.extractor, self.heads = extractor, Heads(extractor.backbone_width, num_class)
         extractor.projection.requires_grad_(False)  # every run learns its own
 
-    def forward(self, clip_N1CHW: Tensor, mask_N1: Tensor) -> dict[str, Tensor]:
-        """{head: logits (N, K)} of normalised pictures."""
-        frames_NCHW = clip_N1CHW.squeeze(1).contiguous(memory_format=torch.channels_last)
-        return self.heads(self.extractor.backbone_features(frames_NCHW))
+    def forward(self, inputs: Mapping[str, Tensor], mask_N1: Tensor) -> dict[str, Tensor]:
+        """{head: logits (N, K)} of clips of one frame: normalised pictures or landmarks."""
+        x_N = inputs[self.reads].squeeze(1)
+        if x_N.ndim == 4:
+            x_N = x_N.contiguous(memory_format=torch.channels_last)
+        return self.heads(self.extractor.backbone_features(x_N))
 
 
 def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) -> Path:
@@ -92,10 +99,12 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     """
     data, started = load_data(config), time.monotonic()
     train, val = read_stills(config, data.split.train), read_stills(config, data.split.val)
-    model = FrameModel(build_initial_model(config, data).feature_extractor, dict(data.num_class))
+    initial = build_initial_model(config, data)
+    model = FrameModel(initial.feature_extractor, initial.reads, dict(data.num_class))
     model = model.to(runtime.device, memory_format=torch.channels_last)
     trainer, best, weights = _Trainer(model, config, settings, runtime.device), -1.0, {}
-    log.info("pre-training %s on %d frames", config.feature_extractor.model_path, len(train.frames_NCHW))
+    name = backbone_name(config.feature_extractor)
+    log.info("pre-training %s on %d frames", name, len(train.inputs_N))
     for epoch in range(settings.epochs):
         loss = trainer.train_epoch(train, epoch)
         score = evaluate(model, val.batches(128, shuffle=False), config, runtime).macro_f1
@@ -105,7 +114,7 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
             "pre-training epoch %d of %d: loss %.3f, val macro-F1 of single frames %.3f (%.0f s)",
             *(epoch + 1, settings.epochs, loss, score, time.monotonic() - started),
         )
-    return _write(out, weights, config.feature_extractor.model_path)
+    return _write(out, weights, name)
 
 
 class _Trainer:
@@ -120,7 +129,7 @@ class _Trainer:
     def train_epoch(self, stills: Stills, epoch: int) -> float:
         """One pass over the frames in random order, without an incomplete last batch; the mean loss."""
         self.model.train()
-        steps, total = max(1, len(stills.frames_NCHW) // self.settings.batch_size), 0.0
+        steps, total = max(1, len(stills.inputs_N) // self.settings.batch_size), 0.0
         for step, batch in enumerate(islice(stills.batches(self.settings.batch_size, shuffle=True), steps)):
             done = (epoch + (step + 1) / steps) / self.settings.epochs
             set_lr(self.optimizer, learning_rate(done, self.settings.lr))
@@ -128,8 +137,9 @@ class _Trainer:
         return float(total) / steps
 
     def _step(self, batch: Batch) -> Tensor:
+        inputs = {name: AUGMENT[name](x_N1.squeeze(1)).unsqueeze(1) for name, x_N1 in batch.inputs.items()}
         with autocast(self.config, self.device):
-            logits = self.model(augment(batch.inputs.squeeze(1)).unsqueeze(1), batch.mask)
+            logits = self.model(inputs, batch.mask)
         loss = weighted_loss(*head_losses(logits, batch.labels, self.heads, "cross_entropy"), self.weights)
         self.optimizer.zero_grad()
         loss.backward()
@@ -139,16 +149,27 @@ class _Trainer:
 
 def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
     """Frames of the hold, the last two thirds of each clip; in the first third the hand is on its way."""
-    read = build_reader(config)
-    first = read(clips[0].frame_path(clips[0].start))
+    reads = kind_of(config.feature_extractor).reads
+    read = _read_landmarks if reads == "landmarks" else functools.partial(_read_picture, build_reader(config))
+    first = read((clips[0], clips[0].start))
     most = max(1, min(FRAMES_PER_CLIP, int(MEMORY / first.nbytes / len(clips))))
     shown = [(clip, frame) for clip in clips for frame in _hold(clip, most)]
-    frames_NCHW = first.new_empty(len(shown), *first.shape)
+    inputs_N = first.new_empty(len(shown), *first.shape)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for i, frame_CHW in enumerate(pool.map(read, [clip.frame_path(frame) for clip, frame in shown])):
-            frames_NCHW[i] = frame_CHW
+        for i, x in enumerate(pool.map(read, shown)):
+            inputs_N[i] = x
     labels = {head: torch.tensor([clip.labels[head] for clip, _ in shown]) for head in config.active_heads}
-    return Stills(frames_NCHW, labels)
+    return Stills(reads, inputs_N, labels)
+
+
+def _read_picture(read: Callable[[Path], Tensor], shown: tuple[Clip, int]) -> Tensor:
+    clip, frame = shown
+    return read(clip.frame_path(frame))
+
+
+def _read_landmarks(shown: tuple[Clip, int]) -> Tensor:
+    clip, frame = shown
+    return read_landmarks(clip, [frame])[0]
 
 
 def _hold(clip: Clip, most: int) -> list[int]:
@@ -171,6 +192,21 @@ def augment(frames_NCHW: Tensor) -> Tensor:
     grid = torch.stack(torch.broadcast_tensors(x_NW.unsqueeze(1), y_NH.unsqueeze(2)), -1)
     moved = F.grid_sample(frames_NCHW, grid, padding_mode="border", align_corners=False)
     return moved * (1 + COLOUR * draw(1, 1, 1)) + COLOUR * draw(3, 1, 1)
+
+
+def augment_points(points_NPC: Tensor) -> Tensor:
+    """Landmarks, half of them mirrored (labels stay), each shifted and resized by a draw of its own."""
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(len(points_NPC), *shape, device=points_NPC.device) * 2 - 1
+
+    points_NPC = torch.where(draw(1, 1) < 0, mirrored(points_NPC), points_NPC)
+    place_NP3, known_NP1 = points_NPC[..., :3], points_NPC[..., 3:]
+    return torch.cat((place_NP3 * (1 + SHIFT * draw(1, 1)) + SHIFT * draw(1, 3) * known_NP1, known_NP1), -1)
+
+
+AUGMENT = {"frames": augment, "landmarks": augment_points}
+"""Input -> how its training frames are changed."""
 
 
 def _centres(count: int, device: torch.device) -> Tensor:

@@ -24,7 +24,7 @@ def load_numbers(clip: Clip, frames: list[int]) -> torch.Tensor:
 
 def make_dataset_of_numbers(number: int, **values) -> ClipDataset:
     clips = [Clip(str(i), Path("data"), 0, 5 + i % 3, FrozenDict(a=i % 4, b=MISSING)) for i in range(number)]
-    return ClipDataset(clips, ["a", "b"], load_numbers, **{"num_segments": 3, **values})
+    return ClipDataset(clips, ["a", "b"], {"features": load_numbers}, **{"num_segments": 3, **values})
 
 
 def batches_of(dataset: ClipDataset, **values) -> list[Batch]:
@@ -35,7 +35,7 @@ def samples_of(batches: list[Batch]) -> dict[int, tuple]:
     """{clip index: what a batch holds of it}, without the stand-ins."""
     return {
         int(batch.index[i]): (
-            batch.inputs[i][batch.mask[i]].numpy().tobytes(),
+            [x[i][batch.mask[i]].numpy().tobytes() for x in batch.inputs.values()],
             {head: int(label_B[i]) for head, label_B in batch.labels.items()},
         )
         for batch in batches
@@ -46,23 +46,25 @@ def samples_of(batches: list[Batch]) -> dict[int, tuple]:
 
 def test_short_clips_are_padded_with_zeros_and_masked():
     long, short = torch.ones(3, 2), torch.ones(1, 2)
-    batch = collate([Sample(long, {"a": 1}, 7), Sample(short, {"a": MISSING}, 8)])
-    assert batch.inputs.shape == (2, 3, 2)
+    batch = collate([Sample({"features": long}, {"a": 1}, 7), Sample({"features": short}, {"a": MISSING}, 8)])
+    assert batch.inputs["features"].shape == (2, 3, 2)
     assert batch.mask.tolist() == [[True, True, True], [True, False, False]]
-    assert batch.inputs[~batch.mask].eq(0).all() and batch.inputs[batch.mask].eq(1).all()
+    assert batch.inputs["features"][~batch.mask].eq(0).all() and batch.inputs["features"][batch.mask].eq(1).all()
     assert batch.labels["a"].tolist() == [1, MISSING] and batch.labels["a"].dtype == torch.int64
     assert batch.index.tolist() == [7, 8]
 
 
 def test_pictures_of_different_sizes_are_refused_with_the_way_out():
-    samples = [Sample(torch.zeros(1, 3, 8, side, dtype=torch.uint8), {"a": 0}, 0) for side in (8, 9)]
+    samples = [Sample({"frames": torch.zeros(1, 3, 8, side, dtype=torch.uint8)}, {"a": 0}, 0) for side in (8, 9)]
     with pytest.raises(DataError, match="different sizes .*apply_resize and apply_center_crop"):
         collate(samples)
 
 
 def test_batch_moves_as_a_whole():
-    batch = collate([Sample(torch.ones(2, 2), {"a": 1}, 0)]).to(torch.device("meta"))
-    assert {t.device.type for t in (batch.inputs, batch.mask, batch.index, *batch.labels.values())} == {"meta"}
+    batch = collate([Sample({"features": torch.ones(2, 2)}, {"a": 1}, 0)]).to(torch.device("meta"))
+    assert {t.device.type for t in (*batch.inputs.values(), batch.mask, batch.index, *batch.labels.values())} == {
+        "meta"
+    }
 
 
 def test_every_clip_comes_once_an_epoch_in_a_new_order():
@@ -139,7 +141,7 @@ def test_broken_picture_is_named_without_a_traceback(make_config: Callable, tiny
 def test_dataset_can_be_sent_to_a_fresh_process(make_config: Callable, tiny_dataset: Path):
     config = augmented(make_config, tiny_dataset)
     dataset = build_dataset(config, load_data(config).clips, train=True)
-    assert torch.equal(pickle.loads(pickle.dumps(dataset))[0].inputs, dataset[0].inputs)
+    assert torch.equal(pickle.loads(pickle.dumps(dataset))[0].inputs["frames"], dataset[0].inputs["frames"])
 
 
 def test_augmentation_leaves_the_generators_of_the_run_alone(make_config: Callable, tiny_dataset: Path):
@@ -158,11 +160,11 @@ def test_evaluation_is_neither_jittered_nor_augmented(make_config: Callable, tin
     still, moving = (build_dataset(config, clips, train=train) for train in (False, True))
     for dataset in (still, moving):
         dataset.set_epoch(0)
-    first = [still[0].inputs, moving[0].inputs]
+    first = [still[0].inputs["frames"], moving[0].inputs["frames"]]
     for dataset in (still, moving):
         dataset.set_epoch(1)
-    assert torch.equal(still[0].inputs, first[0])
-    assert not torch.equal(moving[0].inputs, first[1])
+    assert torch.equal(still[0].inputs["frames"], first[0])
+    assert not torch.equal(moving[0].inputs["frames"], first[1])
 
 
 def test_features_are_asked_for_the_frames_that_pictures_would_show(make_config: Callable, make_dataset: Callable):
@@ -171,11 +173,11 @@ def test_features_are_asked_for_the_frames_that_pictures_would_show(make_config:
     pictures = build_dataset(config, clips, train=True)
 
     def load(clip: Clip, frames: list[int]) -> torch.Tensor:
-        return torch.stack([pictures.load(clip, [frame])[0].float().flatten() for frame in frames])
+        return torch.stack([pictures.readers["frames"](clip, [frame])[0].float().flatten() for frame in frames])
 
     features = build_dataset(config, clips, train=True, lookup=load)
     for i in range(len(clips)):
-        assert torch.equal(features[i].inputs, pictures[i].inputs.float().flatten(1))
+        assert torch.equal(features[i].inputs["features"], pictures[i].inputs["frames"].float().flatten(1))
 
 
 def test_samples_carry_the_heads_of_the_config(make_config: Callable, tiny_dataset: Path):
@@ -183,4 +185,4 @@ def test_samples_carry_the_heads_of_the_config(make_config: Callable, tiny_datas
     data = load_data(config)
     sample = build_dataset(config, data.split.train, train=True)[0]
     assert sample.labels == data.split.train[0].labels and len(sample.labels) == 8
-    assert sample.inputs.shape == (3, 3, 32, 32) and sample.inputs.dtype == torch.uint8
+    assert sample.inputs["frames"].shape == (3, 3, 32, 32) and sample.inputs["frames"].dtype == torch.uint8

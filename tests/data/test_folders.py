@@ -245,7 +245,7 @@ def test_published_sanity_configs_and_data_load(real_data: Path, mode: str):
     assert data.num_class == {head: parameters.num_class for head, parameters in config.active_heads.items()}
     loader = build_loader(build_dataset(config, data.clips, train=True), batch_size=4, shuffle_seed=0)
     (batch,) = loader
-    assert batch.inputs.shape == (3, 8, 3, 256, 256)
+    assert batch.inputs["frames"].shape == (3, 8, 3, 256, 256)
     first_labels = {"gloss": 8, "symmetry_operator": 0, "hand_shape_base_form": 1}
     for head, label in first_labels.items():
         if head in batch.labels:

@@ -26,9 +26,10 @@ STRONG = {
 
 def augmentation(make_config: Callable, *switches: str, **values) -> Callable:
     values = {**STRONG, **dict.fromkeys(switches, True), **values}
-    return build_augmentation(
+    augment = build_augmentation(
         make_config(None, {f"augmentations_parameters.{name}": value for name, value in values.items()})
     )
+    return lambda clip_TCHW: augment({"frames": clip_TCHW})["frames"]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from hearai.hamnosys import HEADS
 from hearai.models.feature_extractors import EXTRACTORS
 from hearai.models.model import SignModel, build_model
 from hearai.models.transformers import TRANSFORMERS
+from hearai.skeleton import CHANNELS, POINTS
 
 NUM_CLASS = {"gloss": 5, "x": 3}
 
@@ -37,9 +38,36 @@ def mask_BT() -> torch.Tensor:
 @pytest.mark.parametrize("transformer", sorted(TRANSFORMERS))
 @pytest.mark.parametrize("extractor", sorted(EXTRACTORS))
 def test_every_pair_of_parts_builds_and_runs(make_config: Callable, clip_BTCHW, mask_BT, extractor, transformer):
-    model = build(make_config(None, {"feature_extractor.name": extractor, "transformer.name": transformer}))
-    logits = model(clip_BTCHW, mask_BT)
+    reads = EXTRACTORS[extractor].reads
+    inputs = {"frames": clip_BTCHW, "landmarks": torch.randn(2, 4, POINTS, CHANNELS)}
+    names = {"feature_extractor.name": extractor, "transformer.name": transformer}
+    wanted = {f"train_parameters.{name}": name == reads for name in inputs}
+    logits = build(make_config(None, {**names, **wanted}))({reads: inputs[reads]}, mask_BT)
     assert {head: tuple(x.shape) for head, x in logits.items()} == {"gloss": (2, 5), "x": (2, 3)}
+
+
+def test_landmarks_beside_pictures_have_a_say(make_config: Callable, clip_BTCHW, mask_BT):
+    model = build(make_config(None, {"train_parameters.landmarks": True}))
+    points = torch.ones(2, 4, POINTS, CHANNELS)
+    with torch.no_grad():
+        one, other = (model({"frames": clip_BTCHW, "landmarks": x}, mask_BT)["gloss"] for x in (points, points * 2))
+    assert not torch.allclose(one, other, atol=1e-4)
+    assert model.get_submodule("landmark_extractor.backbone"), "a freeze schedule can name it"
+
+
+def test_every_extractor_can_be_chosen_by_the_config(make_config: Callable):
+    for name in ("resnet50_extractor", "video_resnet", "multi_frame_feature_extractor"):
+        assert make_config(None, {"feature_extractor.name": name})
+    both = {"feature_extractor.name": "gcn_extractor", "train_parameters.landmarks": True}
+    with pytest.raises(ConfigError, match="gcn_extractor reads landmarks alone; set .*frames: false"):
+        make_config(None, both)
+    assert make_config(None, {**both, "train_parameters.frames": False})
+    with pytest.raises(ConfigError, match="frames: false, but cnn_extractor reads pictures"):
+        make_config(None, {"train_parameters.landmarks": True, "train_parameters.frames": False})
+    with pytest.raises(ConfigError, match="both false"):
+        make_config(None, {"train_parameters.frames": False})
+    with pytest.raises(ConfigError, match="pre_training: .*video_resnet looks at whole clips"):
+        make_config(None, {"feature_extractor.name": "video_resnet", "train_parameters.pre_training": True})
 
 
 def test_part_names_of_a_freeze_schedule_exist(make_config: Callable):
@@ -52,8 +80,8 @@ def test_part_names_of_a_freeze_schedule_exist(make_config: Callable):
 def test_padding_does_not_change_logits(make_config: Callable, clip_BTCHW, mask_BT):
     model = build(make_config(None))
     with torch.no_grad():
-        padded = model(clip_BTCHW, mask_BT)
-        alone = model(clip_BTCHW[1:, :2], mask_BT[1:, :2])
+        padded = model({"frames": clip_BTCHW}, mask_BT)
+        alone = model({"frames": clip_BTCHW[1:, :2]}, mask_BT[1:, :2])
     for head in NUM_CLASS:
         assert torch.allclose(padded[head][1:], alone[head], atol=1e-5)
 
@@ -62,10 +90,10 @@ def test_features_give_the_logits_that_pictures_give(make_config: Callable, clip
     model = build(make_config(None))
     with torch.no_grad():
         features_BTW = model.feature_extractor.backbone_features(clip_BTCHW.flatten(0, 1)).unflatten(0, (2, 4))
-        from_pictures = model(clip_BTCHW, mask_BT)
-        for from_features in (model(features_BTW, mask_BT), model.forward_features(features_BTW, mask_BT)):
-            for head in NUM_CLASS:
-                assert torch.allclose(from_features[head], from_pictures[head], atol=1e-4)
+        from_pictures = model({"frames": clip_BTCHW}, mask_BT)
+        from_features = model({"features": features_BTW}, mask_BT)
+    for head in NUM_CLASS:
+        assert torch.allclose(from_features[head], from_pictures[head], atol=1e-4)
 
 
 def test_config_sets_every_size(make_config: Callable):
@@ -97,9 +125,9 @@ def test_unknown_part_is_a_config_error(make_config: Callable, part: str):
 def test_bfloat16_autocast_runs_and_agrees(make_config: Callable, clip_BTCHW, mask_BT):
     model = build(make_config(None))
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        half = model(clip_BTCHW, mask_BT)
+        half = model({"frames": clip_BTCHW}, mask_BT)
     with torch.no_grad():
-        full = model(clip_BTCHW, mask_BT)
+        full = model({"frames": clip_BTCHW}, mask_BT)
     assert torch.allclose(half["gloss"].float(), full["gloss"], atol=0.1)
 
 
@@ -111,7 +139,7 @@ def test_four_clips_are_learned_by_heart(make_config: Callable, make_dataset: Ca
     model = build_model(config, {"gloss": 4}).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(40):
-        logits = model(normalise(batch.inputs), batch.mask)["gloss"]
+        logits = model({"frames": normalise(batch.inputs["frames"])}, batch.mask)["gloss"]
         loss = torch.nn.functional.cross_entropy(logits, batch.labels["gloss"])
         optimizer.zero_grad()
         loss.backward()
@@ -195,6 +223,6 @@ def test_published_sanity_configs_build_and_run(real_data: Path, mode: str):
     num_class = {head: parameters.num_class for head, parameters in config.active_heads.items()}
     model = build_model(config, num_class).eval()
     with torch.no_grad():
-        logits = model(torch.zeros(1, 2, 3, 64, 64), torch.tensor([[True, False]]))
+        logits = model({"frames": torch.zeros(1, 2, 3, 64, 64)}, torch.tensor([[True, False]]))
     assert {head: x.shape[1] for head, x in logits.items()} == num_class
     assert mode == "gloss" or num_class == {head.name: head.num_class for head in HEADS.values()}

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from hearai.errors import ConfigError
 from hearai.models import pretrained
-from hearai.models.pretrained import check_model_name, load_pretrained, resolve_pretrained
+from hearai.models.pretrained import check_model_name, load_pretrained, resolve_pretrained, timm_weights
 
 MODEL = "test_efficientnet"
 
@@ -74,7 +74,7 @@ def closed_port() -> str:
 
 def test_false_asks_nobody(empty_cache: Path, hub: Callable, closed_port: str):
     hub(closed_port)
-    assert resolve_pretrained(MODEL, False) is False
+    assert resolve_pretrained(timm_weights(MODEL), False) is False
 
 
 @pytest.mark.parametrize("wanted", [True, "auto"])
@@ -82,7 +82,7 @@ def test_cached_weights_are_taken_without_network(
     full_cache: dict[str, torch.Tensor], hub: Callable, closed_port: str, wanted: bool | str
 ):
     hub(closed_port)
-    assert resolve_pretrained(MODEL, wanted) is True
+    assert resolve_pretrained(timm_weights(MODEL), wanted) is True
     start = time.monotonic()
     backbone = load_pretrained(MODEL)
     assert time.monotonic() - start < 5  # the hub's client would ask for 45 s
@@ -91,21 +91,21 @@ def test_cached_weights_are_taken_without_network(
 
 def test_cached_weights_are_taken_offline(full_cache: dict, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert resolve_pretrained(MODEL, True) is True
+    assert resolve_pretrained(timm_weights(MODEL), True) is True
 
 
 def test_hub_that_has_the_weights_is_enough(empty_cache: Path, hub: Callable):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OnlyOldFormat) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         hub(f"127.0.0.1:{server.server_port}")
-        assert resolve_pretrained(MODEL, True) is True
+        assert resolve_pretrained(timm_weights(MODEL), True) is True
         server.shutdown()
 
 
 def test_true_without_network_or_cache_names_the_way_out(empty_cache: Path, hub: Callable, closed_port: str):
     hub(closed_port)
     start = time.monotonic()
-    for load in (lambda: resolve_pretrained(MODEL, True), lambda: load_pretrained(MODEL)):
+    for load in (lambda: resolve_pretrained(timm_weights(MODEL), True), lambda: load_pretrained(MODEL)):
         with pytest.raises(ConfigError) as caught:
             load()
         (problem,) = caught.value.problems
@@ -119,7 +119,7 @@ def test_auto_without_network_or_cache_says_so_in_one_line(
 ):
     hub(closed_port)
     with caplog.at_level(logging.INFO, logger="hearai"):
-        assert resolve_pretrained(MODEL, "auto") is False
+        assert resolve_pretrained(timm_weights(MODEL), "auto") is False
     (record,) = caplog.records
     assert "starting from random ones" in record.getMessage() and "\n" not in record.getMessage()
 
@@ -129,7 +129,7 @@ def test_host_that_never_answers_costs_seconds(empty_cache: Path, hub: Callable,
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hub(f"127.0.0.1:{silent.getsockname()[1]}")
         start = time.monotonic()
-        assert resolve_pretrained(MODEL, "auto") is False
+        assert resolve_pretrained(timm_weights(MODEL), "auto") is False
         assert time.monotonic() - start < 2
 
 
@@ -141,20 +141,20 @@ def test_name_server_that_hangs_costs_seconds(empty_cache: Path, monkeypatch: py
     monkeypatch.setattr(pretrained, "PATIENCE", 0.3)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     start = time.monotonic()
-    assert resolve_pretrained(MODEL, "auto") is False
+    assert resolve_pretrained(timm_weights(MODEL), "auto") is False
     assert time.monotonic() - start < 1.5
 
 
 def test_offline_switch_of_the_hub_is_obeyed(empty_cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ConfigError, match="HF_HUB_OFFLINE is set"):
-        resolve_pretrained(MODEL, True)
+        resolve_pretrained(timm_weights(MODEL), True)
 
 
 def test_model_that_has_no_weights_is_told(empty_cache: Path):
-    assert resolve_pretrained("coatnet_0_224", "auto") is False
-    with pytest.raises(ConfigError, match="timm has none for this model"):
-        resolve_pretrained("coatnet_0_224", True)
+    assert resolve_pretrained(timm_weights("coatnet_0_224"), "auto") is False
+    with pytest.raises(ConfigError, match="there are none for it"):
+        resolve_pretrained(timm_weights("coatnet_0_224"), True)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet18.a1_in1k", "coatnet_0_224"])

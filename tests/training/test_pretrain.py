@@ -47,10 +47,10 @@ def test_only_frames_of_the_hold_of_the_given_clips_are_looked_at(tiny_config):
     train = load_data(tiny_config).split.train
     stills = read_stills(tiny_config, train)
     # 5 or 6 frames a clip; the first is (5 // 3), the first two are (6 // 3), on the way
-    assert len(stills.frames_NCHW) == 4 * len(train)
-    assert stills.frames_NCHW.dtype == torch.uint8
+    assert len(stills.inputs_N) == 4 * len(train)
+    assert stills.inputs_N.dtype == torch.uint8
     seen = torch.cat([batch.index for batch in stills.batches(5, shuffle=True)])
-    assert sorted(seen.tolist()) == list(range(len(stills.frames_NCHW)))
+    assert sorted(seen.tolist()) == list(range(len(stills.inputs_N)))
 
 
 def test_augmentation_keeps_the_picture_but_mirrors_about_half():
