@@ -1,13 +1,23 @@
 """Annotation rows -> Clip records. Every row is checked; all problems are told at once."""
 
-import json
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Literal
 
+from hearai.data.clip_files import (
+    LEADS_OUT,
+    ClipFiles,
+    frame_file,
+    landmarks_file,
+    properties_file,
+    tidy_name,
+)
+from hearai.data.problems import Problems
+from hearai.data.signers import SIGNERS, read_signers
+from hearai.data.texts import has_control, is_whole, lines_of, shown
 from hearai.errors import DataError
 from hearai.hamnosys import HEADS, MISSING
 from hearai.validation import FrozenDict
@@ -18,11 +28,11 @@ MAX_CLASSES = 100_000
 HEADER = ["name", "start", "end"]
 """What an annotation file's header begins with, where it has one."""
 
-SHOWN = 20
-"""Problems listed in full; the rest is counted."""
+Classes = int | Literal["auto"]
+"""Number of classes of a head; "auto" where any label from 0 on is welcome."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One annotated stretch of a frame folder."""
 
@@ -33,7 +43,7 @@ class Clip:
     end: int
     """Last frame, inclusive."""
     labels: Mapping[str, int]
-    """{head: class, or MISSING}."""
+    """{head: class, or MISSING}; clips with the same labels share it."""
     signer: str | None = None
     fps: float | None = None
     """Frames per second of the recording, where the clip's properties file says so."""
@@ -43,67 +53,102 @@ class Clip:
     @property
     def key(self) -> str:
         """Unique among the loaded clips, and the same wherever the dataset folder is moved as a whole."""
-        return f"{self.dataset or self.folder.name}/{self.name}"
+        return f"{self.dataset_name}/{self.name}"
+
+    @property
+    def dataset_name(self) -> str:
+        """What the clip's dataset is called in messages."""
+        return self.dataset or self.folder.name
 
     def frame_path(self, frame: int) -> Path:
         """The picture of one frame."""
-        return self._file(f"_{frame}.jpg")
+        return self.folder / self.name / frame_file(self.name, frame)
 
     @property
     def properties_path(self) -> Path:
         """Where the frames per second are looked up."""
-        return self._file("_properties.json")
+        return self.folder / self.name / properties_file(self.name)
 
     @property
     def landmarks_path(self) -> Path:
-        """Where the landmarks are."""
-        return self._file(".npz")
-
-    def _file(self, ending: str) -> Path:
-        return self.folder / self.name / f"{PurePath(self.name).name}{ending}"
+        """Where the landmarks are looked up."""
+        return self.folder / self.name / landmarks_file(self.name)
 
 
-def read_annotations(folder: Path, annotation_file: str, heads: Mapping[str, int | Literal["auto"]]) -> list[Clip]:
+@dataclass(frozen=True)
+class Rows:
+    """An annotation file, read."""
+
+    clips: list[Clip] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+    """{clip name: line of its first row}."""
+    count: int = 0
+    """Rows, right and wrong ones."""
+
+
+def read_annotations(
+    folder: Path,
+    annotation_file: str,
+    heads: Mapping[str, Classes],
+    *,
+    frames: bool = True,
+    landmarks: bool = False,
+    dataset: str = "",
+) -> list[Clip]:
     """The clips of a dataset folder, in the order of its annotation file.
 
     Args:
         heads: {head: number of classes, or "auto" where any label from 0 on is welcome}.
+        frames: the pictures of each clip must exist.
+        landmarks: the landmarks file of each clip must exist. With neither, only the rows are checked.
+        dataset: the clips' `dataset`.
 
     Raises:
         DataError: every wrong row as `file:line: what was found; what is allowed`.
     """
+    problems = Problems()
+    files = ClipFiles(folder, frames=frames, landmarks=landmarks) if folder.is_dir() else None
+    rows = read_rows(folder, annotation_file, heads, problems, files=files, dataset=dataset)
+    problems.raise_any()
+    return rows.clips
+
+
+def read_rows(
+    folder: Path,
+    annotation_file: str,
+    heads: Mapping[str, Classes],
+    problems: Problems,
+    *,
+    files: ClipFiles | None = None,
+    dataset: str = "",
+) -> Rows:
+    """`read_annotations` that collects the problems of rows, and gives the clips of the right ones.
+
+    Args:
+        files: checks each clip's folder; None = only the rows are checked.
+
+    Raises:
+        DataError: the file as a whole is wrong (missing, empty, no text, a header of half the heads).
+    """
     path = folder / annotation_file
-    rows = _read_rows(folder, path)
-    has_header = [field.lower() for field in rows[0][1][:3]] == HEADER
-    columns = _Columns.of(heads, f"{path}:{rows[0][0]}", rows[0][1][3:] if has_header else [])
-    rows = rows[has_header:]
-    if not rows:
+    lines = rows_of(folder, path)
+    number, first = next(lines)
+    has_header = [text.lower() for text in first[:3]] == HEADER
+    columns = _Columns.of(heads, f"{path}:{number}", first[3:] if has_header else [])
+    reader = _RowReader(folder, path, heads, columns, problems, files, dataset)
+    for line, fields in lines if has_header else chain([(number, first)], lines):
+        reader.read(line, fields)
+    if not reader.count:
         raise DataError(f"{path}: has no rows; give one `name start end label...` a clip")
-    reader = _RowReader(folder, path, heads, columns)
-    clips = [reader.read(line, fields) for line, fields in rows]
-    raise_problems(reader.problems)
-    return [clip for clip in clips if clip is not None]
+    return Rows(reader.clips, reader.lines, reader.count)
 
 
-def raise_problems(problems: Sequence[str]) -> None:
-    """Raises a DataError of the first problems and the number of the others, if there are any."""
-    if not problems:
-        return
-    more = len(problems) - SHOWN
-    raise DataError([*problems[:SHOWN], *([f"... and {more} more problems"] if more > 0 else [])])
+def rows_of(folder: Path, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of every line of an annotation file that is not blank; at least one.
 
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); a text file is due") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is no UTF-8; a text file in UTF-8 is due") from None
-
-
-def _read_rows(folder: Path, path: Path) -> list[tuple[int, list[str]]]:
-    """(line number, fields) of every line that is not blank."""
+    Raises:
+        DataError: the folder or the file is missing, or the file is empty or no text.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder; a dataset folder with {path.name} is due")
     if not path.is_file():
@@ -112,28 +157,13 @@ def _read_rows(folder: Path, path: Path) -> list[tuple[int, list[str]]]:
             f"{folder}: has no {path.name} (found {found}); add it, or name the right one in "
             "general_parameters.annotation_file"
         )
-    lines = enumerate(_read_text(path).splitlines(), start=1)
-    rows = [(number, fields) for number, line in lines if (fields := line.split())]
-    if not rows:
+    is_empty = True
+    for number, line in lines_of(path):
+        if fields := line.split():
+            is_empty = False
+            yield number, fields
+    if is_empty:
         raise DataError(f"{path}: is empty; give one row `name start end label...` a clip")
-    return rows
-
-
-def _read_signers(path: Path) -> tuple[dict[str, str] | None, list[str]]:
-    """({clip name: signer}, problems); None where the file does not exist."""
-    if not path.exists():
-        return None, []
-    signers: dict[str, str] = {}
-    problems = []
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
-        fields = [field.strip() for field in line.split(",")]
-        if not line.strip() or fields == ["name", "signer"]:
-            continue
-        if len(fields) != 2 or not all(fields):
-            problems.append(f"{path}:{number}: found {line!r}; `name,signer` is due")
-        elif signers.setdefault(fields[0], fields[1]) != fields[1]:
-            problems.append(f"{path}:{number}: {fields[0]} has a second signer {fields[1]!r}; one is allowed")
-    return signers, problems
 
 
 @dataclass(frozen=True)
@@ -160,101 +190,104 @@ class _Columns:
 
 
 class _RowReader:
-    """Turns rows into clips and collects what is wrong with them."""
+    """Turns rows into clips and notes what is wrong with them."""
 
-    def __init__(self, folder: Path, path: Path, heads: Mapping[str, int | Literal["auto"]], columns: _Columns):
+    def __init__(
+        self,
+        folder: Path,
+        path: Path,
+        heads: Mapping[str, Classes],
+        columns: _Columns,
+        problems: Problems,
+        files: ClipFiles | None,
+        dataset: str,
+    ):
         self.folder, self.path, self.heads, self.columns = folder, path, heads, columns
-        self.signers, self.problems = _read_signers(path.parent / "signers.csv")
-        self.lines: dict[PurePath, int] = {}
+        self.problems, self.files, self.dataset = problems, files, dataset
+        self.signers = read_signers(path.parent / SIGNERS, problems)
+        self.places = [3 + columns.names.index(head) for head in heads]
+        self.clips: list[Clip] = []
+        self.lines: dict[str, int] = {}
+        self.count = 0
+        self._line = 0
+        self._shared: dict[str, FrozenDict] = {}
+        self._known: list[dict[str, int]] = [{} for _ in heads]
 
-    def read(self, line: int, fields: list[str]) -> Clip | None:
-        """The clip of a row; None where the row is too wrong for one."""
+    def read(self, line: int, fields: list[str]) -> None:
+        """Adds the clip of a row, or notes why it has none."""
+        self._line = line
+        self.count += 1
         due = 3 + len(self.columns.names)
         if not due <= len(fields) <= due + self.columns.spare:
             names = " ".join([*HEADER, *self.columns.names])
-            self._note(line, f"{len(fields)} columns", f"{due} are due: {names}")
-            return None
-        name, range_ = fields[0], self._range(line, fields)
-        labels = self._labels(line, dict(zip(self.columns.names, fields[3:], strict=False)))
-        if not self._is_good_name(line, name) or range_ is None:
-            return None
-        signer = self.signers.get(name) if self.signers is not None else None
-        clip = Clip(name, self.folder, *range_, FrozenDict(labels), signer)
-        return replace(clip, fps=self._check_files(line, clip))
+            self._note("numbers of columns", f"{len(fields)} columns", f"{due} are due: {names}")
+            return
+        name = self._name(fields[0])
+        range_, labels = self._range(*fields[1:3]), self._labels(fields)
+        if name is None or range_ is None:
+            return
+        fps = self.files.check(name, *range_, self._note) if self.files else None
+        if labels is not None:
+            signer = self.signers.get(name) if self.signers is not None else None
+            self.clips.append(Clip(name, self.folder, *range_, labels, signer, fps, self.dataset))
 
-    def _note(self, line: int, found: str, allowed: str) -> None:
-        self.problems.append(f"{self.path}:{line}: {found}; {allowed}")
+    def _note(self, kind: str, found: str, allowed: str) -> None:
+        self.problems.add(kind, f"{self.path}:{self._line}: {found}; {allowed}")
 
-    def _range(self, line: int, fields: list[str]) -> tuple[int, int] | None:
-        if not all(map(_is_whole, fields[1:3])):
-            self._note(line, f"start {fields[1]!r}, end {fields[2]!r}", "two whole numbers are due")
+    def _range(self, first: str, last: str) -> tuple[int, int] | None:
+        if not (is_whole(first) and is_whole(last)):
+            self._note("starts and ends", f"start {shown(first)}, end {shown(last)}", "two whole numbers are due")
             return None
-        start, end = int(fields[1]), int(fields[2])
+        start, end = int(first), int(last)
         if 0 <= start <= end:
             return start, end
-        self._note(line, f"start {start}, end {end}", "0 <= start <= end is due")
+        self._note("starts and ends", f"start {start}, end {end}", "0 <= start <= end is due")
         return None
 
-    def _labels(self, line: int, fields: Mapping[str, str]) -> dict[str, int]:
-        labels = {}
-        for head, num_class in self.heads.items():
-            top = (MAX_CLASSES if num_class == "auto" else num_class) - 1
-            text = fields[head]
-            if _is_whole(text) and (0 <= int(text) <= top or int(text) == MISSING):
-                labels[head] = int(text)
-            else:
-                self._note(line, f"{head} has label {text!r}", f"0..{top} or {MISSING} (missing) is allowed")
+    def _labels(self, fields: list[str]) -> FrozenDict | None:
+        """One mapping for all rows with the same labels; texts that were right before are not looked at again."""
+        text = " ".join([fields[place] for place in self.places])
+        labels = self._shared.get(text)
+        if labels is None:
+            pairs = zip(self.heads, self._known, self.places, strict=True)
+            try:
+                labels = FrozenDict({head: known[fields[place]] for head, known, place in pairs})
+            except KeyError:
+                labels = self._checked_labels(fields)
+            if labels is not None:
+                self._shared[text] = labels
         return labels
 
-    def _is_good_name(self, line: int, name: str) -> bool:
-        path = PurePath(name)
-        if path.is_absolute() or ".." in path.parts or not path.name:
-            self._note(line, f"name {name!r} leads out of the dataset folder", "a folder inside it is due")
-            return False
-        first = self.lines.setdefault(path, line)
-        if first != line:
-            self._note(line, f"clip {name!r} was given before in line {first}", "one row a clip is allowed")
-            return False
+    def _checked_labels(self, fields: list[str]) -> FrozenDict | None:
+        labels = {}
+        for (head, num_class), known, place in zip(self.heads.items(), self._known, self.places, strict=True):
+            top = (MAX_CLASSES if num_class == "auto" else num_class) - 1
+            text = fields[place]
+            if is_whole(text) and (0 <= int(text) <= top or int(text) == MISSING):
+                labels[head] = known[text] = int(text)
+            else:
+                allowed = f"0..{top} or {MISSING} (missing) is allowed"
+                self._note("labels", f"{head} has label {shown(text)}", allowed)
+        return FrozenDict(labels) if len(labels) == len(self.heads) else None
+
+    def _name(self, text: str) -> str | None:
+        """The clip's name; None where it is none or was given before."""
+        if has_control(text):
+            self._note("clip names", f"name {shown(text)} holds a control character", "a plain folder name is due")
+            return None
+        name = tidy_name(text)
+        if name is None:
+            target = os.path.abspath(os.path.join(self.folder, text))
+            found = f"name {shown(text)} (to {target}) leads out of the dataset folder"
+            self._note(LEADS_OUT, found, "a folder inside it is due")
+            return None
+        first = self.lines.setdefault(name, self._line)
+        if first != self._line:
+            found = f"clip {shown(name)} was given before in line {first}"
+            self._note("clips given twice", found, "one row a clip is allowed")
+            return None
         if self.signers is not None and name not in self.signers:
-            self._note(line, f"clip {name!r} is missing in signers.csv", "a row `name,signer` there is due")
-        return True
-
-    def _check_files(self, line: int, clip: Clip) -> float | None:
-        """Notes missing frames; the clip's frames per second, where a properties file gives them."""
-        try:
-            files = set(os.listdir(clip.folder / clip.name))
-        except OSError as error:
-            found = f"folder {clip.folder / clip.name} cannot be read ({error.strerror})"
-            self._note(line, found, "a folder of frames is due")
+            found = f"clip {shown(name)} is missing in {SIGNERS}"
+            self._note("clips without signer", found, "a row `name,signer` there is due")
             return None
-        paths = (clip.frame_path(frame) for frame in range(clip.start, clip.end + 1))
-        missing = next((path for path in paths if path.name not in files), None)
-        if missing is not None:
-            self._note(line, f"{missing} is missing", f"every frame of {clip.start}..{clip.end} is due")
-        if clip.properties_path.name not in files:
-            return None
-        fps = _read_fps(clip.properties_path)
-        if fps is None and no_fps_reason(clip.properties_path) is None:
-            self._note(line, f"{clip.properties_path} is wrong", '{"FPS": frames per second} is due')
-        return fps
-
-
-def no_fps_reason(properties: Path) -> str | None:
-    """Why a clip has no frames per second, where its properties file says so: `{"no_FPS": reason}`."""
-    try:
-        content = json.loads(properties.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content.get("no_FPS") if isinstance(content, dict) and "FPS" not in content else None
-
-
-def _read_fps(path: Path) -> float | None:
-    try:
-        fps = float(json.loads(path.read_bytes())["FPS"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return fps if 0 < fps < math.inf else None
-
-
-def _is_whole(text: str) -> bool:
-    return text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 19
+        return name

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from hearai.data.annotations import raise_problems
 from hearai.data.parallel import for_each
+from hearai.data.problems import raise_problems
 from hearai.data.videos import SUFFIXES, read_video
 from hearai.data.workshop import misplaced, placing, workshop
 from hearai.errors import DataError

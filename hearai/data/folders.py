@@ -4,16 +4,20 @@ import functools
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hearai.config import Config
-from hearai.data.annotations import Clip, no_fps_reason, raise_problems, read_annotations
+from hearai.data.annotations import Clip, read_rows
+from hearai.data.class_names import ClassNames, class_names, collect_class_names
+from hearai.data.clip_files import ClipFiles, frame_file, landmarks_file, no_fps_reason
+from hearai.data.compare import check_given_once, remarks
+from hearai.data.problems import Problems, raise_problems
 from hearai.data.split import Split, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 from hearai.sections import DataFolder
+from hearai.validation import FrozenDict
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,9 @@ class Data:
     num_class: Mapping[str, int]
     """{head: classes}; `auto` has become the largest label of all clips + 1."""
     fingerprint: str
-    """Changes when a row, a signer or a picture changes; stays when the folders move."""
+    """Changes when a row, a signer or a file that is used (picture, landmarks) changes; stays when folders move."""
+    class_names: Mapping[str, Mapping[int, str]] = field(default_factory=FrozenDict)
+    """{head: {class: name}} of the heads that have names; see `hearai.data.class_names.class_name`."""
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -43,10 +49,10 @@ def load_data(config: Config) -> Data:
         ConfigError: `general_parameters.data_path` is not set.
         DataError: everything that is wrong with the folders.
     """
-    general = config.general_parameters
+    general, train = config.general_parameters, config.train_parameters
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
-    default = general.annotation_file or f"test_{config.train_parameters.classification_mode}.txt"
+    default = general.annotation_file or f"test_{train.classification_mode}.txt"
     sources = tuple(
         (Path(item.path), item.annotation_file or default) if isinstance(item, DataFolder) else (Path(item), default)
         for item in general.data_path
@@ -54,7 +60,7 @@ def load_data(config: Config) -> Data:
     return _load(
         sources,
         tuple((head, parameters.num_class) for head, parameters in config.active_heads.items()),
-        config.train_parameters.time is not None,
+        (train.frames, train.landmarks, train.time is not None),
         general.ratio_train_test,
         general.ratio_test,
         general.split,
@@ -66,16 +72,22 @@ def load_data(config: Config) -> Data:
 def _load(
     sources: tuple[tuple[Path, str], ...],
     heads: tuple[tuple[str, int | str], ...],
-    needs_fps: bool,
+    needs: tuple[bool, bool, bool],
     ratio_train_test: float,
     ratio_test: float,
     mode: str,
     split_seed: int,
 ) -> Data:
-    clips = _read_all(sources, dict(heads))
-    _check_keys(clips)
-    if needs_fps:
+    frames, landmarks, fps = needs
+    datasets = _dataset_names([folder for folder, _ in sources])
+    clips = _read_all(sources, dict(heads), datasets, frames=frames, landmarks=landmarks)
+    check_given_once(clips)
+    if fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
+    lists = _class_lists({datasets[folder]: folder for folder, _ in sources})
+    names = class_names(lists, dict(heads))
+    for remark in remarks(clips, lists):
+        logger.warning("%s", remark)
     num_class = {
         head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
         for head, number in heads
@@ -84,21 +96,29 @@ def _load(
     for head, (unseen, asked) in unseen_classes(split).items():
         if unseen:
             logger.warning("%s: %d of the %d evaluated classes are never trained", head, unseen, asked)
-    return Data(split, num_class, _fingerprint(clips))
+    frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
+    return Data(split, num_class, _fingerprint(clips, frames=frames, landmarks=landmarks), frozen)
 
 
-def _read_all(sources: Sequence[tuple[Path, str]], heads: Mapping[str, int | str]) -> list[Clip]:
-    names = _dataset_names([folder for folder, _ in sources])
+def _read_all(
+    sources: Sequence[tuple[Path, str]],
+    heads: Mapping[str, int | str],
+    datasets: Mapping[Path, str],
+    *,
+    frames: bool,
+    landmarks: bool,
+) -> list[Clip]:
     clips: list[Clip] = []
-    problems: list[str] = []
+    problems = Problems()
     for folder, annotation_file in sources:
+        files = ClipFiles(folder, frames=frames, landmarks=landmarks) if folder.is_dir() else None
         try:
-            rows = read_annotations(folder, annotation_file, heads)
+            rows = read_rows(folder, annotation_file, heads, problems, files=files, dataset=datasets[folder])
         except DataError as error:
-            problems += error.problems
-            continue
-        clips += [replace(clip, dataset=names[folder]) for clip in rows]
-    raise_problems(problems)
+            problems.add_all("annotation files", error.problems)
+        else:
+            clips += rows.clips
+    problems.raise_any()
     return clips
 
 
@@ -111,11 +131,16 @@ def _dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: "/".join(path.parts[-depth:]) for folder, path in paths.items()}
 
 
-def _check_keys(clips: Sequence[Clip]) -> None:
-    counts = Counter(clip.key for clip in clips)
-    raise_problems(
-        [f"clip {key} is given {count} times; once is allowed" for key, count in counts.items() if count > 1]
-    )
+def _class_lists(folders: Mapping[str, Path]) -> dict[str, ClassNames]:
+    """{dataset: its class lists}."""
+    lists: dict[str, ClassNames] = {}
+    found: dict[str, None] = {}
+    for dataset, folder in folders.items():
+        problems = Problems()
+        lists[dataset] = collect_class_names(folder, problems)
+        found |= dict.fromkeys(problems.first)  # folders that lie together may share a list
+    raise_problems(list(found))
+    return lists
 
 
 def _no_fps(clip: Clip) -> str:
@@ -127,14 +152,15 @@ def _no_fps(clip: Clip) -> str:
     return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'
 
 
-def _fingerprint(clips: Iterable[Clip]) -> str:
+def _fingerprint(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> str:
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.key):
         row = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
         digest.update(repr(row).encode())
         with os.scandir(clip.folder / clip.name) as entries:
-            stats = {entry.name: entry.stat() for entry in entries}
-        for frame in range(clip.start, clip.end + 1):
-            stat = stats[clip.frame_path(frame).name]
+            found = {entry.name: entry for entry in entries}
+        files = [frame_file(clip.name, frame) for frame in range(clip.start, clip.end + 1)] if frames else []
+        files += [landmarks_file(clip.name)] if landmarks else []
+        for stat in (found[file].stat() for file in files):
             digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]

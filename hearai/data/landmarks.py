@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hearai.data.annotations import Clip, raise_problems
+from hearai.data.annotations import Clip
+from hearai.data.problems import raise_problems
 from hearai.errors import DataError
 from hearai.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
 

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hearai.data.annotations import Clip, raise_problems
+from hearai.data.annotations import Clip
 from hearai.data.keyframes import THRESHOLD, read_brightness, select_keyframes
 from hearai.data.parallel import for_each
+from hearai.data.problems import raise_problems
 from hearai.data.tables import Table, copy_side_files, read_tables
 from hearai.data.workshop import PARTIAL, misplaced, placing, workshop
 from hearai.errors import DataError

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from hearai.data.annotations import HEADER, Clip, raise_problems, read_annotations
+from hearai.data.annotations import HEADER, Clip, read_annotations
+from hearai.data.problems import raise_problems
 from hearai.errors import DataError
 from hearai.files import write_whole
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hearai.data.annotations import MAX_CLASSES, raise_problems
+from hearai.data.annotations import MAX_CLASSES
+from hearai.data.problems import raise_problems
 from hearai.hamnosys import HEADS, MISSING
 from hearai.reporting.label_file import GLOSS, is_whole, read_labels, read_lines
 

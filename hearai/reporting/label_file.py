@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
-from hearai.data.annotations import HEADER, MAX_CLASSES, raise_problems
+from hearai.data.annotations import HEADER, MAX_CLASSES
+from hearai.data.problems import raise_problems
 from hearai.errors import DataError
 from hearai.hamnosys import HEADS, MISSING
 

@@ -1,13 +1,17 @@
 """Every row is checked, and every problem is told with its place."""
 
+import itertools
+import os
 import pickle
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hearai.data import annotations
 from hearai.data.annotations import Clip, read_annotations
+from hearai.data.problems import SHOWN
 from hearai.errors import DataError
 from hearai.hamnosys import HEADS, MISSING
 
@@ -20,9 +24,9 @@ def write_rows(folder: Path, *rows: str, name: str = "test_gloss.txt") -> Path:
     return folder
 
 
-def problems(folder: Path, heads: dict = GLOSS, name: str = "test_gloss.txt") -> list[str]:
+def problems(folder: Path, heads: dict = GLOSS, name: str = "test_gloss.txt", **needs: bool) -> list[str]:
     with pytest.raises(DataError) as caught:
-        read_annotations(folder, name, heads)
+        read_annotations(folder, name, heads, **needs)
     return caught.value.problems
 
 
@@ -91,8 +95,8 @@ def test_missing_label_is_allowed(tiny_dataset: Path):
         ("c0 0 4 1.0", ["gloss has label '1.0'"]),
         ("c0 0 4 " + "9" * 5000, ["gloss has label"]),
         ("c0 0 5 1", ["c0_5.jpg is missing", "every frame of 0..5"]),
-        ("c0 0 999999999999 1", ["c0_5.jpg is missing"]),
-        ("nowhere 0 4 1", ["nowhere cannot be read", "a folder of frames is due"]),
+        ("c0 0 999999999999 1", ["c0_5.jpg is missing (and 999999999994 more)"]),
+        ("nowhere 0 4 1", ["nowhere is missing", "a folder of frames is due"]),
         ("../data/c0 0 4 1", ["leads out of the dataset folder"]),
         ("/etc 0 4 1", ["leads out of the dataset folder"]),
         (". 0 4 1", ["leads out of the dataset folder"]),
@@ -116,8 +120,8 @@ def test_all_problems_come_at_once(make_dataset: Callable):
 def test_long_lists_of_problems_are_cut(make_dataset: Callable):
     folder = write_rows(make_dataset(clips=1, signers=0), *(f"x{i} 0 4 1" for i in range(50)))
     found = problems(folder)
-    assert len(found) == annotations.SHOWN + 1
-    assert found[-1] == f"... and {50 - annotations.SHOWN} more problems"
+    assert len(found) == SHOWN + 1
+    assert found[-1] == f"... and {50 - SHOWN} more problems"
 
 
 def test_auto_head_has_a_bound(make_dataset: Callable):
@@ -191,3 +195,158 @@ def test_wrong_properties_are_refused(make_dataset: Callable, text: str):
 def test_clips_are_hashable_and_survive_pickling(tiny_dataset: Path):
     clips = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
     assert set(pickle.loads(pickle.dumps(clips))) == set(clips)
+
+
+def test_hole_in_the_frames_names_the_missing_file(make_dataset: Callable):
+    folder = make_dataset(clips=1, signers=0)
+    (folder / "c0" / "c0_2.jpg").unlink()
+    (problem,) = problems(folder)
+    assert problem == f"{folder}/test_gloss.txt:1: {folder}/c0/c0_2.jpg is missing; every frame of 0..4 is due"
+    (folder / "c0" / "c0_4.jpg").rename(folder / "c0" / "c0_04.jpg")
+    (problem,) = problems(folder)
+    assert "c0_2.jpg is missing (and 1 more)" in problem
+
+
+def test_with_landmarks_alone_pictures_need_not_exist(make_dataset: Callable):
+    folder = make_dataset(clips=2, signers=0, fps=25)
+    for picture in folder.glob("*/*.jpg"):
+        picture.unlink()
+    found = problems(folder, frames=False, landmarks=True)
+    assert f"{folder}/test_gloss.txt:1: {folder}/c0/c0.npz is missing; train_parameters.landmarks needs" in found[0]
+    assert len(found) == 2
+    for name in ("c0", "c1"):
+        (folder / name / f"{name}.npz").write_bytes(b"")
+    clips = read_annotations(folder, "test_gloss.txt", GLOSS, frames=False, landmarks=True)
+    assert [clip.landmarks_path for clip in clips] == [folder / "c0" / "c0.npz", folder / "c1" / "c1.npz"]
+    assert clips[0].fps == 25
+    assert len(problems(folder, frames=True, landmarks=True)) == 2
+
+
+@pytest.mark.parametrize("sign", ["\0", "\x1b", "\x07", "\u202e"])
+def test_control_characters_in_names_are_shown_and_refused(make_dataset: Callable, sign: str):
+    folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 1", f"c{sign}0 0 4 1")
+    (problem,) = problems(folder)
+    assert ":2: name 'c" in problem and "control character" in problem
+    assert sign not in problem
+
+
+def test_nul_bytes_anywhere_in_the_file_are_refused(make_dataset: Callable):
+    folder = write_rows(make_dataset(clips=2, signers=0), "c0 0 4 1\0", "c1 0\0 4 1", "\0" * 100)
+    found = problems(folder)
+    assert "gloss has label '1\\x00'" in found[0] and "start '0\\x00'" in found[1] and "1 columns" in found[2]
+    (folder / "test_gloss.txt").write_bytes("c0 0 4 1\n".encode("utf-16-le"))
+    assert "control character" in problems(folder)[0]
+    (problem,) = problems(folder / "a\0b")
+    assert "is no folder" in problem
+
+
+def test_nul_byte_in_signers_is_refused(tiny_dataset: Path):
+    with (tiny_dataset / "signers.csv").open("a") as file:
+        file.write("c0\0,s0\n")
+    assert "signers.csv:14: found 'c0\\x00,s0'" in problems(tiny_dataset)[0]
+
+
+def test_names_that_lead_out_are_refused_with_their_target(make_dataset: Callable, tmp_path: Path):
+    folder = write_rows(make_dataset(clips=1, signers=0), "../../etc 0 4 1", "/etc 0 4 1", "c0/../../x 0 4 1")
+    found = problems(folder)
+    targets = [tmp_path.parent / "etc", Path("/etc"), tmp_path / "x"]
+    for line, (problem, target) in enumerate(zip(found, targets, strict=True), start=1):
+        assert f"test_gloss.txt:{line}: " in problem and f"(to {target}) leads out of the dataset folder" in problem
+
+
+def test_symlinks_that_lead_out_are_refused_with_line_and_target(make_dataset: Callable, tmp_path: Path):
+    folder, outside = make_dataset(clips=4, signers=0, fps=25), make_dataset("outside", clips=4, fps=25)
+    (folder / "linked").symlink_to(outside / "c0")
+    (folder / "part").symlink_to(outside)
+    for name in ("c1_2.jpg", "c1_properties.json"):
+        (folder / "c1" / name).unlink()
+        (folder / "c1" / name).symlink_to(outside / "c1" / name)
+    rows = ["c0 0 4 0", "linked 0 4 0", "part/c2 0 4 0", "c1 0 4 0"]
+    found = problems(write_rows(folder, *rows))
+    ends = [(2, outside / "c0"), (3, outside / "c2"), (4, outside / "c1/c1_2.jpg")]
+    ends += [(4, outside / "c1/c1_properties.json")]
+    assert len(found) == len(ends)
+    for problem, (line, target) in zip(found, ends, strict=True):
+        assert problem.startswith(f"{folder}/test_gloss.txt:{line}: ")
+        assert f"is a symlink to {target}, out of the dataset folder" in problem
+
+
+def test_landmarks_that_lead_out_are_refused(make_dataset: Callable, tmp_path: Path):
+    folder = make_dataset(clips=1, signers=0)
+    (tmp_path / "other.npz").write_bytes(b"")
+    (folder / "c0" / "c0.npz").symlink_to(tmp_path / "other.npz")
+    assert len(read_annotations(folder, "test_gloss.txt", GLOSS)) == 1
+    (problem,) = problems(folder, landmarks=True)
+    assert f"c0.npz is a symlink to {tmp_path / 'other.npz'}, out of the dataset folder" in problem
+
+
+def test_symlinks_inside_the_dataset_and_to_it_are_welcome(make_dataset: Callable, tmp_path: Path):
+    folder = make_dataset(clips=2, signers=0)
+    (folder / "c0").rename(folder / "real")
+    (folder / "c0").symlink_to("real")
+    (folder / "c1" / "c1_2.jpg").unlink()
+    (folder / "c1" / "c1_2.jpg").symlink_to("c1_3.jpg")
+    (tmp_path / "link").symlink_to(folder)
+    clips = read_annotations(tmp_path / "link", "test_gloss.txt", GLOSS)
+    assert [clip.frame_path(2).is_file() for clip in clips] == [True, True]
+
+
+def test_what_is_no_file_in_the_place_of_a_frame_is_refused(make_dataset: Callable):
+    folder = make_dataset(clips=3, signers=0)
+    for name in ("c0/c0_1.jpg", "c1/c1_1.jpg", "c2/c2_1.jpg"):
+        (folder / name).unlink()
+    os.mkfifo(folder / "c0" / "c0_1.jpg")  # would never end being read
+    (folder / "c1" / "c1_1.jpg").mkdir()
+    (folder / "c2" / "c2_1.jpg").symlink_to("c2_99.jpg")
+    found = problems(folder)
+    assert "c0_1.jpg is no file" in found[0] and "c1_1.jpg is no file" in found[1]
+    assert "c2_1.jpg is a symlink to" in found[2] and "c2_99.jpg, which is missing" in found[2]
+
+
+def test_the_same_folder_written_differently_is_the_same_clip(make_dataset: Callable):
+    folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 1", "./c0 0 4 1", "c0/ 0 4 1")
+    assert ["was given before in line 1" in problem for problem in problems(folder)] == [True, True]
+
+
+def test_clips_share_labels_and_have_no_dict(tiny_dataset: Path):
+    clips = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
+    assert len({id(clip.labels) for clip in clips}) == 3
+    assert not hasattr(clips[0], "__dict__")
+
+
+def peak(folder: Path, name: str, heads: dict, **needs: bool) -> int:
+    """Most bytes held at once while the file is read, right or wrong."""
+    tracemalloc.start()
+    try:
+        read_annotations(folder, name, heads, **needs)
+    except DataError:
+        pass
+    finally:
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return size
+
+
+@pytest.mark.parametrize(
+    ("row", "most"),
+    [("clip{0:07d} 0 40", 0), ("../clip{0:07d} 0 4 1", 0), ("clip{0:07d} 0 40 x{0}", 160), ("n{0:07d} 0 4 1", 400)],
+    ids=["columns", "name", "label", "no folder"],
+)
+def test_wrong_rows_take_no_memory_for_their_messages(tmp_path: Path, row: str, most: int):
+    for name, number in (("few", 1_000), ("many", 20_000)):
+        write_rows(tmp_path, *(row.format(i) for i in range(number)), name=name)
+    few, many = (peak(tmp_path, name, GLOSS) for name in ("few", "many"))
+    assert (many - few) / 19_000 < most + 1  # bytes a row: its name, to know it again, but no text
+
+
+def test_good_rows_take_little_more_memory_than_their_names(tmp_path: Path):
+    rows = (f"clip{i:07d} {i % 50} {i % 50 + 40} {i % 2000}" for i in itertools.count())
+    write_rows(tmp_path, *itertools.islice(rows, 20_000), name="rows")
+    assert peak(tmp_path, "rows", GLOSS, frames=False) < 20_000 * 400
+
+
+def test_many_rows_are_read_in_no_time(tmp_path: Path):
+    write_rows(tmp_path, *(f"clip{i:07d} 0 40 {i % 2000}" for i in range(50_000)), name="rows")
+    start = time.process_time()
+    assert len(read_annotations(tmp_path, "rows", GLOSS, frames=False)) == 50_000
+    assert time.process_time() - start < 2.5  # 0.25 s; a million rows in 5 s

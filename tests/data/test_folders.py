@@ -70,6 +70,110 @@ def test_folder_may_have_an_annotation_file_of_its_own(make_config: Callable, ma
     assert len(load_data(make_config(None, {"general_parameters.data_path": paths})).clips) == 12
 
 
+PIPELINE = """
+general_parameters:
+  data_path:
+    - {root}/pjm
+    - {root}/basic_lexicon
+    - {root}/galex
+    - {{path: {root}/glex, annotation_file: glex_gloss.txt}}
+    - {root}/gsll
+train_parameters: {{classification_mode: gloss}}
+"""
+
+
+def test_five_folders_of_the_pipeline_load_from_a_yaml(make_dataset: Callable, tmp_path: Path, caplog):
+    names = ["pjm", "basic_lexicon", "galex", "glex", "gsll"]
+    for number, name in enumerate(names):
+        make_dataset(name, clips=4, classes=3 + number)
+    (tmp_path / "glex" / "test_gloss.txt").rename(tmp_path / "glex" / "glex_gloss.txt")
+    (tmp_path / "base.yml").write_text(PIPELINE.format(root=tmp_path))
+    with caplog.at_level(logging.WARNING):
+        data = load_data(load_config(tmp_path / "base.yml"))
+    assert [name for name in names for _ in range(4)] == sorted((c.dataset for c in data.clips), key=names.index)
+    assert data.num_class == {"gloss": 4}
+    (same_names,) = [line for line in caplog.messages if "clip names" in line]
+    assert same_names == (
+        "4 clip names are in several datasets (such as 'c0' in pjm, basic_lexicon, galex, glex, gsll): "
+        "they are taken for different clips"
+    )
+    (ranges,) = [line for line in caplog.messages if "labels are" in line]
+    assert "gloss: labels are pjm 0..2, basic_lexicon 0..3, galex 0..3, glex 0..3, gsll 0..3" in ranges
+    assert "glosses.csv (gloss_id,word)" in ranges
+
+
+def write_list(folder: Path, *rows: str) -> None:
+    (folder / "glosses.csv").write_text("\n".join(["gloss_id,word", *rows]) + "\n")
+
+
+def test_class_lists_that_agree_end_the_warning(make_config: Callable, make_dataset: Callable, caplog):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    paths = {"general_parameters.data_path": [str(first), str(second)]}
+    write_list(first, "0,A", "1,B", "2,C")
+    with caplog.at_level(logging.WARNING):
+        load_data(make_config(None, paths))
+    assert "b has no class list" in caplog.text
+    write_list(second, "0,a", "2,C", "7,H")
+    caplog.clear()
+    folders._load.cache_clear()
+    data = load_data(make_config(None, paths))
+    assert "labels are" not in caplog.text
+    assert data.class_names == {"gloss": {0: "A", 1: "B", 2: "C", 7: "H"}}
+
+
+def test_class_lists_that_clash_are_refused_with_every_clash(make_config: Callable, make_dataset: Callable):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    write_list(first, "0,A", "1,B", "2,C")
+    write_list(second, "0,A", "1,C", "2,B")
+    with pytest.raises(DataError) as caught:
+        load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))
+    assert [problem.split(";")[0] for problem in caught.value.problems] == [
+        "class lists: gloss 1 is 'B' in a and 'C' in b",
+        "class lists: gloss 2 is 'C' in a and 'B' in b",
+    ]
+
+
+def test_wrong_list_that_two_folders_share_is_told_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    paths = [str(make_dataset(name, clips=6)) for name in ("a", "b")]
+    write_list(tmp_path, "x,A")
+    with pytest.raises(DataError) as caught:
+        load_data(make_config(None, {"general_parameters.data_path": paths}))
+    assert len(caught.value.problems) == 1 and "glosses.csv:2: class 'x'" in caught.value.problems[0]
+
+
+def test_one_dataset_gets_no_remarks(tiny_config: Config, caplog):
+    with caplog.at_level(logging.WARNING):
+        load_data(tiny_config)
+    assert "datasets" not in caplog.text and "labels are" not in caplog.text
+
+
+def test_hamnosys_classes_bring_their_names(make_config: Callable, make_dataset: Callable, caplog):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    values = {"general_parameters.data_path": [str(first), str(second)]}
+    with caplog.at_level(logging.WARNING):
+        data = load_data(make_config(None, {**values, "train_parameters.classification_mode": "hamnosys"}))
+    assert "labels are" not in caplog.text  # the numbers mean the same everywhere
+    assert {head: len(names) for head, names in data.class_names.items()} == data.num_class
+
+
+def test_one_folder_by_two_paths_is_refused(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    (tmp_path / "link").symlink_to(make_dataset("a", clips=6))
+    config = make_config(None, {"general_parameters.data_path": [str(tmp_path / "a"), str(tmp_path / "link")]})
+    with pytest.raises(DataError) as caught:
+        load_data(config)
+    assert len(caught.value.problems) == 6
+    assert "clips a/c0 and link/c0 are one and the same folder" in caught.value.problems[0]
+
+
+def test_clip_linked_to_another_of_its_dataset_is_refused(make_config: Callable, tiny_dataset: Path):
+    shutil.rmtree(tiny_dataset / "c2")
+    (tiny_dataset / "c2").symlink_to("c0")
+    for frame in range(5):
+        shutil.copy(tiny_dataset / "c0" / f"c0_{frame}.jpg", tiny_dataset / "c0" / f"c2_{frame}.jpg")
+    with pytest.raises(DataError, match="clips data/c0 and data/c2 are one and the same folder"):
+        load_data(make_config(tiny_dataset))
+
+
 def test_clip_given_twice_is_refused(make_config: Callable, tiny_dataset: Path):
     config = make_config(None, {"general_parameters.data_path": [str(tiny_dataset), str(tiny_dataset)]})
     with pytest.raises(DataError, match="clip data/c0 is given 2 times"):
@@ -153,3 +257,36 @@ def test_real_gloss_folders_load(real_data: Path, tiny_config: Config, folder: s
     data = check_folder(real_data / folder, tiny_config)
     assert data.num_class == {"gloss": classes}
     assert len(data.clips) == clips
+
+
+def landmarks_config(config: Config, **needs: bool) -> Config:
+    """As if the config said so; see `Config._input_problems` for what it lets through."""
+    train = config.train_parameters.model_copy(update=needs)
+    return config.model_copy(update={"train_parameters": train})
+
+
+def test_fingerprint_covers_the_files_that_are_used(make_config: Callable, tiny_dataset: Path):
+    for i in range(12):
+        (tiny_dataset / f"c{i}" / f"c{i}.npz").write_bytes(b"12")
+    base = make_config(tiny_dataset)
+    configs = {
+        "frames": base,
+        "both": landmarks_config(base, landmarks=True),
+        "landmarks": landmarks_config(base, frames=False, landmarks=True),
+    }
+    before = {name: fingerprint(config) for name, config in configs.items()}
+    assert len(set(before.values())) == 3
+
+    def changed() -> set[str]:
+        return {name for name, config in configs.items() if fingerprint(config) != before[name]}
+
+    assert changed() == set()
+    (tiny_dataset / "c3" / "c3.npz").write_bytes(b"123")
+    assert changed() == {"both", "landmarks"}
+    (tiny_dataset / "c3" / "c3.npz").write_bytes(b"12")
+    before = {name: fingerprint(config) for name, config in configs.items()}
+    os.utime(tiny_dataset / "c3" / "c3_2.jpg", (1, 1))
+    assert changed() == {"frames", "both"}
+    (tiny_dataset / "c3" / "c3.npz").unlink()
+    with pytest.raises(DataError, match="c3.npz is missing"):
+        fingerprint(configs["landmarks"])

@@ -1,17 +1,20 @@
 """Frame files -> pictures; broken files are named."""
 
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as F
 
 from hearai.data.annotations import Clip, read_annotations
 from hearai.data.frames import build_reader, check_images, read_frame
+from hearai.data.pictures import MAX_PIXELS, read_with_remarks
 from hearai.errors import DataError
 
 
@@ -136,3 +139,152 @@ def test_cut_is_found_wherever_it_is(tmp_path: Path):
             file.truncate(cut)
         with pytest.raises(DataError):
             check_images([clip])
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([x, y, 255 - x], -1).astype(np.uint8))
+
+
+def difference(picture_CHW: torch.Tensor, image: Image.Image) -> float:
+    expected_CHW = F.pil_to_tensor(image)
+    assert picture_CHW.shape == expected_CHW.shape
+    return float((picture_CHW.float() - expected_CHW.float()).abs().mean())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_pictures_are_turned_as_their_exif_data_says(tmp_path: Path, orientation: int, kind: str):
+    exif, path = Image.Exif(), tmp_path / "a.jpg"
+    exif[0x0112] = orientation
+    gradient(90, 60).save(path, kind, exif=exif, quality=95)
+    upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    assert upright.size == ((60, 90) if orientation >= 5 else (90, 60))
+    assert difference(read_frame(path), upright) == 0
+    assert read_frame(path, resize=30).shape == ((3, 45, 30) if orientation >= 5 else (3, 30, 45))
+    assert ("EXIF-rotated" in read_with_remarks(path)[1]) == (orientation > 1)
+
+
+def test_damaged_exif_data_does_not_cost_the_picture(tmp_path: Path):
+    gradient(90, 60).save(tmp_path / "a.jpg", quality=95, exif=b"Exif\0\0no TIFF at all")
+    assert read_frame(tmp_path / "a.jpg").shape == (3, 60, 90)
+
+
+def test_cmyk_keeps_its_colours(tmp_path: Path):
+    path = tmp_path / "a.jpg"
+    gradient(90, 60).convert("CMYK").save(path, quality=95)
+    assert Image.open(path).mode == "CMYK"
+    assert difference(read_frame(path), gradient(90, 60)) < 3
+    assert difference(read_frame(path, resize=30), gradient(90, 60).resize((45, 30))) < 4
+    assert read_with_remarks(path)[1] == ["CMYK"]
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path):
+    values = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(values).save(tmp_path / "a.jpg", "PNG")
+    expected = torch.from_numpy(np.round(values / 257).astype(np.uint8)).expand(3, 64, 64)
+    assert torch.equal(read_frame(tmp_path / "a.jpg"), expected)
+    assert read_with_remarks(tmp_path / "a.jpg")[1] == ["PNG named .jpg", "16-bit"]
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def write_png(path: Path, width: int, height: int, *, depth: int, colour: int, rows: bytes) -> None:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def test_sixteen_bits_of_three_colours_are_scaled(tmp_path: Path):
+    values = np.array([[[65535, 32896, 0], [257, 2570, 25700]]], ">u2")
+    write_png(tmp_path / "a.jpg", 2, 1, depth=16, colour=2, rows=b"\0" + values.tobytes())
+    assert read_frame(tmp_path / "a.jpg")[:, 0].T.tolist() == [[255, 128, 0], [1, 10, 100]]
+    assert "16-bit" in read_with_remarks(tmp_path / "a.jpg")[1]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1"])
+def test_png_named_jpg_is_read_by_its_content(tmp_path: Path, mode: str):
+    path, image = tmp_path / "a.jpg", gradient(90, 60).convert(mode)
+    image.save(path, "PNG")
+    assert difference(read_frame(path), image.convert("RGB")) == 0
+    assert read_with_remarks(path)[1] == ["PNG named .jpg"]
+
+
+def moving(path: Path, kind: str) -> None:
+    pictures = [gradient(40, 30), ImageOps.mirror(gradient(40, 30)), gradient(40, 30)]
+    pictures[0].save(path, kind, save_all=True, append_images=pictures[1:])
+
+
+def cut(path: Path, kind: str) -> None:
+    gradient(90, 60).save(path, kind)
+    truncate(path)
+
+
+def claim(path: Path, width: int, height: int) -> None:
+    """A small JPEG whose header says otherwise."""
+    save(path, 64, 64)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\xff\xc0") + 5
+    data[place : place + 4] = struct.pack(">HH", height, width)
+    path.write_bytes(data)
+
+
+def claim_png(path: Path, width: int, height: int) -> None:
+    write_png(path, width, height, depth=8, colour=2, rows=b"\0" * 1000)
+
+
+SIDE = int(MAX_PIXELS**0.5)
+REFUSED = {
+    "empty": (lambda path: path.write_bytes(b""), "an empty file"),
+    "text": (lambda path: path.write_text("no picture"), "no picture"),
+    "EPS": (lambda path: gradient(40, 30).save(path, "EPS"), "no picture"),
+    "GIF": (lambda path: moving(path, "GIF"), "holds 3 pictures"),
+    "APNG": (lambda path: moving(path, "PNG"), "holds 3 pictures"),
+    "WebP": (lambda path: moving(path, "WEBP"), "holds 3 pictures"),
+    "cut JPEG": (lambda path: cut(path, "JPEG"), "a whole JPEG is due"),
+    "cut PNG": (lambda path: cut(path, "PNG"), "a whole JPEG is due"),
+    "JPEG bomb": (lambda path: claim(path, 60_000, 60_000), "is larger than 89 megapixels"),
+    "PNG bomb": (lambda path: claim_png(path, 60_000, 60_000), "is larger than 89 megapixels"),
+    "a little too large": (lambda path: claim(path, SIDE + 10, SIDE + 10), "is larger than 89 megapixels"),
+    "thread": (
+        lambda path: claim(path, 60_000, 1_000),
+        "is 60000 x 1000 pixels; sides",
+    ),
+    "32 bit": (lambda path: Image.new("F", (8, 8)).save(path, "TIFF"), "32-bit pixels"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_read_right_is_refused_by_name(make_dataset: Callable, kind: str):
+    write, words = REFUSED[kind]
+    (clip,) = clips_of(make_dataset(clips=1, signers=0))
+    path = clip.frame_path(2)
+    write(path)
+    for refuse in (read_frame, lambda path: read_frame(path, resize=32), lambda _: check_images([clip])):
+        with pytest.raises(DataError) as caught:
+            refuse(path)
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{path}: ") and words in problem
+
+
+def test_all_that_reads_also_passes_the_check(make_dataset: Callable):
+    (clip,) = clips_of(make_dataset(clips=1, signers=0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gradient(40, 30).save(clip.frame_path(0), exif=exif)
+    gradient(40, 30).convert("CMYK").save(clip.frame_path(1))
+    gradient(40, 30).save(clip.frame_path(2), "PNG")
+    Image.fromarray(np.zeros((30, 40), np.uint16)).save(clip.frame_path(3), "PNG")
+    gradient(40, 30).save(clip.frame_path(4), "MPO", save_all=True, append_images=[gradient(20, 15)])
+    check_images([clip])
+    assert [read_frame(clip.frame_path(i)).shape[1:] for i in range(5)] == [(40, 30), *[(30, 40)] * 4]
+
+
+def test_good_jpegs_are_checked_without_being_decoded(make_dataset: Callable):
+    (clip,) = clips_of(make_dataset(clips=1, signers=0))
+    for frame in range(5):
+        claim(clip.frame_path(frame), SIDE - 10, SIDE - 10)  # 89 megapixels each: seconds to decode
+    check_images([clip])

@@ -2,12 +2,14 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearai.data.sampling import sample_frames
+from hearai.data.annotations import Clip
+from hearai.data.sampling import sample_frames, sampling_notes
 
 
 def test_centres_of_the_segments_are_taken():
@@ -74,3 +76,34 @@ def test_frames_rise_and_stay_inside(start, count, num_segments, time, fps, seed
     assert start <= frames[0] <= frames[-1] < start + count
     if time is None:
         assert len(frames) == min(num_segments, count)
+
+
+def clips_of(dataset: str, sizes: list[int], fps: float | None = None) -> list[Clip]:
+    return [Clip(f"c{i}", Path("data"), 3, 2 + n, {}, fps=fps, dataset=dataset) for i, n in enumerate(sizes)]
+
+
+def test_padding_is_said_once_per_dataset():
+    clips = [*clips_of("pjm", [3, 8, 7, 12]), *clips_of("glex", [8, 8]), *clips_of("gsll", [20])]
+    assert sampling_notes(clips, num_segments=8) == [
+        "pjm: 2 of 4 clips have fewer than 8 frames: padded with a mask; "
+        "1 of 4 clips have more than 8 frames: 8 spread over the clip are used",
+        "gsll: 1 of 1 clips have more than 8 frames: 8 spread over the clip are used",
+    ]
+
+
+def test_cutting_is_said_where_frames_are_a_time_apart():
+    # at 10 frames a second, 4 frames 0.5 s apart need 16 to 20 frames
+    clips = clips_of("pjm", [15, 16, 20, 21, 40], fps=10)
+    assert sampling_notes(clips, num_segments=4, time=0.5) == [
+        "pjm: 1 of 5 clips have fewer than 4 frames 0.5 s apart: padded with a mask; "
+        "2 of 5 clips have more than 4 frames 0.5 s apart: the ends are cut off"
+    ]
+
+
+@given(count=st.integers(1, 60), most=st.integers(1, 12), time=st.sampled_from([None, 0.04, 0.28, 1.0]))
+def test_what_is_said_is_what_is_sampled(count: int, most: int, time: float | None):
+    taken = sample_frames(3, 2 + count, num_segments=most, time=time, fps=25)
+    said = sampling_notes(clips_of("a", [count], fps=25), num_segments=most, time=time)
+    more = sample_frames(3, 2 + count, num_segments=most + 1, time=time, fps=25)
+    assert ("padded" in "".join(said)) == (len(taken) < most)
+    assert ("have more than" in "".join(said)) == (len(more) > len(taken))
