@@ -36,3 +36,13 @@ def test_dropout_is_on_in_training_only():
 def test_name_that_torch_cannot_hold_is_a_config_error(name: str):
     with pytest.raises(ConfigError, match=f"{name!r} cannot name a head"):
         Heads(6, {name: 3})
+
+
+def test_an_idle_head_is_not_computed_in_training_and_answers_in_evaluation():
+    heads, seen = Heads(6, {"a": 3, "b": 5}), []
+    heads["b"].register_forward_hook(lambda *_: seen.append("b"))
+    heads.leave_idle(["b"])
+    assert list(heads(torch.randn(4, 6))) == ["a"] and not seen
+    assert not any(p.requires_grad for p in heads["b"].parameters())
+    heads.eval()
+    assert list(heads(torch.randn(4, 6))) == ["a", "b"] and seen == ["b"]
