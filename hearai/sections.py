@@ -50,7 +50,13 @@ class GeneralParameters(Section):
         description="Folder of a single run; a path ending in .pth names the weights file.",
     )
     seed: Whole = Field(0, description="Seed of initial weights, batch order and augmentation.")
-    neptune: bool = Field(False, description="Log to Neptune as well (offline without NEPTUNE_API_TOKEN).")
+    neptune: bool = Field(
+        False,
+        description="Log to Neptune as well: to project NEPTUNE_PROJECT_NAME, or offline without NEPTUNE_API_TOKEN.",
+    )
+    mlflow: bool | str = Field(
+        False, description="Log to MLflow as well: true = mlflow.db beside the run's folder; or a tracking URI."
+    )
 
 
 class AugmentationsParameters(Section):
@@ -84,6 +90,9 @@ class TrainParameters(Section):
     classification_mode: str = Field("hamnosys", description="Which group of `heads` is trained.")
     epochs: Annotated[Whole, Field(ge=1)] = Field(30, description="Passes over the training clips.")
     batch_size: Annotated[Whole, Field(ge=1)] = Field(32, description="Clips per step, over all workers.")
+    gradient_accumulation: Annotated[Whole, Field(ge=1)] = Field(
+        1, description="Parts that each batch is computed in, one after the other: less memory, the same step."
+    )
     lr: Annotated[Real, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate.")
     optimizer: Literal["adamw", "radam", "sgd"] = Field(
         "adamw", description="Which optimizer; sgd has a Nesterov momentum of 0.9."
@@ -96,11 +105,16 @@ class TrainParameters(Section):
     pre_training: bool = Field(False, description="Train the extractor with the heads on single frames.")
     frames: bool = Field(True, description="Feed the pictures.")
     landmarks: bool = Field(False, description="Feed the landmarks: alone, or beside the pictures.")
+    lr_schedule: Literal["multiply", "one_cycle"] = Field(
+        "multiply",
+        description="multiply = stairs of multiply_lr_step after a linear warm-up; "
+        "one_cycle = up during the warm-up and down to almost 0, along cosines.",
+    )
     warmup_steps: Annotated[Real, Field(ge=0)] = Field(
-        0.1, description="Linear warm-up: optimizer steps, or a fraction of all steps when below 1."
+        0.1, description="Warm-up: optimizer steps, or a fraction of all steps when below 1; 0 = start at the peak."
     )
     multiply_lr_step: Annotated[Real, Field(gt=0, le=1)] = Field(
-        0.95, description="Factor on the learning rate per epoch after warm-up."
+        0.95, description="Factor on the learning rate per epoch after warm-up; not looked at by one_cycle."
     )
     weight_decay: Annotated[Real, Field(ge=0)] = Field(
         0.01, description="Weight decay, not of biases and norms; decoupled but for sgd."
@@ -112,7 +126,14 @@ class TrainParameters(Section):
     label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of each label that is spread over all classes, in training only."
     )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="balanced = a label counts inversely to how often the training clips have it, in training only.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto = bf16 on GPUs that have it.")
+    compile: bool = Field(
+        False, description="Train through torch.compile; without a C++ compiler the run says so and goes on."
+    )
 
 
 class FeatureExtractor(Section):

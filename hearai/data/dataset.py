@@ -2,9 +2,11 @@
 
 import functools
 import math
+import operator
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -56,6 +58,12 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory; the DataLoader calls this."""
         return self._map(torch.Tensor.pin_memory)
+
+    def split(self, parts: int) -> list["Batch"]:
+        """The batch as up to `parts` smaller ones of nearly equal size, in order; none is empty."""
+        count = min(parts, len(self.mask))
+        bounds = [len(self.mask) * i // count for i in range(count + 1)]
+        return [self._map(operator.itemgetter(slice(*ends))) for ends in pairwise(bounds)]
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         inputs = {name: change(tensor) for name, tensor in self.inputs.items()}

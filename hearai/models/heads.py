@@ -1,6 +1,6 @@
 """One classifier per head. B clips, D width, K classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -34,10 +34,19 @@ class Heads(nn.ModuleDict):
                 self[name] = classifier
             except KeyError:
                 raise ConfigError(f"heads: {name!r} cannot name a head; give another name") from None
+        self._idle: frozenset[str] = frozenset()
+
+    def leave_idle(self, names: Iterable[str]) -> None:
+        """Training passes over these heads; they get no gradient, so that weight decay leaves them alone too."""
+        self._idle = frozenset(names)
+        for name in self._idle:
+            self[name].requires_grad_(False)
 
     def forward(self, x_BD: torch.Tensor) -> dict[str, torch.Tensor]:
-        """{head: logits (B, K)}."""
-        return {name: classifier(x_BD) for name, classifier in self.items()}
+        """{head: logits (B, K)}; in training mode, of those that are not idle."""
+        return {
+            name: classifier(x_BD) for name, classifier in self.items() if not (self.training and name in self._idle)
+        }
 
 
 def _hidden_layer(width: int, dropout_rate: float) -> nn.Module:

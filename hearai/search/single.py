@@ -24,6 +24,7 @@ def train_with_ray(config: Config, folder: Path, workers: int) -> None:
         use_gpu = cluster.gpus >= workers and config.general_parameters.gpu >= 0
         scaling = ScalingConfig(num_workers=workers, use_gpu=use_gpu)
     payload: dict[str, Any] = {
+        "study": None,
         "number": 0,
         "folder": str(folder.absolute()),
         "config": to_dict(config),

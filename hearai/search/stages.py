@@ -88,6 +88,7 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     """Plain YAML types: what `hearai.search.trial` describes."""
     label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
     return {
+        "study": place.name,
         "number": proposal.number,
         "kind": proposal.notes.get("kind", "search"),
         "label": label,

@@ -1,8 +1,8 @@
 """One trial: `fit` in a reused Tune actor, or in a Ray Train worker group that a Tune function drives.
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
-number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it), threads, and of
-each worker its cpus and gpus.
+study (its name), number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it),
+threads, and of each worker its cpus and gpus.
 """
 
 import gc
@@ -24,8 +24,9 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds")
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int):
+    def __init__(self, folder: Path, gpu: int, study: str):
         super().__init__(choose_device(gpu), folder, resume=True)
+        self.study = study
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
@@ -40,7 +41,7 @@ def run_trial(payload: dict[str, Any]) -> None:
     gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
     try:
         with trial_log(folder):
-            fit(config, TuneRuntime(folder, gpu))
+            fit(config, TuneRuntime(folder, gpu, payload["study"]))
     finally:
         forget()
 

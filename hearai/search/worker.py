@@ -20,11 +20,11 @@ from hearai.training.loop import fit
 class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
-    def __init__(self, folder: Path, *, on_gpu: bool):
+    def __init__(self, folder: Path, *, on_gpu: bool, study: str | None):
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device() if on_gpu else torch.device("cpu")
-        self.folder = folder
+        self.folder, self.study = folder, study
 
     def wrap(self, model: nn.Module) -> nn.Module:
         if self.world == 1 or not any(p.requires_grad for p in model.parameters()):
@@ -52,7 +52,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     torch.set_num_threads(payload["threads"])
     config = build_config(payload["config"], f"trial {payload['number']}")
     on_gpu = config.general_parameters.gpu >= 0 and torch.cuda.is_available()
-    runtime = RayRuntime(Path(payload["folder"]), on_gpu=on_gpu)
+    runtime = RayRuntime(Path(payload["folder"]), on_gpu=on_gpu, study=payload["study"])
     try:
         with trial_log(runtime.folder):
             fit(config, runtime)

@@ -44,6 +44,12 @@ class FreezeSchedule:
             if counts[phase]:
                 yield frozenset(part for part, pattern in self.patterns.items() if pattern[phase])
 
+    def frozen_shares(self, epoch: int, steps_per_epoch: int) -> dict[str, float]:
+        """{scheduled part: share of the steps of `epoch` (0-based) in which it is frozen}, each in [0, 1]."""
+        steps = range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
+        frozen = [self.frozen_parts(done) for done in (steps if self.mode == "step" else [epoch])]
+        return {part: sum(_covers(now, part) for now in frozen) / len(frozen) for part in self.patterns}
+
     def always_frozen(self, part: str, total: int) -> bool:
         """Whether `part` (or a part around it) is frozen during all of `total` epochs or steps."""
         return all(_covers(self.frozen_parts(done), part) for done in range(total))

@@ -2,19 +2,23 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from hearai.config import Config
 from hearai.data.dataset import Batch
+from hearai.data.folders import Data
 from hearai.errors import ConfigError
 from hearai.models.model import SignModel
+from hearai.training.compiling import compiled
 from hearai.training.features import BACKBONE
 from hearai.training.feed import Feed, derived_seed, prepared
 from hearai.training.freeze import FreezeSchedule, apply_freeze, check_parts
-from hearai.training.objective import head_losses, trained_heads, weighted_loss
+from hearai.training.objective import build_class_weights, head_losses, label_sums, trained_heads, weighted_loss
 from hearai.training.optimizer import build_optimizer, lr_factor, set_lr
 from hearai.training.precision import autocast
 from hearai.training.runtime import Runtime
@@ -29,11 +33,11 @@ class Learner:
         ConfigError: the freeze schedule does not fit the model.
     """
 
-    def __init__(self, config: Config, model: SignModel, runtime: Runtime, feed: Feed):
+    def __init__(self, config: Config, data: Data, model: SignModel, runtime: Runtime, feed: Feed):
         self.config, self.model, self.runtime, self.feed = config, model, runtime, feed
         self.schedule = FreezeSchedule.build(config.freeze_scheduler)
         self.heads, self._loss_weights = trained_heads(config, runtime.device)
-        self._idle = [model.heads[head] for head in config.active_heads if head not in self.heads]
+        self._class_weights = build_class_weights(config, data, runtime.device)
         self._rest_idle_heads()
         check_parts(model, self.schedule)
         train = config.train_parameters
@@ -52,7 +56,7 @@ class Learner:
         for step, batch in enumerate(batches, start=epoch * self.feed.steps_per_epoch):
             done = epoch if self.schedule.mode == "epoch" else step
             self._freeze(self.schedule.frozen_parts(done), done)
-            total += torch.stack(self._step(prepared(batch, self.runtime.device), step))
+            total += self._step(batch, step)
         sums, counts = self.runtime.sum(total)
         return float(weighted_loss(sums, counts, self._loss_weights))
 
@@ -89,27 +93,48 @@ class Learner:
                 "give its config, or another folder"
             )
 
-    def _step(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """One optimizer step; this worker's loss sums and label counts, both (H,)."""
-        with autocast(self.config, self.runtime.device):
-            logits = self._wrapped(batch.inputs, batch.mask)
+    def _step(self, batch: Batch, step: int) -> Tensor:
+        """One optimizer step; this worker's loss sums and sums of label weights (2, H)."""
         train = self.config.train_parameters
-        sums, counts = head_losses(logits, batch.labels, self.heads, train.loss, smoothing=train.label_smoothing)
-        # Each worker divides by all workers' counts; `world` undoes the mean that is taken of their gradients.
-        loss = weighted_loss(sums, self.runtime.sum(counts), self._loss_weights) * self.runtime.world
+        labels = {head: batch.labels[head].to(self.runtime.device, non_blocking=True) for head in self.heads}
+        # All parts of all workers are divided by the same sums; so the step is that of the whole batch.
+        counts = label_sums(labels, self.heads, self._class_weights)
+        divisors = self.runtime.sum(counts)
+        parts = batch.split(train.gradient_accumulation)
         self.optimizer.zero_grad()
-        loss.backward()
+        sums = torch.zeros(len(self.heads), dtype=torch.float64, device=self.runtime.device)
+        for left, part in zip(reversed(range(len(parts))), parts, strict=True):
+            with _gathering(self._wrapped) if left else nullcontext():
+                sums += self._backward(part, divisors)
         if train.gradient_clip is not None:  # alike on all workers, whose gradients have been averaged
             nn.utils.clip_grad_norm_(self.model.parameters(), train.gradient_clip)
         self.lr = self._lr(step)
         set_lr(self.optimizer, self.lr)
         self.optimizer.step()
-        return sums.detach(), counts
+        return torch.stack([sums, counts])
+
+    def _backward(self, part: Batch, divisors: Tensor) -> Tensor:
+        """Adds the gradient of a part of a batch; its loss sums (H,)."""
+        train, part = self.config.train_parameters, prepared(part, self.runtime.device)
+        with autocast(self.config, self.runtime.device):
+            logits = self._wrapped(part.inputs, part.mask)
+        sums, _ = head_losses(
+            logits,
+            part.labels,
+            self.heads,
+            train.loss,
+            smoothing=train.label_smoothing,
+            class_weights=self._class_weights,
+        )
+        # `world` undoes the mean that is taken of the workers' gradients
+        (weighted_loss(sums, divisors, self._loss_weights) * self.runtime.world).backward()
+        return sums.detach()
 
     def _lr(self, step: int) -> float:
         train = self.config.train_parameters
         return train.lr * lr_factor(
             step,
+            schedule=train.lr_schedule,
             steps_per_epoch=self.feed.steps_per_epoch,
             total_steps=self.feed.steps_per_epoch * self.feed.epochs,
             warmup_steps=train.warmup_steps,
@@ -123,14 +148,22 @@ class Learner:
         self._rest_idle_heads()
         if frozen != self._frozen:
             # DistributedDataParallel takes only parameters that require grad when it wraps.
-            self._wrapped, self._frozen = self.runtime.wrap(self.model), frozen
+            self._wrapped, self._frozen = self.runtime.wrap(self._called()), frozen
             if self.config.freeze_scheduler.verbose:
                 log.info("%s %d: frozen: %s", self.schedule.mode, done + 1, ", ".join(sorted(frozen)) or "nothing")
 
     def _in_train_mode(self, frozen: frozenset[str]) -> bool:
         return any(self.model.get_submodule(part).training for part in frozen)
 
+    def _called(self) -> nn.Module:
+        """The model, or its compiled twin: the model's own names are those of the saved weights."""
+        return compiled(self.model, self.runtime.device) if self.config.train_parameters.compile else self.model
+
     def _rest_idle_heads(self) -> None:
-        """Heads of loss weight 0 get no gradient, so that weight decay leaves them alone too."""
-        for head in self._idle:
-            head.requires_grad_(False)
+        """Heads of loss weight 0 cost a training step nothing. Called again after a schedule has thawed them."""
+        self.model.heads.leave_idle(head for head in self.config.active_heads if head not in self.heads)
+
+
+def _gathering(module: nn.Module) -> AbstractContextManager:
+    """Keeps the gradients of a part to this worker: workers average once a step, with the last part."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()

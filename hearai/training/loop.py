@@ -44,7 +44,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     data = load_data(config)
     model = build_initial_model(config, data).to(runtime.device)
     feed = Feed(config, data, model, runtime)
-    learner = Learner(config, model, runtime, feed)
+    learner = Learner(config, data, model, runtime, feed)
     if saved:
         learner.load(saved)
 
@@ -55,7 +55,8 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
         while progress.epoch < feed.epochs and not progress.diverged:
             train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
             evaluation = evaluate(model, feed.val(), config, runtime)
-            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs):
+            frozen = learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch)
+            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs, frozen=frozen):
                 progress.best_weights = learner.weights()
             checkpoint = record.save(learner, progress)
             record.log(progress.history[-1])

@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from torch import Tensor
 
@@ -31,6 +33,10 @@ class Progress:
     """The report of each epoch."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     """The model's weights after the best epoch (see `Learner.weights`)."""
+    best_confusions: dict[str, Tensor] = field(default_factory=dict)
+    """{head: (K, K) int32} of the best epoch, true class by predicted class."""
+    run_id: str = field(default_factory=lambda: uuid4().hex)
+    """Of this run in all its attempts: how trackers know it again."""
 
     def __post_init__(self) -> None:
         self._started = time.monotonic() - self.seconds
@@ -39,14 +45,20 @@ class Progress:
         """Tensors and plain values; `Progress(**state)` goes on from there."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def advance(self, train_loss: float, evaluation: Evaluation, *, lr: float, epochs: int) -> bool:
-        """Notes one more finished epoch of `epochs`; whether it is the best so far."""
+    def advance(
+        self, train_loss: float, evaluation: Evaluation, *, lr: float, epochs: int, frozen: Mapping[str, float]
+    ) -> bool:
+        """Notes one more finished epoch of `epochs`; whether it is the best so far.
+
+        frozen: {part: share of the epoch's steps in which it was frozen}.
+        """
         self.epoch += 1
         self.seconds = time.monotonic() - self._started
         self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
         is_best = not self.diverged and (not self.best_epoch or evaluation.macro_f1 > self.best)
         if is_best:
             self.best, self.best_epoch = evaluation.macro_f1, self.epoch
+            self.best_confusions = {head: matrix.int() for head, matrix in evaluation.confusions.items()}
         self.history.append(
             {
                 "epoch": self.epoch,
@@ -56,6 +68,7 @@ class Progress:
                 "diverged": float(self.diverged),
                 "seconds": self.seconds,
                 "lr": lr,
+                **{f"frozen/{part}": share for part, share in frozen.items()},
                 "train/loss": _finite(train_loss),
                 "val/loss": _finite(evaluation.loss),
                 "val/macro_f1": evaluation.macro_f1,

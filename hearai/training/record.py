@@ -9,6 +9,7 @@ from hearai.training.checkpoint import BEST, LAST, save_checkpoint
 from hearai.training.learner import Learner
 from hearai.training.progress import Progress
 from hearai.training.runtime import Runtime
+from hearai.training.tracked import TrackedRun
 from hearai.training.trackers import Trackers
 
 
@@ -21,8 +22,9 @@ class Record:
         if runtime.rank == 0:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-            neptune = config.general_parameters.neptune
-            self._trackers = Trackers(self._folder, to_dict(config), history=progress.history, neptune=neptune)
+            run = TrackedRun(self._folder, to_dict(config), runtime.study, progress.run_id, tuple(progress.history))
+            general = config.general_parameters
+            self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)
 
     def save(self, learner: Learner, progress: Progress) -> Path | None:
         """Writes `last/`, from where the run can go on; its folder (None for the other workers)."""
@@ -39,6 +41,7 @@ class Record:
         """Writes `best/`: all weights and all that is needed to use them; `last/` alone has it until now."""
         if self._trackers is None:
             return
+        self._trackers.show(progress.best_confusions, progress.epoch)
         self._trackers.close()
         if progress.best_epoch:
             state = {

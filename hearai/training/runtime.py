@@ -24,6 +24,8 @@ class Runtime(Protocol):
     device: torch.device
     folder: Path
     """Folder of this run: config.yaml, metrics.jsonl, tensorboard/, last/, best/."""
+    study: str | None
+    """Name of the search that this run is a trial of."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module to call in training, so that all workers' gradients are averaged.
@@ -48,6 +50,7 @@ class LocalRuntime:
     """A run alone in this process: what a debugger wants."""
 
     rank, world = 0, 1
+    study: str | None = None
 
     def __init__(self, device: torch.device | str, folder: str | Path, *, resume: bool = False):
         self.device, self.folder = torch.device(device), Path(folder)

@@ -1,37 +1,32 @@
-"""Where the numbers of a run go: JSON lines, TensorBoard, Neptune, behind one small promise.
+"""Where the numbers of a run go: JSON lines, TensorBoard, Neptune, MLflow, behind one small promise.
 
 A tracker may fail (a full disk, a service that is gone); the run goes on and says so once.
 """
 
 import json
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from hearai.training.pictures import confusion_picture
+from hearai.training.services import MLflow, Neptune
+from hearai.training.tracked import TrackedRun, Tracker
 
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 
 
-class Tracker(Protocol):
-    """Takes the metrics of one epoch after another."""
-
-    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
-        """Records one epoch (1-based)."""
-
-    def close(self) -> None:
-        """Writes out what is still held."""
-
-
 class JsonLines:
     """`metrics.jsonl`: one line an epoch, none twice: a resumed run starts from its history."""
 
-    def __init__(self, folder: Path, history: Sequence[Mapping[str, float]] = ()):
-        self._file = (folder / METRICS_FILE).open("w", encoding="utf-8")
-        for metrics in history:
+    def __init__(self, run: TrackedRun):
+        self._file = (run.folder / METRICS_FILE).open("w", encoding="utf-8")
+        for metrics in run.history:
             self._write(metrics)
 
     def _write(self, metrics: Mapping[str, float]) -> None:
@@ -41,71 +36,53 @@ class JsonLines:
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         self._write(metrics)
 
+    def show(self, pictures: Mapping[str, np.ndarray], epoch: int) -> None:
+        """Lines of numbers hold no pictures."""
+
     def close(self) -> None:
         self._file.close()
 
 
 class TensorBoard:
-    """Event files in `tensorboard/`; later epochs of an earlier attempt are marked void."""
+    """Event files in `tensorboard/`; what an earlier attempt wrote from its last epoch on is marked void."""
 
-    def __init__(self, folder: Path, done: int = 0):
+    def __init__(self, run: TrackedRun):
         from torch.utils.tensorboard import SummaryWriter  # 1.3 s, and an optional package
 
-        self._writer = SummaryWriter(folder / "tensorboard", purge_step=done + 1 if done else None)
+        done = len(run.history)
+        self._writer = SummaryWriter(run.folder / "tensorboard", purge_step=done or None)
+        if done:  # once more: the earlier attempt may have died before it could
+            self.log(run.history[-1], done)
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, epoch)
 
+    def show(self, pictures: Mapping[str, np.ndarray], epoch: int) -> None:
+        for name, picture in pictures.items():
+            self._writer.add_image(name, picture, epoch, dataformats="HWC")
+
     def close(self) -> None:
         self._writer.close()
 
 
-class Neptune:
-    """neptune.ai: online where NEPTUNE_API_TOKEN is set (a self-hosted server), else files in the run."""
-
-    def __init__(self, folder: Path, config: Mapping[str, Any]):
-        import neptune  # 3 s, an optional package, and its cloud has closed: never imported unless asked for
-
-        online = bool(os.environ.get("NEPTUNE_API_TOKEN"))
-        with _environment("NEPTUNE_DATA_DIRECTORY", str(folder / "neptune")):
-            self._run = neptune.init_run(
-                mode="async" if online else "offline",
-                name=folder.name,
-                capture_stdout=False,
-                capture_stderr=False,
-                capture_traceback=False,
-                capture_hardware_metrics=False,
-                git_ref=False,
-                source_files=[],
-            )
-        self._run["config"] = config
-
-    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
-        for name, value in metrics.items():
-            self._run[name].append(value, step=epoch)
-
-    def close(self) -> None:
-        self._run.stop()
-
-
 class Trackers:
-    """All trackers of a run. One that fails is reported once and left out from then on."""
+    """All trackers of a run. One that fails is reported once and left out from then on.
 
-    def __init__(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        *,
-        history: Sequence[Mapping[str, float]] = (),
-        neptune: bool = False,
-    ):
-        makers = {
-            "JSON lines": lambda: JsonLines(folder, history),
-            "TensorBoard": lambda: TensorBoard(folder, len(history)),
+    Args:
+        neptune: see `Neptune`.
+        mlflow: see `MLflow`; True = its file store beside the run's folder.
+    """
+
+    def __init__(self, run: TrackedRun, *, neptune: bool = False, mlflow: bool | str = False):
+        makers: dict[str, Callable[[], Tracker]] = {
+            "JSON lines": lambda: JsonLines(run),
+            "TensorBoard": lambda: TensorBoard(run),
         }
         if neptune:
-            makers["Neptune"] = lambda: Neptune(folder, config)
+            makers["Neptune"] = lambda: Neptune(run)
+        if mlflow:
+            makers["MLflow"] = lambda: MLflow(run, None if mlflow is True else mlflow)
         self._trackers: dict[str, Tracker] = {}
         for name, make in makers.items():
             with _forgiven(name):
@@ -113,18 +90,24 @@ class Trackers:
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Hands one epoch (1-based) to every tracker."""
-        for name, tracker in list(self._trackers.items()):
-            with _forgiven(name) as outcome:
-                tracker.log(metrics, epoch)
-            if outcome.failed:
-                del self._trackers[name]
+        self._each(lambda tracker: tracker.log(metrics, epoch))
+
+    def show(self, confusions: Mapping[str, Tensor], epoch: int) -> None:
+        """Pictures of confusion matrices {head: (K, K)}, when the run ends after `epoch`."""
+        pictures = {f"confusion/{head}": confusion_picture(matrix.numpy()) for head, matrix in confusions.items()}
+        self._each(lambda tracker: tracker.show(pictures, epoch))
 
     def close(self) -> None:
         """Closes every tracker."""
-        for name, tracker in self._trackers.items():
-            with _forgiven(name):
-                tracker.close()
+        self._each(lambda tracker: tracker.close())
         self._trackers.clear()
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self._trackers.items()):
+            with _forgiven(name) as outcome:
+                call(tracker)
+            if outcome.failed:
+                del self._trackers[name]
 
 
 class _Outcome:
@@ -141,17 +124,11 @@ def _forgiven(name: str) -> Iterator[_Outcome]:
         log.info("%s is left out: %s (pip install 'hearai[track]')", name, error)
     except Exception as error:  # noqa: BLE001  a tracker is never worth a run; whatever it is, it is said here
         outcome.failed = True
-        log.warning("%s failed and is left out from here on: %s", name, error)
+        log.warning("%s failed and is left out from here on: %s", name, _reason(error))
 
 
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """An environment variable for the time of the block; one that the user has set stays."""
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
+def _reason(error: Exception) -> str:
+    """The first line in words: some services send a coloured page with a headline of dashes."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    words = [line.strip() for line in lines if line.strip() and not line.startswith("--")]
+    return words[0] if words else type(error).__name__

@@ -180,6 +180,18 @@ def test_features_are_asked_for_the_frames_that_pictures_would_show(make_config:
         assert torch.equal(features[i].inputs["features"], pictures[i].inputs["frames"].float().flatten(1))
 
 
+@pytest.mark.parametrize(("parts", "sizes"), [(1, [5]), (2, [2, 3]), (3, [1, 2, 2]), (5, [1] * 5), (9, [1] * 5)])
+def test_a_batch_splits_into_parts_none_of_which_is_empty(parts: int, sizes: list[int]):
+    (batch,) = batches_of(make_dataset_of_numbers(5), batch_size=5)
+    split = batch.split(parts)
+    assert [len(part.mask) for part in split] == sizes
+    assert torch.equal(torch.cat([part.index for part in split]), batch.index)
+    for head, label_B in batch.labels.items():
+        assert torch.equal(torch.cat([part.labels[head] for part in split]), label_B)
+    for part in split:
+        assert len(part.inputs["features"]) == len(part.mask) == len(part.index)
+
+
 def test_samples_carry_the_heads_of_the_config(make_config: Callable, tiny_dataset: Path):
     config = make_config(tiny_dataset, {"train_parameters.classification_mode": "hamnosys"})
     data = load_data(config)

@@ -101,3 +101,13 @@ def test_a_label_beyond_ones_own_group_is_told_with_its_row(tiny_dataset: Path, 
     (tmp_path / "mine.yml").write_text(MINE.replace("DATA", str(tiny_dataset)))
     with pytest.raises(DataError, match=r"test_mine\.txt:2: colour has label '3'; 0\.\.2 or -1"):
         load_data(load_config(tmp_path / "mine.yml"))
+
+
+def test_an_idle_head_is_not_computed_in_training_and_answers_in_evaluation():
+    heads, seen = Heads(6, {"a": 3, "b": 5}), []
+    heads["b"].register_forward_hook(lambda *_: seen.append("b"))
+    heads.leave_idle(["b"])
+    assert list(heads(torch.randn(4, 6))) == ["a"] and not seen
+    assert not any(p.requires_grad for p in heads["b"].parameters())
+    heads.eval()
+    assert list(heads(torch.randn(4, 6))) == ["a", "b"] and seen == ["b"]

@@ -54,6 +54,34 @@ def test_a_part_inside_a_frozen_part_is_frozen():
     assert not plan.always_frozen("enc", 3)
 
 
+def test_the_share_of_an_epoch_that_a_part_is_frozen():
+    by_epoch = schedule([1, 1], encoder=[True, False], head=[False, False])
+    assert [by_epoch.frozen_shares(epoch, 4) for epoch in (0, 1, 9)] == [
+        {"encoder": 1, "head": 0},
+        {"encoder": 0, "head": 0},
+        {"encoder": 0, "head": 0},
+    ]
+    by_step = schedule([5, 1], mode="step", encoder=[True, False], encoder__backbone=[False, True])
+    assert [by_step.frozen_shares(epoch, 4) for epoch in (0, 1, 2)] == [
+        {"encoder": 1, "encoder.backbone": 1},  # a part inside a frozen part is frozen
+        {"encoder": 0.25, "encoder.backbone": 0.5},
+        {"encoder": 0, "encoder.backbone": 0},
+    ]
+
+
+def test_a_number_repeats_the_whole_pattern_of_steps():
+    plan = schedule(2, mode="step", encoder=[True, False, False])
+    assert [plan.frozen_shares(epoch, 3)["encoder"] for epoch in range(3)] == pytest.approx([1 / 3, 1 / 3, 0])
+
+
+def test_any_named_part_can_be_frozen_however_deep():
+    model, plan = tiny_model(), schedule(1, encoder__backbone__0=[True])
+    check_parts(model, plan)
+    apply_freeze(model.train(), plan, plan.frozen_parts(0))
+    assert not model["encoder"].backbone[0].weight.requires_grad
+    assert model["encoder"].backbone[1].weight.requires_grad and model["encoder"].backbone[1].training
+
+
 def test_an_empty_schedule_freezes_nothing():
     assert schedule([5]).frozen_parts(0) == frozenset()
     assert schedule(4).frozen_parts(0) == frozenset()

@@ -6,7 +6,16 @@ import torch.nn.functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from hearai.hamnosys import MISSING
-from hearai.training.objective import Evaluation, accuracy, confusion, head_losses, macro_f1, weighted_loss
+from hearai.training.objective import (
+    Evaluation,
+    accuracy,
+    balanced_weights,
+    confusion,
+    head_losses,
+    label_sums,
+    macro_f1,
+    weighted_loss,
+)
 
 
 @pytest.fixture
@@ -59,20 +68,66 @@ def test_smoothing_spreads_a_share_of_each_label_over_all_classes(batch):
     assert torch.allclose(binary[0], wanted.mean(1).sum())
 
 
-def test_parts_of_a_batch_sum_to_the_loss_and_gradient_of_the_whole(batch):
-    """What two workers do: each divides by the global counts, DDP averages their gradients."""
+WEIGHTS = {"a": torch.tensor([0.2, 3.0, 0.5]), "b": torch.tensor([0.1, 1.0, 2.0, 0.0, 0.3])}
+
+
+def test_class_weights_are_those_of_torch(batch):
+    logits, labels = batch
+    sums, divisors = head_losses(logits, labels, ["a"], "cross_entropy", class_weights=WEIGHTS)
+    wanted = F.cross_entropy(logits["a"], labels["a"], WEIGHTS["a"], ignore_index=MISSING)
+    assert torch.allclose(weighted_loss(sums, divisors, torch.ones(1)), wanted)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "bce"])
+def test_a_label_counts_as_often_as_its_class_weighs(batch, kind):
+    """Weight 2 is the same as having the clip twice, smoothing included."""
+    logits, labels = batch
+    twice = torch.tensor([0, 1, 1, 2, 3, 3, 4, 5])  # the clips of class 1
+    weights = {"a": torch.tensor([1.0, 2.0, 1.0])}
+    ours = head_losses(logits, labels, ["a"], kind, smoothing=0.2, class_weights=weights)
+    theirs = head_losses({"a": logits["a"][twice]}, {"a": labels["a"][twice]}, ["a"], kind, smoothing=0.2)
+    assert torch.allclose(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1].float())
+
+
+def test_few_light_labels_are_divided_by_what_they_weigh():
+    logits, labels = {"a": torch.randn(2, 3)}, {"a": torch.tensor([0, MISSING])}
+    sums, divisors = head_losses(logits, labels, ["a"], "cross_entropy", class_weights=WEIGHTS)
+    assert divisors.item() == pytest.approx(0.2), "below one"
+    wanted = F.cross_entropy(logits["a"][:1], labels["a"][:1])
+    assert torch.allclose(weighted_loss(sums, divisors, torch.ones(1)), wanted)
+
+
+def test_balanced_weights_are_inverse_to_the_frequency_with_mean_one_over_the_labels():
+    labels = [0] * 6 + [2] * 3 + [3] + [MISSING] * 5
+    weights = balanced_weights(labels, 5)
+    assert torch.allclose(weights, torch.tensor([10 / 18, 0, 10 / 9, 10 / 3, 0]))
+    assert weights[[label for label in labels if label != MISSING]].mean().item() == pytest.approx(1)
+    assert balanced_weights([MISSING], 3).tolist() == [0, 0, 0], "a head without labels"
+
+
+def test_a_head_without_labels_in_training_adds_nothing_with_class_weights(batch):
+    logits, labels = batch
+    weights = {"a": WEIGHTS["a"], "b": balanced_weights(labels["b"].tolist(), 5)}
+    loss = weighted_loss(*head_losses(logits, labels, ["a", "b"], "bce", class_weights=weights), torch.ones(2))
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "class weights"])
+def test_parts_of_a_batch_sum_to_the_loss_and_gradient_of_the_whole(batch, weights):
+    """What two workers do: each divides by the global sums, DDP averages their gradients."""
     logits, labels = batch
     labels["b"] = torch.tensor([4, MISSING, MISSING, MISSING, 1, 2])
-    weights = torch.tensor([1.0, 3.0])
+    head_weights, how = torch.tensor([1.0, 3.0]), {"smoothing": 0.1, "class_weights": weights}
     whole = {head: x.clone().requires_grad_() for head, x in logits.items()}
-    sums, counts = head_losses(whole, labels, ["a", "b"], "cross_entropy")
-    loss = weighted_loss(sums, counts, weights)
+    sums, divisors = head_losses(whole, labels, ["a", "b"], "cross_entropy", **how)
+    assert torch.equal(divisors, label_sums(labels, ["a", "b"], weights))
+    loss = weighted_loss(sums, divisors, head_weights)
     loss.backward()
     total = 0
     for part in (slice(0, 2), slice(2, 6)):
         piece = {head: x[part].clone().requires_grad_() for head, x in logits.items()}
-        sums, _ = head_losses(piece, {h: y[part] for h, y in labels.items()}, ["a", "b"], "cross_entropy")
-        share = weighted_loss(sums, counts, weights)
+        sums, _ = head_losses(piece, {h: y[part] for h, y in labels.items()}, ["a", "b"], "cross_entropy", **how)
+        share = weighted_loss(sums, divisors, head_weights)
         share.backward()
         total += share.item()
         for head in "ab":

@@ -44,7 +44,18 @@ def work(rank, folder):
     dist.destroy_process_group()
 
 
-def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypatch):
+EVERYTHING = {
+    "train_parameters.class_weights": "balanced",
+    "train_parameters.label_smoothing": 0.1,
+    "train_parameters.gradient_accumulation": 3,  # a share of two clips has two parts only
+    "train_parameters.gradient_clip": 0.5,
+    "freeze_scheduler.freeze_mode": "step",
+    "freeze_scheduler.freeze_pattern_repeats": [3, 999],  # of two steps an epoch
+}
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "by step, weighted, smoothed, in parts"])
+def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypatch, changes):
     """Six clips in batches of five: shares of three and two, then a clip for one worker and a stand-in."""
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     config = make_config(
@@ -60,6 +71,7 @@ def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypat
                 "transformer": [True, False],
             },
             "freeze_scheduler.freeze_pattern_repeats": [1, 5],
+            **changes,
         },
     )
     (tmp_path / "config.yaml").write_text(to_yaml(config))
@@ -72,6 +84,8 @@ def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypat
     alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
     for one, two in zip(alone, first["seen"], strict=True):
         assert two == pytest.approx({key: one[key] for key in two}, abs=1e-5)
+    frozen = [report["frozen/transformer"] for report in alone]
+    assert frozen == ([1, 0.5, 0] if changes else [1, 0, 0])
     one, two = (load_checkpoint(tmp_path / name / "last")["model"] for name in ("one", "two"))
     assert one.keys() == two.keys()
     for name in one:
