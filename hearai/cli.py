@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import re
 import signal
 import sys
@@ -24,13 +25,24 @@ def run_script(main: Callable[[], int]) -> None:
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:
         code = main()
+        sys.stdout.flush()
     except UserError as error:
         print_problems(error.problems)
         code = BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the state is saved\n")
         code = INTERRUPTED
+    except BrokenPipeError:  # the reader has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
     sys.exit(code)
+
+
+def log_to_stderr() -> None:
+    """Leaves the standard output to what the script prints."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
 
 
 def print_problems(problems: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ y = up, z = out (towards the camera). The signer's right is on the LEFT of the p
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class Head:
     @property
     def num_class(self) -> int:
         return len(self.classes)
+
+
+def short_meaning(meaning: str) -> str:
+    """The meaning of a HamNoSys class without what is only a remark: brackets, and all behind a semicolon."""
+    plain = re.sub(r"\s*\([^)]*\)", "", meaning.partition(";")[0])
+    return plain.removeprefix("parser data: ").strip()
 
 
 def _load() -> dict:

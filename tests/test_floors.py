@@ -52,11 +52,9 @@ def packages_of(module: str) -> set[str]:
 
 def ours(module: str) -> set[str]:
     """The modules of hearai that a module imports."""
-    return {
-        name if name in MODULES else name.rpartition(".")[0]
-        for name in imports_of(module)
-        if name.split(".")[0] == "hearai"
-    }
+    names = {name for name in imports_of(module) if name.split(".")[0] == "hearai"}
+    modules = {name if name in MODULES else name.rpartition(".")[0] for name in names}
+    return {name if name in MODULES else f"{name}.__init__" for name in modules}
 
 
 def room(module: str) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hearai.config import Config
@@ -49,71 +49,85 @@ def load_data(config: Config) -> Data:
         ConfigError: `general_parameters.data_path` is not set.
         DataError: everything that is wrong with the folders.
     """
+    general = config.general_parameters
+    return _split(_source(config), general.ratio_train_test, general.ratio_test, general.split, general.split_seed)
+
+
+def unsplit_data(config: Config) -> Data:
+    """The same with all clips in `test`: for data that nothing is trained on, however small it is.
+
+    Raises:
+        ConfigError, DataError: as `load_data`.
+    """
+    return _read(_source(config))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """All that says which clips there are."""
+
+    folders: tuple[tuple[Path, str], ...]
+    """(dataset folder, annotation file)"""
+    heads: tuple[tuple[str, int | str], ...]
+    """(head, classes)"""
+    frames: bool
+    landmarks: bool
+    fps: bool
+    """Whether every clip needs frames per second."""
+
+
+def _source(config: Config) -> _Source:
     general, train = config.general_parameters, config.train_parameters
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
     default = general.annotation_file or f"test_{train.classification_mode}.txt"
-    sources = tuple(
+    folders = tuple(
         (Path(item.path), item.annotation_file or default) if isinstance(item, DataFolder) else (Path(item), default)
         for item in general.data_path
     )
-    return _load(
-        sources,
-        tuple((head, parameters.num_class) for head, parameters in config.active_heads.items()),
-        (train.frames, train.landmarks, train.time is not None),
-        general.ratio_train_test,
-        general.ratio_test,
-        general.split,
-        general.split_seed,
-    )
+    heads = tuple((head, parameters.num_class) for head, parameters in config.active_heads.items())
+    return _Source(folders, heads, train.frames, train.landmarks, fps=train.time is not None)
 
 
 @functools.lru_cache(maxsize=4)
-def _load(
-    sources: tuple[tuple[Path, str], ...],
-    heads: tuple[tuple[str, int | str], ...],
-    needs: tuple[bool, bool, bool],
-    ratio_train_test: float,
-    ratio_test: float,
-    mode: str,
-    split_seed: int,
-) -> Data:
-    frames, landmarks, fps = needs
-    datasets = _dataset_names([folder for folder, _ in sources])
-    clips = _read_all(sources, dict(heads), datasets, frames=frames, landmarks=landmarks)
+def _read(source: _Source) -> Data:
+    datasets = _dataset_names([folder for folder, _ in source.folders])
+    clips = _read_all(source, datasets)
     check_given_once(clips)
-    if fps:
+    if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
-    lists = _class_lists({datasets[folder]: folder for folder, _ in sources})
-    names = class_names(lists, dict(heads))
+    lists = _class_lists({datasets[folder]: folder for folder, _ in source.folders})
+    names = class_names(lists, dict(source.heads))
     for remark in remarks(clips, lists):
         logger.warning("%s", remark)
     num_class = {
         head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
-        for head, number in heads
+        for head, number in source.heads
     }
-    split = split_clips(clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=split_seed)
+    frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
+    fingerprint = _fingerprint(clips, frames=source.frames, landmarks=source.landmarks)
+    return Data(Split((), (), tuple(clips)), num_class, fingerprint, frozen)
+
+
+@functools.lru_cache(maxsize=4)
+def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: str, seed: int) -> Data:
+    data = _read(source)
+    split = split_clips(data.clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=seed)
     for head, (unseen, asked) in unseen_classes(split).items():
         if unseen:
             logger.warning("%s: %d of the %d evaluated classes are never trained", head, unseen, asked)
-    frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
-    return Data(split, num_class, _fingerprint(clips, frames=frames, landmarks=landmarks), frozen)
+    return replace(data, split=split)
 
 
-def _read_all(
-    sources: Sequence[tuple[Path, str]],
-    heads: Mapping[str, int | str],
-    datasets: Mapping[Path, str],
-    *,
-    frames: bool,
-    landmarks: bool,
-) -> list[Clip]:
+def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
     clips: list[Clip] = []
     problems = Problems()
-    for folder, annotation_file in sources:
-        files = ClipFiles(folder, frames=frames, landmarks=landmarks) if folder.is_dir() else None
+    for folder, annotation_file in source.folders:
+        files = ClipFiles(folder, frames=source.frames, landmarks=source.landmarks) if folder.is_dir() else None
         try:
-            rows = read_rows(folder, annotation_file, heads, problems, files=files, dataset=datasets[folder])
+            rows = read_rows(
+                folder, annotation_file, dict(source.heads), problems, files=files, dataset=datasets[folder]
+            )
         except DataError as error:
             problems.add_all("annotation files", error.problems)
         else:

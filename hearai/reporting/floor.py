@@ -3,19 +3,16 @@
 import csv
 import logging
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hearai.data.annotations import Clip
 from hearai.data.folders import load_data
 from hearai.errors import UserError
-from hearai.hamnosys import MISSING
 from hearai.reporting.record import Record
-from hearai.training.objective import accuracy, confusion, macro_f1
+from hearai.training.scores import floor_of
+from hearai.training.trained import class_counts, labels_of
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +40,10 @@ def most_frequent(record: Record) -> dict[str, Any] | None:
     return {"mean_macro_f1": statistics.fmean(scores["macro_f1"] for scores in heads.values()), "heads": heads}
 
 
-def _scores(head: str, num_class: int, train: Sequence[Clip], test: Sequence[Clip]) -> Mapping[str, float]:
+def _scores(head: str, number: int, train: Sequence[Clip], test: Sequence[Clip]) -> Mapping[str, float]:
     """Nothing where the head has no labels."""
-    seen = Counter(clip.labels[head] for clip in train if clip.labels[head] != MISSING)
-    asked = [clip.labels[head] for clip in test if clip.labels[head] != MISSING]
-    if not seen or not asked:
-        return {}
-    common = min(seen, key=lambda label: (-seen[label], label))
-    matrix = confusion(torch.full((len(asked),), common), torch.tensor(asked), num_class)
-    return {"class": common, "accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+    floor = floor_of(class_counts(train, head, number), labels_of(test, [head])[head])
+    return {"class": floor.label, "accuracy": floor.accuracy, "macro_f1": floor.macro_f1} if floor else {}
 
 
 def _read_split(path: Path) -> dict[str, str]:

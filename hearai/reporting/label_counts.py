@@ -1,7 +1,6 @@
 """How often each class of each head occurs in an annotation file, and what the classes are called."""
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from hearai.data.annotations import MAX_CLASSES
 from hearai.data.problems import raise_problems
-from hearai.hamnosys import HEADS, MISSING
+from hearai.hamnosys import HEADS, MISSING, short_meaning
 from hearai.reporting.label_file import GLOSS, is_whole, read_labels, read_lines
 
 GLOSS_HEADS = (GLOSS, "gloss_id")
@@ -96,12 +95,6 @@ def class_label(counts: HeadCounts, index: int) -> str:
     """`chest (14)`: name and number of a class, or `class 14` where it has no name."""
     name = counts.names[index]
     return name if name == f"class {index}" else f"{name} ({index})"
-
-
-def short_meaning(meaning: str) -> str:
-    """The meaning of a HamNoSys class without what is only a remark: brackets, and all behind a semicolon."""
-    plain = re.sub(r"\s*\([^)]*\)", "", meaning.partition(";")[0])
-    return plain.removeprefix("parser data: ").strip()
 
 
 def _counts(head: str, labels: Sequence[int], words: Mapping[int, str]) -> HeadCounts:

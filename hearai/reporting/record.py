@@ -14,7 +14,7 @@ from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.space import Value
 from hearai.study import Study
-from hearai.training.trackers import METRICS_FILE
+from hearai.training.tracked import METRICS_FILE
 from hearai.yamls import read_yaml
 
 SCORE = "val/macro_f1"

@@ -13,13 +13,14 @@ from hearai.files import replacing
 LAST, BEST = "last", "best"
 """Folders inside a run: where to go on, and the model of the best epoch."""
 
-_FILE = "state.pt"
+STATE = "state.pt"
+"""The file in each of them."""
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
     """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / _FILE) as temporary:
+    with replacing(folder / STATE) as temporary:
         torch.save(dict(state), temporary)
     return folder
 
@@ -30,11 +31,14 @@ def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: there is no checkpoint, or it cannot be read.
     """
-    path = Path(folder) / _FILE
+    path = Path(folder) / STATE
     if not path.is_file():
-        raise ConfigError(f"{folder}: holds no checkpoint ({_FILE}); give a `{BEST}` or `{LAST}` folder of a run")
+        raise ConfigError(f"{folder}: holds no checkpoint ({STATE}); give a `{BEST}` or `{LAST}` folder of a run")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds a {type(state).__name__}")
+        return state
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{path}: cannot be read as a checkpoint ({reason})") from None

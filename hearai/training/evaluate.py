@@ -7,18 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hearai.config import Config, build_config
-from hearai.data.dataset import Batch
-from hearai.data.folders import Data, load_data
+from hearai.config import Config
+from hearai.data.annotations import Clip
+from hearai.data.dataset import Batch, build_dataset, build_loader
+from hearai.data.folders import load_data
 from hearai.errors import ConfigError
-from hearai.models.model import SignModel, build_model
+from hearai.models.model import SignModel
 from hearai.overrides import override
-from hearai.training.checkpoint import load_checkpoint
 from hearai.training.features import load_or_compute, shares_features
 from hearai.training.feed import prepared, still_batches
 from hearai.training.objective import Evaluation, confusion, head_losses, trained_heads, weighted_loss
 from hearai.training.precision import autocast
 from hearai.training.runtime import Runtime
+from hearai.training.trained import Trained, check_classes, load_trained
 
 
 @torch.no_grad()
@@ -56,20 +57,20 @@ def predict(model: SignModel, batches: Iterable[Batch], config: Config, device: 
     return {head: torch.cat(parts) for head, parts in found.items()}
 
 
-def load_model(checkpoint: str | Path, device: torch.device) -> tuple[SignModel, Config, dict[str, int]]:
-    """Model, config and {head: classes} of a run's `best` folder; nothing else is needed, timm's weights neither.
+def predict_clips(trained: Trained, clips: Sequence[Clip]) -> dict[str, Tensor]:
+    """{head: probabilities (N, K)} of clips, which need no labels.
 
     Raises:
-        ConfigError: no such checkpoint, or one that is not of a finished run.
+        DataError: a picture or a landmark file is missing or broken.
     """
-    state = load_checkpoint(checkpoint)
-    if missing := {"model", "config", "num_class"} - state.keys():
-        raise ConfigError(f"{checkpoint}: lacks {', '.join(sorted(missing))}; give the `best` folder of a run")
-    config = build_config(state["config"], str(checkpoint))
-    bare = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
-    model = build_model(bare, state["num_class"])
-    model.load_state_dict(state["model"])
-    return model.to(device).eval(), config, state["num_class"]
+    dataset = build_dataset(trained.config, clips, train=False)
+    batch_size = trained.config.train_parameters.batch_size
+    return predict(
+        trained.model,
+        build_loader(dataset, batch_size=batch_size, shuffle_seed=None),
+        trained.config,
+        trained.device,
+    )
 
 
 def score_split(
@@ -82,16 +83,19 @@ def score_split(
     Raises:
         ConfigError: no such checkpoint; or the split is empty, or has classes that the model was not built for.
     """
-    model, config, num_class = load_model(checkpoint, runtime.device)
+    trained = load_trained(checkpoint, runtime.device)
+    config = trained.config
     if data_path:
         config = override(config, {"general_parameters.data_path": list(data_path)})
     data = load_data(config)
     clips = getattr(data.split, split)
-    _check_fit(data, num_class, split, str(checkpoint))
+    if not clips:
+        raise ConfigError(f"{checkpoint}: the {split} split is empty; give a config with such clips")
+    check_classes(trained, data)
     lookup = None
     if shares_features(config, data):  # a backbone that other runs share, and so its features
-        lookup = load_or_compute(config, data, clips, model.feature_extractor, runtime.device)
-    evaluation = evaluate(model, still_batches(config, clips, runtime, lookup), config, runtime)
+        lookup = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
+    evaluation = evaluate(trained.model, still_batches(config, clips, runtime, lookup), config, runtime)
     return {
         "mean_macro_f1": evaluation.macro_f1,
         "mean_accuracy": evaluation.accuracy,
@@ -99,15 +103,3 @@ def score_split(
         "clips": len(clips),
         "heads": evaluation.heads,
     }
-
-
-def _check_fit(data: Data, num_class: dict[str, int], split: str, where: str) -> None:
-    clips = getattr(data.split, split)
-    problems = [] if clips else [f"{where}: the {split} split is empty; give a config with such clips"]
-    problems += [
-        f"{where}: the model has {known} classes of {head}, the data {data.num_class[head]}; give its own data"
-        for head, known in num_class.items()
-        if data.num_class[head] > known
-    ]
-    if problems:
-        raise ConfigError(problems)

@@ -8,15 +8,18 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from hearai.config import Config, to_dict
+from hearai.data.annotations import Clip
 from hearai.data.demo import demo_dataset
 from hearai.data.folders import Data, load_data
 from hearai.data.frames import check_images
 from hearai.data.landmarks import check_all_landmarks
+from hearai.data.sampling import sampling_notes
 from hearai.errors import ConfigError
 from hearai.files import cache_folder, replacing
 from hearai.models.feature_extractors import backbone_name, kind_of
@@ -46,11 +49,23 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
         log.info("demo data: %s", folders[0])
     config = override(config, {"general_parameters.data_path": [_absolute(folder) for folder in folders]})
     data = load_data(config)
-    if config.train_parameters.frames:
-        check_images(data.clips)
-    if config.train_parameters.landmarks:
-        check_all_landmarks(data.clips)
+    check_files(config, data.clips)
+    train = config.train_parameters
+    for note in sampling_notes(data.clips, num_segments=train.num_segments, time=train.time):
+        log.info("%s", note)
     return config, data
+
+
+def check_files(config: Config, clips: Sequence[Clip]) -> None:
+    """Looks at every picture and landmark file that a model of this config reads.
+
+    Raises:
+        DataError: every one that is broken.
+    """
+    if config.train_parameters.frames:
+        check_images(clips)
+    if config.train_parameters.landmarks:
+        check_all_landmarks(clips)
 
 
 def _absolute(folder: str | dict) -> str | dict:

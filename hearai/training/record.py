@@ -11,13 +11,14 @@ from hearai.training.progress import Progress
 from hearai.training.runtime import Runtime
 from hearai.training.tracked import TrackedRun
 from hearai.training.trackers import Trackers
+from hearai.training.trained import facts_of
 
 
 class Record:
     """Writes what a run leaves behind."""
 
     def __init__(self, config: Config, data: Data, runtime: Runtime, progress: Progress):
-        self._config, self._num_class, self._folder = config, dict(data.num_class), runtime.folder
+        self._config, self._facts, self._folder = config, facts_of(data), runtime.folder
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ class Record:
             state = {
                 "model": {**learner.model.state_dict(), **progress.best_weights},
                 "config": to_dict(self._config),
-                "num_class": self._num_class,
+                **self._facts,
                 "epoch": progress.best_epoch,
                 "metrics": progress.history[progress.best_epoch - 1],
             }

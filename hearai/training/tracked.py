@@ -10,6 +10,9 @@ from uuid import uuid4
 
 import numpy as np
 
+METRICS_FILE = "metrics.jsonl"
+"""One line an epoch, in the folder of the run."""
+
 
 @dataclass(frozen=True)
 class TrackedRun:

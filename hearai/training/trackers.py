@@ -14,11 +14,9 @@ from torch import Tensor
 
 from hearai.training.pictures import confusion_picture
 from hearai.training.services import MLflow, Neptune
-from hearai.training.tracked import TrackedRun, Tracker
+from hearai.training.tracked import METRICS_FILE, TrackedRun, Tracker
 
 log = logging.getLogger(__name__)
-
-METRICS_FILE = "metrics.jsonl"
 
 
 class JsonLines:

@@ -20,11 +20,13 @@ from hearai.overrides import override
 @pytest.fixture(autouse=True)
 def read_again():
     """Tests change folders that `load_data` would keep."""
-    folders._load.cache_clear()
+    folders._read.cache_clear()
+    folders._split.cache_clear()
 
 
 def fingerprint(config: Config) -> str:
-    folders._load.cache_clear()
+    folders._read.cache_clear()
+    folders._split.cache_clear()
     return load_data(config).fingerprint
 
 
@@ -115,7 +117,8 @@ def test_class_lists_that_agree_end_the_warning(make_config: Callable, make_data
     assert "b has no class list" in caplog.text
     write_list(second, "0,a", "2,C", "7,H")
     caplog.clear()
-    folders._load.cache_clear()
+    folders._read.cache_clear()
+    folders._split.cache_clear()
     data = load_data(make_config(None, paths))
     assert "labels are" not in caplog.text
     assert data.class_names == {"gloss": {0: "A", 1: "B", 2: "C", 7: "H"}}

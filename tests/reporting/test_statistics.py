@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from hearai.errors import ConfigError, DataError
-from hearai.hamnosys import HEADS
-from hearai.reporting.label_counts import HeadCounts, count_labels, short_meaning
+from hearai.hamnosys import HEADS, short_meaning
+from hearai.reporting.label_counts import HeadCounts, count_labels
 from hearai.reporting.label_file import read_labels
 from hearai.reporting.statistics import statistics_csv, statistics_text, write_statistics
 from hearai.training.objective import accuracy, confusion, macro_f1

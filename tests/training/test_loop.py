@@ -13,11 +13,12 @@ from hearai.data.folders import load_data
 from hearai.errors import ConfigError
 from hearai.hamnosys import HEADS
 from hearai.training.checkpoint import load_checkpoint
-from hearai.training.evaluate import load_model, predict, score_split
+from hearai.training.evaluate import predict, score_split
 from hearai.training.feed import still_batches
 from hearai.training.initial import build_initial_model
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime
+from hearai.training.trained import load_trained
 
 NEVER_FROZEN = {"freeze_scheduler.model_params": {}}
 
@@ -304,8 +305,8 @@ def test_a_fast_dev_run_sees_one_batch_of_each(make_config, tiny_dataset, tmp_pa
 def test_the_best_folder_is_enough_to_score_and_to_predict(make_config, make_dataset, tmp_path):
     config = make_config(make_dataset(clips=24), {"train_parameters.epochs": 3})
     result = fit(config, LocalRuntime("cpu", tmp_path / "run"))
-    model, saved, num_class = load_model(tmp_path / "run" / "best", torch.device("cpu"))
-    assert saved == config and num_class == {"gloss": 3} and not model.training
+    trained = load_trained(tmp_path / "run" / "best", torch.device("cpu"))
+    assert trained.config == config and trained.num_class == {"gloss": 3} and not trained.model.training
     scores = score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path), split="val")
     assert scores["mean_macro_f1"] == pytest.approx(result.best)
     assert scores["heads"]["gloss"]["accuracy"] == pytest.approx(result.metrics["val/gloss/accuracy"])
@@ -324,7 +325,7 @@ def test_the_best_folder_scores_its_data_wherever_that_has_moved(make_config, ma
 def test_only_a_best_folder_can_be_scored(tiny_config, tmp_path):
     fit(tiny_config, LocalRuntime("cpu", tmp_path))
     with pytest.raises(ConfigError, match="give the `best` folder of a run"):
-        load_model(tmp_path / "last", torch.device("cpu"))
+        load_trained(tmp_path / "last", torch.device("cpu"))
 
 
 def test_data_with_more_classes_than_the_model_is_refused(make_config, make_dataset, tmp_path):
@@ -338,7 +339,7 @@ def test_predictions_are_probabilities_whose_best_class_is_what_is_scored(make_c
     config, device = make_config(make_dataset(clips=24)), torch.device("cpu")
     runtime = LocalRuntime(device, tmp_path)
     result = fit(config, runtime)
-    model = load_model(tmp_path / "best", device)[0]
+    model = load_trained(tmp_path / "best", device).model
     clips = load_data(config).split.val
     probabilities = predict(model, still_batches(config, clips, runtime, None), config, device)["gloss"]
     assert torch.allclose(probabilities.sum(1), torch.ones(len(clips)))

@@ -1,0 +1,50 @@
+"""What a trained model sees in clips: `python experiments/predict.py --checkpoint runs/hamnosys/best CLIP...`
+
+CLIP is a frame folder (NAME/NAME_0.jpg ...) or a video file. Exit codes: 0 done; 2 bad input.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from hearai.cli import DONE, log_to_stderr, positive, run_script
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
+    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="frame folders and video files")
+    parser.add_argument("--top", type=positive, default=3, metavar="N", help="classes listed per head; default 3")
+    parser.add_argument("--lexicon", type=Path, metavar="FILE", help="test_gloss.txt with test_hamnosys.txt beside it")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 = CPU; default: the first")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    if args.json:
+        log_to_stderr()  # what is logged is no JSON
+    from hearai.data.given import given_clips  # heavy imports come when the options are known to be good
+    from hearai.data.lexicon import check_lexicon_fits, read_lexicon
+    from hearai.reporting.prediction import prediction_rows, prediction_text
+    from hearai.training.evaluate import predict_clips
+    from hearai.training.runtime import choose_device
+    from hearai.training.trained import find_best, load_trained
+
+    trained = load_trained(find_best(args.checkpoint), choose_device(args.gpu))
+    lexicon = read_lexicon(args.lexicon) if args.lexicon else None
+    if lexicon:
+        check_lexicon_fits(trained.num_class)
+    needs_fps = trained.config.train_parameters.time is not None
+    with given_clips(args.clips, trained.num_class, needs_fps=needs_fps) as clips:
+        probabilities = predict_clips(trained, clips)
+    rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
+    print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))
+    return DONE
+
+
+if __name__ == "__main__":
+    run_script(main)

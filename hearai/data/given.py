@@ -1,0 +1,87 @@
+"""Clips that a user gives one by one, without labels: frame folders and video files."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from PIL import Image
+
+from hearai.data.annotations import Clip
+from hearai.data.clip_files import frames_on_disk, no_fps_reason, read_fps
+from hearai.data.problems import raise_problems
+from hearai.data.videos import read_video
+from hearai.errors import DataError
+from hearai.hamnosys import MISSING
+from hearai.validation import FrozenDict
+
+QUALITY = 95
+"""Of the JPEGs that a video's frames become on their way: the model was trained on such."""
+
+
+@contextmanager
+def given_clips(paths: Sequence[Path], heads: Iterable[str], *, needs_fps: bool = False) -> Iterator[list[Clip]]:
+    """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
+
+    The frames of videos lie in a temporary folder while the context lasts.
+
+    Raises:
+        DataError: every path that is no clip, and why.
+    """
+    labels = FrozenDict(dict.fromkeys(heads, MISSING))
+    clips: list[Clip] = []
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="hearai-") as workshop:
+        for number, path in enumerate(paths):
+            try:
+                clip = (
+                    _folder_clip(path, labels)
+                    if path.is_dir()
+                    else _video_clip(path, Path(workshop, str(number)), labels)
+                )
+                if needs_fps and clip.fps is None:
+                    raise DataError(
+                        f"{path}: its frames per second are not known, and the model looks at frames some time apart; "
+                        f'{clip.properties_path.name} with {{"FPS": frames per second}} is due'
+                    )
+                clips.append(clip)
+            except DataError as error:
+                problems += error.problems
+        raise_problems(problems)
+        yield clips
+
+
+def _folder_clip(path: Path, labels: FrozenDict) -> Clip:
+    path = path.resolve()
+    numbers = sorted(frames_on_disk(path.name, (file.name for file in path.iterdir())))
+    if not numbers:
+        others = ", ".join(sorted(file.name for file in path.iterdir())[:3]) or "nothing"
+        raise DataError(f"{path}: holds no frames (found {others}); {path.name}_0.jpg, {path.name}_1.jpg, ... are due")
+    clip = Clip(path.name, path.parent, numbers[0], numbers[-1], labels)
+    hole = next((a + 1 for a, b in pairwise(numbers) if b != a + 1), None)
+    if hole is not None:
+        raise DataError(f"{clip.frame_path(hole)}: missing; every frame of {numbers[0]}..{numbers[-1]} is due")
+    return replace(clip, fps=_fps(clip.properties_path))
+
+
+def _fps(path: Path) -> float | None:
+    if not path.exists() or no_fps_reason(path):
+        return None
+    fps = read_fps(path)
+    if fps is None:
+        raise DataError(f'{path}: is wrong; {{"FPS": frames per second}} is due')
+    return fps
+
+
+def _video_clip(path: Path, workshop: Path, labels: FrozenDict) -> Clip:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; a frame folder or a video file is due")
+    video, count = read_video(path), 0
+    clip = Clip(path.stem, workshop, 0, 0, labels)
+    (workshop / clip.name).mkdir(parents=True)
+    for picture in video:
+        Image.fromarray(picture).save(clip.frame_path(count), quality=QUALITY)
+        count += 1
+    return Clip(clip.name, workshop, 0, count - 1, labels, fps=video.fps)

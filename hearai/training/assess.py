@@ -1,0 +1,84 @@
+"""A trained model on clips with labels: its own test clips, or a dataset of another folder."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearai.data.folders import Data, load_data, unsplit_data
+from hearai.errors import ConfigError
+from hearai.overrides import override
+from hearai.training.evaluate import predict_clips
+from hearai.training.prepare import check_files
+from hearai.training.scores import HeadScores, score_heads
+from hearai.training.trained import Trained, check_classes, labels_of
+
+ALL = "all"
+"""Every clip of the data, whatever its split."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Scores of a trained model on some clips."""
+
+    checkpoint: Path
+    data_path: Sequence[str]
+    split: str
+    """"train", "val", "test", or "all"."""
+    clips: int
+    heads: Mapping[str, HeadScores]
+    class_names: Mapping[str, Mapping[int, str]]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over the heads."""
+        return statistics.fmean(scores.macro_f1 for scores in self.heads.values())
+
+    @property
+    def floor_macro_f1(self) -> float | None:
+        """Mean over the heads; None where the floor of one is not known."""
+        floors = [scores.floor for scores in self.heads.values()]
+        return statistics.fmean(floor.macro_f1 for floor in floors) if all(floors) else None
+
+
+def assess(trained: Trained, data_path: Sequence[str] = (), split: str | None = None) -> Assessment:
+    """Predicts and scores clips: those of `split`; unset = test of the model's own data, all of any other.
+
+    Own data that has moved is known again by its fingerprint.
+
+    Raises:
+        ConfigError: no clips, no labels, or classes that the model was not built for.
+        DataError: everything that is wrong with the folders.
+    """
+    config = trained.config
+    if data_path:
+        config = override(config, {"general_parameters.data_path": list(data_path)})
+    data = unsplit_data(config)
+    if not data_path or data.fingerprint == trained.fingerprint:
+        data = load_data(config)
+        split = split or "test"
+    elif split not in (None, ALL):
+        raise ConfigError(
+            f"--split {split}: {', '.join(data_path)} is not the data that the model was trained on, and has no such "
+            f"split; leave --split out, or give {ALL}"
+        )
+    split = split or ALL
+    clips = data.clips if split == ALL else getattr(data.split, split)
+    if not clips:
+        raise ConfigError(f"{trained.folder}: the {split} split is empty; give another --split")
+    check_classes(trained, data)
+    check_files(config, clips)
+    heads = score_heads(predict_clips(trained, clips), labels_of(clips, trained.num_class), trained.train_counts)
+    if not heads:
+        raise ConfigError(f"{trained.folder}: none of the {len(clips)} clips has a label; there is nothing to score")
+    return Assessment(trained.folder, _folders(config), split, len(clips), heads, _names(trained, data))
+
+
+def _folders(config) -> list[str]:
+    return [folder if isinstance(folder, str) else folder.path for folder in config.general_parameters.data_path]
+
+
+def _names(trained: Trained, data: Data) -> dict[str, dict[int, str]]:
+    """The data's names, and over them those that the model was trained with."""
+    heads = trained.num_class
+    return {head: {**data.class_names.get(head, {}), **trained.class_names.get(head, {})} for head in heads}

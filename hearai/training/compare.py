@@ -1,0 +1,69 @@
+"""Parts side by side: the same data, seed and budget, one part exchanged."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearai.config import Config
+from hearai.data.folders import load_data
+from hearai.models.feature_extractors import EXTRACTORS
+from hearai.models.transformers import TRANSFORMERS
+from hearai.overrides import override
+from hearai.training.evaluate import score_split
+from hearai.training.initial import build_initial_model
+from hearai.training.loop import fit
+from hearai.training.runtime import LocalRuntime, choose_device
+
+log = logging.getLogger(__name__)
+
+TRANSFORMER_CASES = {name: {"transformer.name": name} for name in TRANSFORMERS}
+"""{label: changes of the base config}, one for each sequence encoder."""
+
+EXTRACTOR_CASES = {
+    **{name: {"feature_extractor.name": name} for name, kind in EXTRACTORS.items() if kind.reads == "frames"},
+    "gcn_extractor": {
+        "feature_extractor.name": "gcn_extractor",
+        "train_parameters.landmarks": True,
+        "train_parameters.frames": False,
+    },
+    "cnn_extractor + landmarks": {"train_parameters.landmarks": True},
+}
+"""The same for the extractors; landmarks alone, and beside pictures."""
+del EXTRACTOR_CASES["multi_frame_feature_extractor"]  # another name of cnn_extractor
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one case came to."""
+
+    label: str
+    parameters: int
+    """Numbers in the model, frozen ones too."""
+    val: float
+    """Validation macro-F1 of the best epoch."""
+    epoch: int
+    test: float
+    """Test macro-F1 of that epoch's model."""
+    seconds: float
+    """Wall time in `fit`."""
+
+
+def compare(base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path) -> Iterator[Row]:
+    """Trains and scores each case, one after the other, with files in `folder`/LABEL.
+
+    Raises:
+        ConfigError, DataError: a case that cannot be trained.
+    """
+    device = choose_device(base.general_parameters.gpu)
+    for label, changes in cases.items():
+        config = override(base, changes)
+        runtime = LocalRuntime(device, folder / label.replace(" ", "_"))
+        parameters = sum(p.numel() for p in build_initial_model(config, load_data(config)).parameters())
+        started = time.monotonic()
+        result = fit(config, runtime)
+        seconds = time.monotonic() - started
+        test = score_split(runtime.folder / "best", runtime)["mean_macro_f1"] if result.best_epoch else 0.0
+        yield Row(label, parameters, result.best, result.best_epoch, test, seconds)
