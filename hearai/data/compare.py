@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hearai.data.annotations import Clip
 from hearai.data.problems import Problems
@@ -72,3 +72,29 @@ def _ranges(
         f"{head}: labels are {found}, and {', '.join(unlisted)} has no class list: "
         f"a number is taken for the same class in all; put a {file} in each folder to have it checked"
     ]
+
+
+def same_pictures(clips: Iterable[tuple[Clip, Mapping[str, bytes]]]) -> Iterator[tuple[str, str]]:
+    """(kind, text) of pictures with the same bytes in clips that may land in different splits.
+
+    Those of different datasets, of different signers, or of one dataset whose signers are not known.
+
+    Args:
+        clips: each with {file: fingerprint of its bytes}.
+    """
+    first: dict[bytes, tuple[Clip, str]] = {}
+    for clip, pictures in clips:
+        for file, digest in pictures.items():
+            other, other_file = first.setdefault(digest, (clip, file))
+            if kind := _kinship(clip, other):
+                yield f"identical pictures in clips of {kind}", f"{clip.key}/{file} is {other.key}/{other_file}"
+
+
+def _kinship(one: Clip, other: Clip) -> str | None:
+    if one.key == other.key:
+        return None
+    if one.dataset_name != other.dataset_name:
+        return "different datasets"
+    if one.signer is None or other.signer is None:
+        return "unknown signers"
+    return "different signers" if one.signer != other.signer else None

@@ -91,7 +91,7 @@ def _source(config: Config) -> _Source:
 
 @functools.lru_cache(maxsize=4)
 def _read(source: _Source) -> Data:
-    datasets = _dataset_names([folder for folder, _ in source.folders])
+    datasets = dataset_names([folder for folder, _ in source.folders])
     clips = _read_all(source, datasets)
     check_given_once(clips)
     if source.fps:
@@ -136,7 +136,7 @@ def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
     return clips
 
 
-def _dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
+def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
     """Each folder's own name, with as many parents as tell it from the others."""
     paths = {folder: Path(os.path.abspath(folder)) for folder in folders}
     depth = 1
