@@ -1,15 +1,16 @@
 """Measures parts on the demo data: `python experiments/benchmark.py models`
 
-models: every transformer over the same frozen, pre-trained extractor, and every extractor trained from nothing under
-the same transformer; the same clips, seed, epochs and learning rate for all of a table.
+models: every transformer over the same extractor, and every extractor under the same transformer, with the same clips,
+seed, epochs and learning rate. Extractors are pre-trained on single frames and frozen; one over whole clips trains.
 """
 
 import argparse
+import logging
 import tempfile
 from pathlib import Path
 
 from hearai.cli import DONE, positive, run_script
-from hearai.config import Config, build_config
+from hearai.config import build_config
 from hearai.overrides import override
 
 COMMON = {
@@ -25,51 +26,32 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("what", choices=("models",))
     parser.add_argument("--clips", type=positive, default=400, metavar="N", help="demo clips; default 400")
-    parser.add_argument("--epochs", type=positive, default=5, metavar="N", help="of each extractor; default 5")
-    parser.add_argument("--epochs-frozen", type=positive, default=20, metavar="N", help="of each transformer")
+    parser.add_argument("--epochs", type=positive, default=10, metavar="N", help="of each run; default 10")
+    parser.add_argument("--epochs-frames", type=positive, default=7, metavar="N", help="of pre-training; default 7")
     parser.add_argument("--pixels", type=positive, default=64, metavar="N", help="side of a picture; default 64")
     parser.add_argument("--only", choices=("transformers", "extractors"), help="one of the two tables")
     parser.add_argument("--gpu", type=int, default=0, metavar="N", help="-1 = CPU")
     return parser.parse_args()
 
 
-def print_table(title: str, base: Config, cases: dict, folder: Path) -> None:
-    from hearai.training.compare import compare
-
-    print(f"\n{title}\n{'':<32}{'parameters':>12}{'val':>8}{'epoch':>7}{'test':>8}{'seconds':>9}", flush=True)
-    for row in compare(base, cases, folder):
-        figures = f"{row.val:>8.3f}{row.epoch:>7}{row.test:>8.3f}{row.seconds:>9.1f}"
-        print(f"{row.label:<32}{row.parameters:>12,}{figures}", flush=True)
-
-
 def main() -> int:
     args = parse_args()
+    logging.getLogger("hearai").setLevel(logging.WARNING)  # the tables are what is to be read
     from hearai.study import Pretrain  # heavy imports come when the options are known to be good
-    from hearai.training.compare import EXTRACTOR_CASES, TRANSFORMER_CASES
-    from hearai.training.prepare import BACKBONE, provide_backbone, with_data
+    from hearai.training.compare import EXTRACTOR_CASES, TRANSFORMER_CASES, compare
+    from hearai.training.prepare import with_data
 
-    pictures = {
-        "augmentations_parameters.resize_size": args.pixels,
-        "augmentations_parameters.center_crop_size": args.pixels,
-    }
-    base = override(build_config(COMMON), {**pictures, "general_parameters.gpu": args.gpu})
-    base, data = with_data(base, args.clips)
-    with tempfile.TemporaryDirectory(prefix="hearai-") as name:
-        folder = Path(name)
-        if args.only != "extractors":
-            provide_backbone(base, data, Pretrain(epochs=7, lr=5.0e-3), folder / BACKBONE)
-            frozen = {
-                "feature_extractor.checkpoint": str(folder / BACKBONE),
-                "train_parameters.epochs": args.epochs_frozen,
-            }
-            title = f"transformers, extractor frozen, {args.epochs_frozen} epochs of {len(data.split.train)} clips"
-            print_table(title, override(base, frozen), TRANSFORMER_CASES, folder)
-        if args.only != "transformers":
-            thawed = {"freeze_scheduler.model_params": {}, "train_parameters.epochs": args.epochs}
-            title = (
-                f"extractors from nothing, {args.epochs} epochs of {len(data.split.train)} clips, {args.pixels} pixels"
-            )
-            print_table(title, override(base, thawed), EXTRACTOR_CASES, folder)
+    size = {f"augmentations_parameters.{name}": args.pixels for name in ("resize_size", "center_crop_size")}
+    changes = {**size, "general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
+    base, data = with_data(override(build_config(COMMON), changes), args.clips)
+    print(f"{len(data.split.train)} training clips, {args.pixels} pixels, {args.epochs} epochs", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as folder:
+        for what, cases in (("transformers", TRANSFORMER_CASES), ("extractors", EXTRACTOR_CASES)):
+            if args.only in (None, what):
+                print(f"\n{what:<32}{'parameters':>12}{'val':>8}{'epoch':>7}{'test':>8}{'seconds':>9}", flush=True)
+                for row in compare(base, cases, Path(folder) / what, Pretrain(epochs=args.epochs_frames, lr=5.0e-3)):
+                    figures = f"{row.val:>8.3f}{row.epoch:>7}{row.test:>8.3f}{row.seconds:>9.1f}"
+                    print(f"{row.label:<32}{row.parameters:>12,}{figures}", flush=True)
     return DONE
 
 

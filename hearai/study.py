@@ -12,9 +12,10 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from hearai.config import Config, build_config, to_dict
+from hearai.domains import Value
 from hearai.errors import ConfigError, choices
 from hearai.overrides import get_path, merge, override
-from hearai.space import Space, Value, parse_space
+from hearai.space import Space, parse_space
 from hearai.validation import Frozen, FrozenDict, Real, Section, Whole, explain, present_names
 from hearai.yamls import read_yaml
 

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hearai.config import build_config
+from hearai.domains import Domain, Value
 from hearai.errors import ConfigError
-from hearai.space import Domain, Space, Value, parse_space
+from hearai.space import Space, parse_space
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 

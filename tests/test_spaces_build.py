@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from hearai.config import Config
+from hearai.errors import ConfigError
 from hearai.models.model import build_model
 from hearai.models.transformers import TRANSFORMERS
 from hearai.sections import Transformer
@@ -105,3 +106,40 @@ def test_any_transformer_may_be_the_base_of_a_search_over_all(name: str, over_al
 def test_what_is_searched_of_transformers_is_everything() -> None:
     searched = {path for path in yaml.safe_load(ALL_TRANSFORMERS)["space"] if path.startswith("transformer.")}
     assert searched == {f"transformer.{field}" for field in Transformer.model_fields}
+
+
+ALL_INPUTS = """
+config:
+  train_parameters: {classification_mode: gloss}
+  feature_extractor: {model_path: test_efficientnet, representation_size: 16, pretrained: false}
+  transformer: {feedforward_size: 16, num_attention_heads: 2, num_encoder_layers: 1, output_size: 16}
+space:
+  feature_extractor.name: {choice: [cnn_extractor, resnet50_extractor, video_resnet, gcn_extractor]}
+  train_parameters.frames: {choice: [false], when: {feature_extractor.name: gcn_extractor}}
+  train_parameters.landmarks: {choice: [true], when: {feature_extractor.name: gcn_extractor}}
+"""
+
+
+def test_extractors_of_pictures_clips_and_landmarks_can_be_searched_together(tmp_path: Path) -> None:
+    (tmp_path / "inputs.yaml").write_text(ALL_INPUTS)
+    study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OWN_DATA))
+    rng, seen = random.Random(0), set()
+    for _ in range(20):
+        config = study.config_of(study.space.sample(rng, study.base))
+        assert_model_answers(config)
+        train = config.train_parameters
+        seen.add((config.feature_extractor.name, train.frames, train.landmarks))
+    assert {(name, frames) for name, frames, _ in seen} == {
+        ("cnn_extractor", True),
+        ("resnet50_extractor", True),
+        ("video_resnet", True),
+        ("gcn_extractor", False),
+    }
+    assert study.base_params() == {"feature_extractor.name": "cnn_extractor"}
+
+
+def test_an_extractor_without_its_input_is_refused_before_the_search(tmp_path: Path) -> None:
+    alone = "\n".join(line for line in ALL_INPUTS.splitlines() if "landmarks:" not in line)
+    (tmp_path / "inputs.yaml").write_text(alone)
+    with pytest.raises(ConfigError, match="frames and landmarks are both false"):
+        load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OWN_DATA))

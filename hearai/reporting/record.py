@@ -8,11 +8,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hearai.domains import Value
 from hearai.errors import UserError
 from hearai.reporting.journal import Book, read_journal
 from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
-from hearai.space import Value
 from hearai.study import Study
 from hearai.training.tracked import METRICS_FILE
 from hearai.yamls import read_yaml

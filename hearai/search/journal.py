@@ -20,8 +20,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hearai.domains import Domain, Value
 from hearai.errors import UserError
-from hearai.space import Domain, Value
 from hearai.study import Sampler, Study
 
 SEARCH, FINALS = "search", "finals"

@@ -1,6 +1,5 @@
 """Parts side by side: the same data, seed and budget, one part exchanged."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,15 +8,15 @@ from typing import Any
 
 from hearai.config import Config
 from hearai.data.folders import load_data
-from hearai.models.feature_extractors import EXTRACTORS
+from hearai.models.feature_extractors import EXTRACTORS, kind_of
 from hearai.models.transformers import TRANSFORMERS
 from hearai.overrides import override
+from hearai.study import Pretrain
 from hearai.training.evaluate import score_split
 from hearai.training.initial import build_initial_model
 from hearai.training.loop import fit
+from hearai.training.prepare import BACKBONE, provide_backbone
 from hearai.training.runtime import LocalRuntime, choose_device
-
-log = logging.getLogger(__name__)
 
 TRANSFORMER_CASES = {name: {"transformer.name": name} for name in TRANSFORMERS}
 """{label: changes of the base config}, one for each sequence encoder."""
@@ -48,19 +47,27 @@ class Row:
     test: float
     """Test macro-F1 of that epoch's model."""
     seconds: float
-    """Wall time in `fit`."""
+    """Wall time in `fit`, pre-training apart."""
 
 
-def compare(base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path) -> Iterator[Row]:
+def compare(base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, settings: Pretrain) -> Iterator[Row]:
     """Trains and scores each case, one after the other, with files in `folder`/LABEL.
+
+    Each extractor is pre-trained on single frames and frozen; one that looks at whole clips, which cannot be, is
+    trained with all the rest.
 
     Raises:
         ConfigError, DataError: a case that cannot be trained.
     """
     device = choose_device(base.general_parameters.gpu)
     for label, changes in cases.items():
-        config = override(base, changes)
-        runtime = LocalRuntime(device, folder / label.replace(" ", "_"))
+        config, place = override(base, changes), folder / label.replace(" ", "_")
+        if kind_of(config.feature_extractor).per_frame:
+            provide_backbone(config, load_data(config), settings, place / BACKBONE)
+            config = override(config, {"feature_extractor.checkpoint": str(place / BACKBONE)})
+        else:
+            config = override(config, {"freeze_scheduler.model_params": {}})
+        runtime = LocalRuntime(device, place)
         parameters = sum(p.numel() for p in build_initial_model(config, load_data(config)).parameters())
         started = time.monotonic()
         result = fit(config, runtime)

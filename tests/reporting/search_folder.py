@@ -11,8 +11,8 @@ from PIL import Image
 
 from hearai.data.folders import load_data
 from hearai.data.split import write_split
+from hearai.domains import Value
 from hearai.search.journal import FINALS, SEARCH, Ledger, build_sampler, open_journal
-from hearai.space import Value
 from hearai.study import Request, Study, load_study
 
 SPACE = """

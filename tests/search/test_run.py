@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from mlflow import MlflowClient
 
 from hearai.config import load_config
 from hearai.errors import ConfigError, DataError
@@ -59,6 +60,21 @@ def test_a_search_leaves_its_whole_folder_and_its_winner_can_be_run_again(
     again = fit(load_config(folder / "best.yaml"), LocalRuntime("cpu", tmp_path / "again"))
     torch.set_num_threads(threads)
     assert again.best == pytest.approx(summary["best"]["value"], abs=1e-4)
+
+
+def test_trackers_get_a_run_for_each_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
+    trackers = {"general_parameters.mlflow": True, "general_parameters.neptune": True}
+    small = {"budget": {"trials": 2}, "finalists": {"count": 0}}
+    summary = search(make_study(small, {**trackers, "train_parameters.epochs": 2}, "tracked"), tmp_path)
+    trials = tmp_path / "tracked" / "trials"
+    client = MlflowClient(f"sqlite:///{trials / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tracked")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert runs.keys() == {"0000", "0001"}
+    assert all(run.data.tags["study"] == "tracked" and run.info.status == "FINISHED" for run in runs.values())
+    assert runs["0000"].data.metrics["objective"] == pytest.approx(summary["baseline"]["value"])
+    for name in runs:
+        assert list((trials / name / "neptune").rglob("*")), "recorded offline, beside the trial"
 
 
 def test_the_same_command_again_runs_nothing_and_more_trials_extend_the_search(

@@ -1,0 +1,154 @@
+"""One searched parameter: the values it may take, and how a space's YAML writes them."""
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hearai.errors import choices
+
+KINDS = ("float", "int", "choice")
+Value = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values one parameter may take.
+
+    kind: "float" or "int" (both ends included, `step` apart if set, log scale if `log`), or "choice".
+    when: {other path: values}: the parameter exists only while each other path has one of its values.
+    """
+
+    kind: str
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    step: float | None = None
+    values: tuple[Value, ...] = ()
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def sample(self, rng: random.Random) -> Value:
+        """One value, uniform (or log-uniform) over the domain."""
+        if self.kind == "choice":
+            return rng.choice(self.values)
+        if self.step:
+            drawn = self.low + self.step * rng.randint(0, math.floor(self._steps))
+            return self._number(min(drawn, self.high))  # 6 x 0.05 is more than 0.3
+        if self.log:
+            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+            return self._number(min(max(drawn, self.low), self.high))
+        if self.kind == "int":
+            return rng.randint(int(self.low), int(self.high))
+        return rng.uniform(self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Whether the value could have been sampled."""
+        if self.kind == "choice":
+            return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:
+            return False
+        step = self.step or (1 if self.kind == "int" else None)
+        steps = (value - self.low) / step if step else 0.0
+        return math.isclose(steps, round(steps), abs_tol=1e-9)
+
+    def corners(self) -> tuple[Value, ...]:
+        """The values a config must accept for the domain to be sound: the ends, or every choice."""
+        return self.values if self.kind == "choice" else (self._number(self.low), self._number(self.high))
+
+    @property
+    def _steps(self) -> float:
+        return (self.high - self.low) / self.step + 1e-9 if self.step else 0.0
+
+    def _number(self, value: float) -> float | int:
+        return round(value) if self.kind == "int" else float(value)
+
+    def __str__(self) -> str:
+        if self.kind == "choice":
+            return " | ".join(map(str, self.values))
+        scale = ", log" if self.log else f", step {self.step:g}" if self.step else ""
+        return f"{self.kind} {self.low:g} .. {self.high:g}{scale}"
+
+
+def parse_domain(spec: Any) -> Domain:
+    """The domain that a YAML value describes; a single value is a choice of one.
+
+    Raises:
+        ValueError: it describes none; says what was given and what is allowed.
+    """
+    if not isinstance(spec, Mapping):
+        return Domain("choice", values=(_scalar(spec),))
+    kinds = [kind for kind in KINDS if kind in spec]
+    if len(kinds) != 1:
+        raise ValueError(f"got {dict(spec)}; give exactly one of {', '.join(KINDS)}, or a single value")
+    kind = kinds[0]
+    known = {kind, "when"} | ({"log", "step"} if kind != "choice" else set())
+    for key in spec:
+        if key not in known:
+            raise ValueError(f"unknown key {key!r}; {choices(key, known)}")
+    when = _parse_when(spec.get("when", {}))
+    if kind == "choice":
+        return Domain(kind, values=_choice_values(spec[kind]), when=when)
+    return _parse_range(kind, spec, when)
+
+
+def _parse_when(spec: Any) -> dict[str, tuple[Value, ...]]:
+    if not isinstance(spec, Mapping):
+        raise ValueError(f"when: got {spec!r}; give {{other path: value or list of values}}")
+    when = {path: tuple(map(_scalar, _as_list(values))) for path, values in spec.items()}
+    for path, values in when.items():
+        if not values:
+            raise ValueError(f"when: {path}: got no value; give at least one")
+    return when
+
+
+def _parse_range(kind: str, spec: Mapping, when: Mapping[str, tuple[Value, ...]]) -> Domain:
+    ends = spec[kind]
+    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
+        raise ValueError(f"{kind}: got {ends!r}; give [lowest, highest]")
+    low, high = (_real(end, kind) for end in ends)
+    log, step = spec.get("log", False), spec.get("step")
+    if not isinstance(log, bool):
+        raise ValueError(f"log: got {log!r}; give true or false")
+    step = None if step is None else _real(step, kind)
+    if low > high:
+        raise ValueError(f"{kind}: lowest {low:g} is above highest {high:g}; swap them")
+    if log and low <= 0:
+        raise ValueError(f"{kind}: lowest {low:g} with log: true; it must be above 0")
+    if step is not None and (step <= 0 or log):
+        raise ValueError(f"step: got {step:g}{' with log: true' if log else ''}; give a step above 0 without log")
+    return Domain(kind, low=low, high=high, log=log, step=step, when=when)
+
+
+def _choice_values(values: Any) -> tuple[Value, ...]:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise ValueError(f"choice: got {values!r}; give a list of at least one value")
+    scalars = tuple(map(_scalar, values))
+    if len(set(map(repr, scalars))) < len(scalars):
+        raise ValueError(f"choice: {list(values)} names a value twice; name each once")
+    return scalars
+
+
+def _real(value: Any, kind: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{kind}: got {value!r}; give a finite number")
+    if kind == "int" and number != round(number):
+        raise ValueError(f"int: got {value!r}; give a whole number")
+    return number
+
+
+def _scalar(value: Any) -> Value:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"got {value!r}; give a finite number")
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise ValueError(f"got {value!r}; give single values (text, number, true or false)")
+    return value
+
+
+def _as_list(value: Any) -> list:
+    return value if isinstance(value, list) else [value]

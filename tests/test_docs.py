@@ -1,0 +1,30 @@
+"""What the pages under docs/ and the README show can be typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hearai.config import build_config
+from hearai.yamls import parse_yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for script, options in re.findall(r"python experiments/(\w+\.py)([^\n]*(?:\\\n[^\n]*)*)", text):
+        source = (ROOT / "experiments" / script).read_text(encoding="utf-8")
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", options.split("#")[0]):
+            assert f'"{option}"' in source, f"{page.name}: {script} has no {option}"
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert "actions/workflows" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_config_of_the_pages_loads() -> None:
+    blocks = [block for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)]
+    assert blocks
+    for block in blocks:
+        build_config(parse_yaml(block, "docs"), "docs")
