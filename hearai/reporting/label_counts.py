@@ -1,16 +1,14 @@
 """How often each class of each head occurs in an annotation file, and what the classes are called."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hearai.data.annotations import MAX_CLASSES
-from hearai.data.problems import raise_problems
+from hearai.data.class_names import read_class_names
 from hearai.hamnosys import HEADS, MISSING, short_meaning
-from hearai.reporting.label_file import GLOSS, is_whole, read_labels, read_lines
+from hearai.reporting.label_file import GLOSS, read_labels
 
 GLOSS_HEADS = (GLOSS, "gloss_id")
 """Heads whose classes are looked up in `glosses.csv`."""
@@ -84,11 +82,12 @@ def count_labels(path: Path, separator: str | None = None) -> list[HeadCounts]:
     name. Glosses are named by `glosses.csv` (columns gloss_id, and word or name) in the file's folder or the one above.
 
     Raises:
-        DataError: every wrong row of the file, or of `glosses.csv`.
+        DataError: every wrong row of the file, or of a class list beside it.
     """
     labels = read_labels(path, separator)
-    words = _gloss_words(path) if not labels.keys().isdisjoint(GLOSS_HEADS) else {}
-    return [_counts(head, values, words if head in GLOSS_HEADS else {}) for head, values in labels.items()]
+    names = read_class_names(path.absolute().parent)
+    listed = {head: names.get(GLOSS if head in GLOSS_HEADS else head, {}) for head in labels}
+    return [_counts(head, values, listed[head]) for head, values in labels.items()]
 
 
 def class_label(counts: HeadCounts, index: int) -> str:
@@ -106,27 +105,3 @@ def _counts(head: str, labels: Sequence[int], words: Mapping[int, str]) -> HeadC
         number = max([*found, *words], default=-1) + 1
         names = [words.get(index, f"class {index}") for index in range(number)]
     return HeadCounts(head, names, [found[index] for index in range(len(names))], missing)
-
-
-def _gloss_words(annotations: Path) -> dict[int, str]:
-    """{class: word} of the nearest `glosses.csv`; nothing where there is none."""
-    folder = annotations.absolute().parent
-    path = next((p for p in (folder / "glosses.csv", folder.parent / "glosses.csv") if p.is_file()), None)
-    if path is None:
-        return {}
-    table = csv.DictReader(read_lines(path))
-    columns = table.fieldnames or []
-    column = "word" if "word" in columns else "name"  # where there is a word, name is the clip's
-    if not {column, "gloss_id"} <= set(columns):
-        raise_problems([f"{path}:1: columns {', '.join(columns)}; gloss_id and word (or name) are due"])
-    words: dict[int, str] = {}
-    problems = []
-    for row in table:
-        text, word = (row["gloss_id"] or "").strip(), (row[column] or "").strip()
-        if not (is_whole(text) and 0 <= int(text) < MAX_CLASSES and word):
-            problems.append(f"{path}:{table.line_num}: gloss_id {text!r}, word {word!r}; a class and its word are due")
-        elif words.setdefault(int(text), word) != word:
-            first = words[int(text)]
-            problems.append(f"{path}:{table.line_num}: class {text} is {word!r}, before {first!r}; one word is allowed")
-    raise_problems(problems)
-    return words

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from hearai.data.annotations import HEADER, MAX_CLASSES
 from hearai.data.problems import raise_problems
+from hearai.data.texts import is_whole, lines_of
 from hearai.errors import DataError
 from hearai.hamnosys import HEADS, MISSING
 
@@ -45,28 +46,9 @@ def read_labels(path: Path, separator: str | None = None) -> dict[str, list[int]
     return reader.labels
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
-
-    Raises:
-        DataError: it cannot be read, or is no UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); a text file is due") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is no UTF-8; a text file in UTF-8 is due") from None
-
-
-def is_whole(text: str) -> bool:
-    """Whether a text is a whole number, -1 included, short enough for 64 bits."""
-    return text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 19
-
-
 def _read_rows(path: Path, separator: str | None) -> list[tuple[int, list[str]]]:
     """(line number, fields) of every line that is not blank."""
-    lines = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]
+    lines = [(number, line) for number, line in lines_of(path) if line.strip()]
     if not lines:
         raise DataError(f"{path}: is empty; give one row `name start end label...` a clip")
     if separator is None:

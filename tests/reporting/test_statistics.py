@@ -222,7 +222,7 @@ def test_a_wrong_gloss_table_is_refused(write: Callable[..., Path]) -> None:
     (path.parent / "glosses.csv").write_text("name,word,gloss_id\na,A,0\nb,B,x\nc,C,0\nd,,1\n")
     assert [problem.partition("glosses.csv:")[2][:1] for problem in refusal(path)] == ["3", "4", "5"]
     (path.parent / "glosses.csv").write_text("a,b\n1,2\n")
-    assert "columns a, b; gloss_id and word (or name) are due" in refusal(path)[0]
+    assert "the header is 'a,b'; `gloss_id` and one of word, gloss, name are due" in refusal(path)[0]
 
 
 # figures

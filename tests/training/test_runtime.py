@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hearai.errors import ConfigError
+from hearai.training import runtime
 from hearai.training.runtime import LocalRuntime, choose_device
 
 
@@ -15,6 +16,7 @@ def test_minus_one_is_the_cpu():
 
 def test_without_a_gpu_the_cpu_is_taken_and_said_in_one_line(caplog, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    runtime._say_no_gpu.cache_clear()  # said once a process
     with caplog.at_level(logging.INFO):
         assert choose_device(0) == torch.device("cpu")
     assert len(caplog.records) == 1 and "no GPU" in caplog.text
