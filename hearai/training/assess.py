@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearai.config import Config
 from hearai.data.folders import Data, load_data, unsplit_data
 from hearai.errors import ConfigError
 from hearai.overrides import override
@@ -74,7 +75,7 @@ def assess(trained: Trained, data_path: Sequence[str] = (), split: str | None = 
     return Assessment(trained.folder, _folders(config), split, len(clips), heads, _names(trained, data))
 
 
-def _folders(config) -> list[str]:
+def _folders(config: Config) -> list[str]:
     return [folder if isinstance(folder, str) else folder.path for folder in config.general_parameters.data_path]
 
 
