@@ -202,7 +202,8 @@ def _remark_unnamed_classes(report: Report) -> None:
 
 def _folders_in_no_row(folder: Path, inside: str, named: set[str]) -> Iterator[str]:
     with os.scandir(folder / inside) as entries:
-        found = sorted(f"{inside}{entry.name}" for entry in entries if entry.is_dir() and not entry.is_symlink())
+        shown = (entry for entry in entries if not entry.name.startswith(".") and not entry.is_symlink())
+        found = sorted(f"{inside}{entry.name}" for entry in shown if entry.is_dir())
     for name in found:
         if name in named:
             continue

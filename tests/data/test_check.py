@@ -98,6 +98,33 @@ def test_every_fault_is_found_and_placed(distinct: Path):
         assert words in said
 
 
+def test_pictures_and_landmarks_that_may_do_harm_are_found_and_placed(distinct: Path):
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(distinct / "c0" / "c0_0.jpg", "GIF", save_all=True, append_images=frames[1:])
+    whole = (distinct / "c1" / "c1_0.jpg").read_bytes()
+    size = whole.index(b"\xff\xc0") + 5  # of the frame header: height, width
+    (distinct / "c1" / "c1_0.jpg").write_bytes(whole[:size] + b"\xea\x60\xea\x60" + whole[size + 4 :])
+    np.savez(distinct / "c2" / "c2.npz", pose=np.array([print], dtype=object))
+    np.savez(distinct / "c3" / "c3.npz", pose=np.zeros((6, 20, 3)))
+    np.savez(distinct / "c4" / "c4.npz", pose=np.full((6, 33, 3), np.inf))
+    rows = (distinct / "test_hamnosys.txt").read_text().splitlines()
+    rows[5] = " ".join([*rows[5].split()[:-1], "37"])
+    (distinct / "test_hamnosys.txt").write_text("\n".join(rows))
+    findings = check_folders([distinct])
+    assert wrong(findings) == {"pictures": 2, "landmarks": 3, "labels": 1}
+    said = texts(findings)
+    for place in ("1: c0/c0_0.jpg", "2: c1/c1_0.jpg", "3: c2/c2.npz", "4: c3/c3.npz", "5: c4/c4.npz"):
+        assert f"test_gloss.txt:{place}: " in said, place
+    assert "test_hamnosys.txt:6: hand_location_y has label '37'" in said
+
+
+def test_hidden_folders_are_nobodys(distinct: Path):
+    for name in (".partial1", ".keyframes"):
+        shutil.copytree(distinct / "c0", distinct / name)
+        (distinct / name / "c0_0.jpg").rename(distinct / name / f"{name}_0.jpg")
+    assert remarked(check_folders([distinct])) == {}
+
+
 def test_oddities_are_remarks_and_no_faults(distinct: Path):
     x = np.linspace(0, 255, 40 * 40).astype(np.uint8).reshape(40, 40)
     image, exif = Image.fromarray(np.stack([x, x.T, 255 - x], -1)), Image.Exif()

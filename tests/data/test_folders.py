@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,24 +73,17 @@ def test_folder_may_have_an_annotation_file_of_its_own(make_config: Callable, ma
     assert len(load_data(make_config(None, {"general_parameters.data_path": paths})).clips) == 12
 
 
-PIPELINE = """
-general_parameters:
-  data_path:
-    - {root}/pjm
-    - {root}/basic_lexicon
-    - {root}/galex
-    - {{path: {root}/glex, annotation_file: glex_gloss.txt}}
-    - {root}/gsll
-train_parameters: {{classification_mode: gloss}}
-"""
-
-
-def test_five_folders_of_the_pipeline_load_from_a_yaml(make_dataset: Callable, tmp_path: Path, caplog):
+def test_five_folders_of_the_pipeline_load_as_the_page_shows_them(
+    make_dataset: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
     names = ["pjm", "basic_lexicon", "galex", "glex", "gsll"]
     for number, name in enumerate(names):
-        make_dataset(name, clips=4, classes=3 + number)
-    (tmp_path / "glex" / "test_gloss.txt").rename(tmp_path / "glex" / "glex_gloss.txt")
-    (tmp_path / "base.yml").write_text(PIPELINE.format(root=tmp_path))
+        make_dataset(f"data/{name}", clips=4, classes=3 + number)
+    (tmp_path / "data/glex/test_gloss.txt").rename(tmp_path / "data/glex/glex_gloss.txt")
+    (tmp_path / "base.yml").write_text(shown)
     with caplog.at_level(logging.WARNING):
         data = load_data(load_config(tmp_path / "base.yml"))
     assert [name for name in names for _ in range(4)] == sorted((c.dataset for c in data.clips), key=names.index)

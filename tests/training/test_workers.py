@@ -54,7 +54,12 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "by step, weighted, smoothed, in parts"])
+COMPILED = pytest.param({**EVERYTHING, "train_parameters.compile": True}, marks=pytest.mark.slow)  # minutes
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, COMPILED], ids=["plain", "by step, weighted, smoothed, in parts", "compiled"]
+)
 def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypatch, changes):
     """Six clips in batches of five: shares of three and two, then a clip for one worker and a stand-in."""
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
