@@ -47,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     where.add_argument("--gpus-per-trial", type=float, metavar="F", help="per worker; default: 1 if there are any")
     where.add_argument("--max-concurrent", type=positive, metavar="N", help="trials at a time; default: what fits")
     where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto; default: this machine")
+    where.add_argument("--neptune", action="store_true", help="log to Neptune as well, one run a trial")
     where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
     return parser.parse_args()
 
@@ -55,6 +56,8 @@ def study_of(args: argparse.Namespace) -> Study:
     changes = dict(args.changes)
     if args.max_epochs:
         changes["train_parameters.epochs"] = args.max_epochs
+    if args.neptune:
+        changes["general_parameters.neptune"] = True
     budget = {"trials": args.trials, "seconds": args.time_budget}
     settings = {
         "budget": {key: value for key, value in budget.items() if value is not None},

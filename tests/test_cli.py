@@ -121,6 +121,13 @@ def test_a_dry_run_shows_the_study_and_five_samples_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_neptune_is_asked_for_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert tune(monkeypatch, "--space", "smoke", "--neptune", "--dry-run") == 0
+    assert "neptune: true" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
