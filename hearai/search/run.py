@@ -111,9 +111,12 @@ def _decided(study: Study, folder: Path) -> _Plan:
     start, data = with_data(study.base, study.settings.demo_clips)
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
     pretrain = wants_pretraining(start, study.settings.pretrain)
-    if pretrain and "feature_extractor.model_path" in study.space.domains:
+    searched = [
+        path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.domains
+    ]
+    if pretrain and searched:
         raise ConfigError(
-            "space: feature_extractor.model_path: is searched, but one extractor is pre-trained for all trials; "
+            f"space: {' and '.join(searched)}: searched, but one extractor is pre-trained for all trials; "
             "give feature_extractor.pretrained: true, or pretrain: false"
         )
     base = start

@@ -62,6 +62,22 @@ def test_a_search_leaves_its_whole_folder_and_its_winner_can_be_run_again(
     assert again.best == pytest.approx(summary["best"]["value"], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("feature_extractor.name", ["cnn_extractor", "resnet50_extractor"]),
+        ("feature_extractor.model_path", ["test_efficientnet", "test_resnet"]),
+    ],
+)
+def test_extractors_cannot_be_searched_where_one_is_pre_trained_for_all(
+    make_study: MakeStudy, tmp_path: Path, path: str, values: list[str]
+) -> None:
+    study = make_study({"pretrain": True, "space": {path: {"choice": values}}})
+    with pytest.raises(ConfigError, match=f"space: {path}: searched, but one extractor is pre-trained for all trials"):
+        run_study(study, Options(tmp_path), print)
+    assert not (tmp_path / "tiny" / "journal.log").exists(), "nothing has begun"
+
+
 def test_trackers_get_a_run_for_each_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
     trackers = {"general_parameters.mlflow": True, "general_parameters.neptune": True}
     small = {"budget": {"trials": 2}, "finalists": {"count": 0}}
