@@ -38,8 +38,9 @@ def main() -> int:
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None
     if lexicon:
         check_lexicon_fits(trained.num_class)
-    needs_fps = trained.config.train_parameters.time is not None
-    with given_clips(args.clips, trained.num_class, needs_fps=needs_fps) as clips:
+    train = trained.config.train_parameters
+    needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
+    with given_clips(args.clips, trained.num_class, **needs) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
     print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))

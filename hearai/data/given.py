@@ -11,6 +11,7 @@ from PIL import Image
 
 from hearai.data.annotations import Clip
 from hearai.data.clip_files import frames_on_disk, no_fps_reason, read_fps
+from hearai.data.landmarks import count_frames
 from hearai.data.problems import raise_problems
 from hearai.data.videos import read_video
 from hearai.errors import DataError
@@ -22,8 +23,20 @@ QUALITY = 95
 
 
 @contextmanager
-def given_clips(paths: Sequence[Path], heads: Iterable[str], *, needs_fps: bool = False) -> Iterator[list[Clip]]:
+def given_clips(
+    paths: Sequence[Path],
+    heads: Iterable[str],
+    *,
+    frames: bool = True,
+    landmarks: bool = False,
+    needs_fps: bool = False,
+) -> Iterator[list[Clip]]:
     """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
+
+    Args:
+        frames: the model reads pictures.
+        landmarks: it reads NAME/NAME.npz, which a video does not have.
+        needs_fps: it looks at frames some seconds apart.
 
     The frames of videos lie in a temporary folder while the context lasts.
 
@@ -36,16 +49,10 @@ def given_clips(paths: Sequence[Path], heads: Iterable[str], *, needs_fps: bool 
     with tempfile.TemporaryDirectory(prefix="hearai-") as workshop:
         for number, path in enumerate(paths):
             try:
-                clip = (
-                    _folder_clip(path, labels)
-                    if path.is_dir()
-                    else _video_clip(path, Path(workshop, str(number)), labels)
-                )
+                place = Path(workshop, str(number))
+                clip = _clip(path, place, labels, frames=frames, landmarks=landmarks)
                 if needs_fps and clip.fps is None:
-                    raise DataError(
-                        f"{path}: its frames per second are not known, and the model looks at frames some time apart; "
-                        f'{clip.properties_path.name} with {{"FPS": frames per second}} is due'
-                    )
+                    raise DataError(_no_fps(path, clip))
                 clips.append(clip)
             except DataError as error:
                 problems += error.problems
@@ -53,17 +60,41 @@ def given_clips(paths: Sequence[Path], heads: Iterable[str], *, needs_fps: bool 
         yield clips
 
 
-def _folder_clip(path: Path, labels: FrozenDict) -> Clip:
+def _clip(path: Path, workshop: Path, labels: FrozenDict, *, frames: bool, landmarks: bool) -> Clip:
+    if path.is_dir():
+        return _folder_clip(path, labels, frames=frames, landmarks=landmarks)
+    if landmarks and path.exists():
+        raise DataError(f"{path}: a video, but the model reads landmarks; a folder NAME with NAME.npz is due")
+    return _video_clip(path, workshop, labels)
+
+
+def _no_fps(path: Path, clip: Clip) -> str:
+    return (
+        f"{path}: its frames per second are not known, and the model looks at frames some time apart; "
+        f'{clip.properties_path.name} with {{"FPS": frames per second}} is due'
+    )
+
+
+def _folder_clip(path: Path, labels: FrozenDict, *, frames: bool, landmarks: bool) -> Clip:
     path = path.resolve()
+    whole = Clip(path.name, path.parent, 0, 0, labels)
+    rows = count_frames(whole.landmarks_path) if landmarks else None
+    first, last = _frame_numbers(path, whole) if frames else (0, rows - 1)
+    if rows is not None and last >= rows:
+        raise DataError(f"{whole.landmarks_path}: has {rows} rows; one a frame is due, {last + 1} for frames 0..{last}")
+    return replace(whole, start=first, end=last, fps=_fps(whole.properties_path))
+
+
+def _frame_numbers(path: Path, clip: Clip) -> tuple[int, int]:
+    """First and last; every one between them is there."""
     numbers = sorted(frames_on_disk(path.name, (file.name for file in path.iterdir())))
     if not numbers:
         others = ", ".join(sorted(file.name for file in path.iterdir())[:3]) or "nothing"
         raise DataError(f"{path}: holds no frames (found {others}); {path.name}_0.jpg, {path.name}_1.jpg, ... are due")
-    clip = Clip(path.name, path.parent, numbers[0], numbers[-1], labels)
     hole = next((a + 1 for a, b in pairwise(numbers) if b != a + 1), None)
     if hole is not None:
         raise DataError(f"{clip.frame_path(hole)}: missing; every frame of {numbers[0]}..{numbers[-1]} is due")
-    return replace(clip, fps=_fps(clip.properties_path))
+    return numbers[0], numbers[-1]
 
 
 def _fps(path: Path) -> float | None:

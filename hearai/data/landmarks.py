@@ -35,6 +35,21 @@ def read_landmarks(clip: Clip, frames: Sequence[int]) -> torch.Tensor:
     return _clip_points(clip.landmarks_path, clip.start, clip.end)[[frame - clip.start for frame in frames]]
 
 
+def count_frames(path: Path) -> int:
+    """How many frames a landmark file has rows for: those of its shortest array.
+
+    Raises:
+        DataError: the file is missing or wrong.
+    """
+    try:
+        arrays = _read_arrays(path)
+        for name, array in arrays.items():
+            _check_array(name, array, 1)
+    except WrongLandmarks as problem:
+        raise DataError(f"{path}: {problem}") from None
+    return min(map(len, arrays.values()))
+
+
 def check_landmarks(path: Path, rows: int) -> list[str]:
     """What is wrong with a landmark file whose first `rows` frames are used; nothing that is in it is ever run."""
     try:
@@ -68,6 +83,18 @@ def _read_file(path: Path, rows: int) -> np.ndarray:
     Raises:
         WrongLandmarks: it cannot be read, or holds something else.
     """
+    arrays = _read_arrays(path)
+    for name, array in arrays.items():
+        _check_array(name, array, rows)
+    whole = [_part(arrays.get(name), rows, count) for name, count in PARTS.items()]
+    points = np.concatenate(whole, axis=1)
+    if np.isnan(points[..., 0]).all():
+        raise WrongLandmarks("no point is known in any frame; leave the clip out, or find its landmarks again")
+    return points
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that are known by name; at least one of them is read by models."""
     try:
         with np.load(path, allow_pickle=False) as file:  # an array alone (.npy) is no context: a TypeError
             arrays = {name: file[name] for name in (*PARTS, FACE) if name in file.files}
@@ -84,13 +111,7 @@ def _read_file(path: Path, rows: int) -> np.ndarray:
         raise WrongLandmarks(f"cannot be read ({reason}); an .npz file of number arrays is due") from None
     if not arrays.keys() & PARTS.keys():
         raise WrongLandmarks(f"holds none of {', '.join(PARTS)}; at least one of these arrays is due")
-    for name, array in arrays.items():
-        _check_array(name, array, rows)
-    whole = [_part(arrays.get(name), rows, count) for name, count in PARTS.items()]
-    points = np.concatenate(whole, axis=1)
-    if np.isnan(points[..., 0]).all():
-        raise WrongLandmarks("no point is known in any frame; leave the clip out, or find its landmarks again")
-    return points
+    return arrays
 
 
 def _check_array(name: str, array: np.ndarray, rows: int) -> None:

@@ -89,3 +89,34 @@ def test_unknown_speed_is_told_where_it_is_needed(tmp_path: Path):
     with pytest.raises(DataError, match="sign_properties.json: is wrong"):
         with given_clips([folder], ["a"]):
             pass
+
+
+def write_points(folder: Path, rows: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    pose = np.random.default_rng(0).uniform(0.2, 0.8, (rows, 33, 3))
+    np.savez(folder / f"{folder.name}.npz", pose=pose, left_hand=pose[:, :21])
+    return folder
+
+
+def test_landmarks_alone_need_no_pictures(tmp_path: Path):
+    with given_clips([write_points(tmp_path / "sign", 7)], ["a"], frames=False, landmarks=True) as (clip,):
+        assert (clip.start, clip.end) == (0, 6)
+
+
+def test_landmarks_beside_pictures_have_a_row_for_every_frame(tmp_path: Path):
+    folder = write_points(write_frames(tmp_path / "sign", range(5)), 5)
+    with given_clips([folder], ["a"], landmarks=True) as (clip,):
+        assert (clip.start, clip.end) == (0, 4)
+    write_points(folder, 4)
+    with pytest.raises(DataError, match="sign.npz: has 4 rows; one a frame is due, 5 for frames 0..4"):
+        with given_clips([folder], ["a"], landmarks=True):
+            pass
+
+
+def test_a_model_of_landmarks_is_told_what_it_lacks(tmp_path: Path):
+    video, folder = write_video(tmp_path / "sign.mp4"), write_frames(tmp_path / "other", range(3))
+    with pytest.raises(DataError) as caught, given_clips([video, folder], ["a"], frames=False, landmarks=True):
+        pass
+    first, second = caught.value.problems
+    assert first == f"{video}: a video, but the model reads landmarks; a folder NAME with NAME.npz is due"
+    assert second.startswith(f"{folder / 'other.npz'}: cannot be read (No such file")
