@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import Config, to_yaml
 from hearai.data.folders import Data
+from hearai.data.landmarks import check_all_landmarks
 from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
@@ -109,6 +110,9 @@ def _decided(study: Study, folder: Path) -> _Plan:
         UserError: every problem of the data, or weights that cannot be had.
     """
     start, data = with_data(study.base, study.settings.demo_clips)
+    landmarks = study.space.domains.get("train_parameters.landmarks")
+    if landmarks and landmarks.contains(True):  # not read by the base config, but by trials
+        check_all_landmarks(data.clips)
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
     pretrain = wants_pretraining(start, study.settings.pretrain)
     searched = [

@@ -78,6 +78,13 @@ def test_extractors_cannot_be_searched_where_one_is_pre_trained_for_all(
     assert not (tmp_path / "tiny" / "journal.log").exists(), "nothing has begun"
 
 
+def test_landmarks_that_trials_would_read_are_checked_before_any_starts(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study({"space": {"train_parameters.landmarks": {"choice": [True, False]}}})
+    with pytest.raises(DataError, match=r"c0\.npz: cannot be read"):
+        run_study(study, Options(tmp_path), print)
+    assert not (tmp_path / "tiny" / "journal.log").exists(), "nothing has begun"
+
+
 def test_trackers_get_a_run_for_each_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
     trackers = {"general_parameters.mlflow": True, "general_parameters.neptune": True}
     small = {"budget": {"trials": 2}, "finalists": {"count": 0}}
