@@ -74,6 +74,8 @@ class Config(Section):
                 f"feature_extractor.name: {name} reads landmarks alone; set train_parameters.landmarks: true and "
                 "frames: false (for both inputs give an extractor of pictures: the landmarks get one of their own)"
             ]
+        if name == LANDMARK_EXTRACTOR and self.feature_extractor.pretrained is True:
+            return [f"feature_extractor.pretrained: true, but nobody publishes weights of {name}; give auto or false"]
         if name != LANDMARK_EXTRACTOR and not train.frames:
             return [
                 f"train_parameters.frames: false, but {name} reads pictures; set feature_extractor.name: "

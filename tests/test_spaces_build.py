@@ -12,6 +12,7 @@ from hearai.config import Config
 from hearai.errors import ConfigError
 from hearai.models.model import build_model
 from hearai.models.transformers import TRANSFORMERS
+from hearai.overrides import override
 from hearai.sections import Transformer
 from hearai.study import SPACES, Request, Study, load_study
 
@@ -143,3 +144,18 @@ def test_an_extractor_without_its_input_is_refused_before_the_search(tmp_path: P
     (tmp_path / "inputs.yaml").write_text(alone)
     with pytest.raises(ConfigError, match="frames and landmarks are both false"):
         load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OWN_DATA))
+
+
+def test_published_weights_are_not_asked_of_an_extractor_that_has_none(tmp_path: Path) -> None:
+    (tmp_path / "inputs.yaml").write_text(ALL_INPUTS)
+    study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OWN_DATA))
+    found_weights = override(study.base, {"feature_extractor.pretrained": True})
+    assert any(
+        "nobody publishes weights of gcn_extractor" in problem for problem in study.space.problems(found_weights)
+    )
+    (tmp_path / "inputs.yaml").write_text(
+        ALL_INPUTS
+        + "  feature_extractor.pretrained: {choice: [false], when: {feature_extractor.name: gcn_extractor}}\n"
+    )
+    study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OWN_DATA))
+    assert study.space.problems(found_weights) == []

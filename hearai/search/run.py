@@ -114,6 +114,8 @@ def _decided(study: Study, folder: Path) -> _Plan:
     if landmarks and landmarks.contains(True):  # not read by the base config, but by trials
         check_all_landmarks(data.clips)
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
+    if problems := study.space.problems(start):  # published weights that one extractor has and another has not
+        raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
     searched = [
         path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.domains
