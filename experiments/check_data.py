@@ -4,13 +4,9 @@ Exit codes: 0 all is fine, remarks aside; 1 something is wrong; 2 there is no su
 """
 
 import argparse
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from hearai.cli import DONE, positive, run_script
-
-WRONG = 1
+from hearai.cli import DONE, SOME_BROKEN, positive, progress_bar, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,26 +19,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def watched(clips: Iterable, total: int) -> Iterable:
-    """With a progress bar, on a terminal that can show one."""
-    if not sys.stderr.isatty():
-        return clips
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:  # comes with the extra `search`
-        return clips
-    return track(clips, "checking clips", total=total, console=Console(stderr=True), transient=True)
-
-
 def main() -> int:
     args = parse_args()
     from hearai.data.check import check_folders  # heavy imports come when the options are known to be good
     from hearai.data.check_report import as_text
 
-    findings = check_folders(args.folders, args.annotation_file, workers=args.workers, watch=watched)
+    watch = progress_bar("checking clips")
+    findings = check_folders(args.folders, args.annotation_file, workers=args.workers, watch=watch)
     print(as_text(findings))
-    return WRONG if findings.wrong else DONE
+    return SOME_BROKEN if findings.wrong else DONE
 
 
 if __name__ == "__main__":

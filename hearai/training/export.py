@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hearai.data.class_names import class_name
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, UserError
 from hearai.files import replacing, write_whole
@@ -150,15 +151,11 @@ def describe(trained: Trained, any_length: bool) -> dict[str, Any]:
         "num_segments": train.num_segments,
         "seconds_between_frames": train.time,
         "outputs": {
-            head: {"logits": number, "classes": [_name(trained, head, k) for k in range(number)]}
+            head: {"logits": number, "classes": [class_name(trained.class_names, head, k) for k in range(number)]}
             for head, number in trained.num_class.items()
         },
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm")},
     }
-
-
-def _name(trained: Trained, head: str, index: int) -> str:
-    return trained.class_names.get(head, {}).get(index, str(index))
 
 
 @dataclass(frozen=True)
