@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from hearai.data.annotations import HEADER, Clip, read_annotations
+from hearai.data.class_names import CLASSES, GLOSSES
 from hearai.data.problems import raise_problems
+from hearai.data.signers import SIGNERS
 from hearai.errors import DataError
 from hearai.files import write_whole
 
 FILES = ("test_hamnosys.txt", "test_gloss.txt")
-SIDE_FILES = ("signers.csv", "glosses.csv")
+SIDE_FILES = (SIGNERS, GLOSSES, CLASSES)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_tables(data_dir: Path, annotation_file: str | None = None) -> list[Tabl
 
 
 def copy_side_files(data_dir: Path, out_dir: Path, tables: Iterable[Table]) -> None:
-    """Copies signers.csv and glosses.csv from the dataset folder and from beside the annotation files."""
+    """Copies signers and class lists from the dataset folder and from beside the annotation files."""
     folders = {PurePath(), *(PurePath(table.file).parent for table in tables)}
     for path in sorted(folder / name for folder in folders for name in SIDE_FILES):
         if (data_dir / path).is_file():

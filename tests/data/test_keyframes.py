@@ -93,6 +93,7 @@ def data(tmp_path: Path) -> Path:
     )
     (folder / "signers.csv").write_text("name,signer\nhold,x\nsub/late,y\nstill,x\nmoves,y\n")
     (folder / "glosses.csv").write_text("gloss_id,name\n0,YES\n")
+    (folder / "classes.csv").write_text("head,class,name\nmouth,0,open\n")
     return folder
 
 
@@ -115,6 +116,7 @@ def test_a_dataset_of_the_moving_frames_is_written(data: Path, tmp_path: Path):
     ]
     assert (out / "test_gloss.txt").read_text().splitlines()[0] == "name start end gloss"
     assert (out / "glosses.csv").read_text() == "gloss_id,name\n0,YES\n"
+    assert (out / "classes.csv").read_text() == "head,class,name\nmouth,0,open\n"
     assert sorted(os.listdir(out / "still")) == ["still_0.jpg", "still_1.jpg", "still_properties.json"]
 
 
