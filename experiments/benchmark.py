@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     logging.getLogger("hearai").setLevel(logging.WARNING)  # the tables are what is to be read
-    from hearai.study import Pretrain  # heavy imports come when the options are known to be good
+    from hearai.study_file import Pretrain  # heavy imports come when the options are known to be good
     from hearai.training.compare import EXTRACTOR_CASES, TRANSFORMER_CASES, compare
     from hearai.training.prepare import with_data
 

@@ -6,79 +6,21 @@ Floor 0: a study is data. How it is run is the business of `hearai.search`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 
 from hearai.config import Config, build_config, to_dict
 from hearai.domains import Value
 from hearai.errors import ConfigError, choices
 from hearai.overrides import get_path, merge, override
 from hearai.space import Space, parse_space
-from hearai.validation import Frozen, FrozenDict, Real, Section, Whole, explain, present_names
+from hearai.study_file import StudyFile
+from hearai.validation import FrozenDict, explain, present_names
 from hearai.yamls import read_yaml
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
-
-
-class Budget(Section):
-    """How much may be spent. Epochs per trial are `train_parameters.epochs` of the base config."""
-
-    trials: Annotated[Whole, Field(ge=1)] = Field(40, description="Trials, the base config's included.")
-    seconds: Annotated[Real, Field(gt=0)] | None = Field(None, description="Wall time of the trials.")
-
-
-class Sampler(Section):
-    """Who proposes."""
-
-    name: Literal["tpe", "random"] = Field("tpe", description="Optuna sampler.")
-    startup_trials: Annotated[Whole, Field(ge=0)] = Field(10, description="Random trials before the model.")
-
-
-class EarlyStopping(Section):
-    """Who stops trials early."""
-
-    name: Literal["asha", "none"] = Field("asha", description="Scheduler.")
-    grace_epochs: Annotated[Whole, Field(ge=1)] = Field(3, description="Epochs every trial gets.")
-    reduction_factor: Annotated[Whole, Field(ge=2)] = Field(3, description="One in so many goes on at a rung.")
-
-
-class Finalists(Section):
-    """Retraining after the search: the winner is the best mean over fresh seeds, not the luckiest run."""
-
-    count: Annotated[Whole, Field(ge=0)] = Field(3, description="How many of the best trials; 0 = none.")
-    seeds: Annotated[Whole, Field(ge=1)] = Field(3, description="New seeds for each, and for the base config.")
-
-
-class Pretrain(Section):
-    """Training of the extractor on single frames, once, before the trials."""
-
-    epochs: Annotated[Whole, Field(ge=1)] = Field(10, description="Passes over the training clips' frames.")
-    lr: Annotated[Real, Field(gt=0)] = Field(3e-3, description="Peak learning rate.")
-    batch_size: Annotated[Whole, Field(ge=2)] = Field(64, description="Frames per step.")
-
-
-def _pretrain(value: Any) -> Any:
-    return Pretrain() if value is True else None if value is False else value
-
-
-class StudyFile(Section):
-    """The YAML of a study. `demo` holds the same keys again: overrides on demo data only, emptied on other data."""
-
-    description: str = Field("", description="One line for people.")
-    budget: Budget = Budget()
-    sampler: Sampler = Sampler()
-    early_stopping: EarlyStopping = EarlyStopping()
-    finalists: Finalists = Finalists()
-    pretrain: Annotated[Pretrain | Literal["auto"] | None, BeforeValidator(_pretrain)] = Field(
-        None, description="auto = when the extractor starts without pre-trained weights; or its settings."
-    )
-    seed: Whole = Field(0, description="Seed of the sampler and of the trials.")
-    demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
-    config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
-    space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path: domain}.")
-    demo: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Overrides on demo data.")
 
 
 @dataclass(frozen=True)

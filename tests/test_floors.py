@@ -20,6 +20,7 @@ GROUND = (
     "skeleton",
     "space",
     "study",
+    "study_file",
     "validation",
     "yamls",
 )

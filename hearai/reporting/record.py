@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.domains import Value
 from hearai.errors import UserError
-from hearai.reporting.journal import Book, read_journal
+from hearai.search.book import Book, read_journal
 from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study

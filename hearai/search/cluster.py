@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,41 @@ def connect(address: str | None) -> Cluster:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
     return Cluster([(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines], url)
+
+
+class Connecting:
+    """Ray starts (8 s and more on two cores) in a thread, while this process pre-trains.
+
+    The thread lives on: Ray's processes are bound to the thread that started them and die with it.
+    """
+
+    def __init__(self, address: str | None):
+        self.address = address
+        self._ours = not ray.is_initialized()
+        self._outcome: Cluster | Exception | None = None
+        self._answered, self._never = threading.Event(), threading.Event()
+        threading.Thread(target=self._connect, daemon=True).start()
+
+    def _connect(self) -> None:
+        try:
+            self._outcome = connect(self.address)
+        except Exception as error:  # noqa: BLE001  (raised again by join, in the caller's thread)
+            self._outcome = error
+        self._answered.set()
+        self._never.wait()
+
+    def join(self) -> Cluster:
+        self._answered.wait()
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        assert self._outcome is not None
+        return self._outcome
+
+    def close(self) -> None:
+        """Ends what was started here. Left to the interpreter's exit, Ray waits a minute for its dead parts."""
+        self._answered.wait()
+        if self._ours:
+            ray.shutdown()
 
 
 def login_hint() -> str:

@@ -1,46 +1,33 @@
 """`run_study`: starts, continues and finishes a search. All it knows lies in the study's folder."""
 
-import difflib
-import os
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ray
-import yaml
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config import Config, to_yaml
-from hearai.data.folders import Data
-from hearai.data.landmarks import check_all_landmarks
-from hearai.data.split import write_split
-from hearai.errors import ConfigError
+from hearai.config import to_yaml
 from hearai.files import write_whole
 from hearai.overrides import override
-from hearai.search.cluster import Cluster, PerTrial, connect, login_hint
+from hearai.search.claim import claim
+from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
+from hearai.search.early_stopping import Asha, build_asha
 from hearai.search.finals import base_stage, finals_stage, score_test, winner
-from hearai.search.journal import FINALS, SEARCH, Ledger, build_sampler, open_journal, suggest
+from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
-from hearai.search.scheduler import Asha, build_asha
+from hearai.search.plan import decide, provide
+from hearai.search.samplers import build_sampler, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
-from hearai.study import Pretrain, Study
+from hearai.study import Study
 from hearai.training.checkpoint import BEST
-from hearai.training.features import ensure_features
-from hearai.training.prepare import BACKBONE, provide_backbone, wants_pretraining, with_data, with_weights
+from hearai.training.prepare import BACKBONE
 
 
 @dataclass(frozen=True)
@@ -72,13 +59,13 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         KeyboardInterrupt: interrupted; the journal holds everything.
     """
     folder, started = options.storage / study.name, time.monotonic()
-    plan = _decided(study, folder)
+    plan = decide(study, folder)
     with MemoryMeter() as memory, open_journal(folder) as storage:
-        _claim(plan, folder)
+        claim(plan, folder)
         search, finals = _ledgers(storage, plan.study)
-        connecting = _Connecting(options.address)
+        connecting = Connecting(options.address)
         try:
-            search.optuna.set_user_attr("pretraining_seconds", _provide(plan, folder))
+            search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
             place = _place(plan.study, folder, options, connecting.join(), say)
             search.optuna.set_user_attr("threads", place.per_trial.threads)
             run_stages(_stages(plan.study, search, finals, place), place, _asha(plan.study, search))
@@ -90,133 +77,6 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             _record(search, memory, time.monotonic() - started)
             connecting.close()
     return Outcome(folder, succeeded)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A study with its data and starting weights decided; nothing is written yet."""
-
-    study: Study
-    data: Data
-    start: Config
-    """The base config before pre-training."""
-    pretrain: Pretrain | None
-
-
-def _decided(study: Study, folder: Path) -> _Plan:
-    """Checks all input and decides data, weights and pre-training.
-
-    Raises:
-        UserError: every problem of the data, or weights that cannot be had.
-    """
-    start, data = with_data(study.base, study.settings.demo_clips)
-    landmarks = study.space.domains.get("train_parameters.landmarks")
-    if landmarks and landmarks.contains(True):  # not read by the base config, but by trials
-        check_all_landmarks(data.clips)
-    start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
-    if problems := study.space.problems(start):  # published weights that one extractor has and another has not
-        raise ConfigError(problems)
-    pretrain = wants_pretraining(start, study.settings.pretrain)
-    searched = [
-        path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.domains
-    ]
-    if pretrain and searched:
-        raise ConfigError(
-            f"space: {' and '.join(searched)}: searched, but one extractor is pre-trained for all trials; "
-            "give feature_extractor.pretrained: true, or pretrain: false"
-        )
-    base = start
-    if pretrain:
-        checkpoint = str((folder / BACKBONE).absolute())
-        base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
-    return _Plan(replace(study, base=base), data, start, pretrain)
-
-
-def _provide(plan: _Plan, folder: Path) -> float:
-    """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
-    started = time.monotonic()
-    if plan.pretrain:
-        provide_backbone(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
-    ensure_features(plan.study.base)
-    return round(time.monotonic() - started, 3)
-
-
-class _Connecting:
-    """Ray starts (8 s and more on two cores) in a thread, while this process pre-trains.
-
-    The thread lives on: Ray's processes are bound to the thread that started them and die with it.
-    """
-
-    def __init__(self, address: str | None):
-        self.address = address
-        self._ours = not ray.is_initialized()
-        self._outcome: Cluster | Exception | None = None
-        self._answered, self._never = threading.Event(), threading.Event()
-        threading.Thread(target=self._connect, daemon=True).start()
-
-    def _connect(self) -> None:
-        try:
-            self._outcome = connect(self.address)
-        except Exception as error:  # noqa: BLE001  (raised again by join, in the caller's thread)
-            self._outcome = error
-        self._answered.set()
-        self._never.wait()
-
-    def join(self) -> Cluster:
-        self._answered.wait()
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        assert self._outcome is not None
-        return self._outcome
-
-    def close(self) -> None:
-        """Ends what was started here. Left to the interpreter's exit, Ray waits a minute for its dead parts."""
-        self._answered.wait()
-        if self._ours:
-            ray.shutdown()
-
-
-def _claim(plan: _Plan, folder: Path) -> None:
-    """Writes the study's files, or checks that what lies here is the same study.
-
-    Raises:
-        ConfigError: another space, base config or dataset; with the difference.
-    """
-    path, split = folder / "study.yaml", plan.data.split
-    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-    ours = {**plan.study.to_dict(), "data": {"fingerprint": plan.data.fingerprint, **sizes}}
-    if path.exists():
-        if difference := _difference(yaml.safe_load(path.read_text(encoding="utf-8")), ours):
-            raise ConfigError(
-                [f"{folder}: holds another study; continue it unchanged, or give a new --name. The difference:"]
-                + [f"  {line}" for line in difference]
-            )
-    write_split(split, folder / "split.csv")
-    write_whole(path, yaml.safe_dump(ours, sort_keys=False))
-    with (folder / "command.txt").open("a", encoding="utf-8") as file:
-        file.write(_command())
-
-
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Changed lines, but for the budget: raising it extends a search."""
-    before, after = (
-        yaml.safe_dump({k: v for k, v in study.items() if k not in ("budget", "finalists")}, sort_keys=True)
-        for study in (theirs, ours)
-    )
-    changed = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "now", n=0, lineterm="")
-    return [line for line in changed if not line.startswith(("---", "+++", "@@"))]
-
-
-def _command() -> str:
-    """What was asked, of which code, where: one paragraph for `command.txt`."""
-    where = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=where, check=False)
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "ray", "optuna"))
-    return (
-        f"{time.strftime('%F %T')}  python {shlex.join(sys.argv)}\n"
-        f"  commit {git.stdout.strip() or 'unknown'}\n"
-        f"  {os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}, {libraries}\n"
-    )
 
 
 def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: Say) -> Place:

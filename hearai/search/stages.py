@@ -13,9 +13,10 @@ import ray.tune
 
 from hearai.config import to_dict
 from hearai.search.cluster import PerTrial
+from hearai.search.early_stopping import Asha
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
-from hearai.search.scheduler import Asha, EpochScheduler
+from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
 from hearai.search.trial_folder import TRIALS, label_of

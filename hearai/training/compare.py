@@ -11,7 +11,7 @@ from hearai.data.folders import load_data
 from hearai.models.feature_extractors import EXTRACTORS, kind_of
 from hearai.models.transformers import TRANSFORMERS
 from hearai.overrides import override
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.evaluate import score_split
 from hearai.training.initial import build_initial_model
 from hearai.training.loop import fit

@@ -25,7 +25,7 @@ from hearai.files import cache_folder, replacing
 from hearai.models.feature_extractors import backbone_name, kind_of
 from hearai.models.pretrained import resolve_pretrained
 from hearai.overrides import override
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.pretrain import pretrain
 from hearai.training.runtime import LocalRuntime, choose_device
 

@@ -28,7 +28,7 @@ from hearai.data.sampling import sample_frames
 from hearai.files import replacing
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name, kind_of
 from hearai.models.heads import Heads
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.evaluate import evaluate
 from hearai.training.feed import prepared
 from hearai.training.initial import build_initial_model

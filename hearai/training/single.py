@@ -7,7 +7,7 @@ import torch
 from hearai.config import Config
 from hearai.data.folders import Data
 from hearai.errors import ConfigError
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.checkpoint import BEST, LAST, load_checkpoint
 from hearai.training.loop import FitResult, fit
 from hearai.training.prepare import BACKBONE, provide_backbone

@@ -12,7 +12,8 @@ from PIL import Image
 from hearai.data.folders import load_data
 from hearai.data.split import write_split
 from hearai.domains import Value
-from hearai.search.journal import FINALS, SEARCH, Ledger, build_sampler, open_journal
+from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
+from hearai.search.samplers import build_sampler
 from hearai.study import Request, Study, load_study
 
 SPACE = """

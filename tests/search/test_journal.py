@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from optuna.trial import Trial, TrialState
 
 from hearai.errors import UserError
-from hearai.search.journal import DUPLICATE, SEARCH, Ledger, Proposal, build_sampler, open_journal, suggest
-from hearai.study import Request, Sampler, Study, load_study
+from hearai.search.journal import DUPLICATE, SEARCH, Ledger, Proposal, open_journal
+from hearai.search.samplers import build_sampler, suggest
+from hearai.study import Request, Study, load_study
+from hearai.study_file import Sampler
 
 LR, LAYERS, BLUR = "train_parameters.lr", "transformer.num_encoder_layers", "augmentations_parameters.apply_blur"
 LIMIT = "augmentations_parameters.blur_limit"

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from hearai.search.scheduler import Asha, EpochScheduler, build_asha
-from hearai.study import EarlyStopping
+from hearai.search.early_stopping import Asha, build_asha
+from hearai.search.scheduler import EpochScheduler
+from hearai.study_file import EarlyStopping
 
 calm = settings(deadline=None)
 scores = st.floats(0, 1)

@@ -4,7 +4,7 @@ import pytest
 
 from hearai.models.feature_extractors import EXTRACTORS
 from hearai.models.transformers import TRANSFORMERS
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.compare import EXTRACTOR_CASES, TRANSFORMER_CASES, compare
 
 

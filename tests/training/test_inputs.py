@@ -7,7 +7,7 @@ import torch
 
 from hearai.data.folders import load_data
 from hearai.errors import ConfigError
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.checkpoint import load_checkpoint
 from hearai.training.evaluate import score_split
 from hearai.training.features import can_use_features

@@ -5,7 +5,7 @@ import torch
 
 from hearai.data.folders import load_data
 from hearai.overrides import override
-from hearai.study import Pretrain
+from hearai.study_file import Pretrain
 from hearai.training.initial import build_initial_model
 from hearai.training.loop import fit
 from hearai.training.pretrain import augment, learning_rate, pretrain, read_stills

@@ -35,7 +35,7 @@ class _Snapshot(BaseJournalBackend):
         return self._logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        raise AssertionError("a report writes nothing into a journal")
+        raise AssertionError("who only looks writes nothing into a journal")
 
 
 def read_journal(path: Path) -> dict[str, Book]:

@@ -1,0 +1,64 @@
+"""What a search decides before anything runs: its data, its starting weights, and what all trials look up."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hearai.config import Config
+from hearai.data.folders import Data
+from hearai.data.landmarks import check_all_landmarks
+from hearai.errors import ConfigError
+from hearai.overrides import override
+from hearai.study import Study
+from hearai.study_file import Pretrain
+from hearai.training.features import ensure_features
+from hearai.training.prepare import BACKBONE, provide_backbone, wants_pretraining, with_data, with_weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its data and starting weights decided; nothing is written yet."""
+
+    study: Study
+    data: Data
+    start: Config
+    """The base config before pre-training."""
+    pretrain: Pretrain | None
+
+
+def decide(study: Study, folder: Path) -> Plan:
+    """Checks all input and decides data, weights and pre-training.
+
+    Raises:
+        UserError: every problem of the data, or weights that cannot be had.
+    """
+    start, data = with_data(study.base, study.settings.demo_clips)
+    landmarks = study.space.domains.get("train_parameters.landmarks")
+    if landmarks and landmarks.contains(True):  # not read by the base config, but by trials
+        check_all_landmarks(data.clips)
+    start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
+    if problems := study.space.problems(start):  # published weights that one extractor has and another has not
+        raise ConfigError(problems)
+    pretrain = wants_pretraining(start, study.settings.pretrain)
+    searched = [
+        path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.domains
+    ]
+    if pretrain and searched:
+        raise ConfigError(
+            f"space: {' and '.join(searched)}: searched, but one extractor is pre-trained for all trials; "
+            "give feature_extractor.pretrained: true, or pretrain: false"
+        )
+    base = start
+    if pretrain:
+        checkpoint = str((folder / BACKBONE).absolute())
+        base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
+    return Plan(replace(study, base=base), data, start, pretrain)
+
+
+def provide(plan: Plan, folder: Path) -> float:
+    """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
+    started = time.monotonic()
+    if plan.pretrain:
+        provide_backbone(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
+    ensure_features(plan.study.base)
+    return round(time.monotonic() - started, 3)
