@@ -76,24 +76,34 @@ def run_length(config: Config, data: Data) -> tuple[int, int]:
     return (1, 1) if train.fast_dev_run else (train.epochs, -(-len(data.split.train) // train.batch_size))
 
 
-def keeps_backbone(config: Config, data: Data) -> bool:
-    """Whether a run of this config ends with the backbone it began with: frozen from first to last step."""
+def frozen_epochs(config: Config, data: Data) -> int:
+    """How many epochs of a run, from its first on, leave the backbone as it was: all of their steps are frozen."""
     epochs, steps_per_epoch = run_length(config, data)
     schedule = FreezeSchedule.build(config.freeze_scheduler)
-    return schedule.always_frozen(BACKBONE, epochs if schedule.mode == "epoch" else epochs * steps_per_epoch)
+    a_unit = 1 if schedule.mode == "epoch" else steps_per_epoch
+    return schedule.frozen_lead(BACKBONE, epochs * a_unit) // a_unit
 
 
 def shares_features(config: Config, data: Data) -> bool:
     """Whether runs of this config get the same vector of a picture from first to last: it is worth keeping."""
-    kind = kind_of(config.feature_extractor)
-    return kind.per_frame and kind.reads == "frames" and keeps_backbone(config, data)
+    return _has_features(config) and frozen_epochs(config, data) == run_length(config, data)[0]
 
 
-def can_use_features(config: Config, data: Data) -> bool:
-    """Whether also every picture a run may see is known before: no change but mirroring."""
+def epochs_on_features(config: Config, data: Data) -> int:
+    """How many epochs of a run, from its first on, kept features can feed: frozen, and every picture known before.
+
+    The only change of a picture that is known before is mirroring.
+    """
     fast = config.train_parameters.fast_dev_run  # one batch: most features would never be looked at
     unmirrored = override(config, {"augmentations_parameters.apply_horizontal_flip": False})
-    return not fast and not has_random_augmentation(unmirrored) and shares_features(config, data)
+    if fast or has_random_augmentation(unmirrored) or not _has_features(config):
+        return 0
+    return frozen_epochs(config, data)
+
+
+def _has_features(config: Config) -> bool:
+    kind = kind_of(config.feature_extractor)
+    return kind.per_frame and kind.reads == "frames"
 
 
 def load_features(
@@ -110,7 +120,7 @@ def load_features(
 def ensure_features(config: Config) -> None:
     """Computes what runs of this config will look up, with all threads, before many runs start at once."""
     data = load_data(config)
-    if can_use_features(config, data):
+    if epochs_on_features(config, data):
         device = choose_device(config.general_parameters.gpu)
         load_features(config, data, build_initial_model(config, data).feature_extractor.to(device), device)
 

@@ -1,6 +1,7 @@
-"""What a run is fed with: kept features where the backbone stays frozen, else pictures; landmarks where asked for."""
+"""What a run is fed with: kept features until its backbone is thawed, then pictures; landmarks where asked for."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import islice
 
 import torch
@@ -11,7 +12,7 @@ from hearai.data.dataset import Batch, ClipDataset, build_dataset, build_loader
 from hearai.data.folders import Data
 from hearai.data.transforms import draw_side, normalise
 from hearai.models.model import SignModel
-from hearai.training.features import EitherSide, Features, can_use_features, load_features, run_length
+from hearai.training.features import EitherSide, Features, epochs_on_features, load_features, run_length
 from hearai.training.runtime import Runtime
 
 EVALUATION_BATCH = 256
@@ -22,36 +23,50 @@ class Feed:
     """Batches of train and validation: this worker's share, a pure function of (seed, epoch)."""
 
     def __init__(self, config: Config, data: Data, model: SignModel, runtime: Runtime):
-        self._config, self._runtime = config, runtime
+        self._config, self._data, self._runtime = config, data, runtime
         self._fast = config.train_parameters.fast_dev_run
         self.epochs, self.steps_per_epoch = run_length(config, data)
-        lookup = mirrored = None
-        if can_use_features(config, data):
-            lookup, mirrored = load_features(config, data, model.feature_extractor, runtime.device)
-        self.from_features = lookup is not None
-        """Whether batches hold features, so that the backbone is not needed."""
-        self.backbone_hash = lookup.backbone_hash if lookup else None
-        """Of the weights that the features come from."""
-        sides = EitherSide(lookup, mirrored) if mirrored else lookup
-        self._train = build_dataset(config, data.split.train, train=True, lookup=sides)
-        if mirrored:
-            self._train.augment = draw_side
-        self._val = still_batches(config, data.split.val, runtime, lookup)
+        self._epochs_on_features = epochs_on_features(config, data)
+        self._features: tuple[Features, Features | None] | None = None
+        if self._epochs_on_features:
+            self._features = load_features(config, data, model.feature_extractor, runtime.device)
+        self.from_features = self._epochs_on_features == self.epochs
+        """Whether all batches hold features, so that the backbone is never needed."""
+        self.backbone_hash = self._features[0].backbone_hash if self._features and self.from_features else None
+        """Of the weights that the features of the whole run come from."""
 
     def train(self, epoch: int) -> Iterable[Batch]:
         """Shuffled training batches of an epoch (0-based), each frame jittered inside its segment."""
-        self._train.set_epoch(epoch)
-        loader = _loader(
-            self._train,
-            self._config,
-            self._runtime,
-            shuffle_seed=derived_seed(self._config.general_parameters.seed, epoch),
-        )
-        return islice(loader, self.steps_per_epoch)
+        clips = self._clips_on_features if epoch < self._epochs_on_features else self._clips_in_pictures
+        clips.set_epoch(epoch)
+        seed = derived_seed(self._config.general_parameters.seed, epoch)
+        return islice(_loader(clips, self._config, self._runtime, shuffle_seed=seed), self.steps_per_epoch)
 
-    def val(self) -> Iterable[Batch]:
-        """Validation batches, the same in every epoch."""
-        return islice(self._val, 1) if self._fast else self._val
+    def val(self, epoch: int) -> Iterable[Batch]:
+        """Validation batches after an epoch (0-based), the same clips and frames each time."""
+        batches = self._val_on_features if epoch < self._epochs_on_features else self._val_in_pictures
+        return islice(batches, 1) if self._fast else batches
+
+    @cached_property
+    def _clips_on_features(self) -> ClipDataset:
+        plain, mirrored = self._features
+        lookup = EitherSide(plain, mirrored) if mirrored else plain
+        clips = build_dataset(self._config, self._data.split.train, train=True, lookup=lookup)
+        if mirrored:
+            clips.augment = draw_side
+        return clips
+
+    @cached_property
+    def _clips_in_pictures(self) -> ClipDataset:
+        return build_dataset(self._config, self._data.split.train, train=True)
+
+    @cached_property
+    def _val_on_features(self) -> Iterable[Batch]:
+        return still_batches(self._config, self._data.split.val, self._runtime, self._features[0])
+
+    @cached_property
+    def _val_in_pictures(self) -> Iterable[Batch]:
+        return still_batches(self._config, self._data.split.val, self._runtime, None)
 
 
 def derived_seed(seed: int, epoch: int, rank: int = 0) -> int:

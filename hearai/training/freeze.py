@@ -50,9 +50,9 @@ class FreezeSchedule:
         frozen = [self.frozen_parts(done) for done in (steps if self.mode == "step" else [epoch])]
         return {part: sum(_covers(now, part) for now in frozen) / len(frozen) for part in self.patterns}
 
-    def always_frozen(self, part: str, total: int) -> bool:
-        """Whether `part` (or a part around it) is frozen during all of `total` epochs or steps."""
-        return all(_covers(self.frozen_parts(done), part) for done in range(total))
+    def frozen_lead(self, part: str, total: int) -> int:
+        """How many of `total` epochs or steps pass before `part` is trained: it, or a part around it, is frozen."""
+        return next((done for done in range(total) if not _covers(self.frozen_parts(done), part)), total)
 
     def _phase(self, done: int) -> int | None:
         if isinstance(self.repeats, tuple):

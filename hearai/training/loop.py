@@ -54,7 +54,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
             runtime.report(progress.history[-1], last)  # the earlier attempt may have died before it could
         while progress.epoch < feed.epochs and not progress.diverged:
             train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
-            evaluation = evaluate(model, feed.val(), config, runtime)
+            evaluation = evaluate(model, feed.val(progress.epoch), config, runtime)
             frozen = learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch)
             if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs, frozen=frozen):
                 progress.best_weights = learner.weights()

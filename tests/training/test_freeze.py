@@ -43,15 +43,14 @@ def test_a_number_repeats_the_whole_pattern():
 
 def test_the_default_freezes_the_backbone_for_good():
     plan = FreezeSchedule.build(FreezeScheduler())
-    assert plan.always_frozen("feature_extractor.backbone", 1000)
-    assert not plan.always_frozen("feature_extractor", 1000)
+    assert plan.frozen_lead("feature_extractor.backbone", 1000) == 1000
+    assert plan.frozen_lead("feature_extractor", 1000) == 0
 
 
 def test_a_part_inside_a_frozen_part_is_frozen():
     plan = schedule(3, encoder=[True])
-    assert plan.always_frozen("encoder.backbone", 3)
-    assert not plan.always_frozen("encoder.backbone", 4)
-    assert not plan.always_frozen("enc", 3)
+    assert plan.frozen_lead("encoder.backbone", 3) == plan.frozen_lead("encoder.backbone", 4) == 3
+    assert plan.frozen_lead("enc", 3) == 0
 
 
 def test_the_share_of_an_epoch_that_a_part_is_frozen():

@@ -10,7 +10,7 @@ from hearai.errors import ConfigError
 from hearai.study_file import Pretrain
 from hearai.training.checkpoint import load_checkpoint
 from hearai.training.evaluate import score_split
-from hearai.training.features import can_use_features
+from hearai.training.features import epochs_on_features
 from hearai.training.loop import fit
 from hearai.training.prepare import wants_pretraining, with_data
 from hearai.training.pretrain import pretrain
@@ -69,9 +69,9 @@ def test_kept_features_and_landmarks_give_the_numbers_of_pictures_and_landmarks(
 ):
     values = {**BESIDE, "augmentations_parameters.apply_horizontal_flip": mirror}
     config = make_config(folder, values)
-    assert can_use_features(config, load_data(config))
+    assert epochs_on_features(config, load_data(config))
     kept = fit(config, LocalRuntime("cpu", tmp_path / "kept"))
-    monkeypatch.setattr("hearai.training.feed.can_use_features", lambda *_: False)
+    monkeypatch.setattr("hearai.training.feed.epochs_on_features", lambda *_: 0)
     shown = fit(config, LocalRuntime("cpu", tmp_path / "shown"))
     one, other = (load_checkpoint(tmp_path / name / "best")["model"] for name in ("kept", "shown"))
     assert kept.best == pytest.approx(shown.best, abs=1e-6)
@@ -83,7 +83,7 @@ def test_kept_features_and_landmarks_give_the_numbers_of_pictures_and_landmarks(
 def test_whole_clips_and_landmarks_alone_keep_no_features(make_config, folder):
     for case in ("landmarks", "whole clips, frozen"):
         config = make_config(folder, CASES[case])
-        assert not can_use_features(config, load_data(config))
+        assert not epochs_on_features(config, load_data(config))
 
 
 def test_landmarks_are_checked_at_the_door(make_config, folder):
