@@ -1,6 +1,5 @@
 """A look at the Optuna journal that changes nothing: no lock, no new study, no repair."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
-from hearai.errors import UserError
-from hearai.search.journal import DUPLICATE
+from hearai.search.journal import is_real
+from hearai.search.journal_file import parse_line
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Book:
     """One Optuna study of the journal."""
 
     trials: Sequence[FrozenTrial] = ()
-    """Real trials: none that was asked again as a duplicate."""
+    """Real trials, see `is_real`."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What was noted about the study as a whole, such as its wall seconds."""
 
@@ -29,7 +28,7 @@ class _Snapshot(BaseJournalBackend):
 
     def __init__(self, path: Path):
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        self._logs = [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
+        self._logs = [parse_line(path, number, line) for number, line in enumerate(lines, start=1)]
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
         return self._logs[log_number_from:]
@@ -47,15 +46,8 @@ def read_journal(path: Path) -> dict[str, Book]:
     storage = JournalStorage(_Snapshot(path))
     return {
         study.study_name: Book(
-            [t for t in storage.get_all_trials(study._study_id, deepcopy=False) if DUPLICATE not in t.user_attrs],
+            [t for t in storage.get_all_trials(study._study_id, deepcopy=False) if is_real(t)],
             study.user_attrs,
         )
         for study in storage.get_all_studies()
     }
-
-
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        return json.loads(line)
-    except ValueError:
-        raise UserError(f"{path}:{number}: is no line of a journal; restore the file from a copy") from None

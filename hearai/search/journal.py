@@ -16,17 +16,18 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hearai.domains import Value
 from hearai.errors import UserError
+from hearai.search.journal_file import Journal
 
 SEARCH, FINALS = "search", "finals"
 BASE = 0
 """Number of the base config's trial: always the first."""
 DUPLICATE = "duplicate_of"
+WARM = "warm"
+"""`kind` of a trial that another search has run, see `hearai.search.warm_start`."""
 ASK_AGAIN = 50
 """How often a point that was already tried is asked again before the space counts as exhausted."""
 
@@ -34,7 +35,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @contextmanager
-def open_journal(folder: Path) -> Iterator[JournalStorage]:
+def open_journal(folder: Path) -> Iterator[Journal]:
     """The study folder's journal, ours alone while the context lasts.
 
     Raises:
@@ -51,8 +52,8 @@ def open_journal(folder: Path) -> Iterator[JournalStorage]:
     try:
         owner.write_text(f"process {os.getpid()}\n")
         cut_torn_line(path)
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead writer: blocks for 30 s
-        yield JournalStorage(JournalFileBackend(str(path)))
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
+        yield Journal(path)
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
@@ -76,11 +77,27 @@ class Proposal:
     notes: Mapping[str, Any]
 
 
+def is_real(trial: FrozenTrial) -> bool:
+    """Whether it is a trial of this search: not a proposal that was put aside, nor one of another search."""
+    return DUPLICATE not in trial.user_attrs and trial.user_attrs.get("kind") != WARM
+
+
 class Ledger:
     """One Optuna study in the journal, spoken to in our words."""
 
-    def __init__(self, storage: JournalStorage, name: str, sampler: optuna.samplers.BaseSampler, *, unique: bool):
-        """unique: a point of the space is tried once; finalists repeat theirs with other seeds."""
+    def __init__(
+        self,
+        storage: Journal,
+        name: str,
+        sampler: optuna.samplers.BaseSampler,
+        *,
+        unique: bool,
+        points: Iterator[Mapping[str, Value]] | None = None,
+    ):
+        """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
+
+        points: what to try, one after another, in place of what the sampler proposes.
+        """
         self.optuna = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -92,17 +109,17 @@ class Ledger:
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
                 self.finish(trial.number, TrialState.FAIL)
+        self._storage, self._points = storage, points
         self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Real trials (no duplicates that were asked again), of the given states or of all."""
-        found = self.optuna.get_trials(deepcopy=False, states=states or None)
-        return [trial for trial in found if DUPLICATE not in trial.user_attrs]
+        """Real trials (see `is_real`), of the given states or of all."""
+        return [trial for trial in self.optuna.get_trials(deepcopy=False, states=states or None) if is_real(trial)]
 
     def __getitem__(self, number: int) -> FrozenTrial:
-        return self.optuna.get_trials(deepcopy=False)[number]
+        return self._storage.get_trial(self._id(number))
 
     def enqueue(self, params: Mapping[str, Value], notes: Mapping[str, Any]) -> None:
         """Puts a trial first in the queue, unless one with these notes is already in the journal."""
@@ -119,13 +136,21 @@ class Ledger:
 
         choose: asks Optuna's trial for its parameters. None: nothing untried could be found.
         """
-        if self._left_running:
-            trial = self._live(self._left_running.pop(0))
-            params = choose(trial)
-            if self._seen is not None:
-                self._seen.setdefault(_key(params), trial.number)
-            return Proposal(trial.number, params, trial.user_attrs)
+        with self._storage.batch():
+            return self._taken_up(choose) if self._left_running else self._asked(choose)
+
+    def _taken_up(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal:
+        """The next of those left running. One that died while it was asked gets the parameters that it lacks."""
+        trial = Trial(self.optuna, self._id(self._left_running.pop(0)))
+        params = choose(trial)
+        if self._seen is not None:
+            self._seen.setdefault(_key(params), trial.number)
+        return Proposal(trial.number, params, trial.user_attrs)
+
+    def _asked(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
         for _ in range(ASK_AGAIN):
+            if self._points is not None and not self._queue_point():
+                return None
             trial = self.optuna.ask()
             params = choose(trial)
             earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
@@ -135,15 +160,25 @@ class Ledger:
             self.optuna.tell(trial.number, state=TrialState.FAIL)  # samplers ignore it
         return None
 
+    def _queue_point(self) -> bool:
+        """Whether something waits in the queue: an untried point is put there if nothing does."""
+        if self.trials(TrialState.WAITING):
+            return True
+        point = next((point for point in self._points if _key(point) not in (self._seen or {})), None)
+        if point is not None:
+            self.optuna.enqueue_trial(dict(point))
+        return point is not None
+
     def observe(self, number: int, epoch: int, value: float) -> None:
         """Stores an intermediate value (finite) at an epoch; told twice, the first stays."""
         if epoch not in self[number].intermediate_values:
-            self._live(number).report(value, epoch)
+            self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
 
     def note(self, number: int, **notes: Any) -> None:
         """Keeps plain values with a trial."""
-        for key, value in notes.items():
-            self._live(number).set_user_attr(key, value)
+        with self._storage.batch():
+            for key, value in notes.items():
+                self._storage.set_trial_user_attr(self._id(number), key, value)
 
     def finish(self, number: int, state: TrialState, value: float | None = None) -> None:
         """COMPLETE with its best value, PRUNED at its last epoch, or FAIL; a finished trial stays as it is."""
@@ -152,16 +187,18 @@ class Ledger:
     def spend(self, seconds: float, slots: int) -> None:
         """Adds wall seconds to what this phase took so far."""
         known = self.optuna.user_attrs
-        self.optuna.set_user_attr("wall_seconds", round(self.wall_seconds + seconds, 3))
-        self.optuna.set_user_attr("slot_seconds", round(known.get("slot_seconds", 0.0) + seconds * slots, 3))
+        with self._storage.batch():
+            self.optuna.set_user_attr("wall_seconds", round(self.wall_seconds + seconds, 3))
+            self.optuna.set_user_attr("slot_seconds", round(known.get("slot_seconds", 0.0) + seconds * slots, 3))
 
     @property
     def wall_seconds(self) -> float:
         """What this phase took so far, over all calls."""
         return self.optuna.user_attrs.get("wall_seconds", 0.0)
 
-    def _live(self, number: int) -> Trial:
-        return Trial(self.optuna, self[number]._trial_id)
+    def _id(self, number: int) -> int:
+        """Optuna's id of a trial, over all studies of the journal."""
+        return self._storage.get_trial_id_from_study_id_trial_number(self.optuna._study_id, number)
 
 
 def _key(params: Mapping[str, Value]) -> str:

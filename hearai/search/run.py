@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.samplers import RandomSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import to_yaml
@@ -18,6 +17,7 @@ from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Asha, build_asha
 from hearai.search.finals import base_stage, finals_stage, score_test, winner
 from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
+from hearai.search.journal_file import Journal
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.plan import decide, provide
@@ -90,7 +90,7 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     return Place(study.name, folder, per_trial, slots, say)
 
 
-def _ledgers(storage: JournalStorage, study: Study) -> tuple[Ledger, Ledger]:
+def _ledgers(storage: Journal, study: Study) -> tuple[Ledger, Ledger]:
     """The two studies of the journal. A continued search draws on, it does not repeat its first draws."""
     settings, seed = study.settings.sampler, study.settings.seed
     conditional = any(domain.when for domain in study.space.domains.values())
