@@ -57,6 +57,14 @@ class Domain:
         """The values a config must accept for the domain to be sound: the ends, or every choice."""
         return self.values if self.kind == "choice" else (self._number(self.low), self._number(self.high))
 
+    def grid(self) -> tuple[Value, ...]:
+        """All values, the smallest first; of a float without a step the one that it has, if its ends are equal."""
+        if self.kind == "choice":
+            return self.values
+        step = self.step or 1
+        count = math.floor((self.high - self.low) / step + 1e-9) + 1
+        return tuple(self._number(min(self.low + i * step, self.high)) for i in range(count))
+
     @property
     def _steps(self) -> float:
         return (self.high - self.low) / self.step + 1e-9 if self.step else 0.0

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hearai.config import Config, build_config, to_dict
 from hearai.domains import Value
 from hearai.errors import ConfigError, choices
+from hearai.grid import grid_problems
 from hearai.overrides import get_path, merge, override
 from hearai.space import Space, parse_space
 from hearai.study_file import StudyFile
@@ -174,7 +175,10 @@ def _build(
     domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
     space = parse_space(domains, where)
     shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]
-    if problems := shared or space.problems(base):
+    problems = shared or space.problems(base)
+    if not problems and settings.sampler.name == "grid":
+        problems = grid_problems(space, base)
+    if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
     settings = settings.model_copy(update={"space": FrozenDict(domains)})
     return Study(name, space_name, settings, base, space)

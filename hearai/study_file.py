@@ -17,16 +17,23 @@ class Budget(Section):
 class Sampler(Section):
     """Who proposes."""
 
-    name: Literal["tpe", "random"] = Field("tpe", description="Optuna sampler.")
-    startup_trials: Annotated[Whole, Field(ge=0)] = Field(10, description="Random trials before the model.")
+    name: Literal["tpe", "gp", "cmaes", "qmc", "random", "nsga2", "nsga3", "grid"] = Field(
+        "tpe", description="Optuna's sampler; grid = every point of the space once."
+    )
+    startup_trials: Annotated[Whole, Field(ge=0)] = Field(
+        10, description="Random trials before the model; nsga2, nsga3: trials of a generation."
+    )
 
 
 class EarlyStopping(Section):
     """Who stops trials early."""
 
-    name: Literal["asha", "none"] = Field("asha", description="Scheduler.")
+    name: Literal["asha", "hyperband", "median", "none"] = Field("asha", description="How the losing are found.")
     grace_epochs: Annotated[Whole, Field(ge=1)] = Field(3, description="Epochs every trial gets.")
-    reduction_factor: Annotated[Whole, Field(ge=2)] = Field(3, description="One in so many goes on at a rung.")
+    reduction_factor: Annotated[Whole, Field(ge=2)] = Field(
+        3, description="asha, hyperband: one in so many goes on at a rung."
+    )
+    brackets: Annotated[Whole, Field(ge=1)] = Field(3, description="hyperband: starts, each later than the one before.")
 
 
 class Finalists(Section):

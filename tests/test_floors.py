@@ -13,6 +13,7 @@ GROUND = (
     "domains",
     "errors",
     "files",
+    "grid",
     "hamnosys",
     "options",
     "overrides",

@@ -1,29 +1,46 @@
-"""Early stopping: asynchronous successive halving on the epoch, rebuilt from the journal.
+"""Early stopping by name: which trials go on, judged on the epoch, and rebuilt from the journal.
 
-Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in its stopping form: a trial
-that reaches a rung goes on only if it is among the best 1/reduction_factor of those that reached it before.
-Ray's own keeps its rungs in memory (a continued search forgets them) and lets NaN live.
+Ray's own schedulers keep what they saw in memory (a continued search forgets it) and let NaN live.
+Values are objectives: the best epoch so far, larger is better.
 """
 
 import math
-from collections.abc import Iterable
+import random
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
+from typing import Protocol
 
 from hearai.study_file import EarlyStopping
 
 
+class Stopper(Protocol):
+    """Decides at every report of a trial whether it goes on."""
+
+    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+        """Notes the trial's value after an epoch (1-based), and decides."""
+
+    def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
+        """Notes what earlier calls saw: (number, {epoch: value}), without epochs that ended in divergence."""
+
+
 class Asha:
-    """The rungs: {epoch: values seen there}; larger is better."""
+    """Asynchronous successive halving in its stopping form: one in `reduction_factor` goes on at each rung.
+
+    Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020. A trial that reaches a rung goes
+    on if it is among the best of those that reached it before.
+    """
 
     def __init__(self, *, grace_epochs: int, reduction_factor: int, max_epochs: int):
         self.reduction_factor = reduction_factor
         self.rungs: dict[int, dict[int, float]] = {}
+        """{epoch: {trial: value}}"""
         epoch = grace_epochs
         while epoch < max_epochs:
             self.rungs[epoch] = {}
             epoch *= reduction_factor
 
     def goes_on(self, number: int, epoch: int, value: float) -> bool:
-        """Records the trial's value at its rung, if `epoch` is one, and decides."""
         if epoch not in self.rungs:
             return True
         rung = self.rungs[epoch]
@@ -31,19 +48,83 @@ class Asha:
         survivors = max(1, math.ceil(len(rung) / self.reduction_factor))
         return value >= sorted(rung.values(), reverse=True)[survivors - 1]
 
-    def replay(self, history: Iterable[tuple[int, dict[int, float]]]) -> None:
-        """Fills the rungs from earlier trials: (number, {epoch: value}), without epochs that ended in divergence."""
+    def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
         for number, values in history:
             for epoch in self.rungs.keys() & values.keys():
                 self.rungs[epoch][number] = values[epoch]
 
 
-def build_asha(settings: EarlyStopping, max_epochs: int) -> Asha | None:
-    """None where nothing is stopped early."""
-    if settings.name == "none":
-        return None
-    return Asha(
+class Hyperband:
+    """Several `Asha` brackets that begin later and later, for objectives whose first epochs mislead.
+
+    Li et al., "Hyperband", JMLR 2018, its brackets run asynchronously as in Li et al. 2020. A trial's number alone
+    decides its bracket, by chance and in proportion to how many trials Hyperband gives each.
+    """
+
+    def __init__(self, *, grace_epochs: int, reduction_factor: int, max_epochs: int, brackets: int):
+        starts = [grace_epochs * reduction_factor**bracket for bracket in range(brackets)]
+        starts = [start for start in starts if start < max_epochs] or [grace_epochs]
+        self.brackets = [
+            Asha(grace_epochs=start, reduction_factor=reduction_factor, max_epochs=max_epochs) for start in starts
+        ]
+        last = len(starts) - 1
+        trials = [math.ceil((last + 1) * reduction_factor**s / (s + 1)) for s in range(last, -1, -1)]
+        self._bounds = [bound / sum(trials) for bound in accumulate(trials)]
+
+    def bracket_of(self, number: int) -> Asha:
+        """The bracket that a trial runs in."""
+        draw = random.Random(number).random()
+        return self.brackets[next(i for i, bound in enumerate(self._bounds) if draw < bound or bound == 1)]
+
+    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+        return self.bracket_of(number).goes_on(number, epoch, value)
+
+    def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
+        for number, values in history:
+            self.bracket_of(number).replay([(number, values)])
+
+
+class Median:
+    """A trial goes on if it is no worse than the median of what the others had on average up to the same epoch.
+
+    Golovin et al., "Google Vizier", KDD 2017, section 3.2.2. Needs `OTHERS` other trials that came as far.
+    """
+
+    OTHERS = 3
+
+    def __init__(self, *, grace_epochs: int):
+        self.grace_epochs = grace_epochs
+        self.curves: dict[int, dict[int, float]] = {}
+        """{trial: {epoch: value}}"""
+
+    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+        self.curves.setdefault(number, {})[epoch] = value
+        others = [curve for other, curve in self.curves.items() if other != number and epoch in curve]
+        if epoch < self.grace_epochs or len(others) < self.OTHERS:
+            return True
+        averages = [statistics.fmean(v for e, v in curve.items() if e <= epoch) for curve in others]
+        return value >= statistics.median(averages)
+
+    def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
+        for number, values in history:
+            self.curves.setdefault(number, {}).update(values)
+
+
+STOPPERS: dict[str, Callable[[EarlyStopping, int], Stopper | None]] = {
+    "asha": lambda settings, max_epochs: Asha(
+        grace_epochs=settings.grace_epochs, reduction_factor=settings.reduction_factor, max_epochs=max_epochs
+    ),
+    "hyperband": lambda settings, max_epochs: Hyperband(
         grace_epochs=settings.grace_epochs,
         reduction_factor=settings.reduction_factor,
         max_epochs=max_epochs,
-    )
+        brackets=settings.brackets,
+    ),
+    "median": lambda settings, max_epochs: Median(grace_epochs=settings.grace_epochs),
+    "none": lambda settings, max_epochs: None,
+}
+
+
+def build_stopper(settings: EarlyStopping, max_epochs: int) -> Stopper | None:
+    """None where nothing is stopped early."""
+    return STOPPERS[settings.name](settings, max_epochs)

@@ -11,11 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hearai.domains import Value
@@ -28,8 +30,9 @@ BASE = 0
 DUPLICATE = "duplicate_of"
 WARM = "warm"
 """`kind` of a trial that another search has run, see `hearai.search.warm_start`."""
-ASK_AGAIN = 50
-"""How often a point that was already tried is asked again before the space counts as exhausted."""
+ASK_AGAIN, DRAW_AGAIN = 10, 5000
+"""How often the sampler is asked for a point that was not tried yet, and how many random ones are then looked at before
+the space counts as exhausted. A sampler that is sure of its best point proposes it for ever."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -89,14 +92,16 @@ class Ledger:
         self,
         storage: Journal,
         name: str,
-        sampler: optuna.samplers.BaseSampler,
+        sampler: BaseSampler,
         *,
         unique: bool,
         points: Iterator[Mapping[str, Value]] | None = None,
+        spare: Iterator[Mapping[str, Value]] = iter(()),
     ):
         """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
 
         points: what to try, one after another, in place of what the sampler proposes.
+        spare: where untried points come from when the sampler has none.
         """
         self.optuna = optuna.create_study(
             storage=storage,
@@ -109,7 +114,7 @@ class Ledger:
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
                 self.finish(trial.number, TrialState.FAIL)
-        self._storage, self._points = storage, points
+        self._storage, self._points, self._spare = storage, points, spare
         self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
@@ -149,22 +154,29 @@ class Ledger:
 
     def _asked(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
         for _ in range(ASK_AGAIN):
-            if self._points is not None and not self._queue_point():
+            if self._points is not None and not self._queue_one_of(self._points):
                 return None
-            trial = self.optuna.ask()
-            params = choose(trial)
-            earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
-            if earlier == trial.number:
-                return Proposal(trial.number, params, trial.user_attrs)
-            trial.set_user_attr(DUPLICATE, earlier)
-            self.optuna.tell(trial.number, state=TrialState.FAIL)  # samplers ignore it
+            if proposal := self._proposed_once(choose):
+                return proposal
+        spare = islice(self._spare, DRAW_AGAIN)
+        return self._proposed_once(choose) if self._queue_one_of(spare) else None
+
+    def _proposed_once(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
+        """What waits in the queue, or what the sampler says; None if that was tried before."""
+        trial = self.optuna.ask()
+        params = choose(trial)
+        earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
+        if earlier == trial.number:
+            return Proposal(trial.number, params, trial.user_attrs)
+        trial.set_user_attr(DUPLICATE, earlier)
+        self.optuna.tell(trial.number, state=TrialState.FAIL)  # samplers ignore it
         return None
 
-    def _queue_point(self) -> bool:
-        """Whether something waits in the queue: an untried point is put there if nothing does."""
+    def _queue_one_of(self, points: Iterator[Mapping[str, Value]]) -> bool:
+        """Whether something waits in the queue: the next untried point is put there if nothing does."""
         if self.trials(TrialState.WAITING):
             return True
-        point = next((point for point in self._points if _key(point) not in (self._seen or {})), None)
+        point = next((point for point in points if _key(point) not in (self._seen or {})), None)
         if point is not None:
             self.optuna.enqueue_trial(dict(point))
         return point is not None
@@ -202,4 +214,5 @@ class Ledger:
 
 
 def _key(params: Mapping[str, Value]) -> str:
-    return repr(sorted(params.items()))
+    """The same for the same point; 2 x 0.1 and 0.2 may differ in their last digit."""
+    return repr(sorted((name, f"{v:.12g}" if isinstance(v, float) else v) for name, v in params.items()))

@@ -26,7 +26,8 @@ class JournalFile(BaseJournalBackend):
         path.touch()
         self._first = 0
         """Number of the first line in `_lines`."""
-        self._lines = [parse_line(path, number, line) for number, line in enumerate(path.open("rb"), start=1)]
+        with path.open("rb") as file:
+            self._lines = [parse_line(path, number, line) for number, line in enumerate(file, start=1)]
         """Those that nobody has read yet; older ones are dropped."""
         self._waiting: list[dict[str, Any]] = []
         self._batches = 0

@@ -11,17 +11,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import to_yaml
 from hearai.files import write_whole
+from hearai.grid import grid_points
 from hearai.overrides import override
 from hearai.search.claim import claim
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
-from hearai.search.early_stopping import Asha, build_asha
+from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, score_test, winner
 from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
 from hearai.search.journal_file import Journal
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.plan import decide, provide
-from hearai.search.samplers import build_sampler, suggest
+from hearai.search.samplers import build_sampler, random_points, sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
@@ -68,7 +69,9 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
             place = _place(plan.study, folder, options, connecting.join(), say)
             search.optuna.set_user_attr("threads", place.per_trial.threads)
-            run_stages(_stages(plan.study, search, finals, place), place, _asha(plan.study, search))
+            if note := sampler_note(plan.study):
+                say(note)
+            run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
                 score_test(plan.study, search, finals, folder)
@@ -91,13 +94,15 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
 
 
 def _ledgers(storage: Journal, study: Study) -> tuple[Ledger, Ledger]:
-    """The two studies of the journal. A continued search draws on, it does not repeat its first draws."""
+    """The two studies of the journal: the search, and the finals, which have no parameters to be asked for."""
     settings, seed = study.settings.sampler, study.settings.seed
     conditional = any(domain.when for domain in study.space.domains.values())
-    finals = Ledger(storage, FINALS, RandomSampler(seed), unique=False)  # never asked: finals have no parameters
-    search = Ledger(storage, SEARCH, build_sampler(settings, seed, conditional=conditional), unique=True)
+    finals = Ledger(storage, FINALS, RandomSampler(seed), unique=False)
+    points = grid_points(study.space, study.base, seed) if settings.name == "grid" else None
+    sampler = build_sampler(settings, seed, conditional=conditional)
+    search = Ledger(storage, SEARCH, sampler, unique=True, points=points, spare=random_points(study))
     if known := len(search.trials()):
-        search.optuna.sampler = build_sampler(settings, seed + known, conditional=conditional)
+        search.optuna.sampler = build_sampler(settings, seed, conditional=conditional, known=known)
     return search, finals
 
 
@@ -128,12 +133,12 @@ def _announced(stage: Stage, text: str, say: Say) -> Stage:
     return stage
 
 
-def _asha(study: Study, search: Ledger) -> Asha | None:
+def _stopper(study: Study, search: Ledger) -> Stopper | None:
     """Early stopping that knows what earlier calls saw."""
-    asha = build_asha(study.settings.early_stopping, study.max_epochs)
-    if asha:
-        asha.replay((trial.number, _sound_values(trial)) for trial in search.trials())
-    return asha
+    stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
+    if stopper:
+        stopper.replay((trial.number, _sound_values(trial)) for trial in search.trials())
+    return stopper
 
 
 def _sound_values(trial: FrozenTrial) -> dict[int, float]:

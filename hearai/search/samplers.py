@@ -1,6 +1,16 @@
-"""Who proposes: Optuna's samplers by name, and how a trial is asked for the parameters of a space."""
+"""Who proposes: Optuna's samplers by name, and how a trial is asked for the parameters of a space.
+
+With one worker the same seed gives the same suggestions. A continued search is given a seed of its own, so that it
+draws on and does not repeat its first draws; `qmc` alone keeps its seed, as the journal knows how far its sequence is.
+"""
+
+import random
+import warnings
+from collections.abc import Callable, Iterator
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from hearai.domains import Domain, Value
@@ -8,20 +18,93 @@ from hearai.study import Study
 from hearai.study_file import Sampler
 
 
-def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler; one worker and the same seed give the same suggestions.
-
-    conditional: some parameters exist only with certain values of others; each set is then modelled apart
-    (a feature that Optuna calls experimental, so it is asked for only where it is needed).
-    """
-    if settings.name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
+def _tpe(seed: int, startup: int, conditional: bool) -> BaseSampler:
     return optuna.samplers.TPESampler(
         multivariate=True,
-        group=conditional,
+        group=conditional,  # each set of parameters that occur together is modelled apart
         constant_liar=True,  # running trials count as poor, so that parallel proposals spread
-        n_startup_trials=settings.startup_trials,
+        n_startup_trials=startup,
         seed=seed,
+    )
+
+
+def _gp(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+
+
+def _cmaes(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False)
+
+
+def _qmc(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    sampler = optuna.samplers.QMCSampler
+    return sampler(seed=seed, scramble=True, warn_asynchronous_seeding=False, warn_independent_sampling=False)
+
+
+def _random(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _nsga2(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(2, startup))
+
+
+def _nsga3(seed: int, startup: int, conditional: bool) -> BaseSampler:
+    return optuna.samplers.NSGAIIISampler(seed=seed, population_size=max(2, startup))
+
+
+SAMPLERS: dict[str, Callable[[int, int, bool], BaseSampler]] = {
+    "tpe": _tpe,
+    "gp": _gp,
+    "cmaes": _cmaes,
+    "qmc": _qmc,
+    "random": _random,
+    "nsga2": _nsga2,
+    "nsga3": _nsga3,
+    "grid": _random,  # is never asked: the points come from `hearai.grid`
+}
+
+WEAK_IN_CONDITIONS = {
+    "gp": "draws conditional parameters at random",
+    "cmaes": "draws conditional parameters and choices at random",
+    "qmc": "draws conditional parameters and choices at random",
+    "nsga2": "draws conditional parameters at random where the parents lack them",
+    "nsga3": "draws conditional parameters at random where the parents lack them",
+}
+"""What they do with parameters that not every trial has; tpe models each set apart, random and grid do not care."""
+
+
+def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False, known: int = 0) -> BaseSampler:
+    """Optuna's sampler of the settings.
+
+    conditional: some parameters exist only with certain values of others.
+    known: trials that the journal has already.
+    """
+    seed = seed if settings.name == "qmc" else seed + known
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna's word for much of what it offers for years
+        return SAMPLERS[settings.name](seed, settings.startup_trials, conditional)
+
+
+def random_points(study: Study, known: int = 0) -> Iterator[dict[str, Value]]:
+    """Random points of the study's space, without end.
+
+    known: trials that the journal has already.
+    """
+    rng = random.Random(study.settings.seed + known)
+    while True:
+        yield study.space.sample(rng, study.base)
+
+
+def sampler_note(study: Study) -> str | None:
+    """What a person should know who chose this sampler for this space."""
+    name = study.settings.sampler.name
+    conditional = [path for path, domain in study.space.domains.items() if domain.when]
+    if not conditional or name not in WEAK_IN_CONDITIONS:
+        return None
+    return (
+        f"sampler {name}: {WEAK_IN_CONDITIONS[name]} ({len(conditional)} of "
+        f"{len(study.space.domains)} parameters are conditional); tpe models them"
     )
 
 

@@ -6,20 +6,20 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from hearai.search.early_stopping import Asha
+from hearai.search.early_stopping import Stopper
 
 
 class EpochScheduler(FIFOScheduler):
-    """Tune's scheduler around `Asha`: stops diverged, losing and overdue trials.
+    """Tune's scheduler around a `Stopper`: stops diverged, losing and overdue trials.
 
     The base config's trial and the finalists' retraining run to their end: they are what is compared.
 
     overdue: whether the time of a trial (Tune's id) is up.
     """
 
-    def __init__(self, asha: Asha | None, overdue: Callable[[str], bool]):
+    def __init__(self, stopper: Stopper | None, overdue: Callable[[str], bool]):
         super().__init__()
-        self.asha, self.overdue = asha, overdue
+        self.stopper, self.overdue = stopper, overdue
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if "objective" not in result:
@@ -29,7 +29,7 @@ class EpochScheduler(FIFOScheduler):
         kind, number = trial.config["kind"], trial.config["number"]
         if kind == "final":
             return TrialScheduler.CONTINUE
-        in_race = not self.asha or self.asha.goes_on(number, int(result["epoch"]), float(result["objective"]))
+        in_race = not self.stopper or self.stopper.goes_on(number, int(result["epoch"]), float(result["objective"]))
         if kind == "base" or (in_race and not self.overdue(trial.trial_id)):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP

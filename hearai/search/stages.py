@@ -13,7 +13,7 @@ import ray.tune
 
 from hearai.config import to_dict
 from hearai.search.cluster import PerTrial
-from hearai.search.early_stopping import Asha
+from hearai.search.early_stopping import Stopper
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
 from hearai.search.scheduler import EpochScheduler
@@ -33,14 +33,14 @@ class Place:
     say: Say
 
 
-def run_stages(stages: Iterator[Stage], place: Place, asha: Asha | None) -> None:
+def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -> None:
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal."""
 
     def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
         return _payload(proposal, stage, place)
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(asha, overdue=lambda trial_id: searcher.stage_of(trial_id).overdue)
+    scheduler = EpochScheduler(stopper, overdue=lambda trial_id: searcher.stage_of(trial_id).overdue)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),

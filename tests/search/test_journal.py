@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 
 from hearai.errors import UserError
 from hearai.search.journal import DUPLICATE, SEARCH, Ledger, Proposal, open_journal
-from hearai.search.samplers import build_sampler, suggest
+from hearai.search.samplers import SAMPLERS, build_sampler, suggest
 from hearai.study import Request, Study, load_study
 from hearai.study_file import Sampler
 
@@ -64,7 +64,7 @@ def run_whole(ledger: Ledger, choose: Callable[[Trial], dict], value: float) -> 
 # -- proposals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_the_same_seed_gives_the_same_suggestions_and_another_seed_others(
     study: Study, tmp_path: Path, sampler: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_point_is_tried_once_and_asked_again_elsewhere(tmp_path: Path) -> None
         assert ledger.propose(one_of_three) is None, "nothing untried is left"
         assert [trial.number for trial in ledger.trials()] == [proposal.number for proposal in found]
         again = [trial for trial in ledger.optuna.trials if DUPLICATE in trial.user_attrs]
-        assert len(again) >= 50 and {trial.state for trial in again} == {TrialState.FAIL}
+        assert len(again) >= 10 and {trial.state for trial in again} == {TrialState.FAIL}
 
 
 @pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE])
