@@ -96,7 +96,7 @@ class Ledger:
         *,
         unique: bool,
         points: Iterator[Mapping[str, Value]] | None = None,
-        spare: Iterator[Mapping[str, Value]] = iter(()),
+        spare: Iterator[Mapping[str, Value]] | None = None,
     ):
         """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
 
@@ -114,7 +114,7 @@ class Ledger:
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
                 self.finish(trial.number, TrialState.FAIL)
-        self._storage, self._points, self._spare = storage, points, spare
+        self._storage, self._points, self._spare = storage, points, spare or iter(())
         self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None

@@ -86,12 +86,9 @@ def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False, kn
         return SAMPLERS[settings.name](seed, settings.startup_trials, conditional)
 
 
-def random_points(study: Study, known: int = 0) -> Iterator[dict[str, Value]]:
-    """Random points of the study's space, without end.
-
-    known: trials that the journal has already.
-    """
-    rng = random.Random(study.settings.seed + known)
+def random_points(study: Study) -> Iterator[dict[str, Value]]:
+    """Random points of the study's space, without end."""
+    rng = random.Random(study.settings.seed)
     while True:
         yield study.space.sample(rng, study.base)
 

@@ -113,7 +113,7 @@ def test_a_grid_point_left_in_the_queue_by_a_kill_is_the_next(tmp_path: Path) ->
     study = study_of(tmp_path, sampler={"name": "grid"})
     with open_journal(tmp_path) as storage:
         ledger = ledger_of(storage, study)
-        ledger._queue_point()
+        ledger.enqueue(next(grid_points(study.space, study.base, 0)), {})
         (waiting,) = ledger.trials(TrialState.WAITING)
     with open_journal(tmp_path) as storage:
         proposal = ledger_of(storage, study).propose(lambda trial: suggest(trial, study))
