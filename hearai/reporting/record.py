@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.domains import Value
@@ -45,6 +46,10 @@ class TrialRecord:
     """{head: validation macro-F1 at the best epoch}"""
     failure: str
     """Why it failed; empty where it did not."""
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    """{parameter: what it was drawn from}"""
+    ended: float | None = None
+    """When (seconds since 1970); None while it has not."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
         curve=curve,
         heads=_head_scores(rows, best_epoch),
         failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
+        distributions=trial.distributions,
+        ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from hearai.reporting.record import Record, TrialRecord
 
 FIXED = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
+SMALL = 0.01
+"""Share of the importance below which a parameter is not worth a bar or a word."""
 
 
 def trials_csv(record: Record) -> str:
@@ -47,6 +49,24 @@ def gain(base: float | None, winner: float) -> str:
     return "-" if base is None else f"{winner - base:+.3f}"
 
 
+def finalist_name(entry: Mapping[str, Any]) -> str:
+    """Of an entry of the summary's finalists."""
+    return "base config" if entry["is_base"] else f"trial {entry['trial']}"
+
+
+def failures(record: Record) -> list[tuple[int, str]]:
+    """(number, first line of the reason) of each trial that failed."""
+    failed = [trial for trial in record.trials if trial.state == "FAIL"]
+    return [(t.number, next(iter(t.failure.strip().splitlines()), "no reason was noted")) for t in failed]
+
+
+def evenly(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+    """At most so many of them, evenly from the first to the last."""
+    if len(trials) <= most:
+        return list(trials)
+    return [trials[i * len(trials) // most] for i in range(most)]
+
+
 def train_command(record: Record) -> str | None:
     """What runs the winner again, with as many threads as it had; None while there is none."""
     best, threads = record.folder / "best.yaml", record.notes.get("threads")
@@ -58,7 +78,7 @@ def train_command(record: Record) -> str | None:
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
     """{dotted path: its last parts, as many as tell it from the others}."""
-    paths = list(paths)
+    paths = list(dict.fromkeys(paths))
     names: dict[str, str] = {}
     for path in paths:
         parts = path.split(".")
