@@ -1,7 +1,7 @@
 """`report.html`: one page that needs nothing but a browser."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,14 @@ from markupsafe import Markup
 
 from hearai.overrides import get_path
 from hearai.reporting import tables
-from hearai.reporting.charts import Series, line_chart
+from hearai.reporting.bars import Strip, bar_chart, strip_chart
+from hearai.reporting.curves import learning_curves, over_cost, progress
 from hearai.reporting.record import Record, TrialRecord
 from hearai.reporting.verdict import headline
 
 TEMPLATES = Path(__file__).with_name("templates")
+ROWS_SHOWN = 50
+"""Of the table of trials; the others unfold."""
 
 
 def render_page(record: Record, summary: Mapping[str, Any]) -> str:
@@ -26,6 +29,9 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
     pages.filters |= {"plain": tables.plain, "score": tables.score, "duration": tables.duration}
     pages.globals |= {"gain": tables.gain}
     winner = record.winner
+    names = tables.short_names([*record.study.space.domains, *_free_names(record)])
+    shares = summary["importance"].items()
+    curves, progressed = learning_curves(record), progress(record)
     return pages.get_template("report.html.j2").render(
         study=record.study,
         summary=summary,
@@ -34,12 +40,27 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
         train_command=tables.train_command(record),
         heads=tables.head_rows(summary),
         parameters=_parameter_rows(record),
-        names=tables.short_names(record.study.space.domains),
+        names=names,
+        importance=bar_chart([(names[path], share) for path, share in shares if share >= tables.SMALL], "importance"),
+        unimportant=[names[path] for path, share in shares if share < tables.SMALL],
         trials=sorted(record.trials, key=_rank),
+        rows_shown=ROWS_SHOWN,
+        failures=tables.failures(record),
+        running=sum(trial.state == "RUNNING" for trial in record.trials),
         winner_number=winner.number if winner else None,
-        curves=_learning_curves(record),
-        progress=_progress(record),
+        strips=_strips(record, summary),
+        curves=curves[0],
+        curves_left_out=curves[1],
+        progress=progressed[0],
+        progress_left_out=progressed[1],
+        over_cost=over_cost(record),
     )
+
+
+def _free_names(record: Record) -> list[str]:
+    """Parameters of trials that are no domain of the space by themselves (tied choices)."""
+    found = dict.fromkeys(name for trial in record.trials for name in trial.params)
+    return [name for name in found if name not in record.study.space.domains]
 
 
 def _rank(trial: TrialRecord) -> tuple[float, int]:
@@ -56,47 +77,14 @@ def _parameter_rows(record: Record) -> list[tuple[str, str, Any, Any]]:
     ]
 
 
-def _kind(trial: TrialRecord, winner: TrialRecord | None) -> str:
-    if winner is not None and trial.number == winner.number:
-        return "winner"
-    return "base" if trial.kind == "base" else "other" if trial.state == "COMPLETE" else "stopped"
-
-
-def _learning_curves(record: Record) -> Markup:
-    """Validation macro-F1 by epoch of every trial; base config and winner in front."""
-    order = ["stopped", "other", "base", "winner"]
-    lines = [
-        Series(list(trial.curve.items()), _label(trial), _kind(trial, record.winner))
-        for trial in record.trials
-        if trial.curve
-    ]
-    return line_chart(
-        sorted(lines, key=lambda line: order.index(line.kind)), x_name="epoch", y_name="validation macro-F1"
-    )
-
-
-def _progress(record: Record) -> Markup:
-    """The objective of every trial in the order of the search, and the best complete one so far."""
-    known = [trial for trial in record.trials if trial.value is not None]
-    dots = [
-        Series([(trial.number, trial.value)], _label(trial), _kind(trial, record.winner), joined=False)
-        for trial in known
-    ]
-    return line_chart([*_best_so_far(known), *dots], x_name="trial", y_name="validation macro-F1, best epoch")
-
-
-def _best_so_far(trials: Sequence[TrialRecord]) -> list[Series]:
-    """A staircase over the complete trials."""
-    points: list[tuple[float, float]] = []
-    for trial in trials:
-        if trial.state != "COMPLETE":
-            continue
-        before = points[-1][1] if points else trial.value
-        points += [(trial.number, before), (trial.number, max(before, trial.value))]
-    if points:
-        points.append((trials[-1].number, points[-1][1]))
-    return [Series(points, "best complete trial so far", "best")]
-
-
-def _label(trial: TrialRecord) -> str:
-    return f"trial {trial.number} ({trial.kind}, {trial.state.lower()}): {tables.score(trial.value)}"
+def _strips(record: Record, summary: Mapping[str, Any]) -> Markup:
+    """Each finalist's seeds beside the score for which the search had chosen it."""
+    winner = record.winner.number if summary["test"] and record.winner else None
+    rows = []
+    for entry in summary["finalists"]:
+        kind = "winner" if entry["trial"] == winner else "base" if entry["is_base"] else "other"
+        source = record.trial(entry["trial"])
+        name = tables.finalist_name(entry)
+        before = source.value if source and source.state == "COMPLETE" else None  # a stopped one had fewer epochs
+        rows.append(Strip(name, entry["values"], entry["mean"], entry["std"], before, kind))
+    return strip_chart(rows, "validation macro-F1")

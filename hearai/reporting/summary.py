@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from hearai.reporting.boundary import boundary_warnings
+from hearai.reporting.importance import importance_of
 from hearai.reporting.record import OPEN, SCORE, FinalRecord, Record, TrialRecord
 from hearai.search.journal import BASE
 
@@ -17,6 +19,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
 
     floor: scores of always answering the most frequent class, where they are known.
     """
+    importance = importance_of(record.trials)
     return {
         "study": record.study.name,
         "space": record.study.space_name,
@@ -27,6 +30,9 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "best": _best(record.winner),
         "baseline": _baseline(record.base),
         "finalists": finalists(record.finals),
+        "importance": dict(importance.shares),
+        "importance_note": importance.note,
+        "warnings": boundary_warnings(record),
         "test": record.test,
         "most_frequent": floor,
         "seconds": _seconds(record),

@@ -5,23 +5,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from hearai.reporting.record import Record
-from hearai.reporting.tables import duration, head_rows, score, train_command
+from hearai.reporting.tables import (
+    SMALL,
+    duration,
+    failures,
+    finalist_name,
+    head_rows,
+    score,
+    short_names,
+    train_command,
+)
 from hearai.reporting.verdict import headline
 
 COLUMNS = 80
 NAME = 34
 """Width of the first column."""
+MOST_IMPORTANT, MOST_FAILED = 3, 5
+"""Named in the text; the page has more."""
 FILES = ("report.html", "trials.csv", "summary.json", "best.yaml", "best")
 
 
 def terminal_text(record: Record, summary: Mapping[str, Any]) -> str:
     """Verdict, scores, counts, times, files, and the command that runs the winner again."""
     parts = [
-        [f"{summary['study']}: {_counts(summary)}"],
+        textwrap.wrap(f"{summary['study']}: {_counts(summary)}", COLUMNS - 2, break_on_hyphens=False),
         textwrap.wrap(headline(summary), COLUMNS - 2),
         _validation(summary),
         _finalists(summary),
         _test(summary),
+        _importance(record, summary),
+        _warnings(summary),
+        _failures(record),
         _cost(summary),
         _files(record),
     ]
@@ -31,7 +45,10 @@ def terminal_text(record: Record, summary: Mapping[str, Any]) -> str:
 def _counts(summary: Mapping[str, Any]) -> str:
     trials, diverged = summary["trials"], summary["diverged"]
     ended = f"{trials['complete']} complete, {trials['pruned']} stopped early, {trials['failed']} failed"
-    return f"{trials['total']} trials ({ended}{f'; {diverged} diverged' if diverged else ''})"
+    running = trials["total"] - trials["complete"] - trials["pruned"] - trials["failed"]
+    more = f"{f', {running} running' if running else ''}{f'; {diverged} diverged' if diverged else ''}"
+    by = f"; ended by: {summary['ended_by']}" if summary.get("ended_by") else ""
+    return f"{trials['total']} trials ({ended}{more}){by}"
 
 
 def _validation(summary: Mapping[str, Any]) -> list[str]:
@@ -50,14 +67,15 @@ def _finalists(summary: Mapping[str, Any]) -> list[str]:
     if not summary["finalists"]:
         return []
     lines = [
-        f"  {_name(entry):<{NAME}}{score(entry['mean']):>8} +- {score(entry['std'])}   {len(entry['seeds'])} seeds"
-        for entry in summary["finalists"]
+        f"  {finalist_name(entry):<{NAME}}{score(entry['mean']):>8}{_spread(entry)}" for entry in summary["finalists"]
     ]
     return ["validation macro-F1 with new seeds, mean +- std", *lines]
 
 
-def _name(entry: Mapping[str, Any]) -> str:
-    return "base config" if entry["is_base"] else f"trial {entry['trial']}"
+def _spread(entry: Mapping[str, Any]) -> str:
+    """One seed has no spread."""
+    seeds = len(entry["seeds"])
+    return f" +- {score(entry['std'])}   {seeds} seeds" if seeds > 1 else "            1 seed"
 
 
 def _test(summary: Mapping[str, Any]) -> list[str]:
@@ -75,6 +93,31 @@ def _test(summary: Mapping[str, Any]) -> list[str]:
         for name, base, winner, low in [*rows, ("mean over the heads", *means)]
     ]
     return [title.rstrip(), *lines]
+
+
+def _importance(record: Record, summary: Mapping[str, Any]) -> list[str]:
+    """The top three in a line, or why there are none."""
+    shares = [(path, share) for path, share in summary["importance"].items() if share >= SMALL][:MOST_IMPORTANT]
+    if not shares:
+        return textwrap.wrap(f"importance of parameters: {summary['importance_note']}", COLUMNS - 2)
+    names = short_names([*record.study.space.domains, *summary["importance"]])
+    text = ", ".join(f"{names[path]} {share:.0%}" for path, share in shares)
+    return textwrap.wrap(f"most important: {text}", COLUMNS - 2, break_on_hyphens=False, subsequent_indent="  ")
+
+
+def _warnings(summary: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for warning in summary["warnings"]:
+        lines += textwrap.wrap(f"warning: {warning}", COLUMNS - 2, break_on_hyphens=False, subsequent_indent="  ")
+    return lines
+
+
+def _failures(record: Record) -> list[str]:
+    """The first few, cut to a line each."""
+    found = failures(record)
+    lines = [f"{number:04d}  {textwrap.shorten(why, COLUMNS - 8, placeholder=' ...')}" for number, why in found]
+    more = [f"{len(found) - MOST_FAILED} more; trials.csv has all"] if len(found) > MOST_FAILED else []
+    return ["failed trials", *(f"  {line}" for line in (*lines[:MOST_FAILED], *more))] if found else []
 
 
 def _cost(summary: Mapping[str, Any]) -> list[str]:

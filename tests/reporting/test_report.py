@@ -41,6 +41,8 @@ def test_the_summary_holds_the_figures_of_the_search(finished: Path) -> None:
     assert summary["best"]["params"][LR] == 0.01 and BLUR not in summary["best"]["params"]
     assert summary["baseline"] == {"trial": 0, "value": 0.4, "epoch": 2}
     assert summary["memory_pss_gb"] == 1.234
+    assert summary["importance"] == {} and summary["warnings"] == []
+    assert summary["importance_note"] == "too few complete trials (2; 10 are needed)"
     assert set(summary["versions"]) == {"python", "torch", "ray", "optuna", "timm", "hearai"}
 
 
@@ -50,6 +52,14 @@ def test_finalists_are_told_with_mean_and_sample_deviation_the_best_first(finish
     assert best["mean"] == pytest.approx(0.58)
     assert best["std"] == pytest.approx(0.06 / 2**0.5)
     assert (base["trial"], base["mean"], base["is_base"]) == (0, pytest.approx(0.42), True)
+
+
+def test_one_seed_has_no_spread(begin: Callable) -> None:
+    with begin() as search:
+        search.run(search.study.base_params(), [0.2, 0.4], "COMPLETE")
+        search.retrain(0, 1, 0.3)
+    text = write_results(search.folder)
+    assert re.search(r"base config +0\.300 +1 seed\n", text) and "+- 0.000" not in text
 
 
 def test_overhead_is_what_the_slots_spent_beside_training(finished: Path) -> None:
@@ -146,6 +156,7 @@ def test_the_terminal_text_fits_80_columns_and_names_files_and_command(
     assert "5 trials (2 complete, 2 stopped early, 1 failed; 1 diverged)" in text
     assert re.search(r"gloss +0\.410 +0\.520 +0\.\d{3}", text)
     assert re.search(r"trial 1 +0\.580 \+- 0\.042 +2 seeds", text)
+    assert "importance of parameters: too few complete trials (2; 10 are needed)" in text
     assert "wall time 30.0 s; inside training 10.0 s" in text
     assert "overhead per trial 0.4 s; peak memory 1.23 GB" in text
     assert "runs/tiny/report.html" in text

@@ -1,0 +1,98 @@
+"""Horizontal charts as inline SVG, one row a name: bars, and the seeds of each finalist as dots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from hearai.reporting.charts import nice_ticks
+
+WIDTH, NAMES, RIGHT = 720, 230, 64
+"""Of the picture, of the names on the left, and of the room for a number on the right."""
+ROW, TOP, BOTTOM = 24, 6, 36
+LETTERS = 34
+"""A longer name is cut at the front: its end tells it from others."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One finalist."""
+
+    name: str
+    dots: Sequence[float]
+    """A score for each fresh seed."""
+    mean: float
+    std: float
+    before: float | None
+    """Its score in the search, which chose it; None where it had none."""
+    kind: str = "other"
+    """Class of the page's style sheet: winner, base or other."""
+
+
+def bar_chart(shares: Sequence[tuple[str, float]], name: str) -> Markup:
+    """An <svg> with a bar a row: (name, share of 1); nothing where there are no rows."""
+    if not shares:
+        return Markup("")
+    largest = max(share for _, share in shares) or 1.0
+    bar = Markup('<rect class="bar" x="{}" y="{:.1f}" width="{:.1f}" height="{}"/>')
+    number = Markup('<text x="{:.1f}" y="{:.1f}">{:.0f} %</text>')
+    parts = []
+    for row, (label, share) in enumerate(shares):
+        length = share / largest * (WIDTH - NAMES - RIGHT)
+        top = TOP + row * ROW
+        parts += [_label(label, top), bar.format(NAMES, top + 4, length, ROW - 8)]
+        parts += [number.format(NAMES + length + 6, top + ROW / 2 + 4, 100 * share)]
+    return _svg(parts, TOP + ROW * len(shares) + 4, name)
+
+
+def strip_chart(strips: Sequence[Strip], x_name: str) -> Markup:
+    """An <svg> with a row a finalist: a dot a seed, a line at their mean, a bar of +- std around it.
+
+    A ring stands at the score in the search: far right of the dots, it was luck. Nothing where there are no rows.
+    """
+    if not strips:
+        return Markup("")
+    known = [v for s in strips for v in (*s.dots, s.mean - s.std, s.mean + s.std, s.before) if v is not None]
+    ticks = nice_ticks(min(known), max(known))
+    end = TOP + ROW * len(strips)
+
+    def at(value: float) -> float:
+        return NAMES + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (WIDTH - NAMES - 20)
+
+    line = Markup('<line class="grid" x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}"/><text class="x" {3}>{4:g}</text>')
+    place = 'x="{:.1f}" y="{}"'
+    parts = [line.format(at(t), TOP, end, Markup(place.format(at(t), end + 14)), t) for t in ticks]
+    parts += [
+        Markup('<text class="x" x="{:.1f}" y="{}">{}</text>').format(at(sum(ticks) / len(ticks)), end + 30, x_name)
+    ]
+    parts += [_strip(strip, TOP + row * ROW, at) for row, strip in enumerate(strips)]
+    return _svg(parts, end + BOTTOM, x_name)
+
+
+def _strip(strip: Strip, top: float, at) -> Markup:
+    middle = top + ROW / 2
+    bar = Markup('<rect class="spread" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="10"/>')
+    mean = Markup('<line class="mean" x1="{0:.1f}" y1="{1:.1f}" x2="{0:.1f}" y2="{2:.1f}"/>')
+    dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5"/>')
+    ring = Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="4.5"/>')
+    shapes = [
+        bar.format(at(strip.mean - strip.std), middle - 5, at(strip.mean + strip.std) - at(strip.mean - strip.std)),
+        *([] if strip.before is None else [ring.format(at(strip.before), middle)]),
+        *(dot.format(at(value), middle) for value in strip.dots),
+        mean.format(at(strip.mean), middle - 9, middle + 9),
+    ]
+    title = f"{strip.name}: mean {strip.mean:.3f}; seeds {', '.join(f'{value:.3f}' for value in strip.dots)}"
+    group = Markup('<g class="{}"><title>{}</title>{}</g>')
+    return _label(strip.name, top) + group.format(strip.kind, title, Markup("").join(shapes))
+
+
+def _label(name: str, top: float) -> Markup:
+    short = name if len(name) <= LETTERS else "..." + name[3 - LETTERS :]
+    return Markup('<text class="y" x="{}" y="{:.1f}"><title>{}</title>{}</text>').format(
+        NAMES - 8, top + ROW / 2 + 4, name, short
+    )
+
+
+def _svg(parts: Sequence[Markup], height: float, name: str) -> Markup:
+    opening = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, height, name)
+    return opening + Markup("\n").join(parts) + Markup("</svg>")
