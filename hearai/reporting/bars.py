@@ -1,14 +1,14 @@
 """Horizontal charts as inline SVG, one row a name: bars, and the seeds of each finalist as dots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from hearai.reporting.charts import nice_ticks
 
-WIDTH, NAMES, RIGHT = 720, 230, 64
-"""Of the picture, of the names on the left, and of the room for a number on the right."""
+WIDTH, NAMES, SHORT, RIGHT = 720, 230, 90, 64
+"""Of the picture, of names of parameters and of trials on the left, and of the room for a number on the right."""
 ROW, TOP, BOTTOM = 24, 6, 36
 LETTERS = 34
 """A longer name is cut at the front: its end tells it from others."""
@@ -40,7 +40,7 @@ def bar_chart(shares: Sequence[tuple[str, float]], name: str) -> Markup:
     for row, (label, share) in enumerate(shares):
         length = share / largest * (WIDTH - NAMES - RIGHT)
         top = TOP + row * ROW
-        parts += [_label(label, top), bar.format(NAMES, top + 4, length, ROW - 8)]
+        parts += [_label(label, top, NAMES), bar.format(NAMES, top + 4, length, ROW - 8)]
         parts += [number.format(NAMES + length + 6, top + ROW / 2 + 4, 100 * share)]
     return _svg(parts, TOP + ROW * len(shares) + 4, name)
 
@@ -57,7 +57,7 @@ def strip_chart(strips: Sequence[Strip], x_name: str) -> Markup:
     end = TOP + ROW * len(strips)
 
     def at(value: float) -> float:
-        return NAMES + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (WIDTH - NAMES - 20)
+        return SHORT + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (WIDTH - SHORT - 20)
 
     line = Markup('<line class="grid" x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}"/><text class="x" {3}>{4:g}</text>')
     place = 'x="{:.1f}" y="{}"'
@@ -69,7 +69,7 @@ def strip_chart(strips: Sequence[Strip], x_name: str) -> Markup:
     return _svg(parts, end + BOTTOM, x_name)
 
 
-def _strip(strip: Strip, top: float, at) -> Markup:
+def _strip(strip: Strip, top: float, at: Callable[[float], float]) -> Markup:
     middle = top + ROW / 2
     bar = Markup('<rect class="spread" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="10"/>')
     mean = Markup('<line class="mean" x1="{0:.1f}" y1="{1:.1f}" x2="{0:.1f}" y2="{2:.1f}"/>')
@@ -83,13 +83,13 @@ def _strip(strip: Strip, top: float, at) -> Markup:
     ]
     title = f"{strip.name}: mean {strip.mean:.3f}; seeds {', '.join(f'{value:.3f}' for value in strip.dots)}"
     group = Markup('<g class="{}"><title>{}</title>{}</g>')
-    return _label(strip.name, top) + group.format(strip.kind, title, Markup("").join(shapes))
+    return _label(strip.name, top, SHORT) + group.format(strip.kind, title, Markup("").join(shapes))
 
 
-def _label(name: str, top: float) -> Markup:
+def _label(name: str, top: float, end: float) -> Markup:
     short = name if len(name) <= LETTERS else "..." + name[3 - LETTERS :]
     return Markup('<text class="y" x="{}" y="{:.1f}"><title>{}</title>{}</text>').format(
-        NAMES - 8, top + ROW / 2 + 4, name, short
+        end - 8, top + ROW / 2 + 4, name, short
     )
 
 

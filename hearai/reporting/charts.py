@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 20, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 12, 40
 """Room around the plot for the axes' numbers and names."""
 
 

@@ -44,6 +44,14 @@ def test_finalists_are_drawn_with_a_dot_a_seed_and_the_score_that_chose_them(fin
     assert '<g class="winner"><title>trial 1: mean 0.580; seeds 0.550, 0.610' in chart
 
 
+def test_no_finalist_is_marked_as_the_winner_before_one_was_chosen(finished: Path) -> None:
+    (finished / "test.json").unlink()
+    page_of(finished)
+    source = (finished / "report.html").read_text()
+    finalists = source[source.index("The finalists") : source.index("<h2>Parameters")]
+    assert 'class="winner"' not in finalists and 'class="base"' in finalists
+
+
 def test_a_stopped_trial_lends_a_finalist_no_score_of_fewer_epochs(begin: Callable) -> None:
     with begin() as search:
         search.run(search.study.base_params(), [0.2, 0.1], "PRUNED")
