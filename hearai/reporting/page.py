@@ -46,6 +46,7 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
         trials=sorted(record.trials, key=_rank),
         rows_shown=ROWS_SHOWN,
         failures=tables.failures(record),
+        most_failed=tables.MOST_FAILED,
         running=sum(trial.state == "RUNNING" for trial in record.trials),
         winner_number=winner.number if winner else None,
         strips=_strips(record, summary),

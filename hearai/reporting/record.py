@@ -63,6 +63,8 @@ class FinalRecord:
     value: float | None
     seconds: float | None
     """Inside `fit`; None until it has ended."""
+    failure: str = ""
+    """Why it failed; empty where it did not."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def _head_scores(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict
 def _final_record(trial: FrozenTrial) -> FinalRecord:
     notes = trial.user_attrs
     value = trial.values[0] if trial.values else None
-    return FinalRecord(notes["source"], notes["seed"], trial.state.name, value, notes.get("seconds"))
+    failure = notes.get("reason", "") if trial.state == TrialState.FAIL else ""
+    return FinalRecord(notes["source"], notes["seed"], trial.state.name, value, notes.get("seconds"), failure)
 
 
 def _read_rows(path: Path) -> list[dict[str, float]]:

@@ -9,6 +9,8 @@ from typing import Any
 from hearai.reporting.record import Record, TrialRecord
 
 FIXED = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
+MOST_FAILED = 5
+"""Trials whose failure is told beside the table."""
 SMALL = 0.01
 """Share of the importance below which a parameter is not worth a bar or a word."""
 
@@ -54,10 +56,12 @@ def finalist_name(entry: Mapping[str, Any]) -> str:
     return "base config" if entry["is_base"] else f"trial {entry['trial']}"
 
 
-def failures(record: Record) -> list[tuple[int, str]]:
-    """(number, first line of the reason) of each trial that failed."""
-    failed = [trial for trial in record.trials if trial.state == "FAIL"]
-    return [(t.number, next(iter(t.failure.strip().splitlines()), "no reason was noted")) for t in failed]
+def failures(record: Record) -> list[tuple[str, str]]:
+    """(name, first line of the reason) of each trial that failed, retrainings of finalists last."""
+    failed = [(f"{trial.number:04d}", trial) for trial in record.trials]
+    failed += [(f"{final.source:04d}-seed{final.seed}", final) for final in record.finals]
+    reasons = {name: run.failure.strip().splitlines() for name, run in failed if run.state == "FAIL"}
+    return [(name, lines[0] if lines else "no reason was noted") for name, lines in reasons.items()]
 
 
 def evenly(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:

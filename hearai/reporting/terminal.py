@@ -6,6 +6,7 @@ from typing import Any
 
 from hearai.reporting.record import Record
 from hearai.reporting.tables import (
+    MOST_FAILED,
     SMALL,
     duration,
     failures,
@@ -20,7 +21,7 @@ from hearai.reporting.verdict import headline
 COLUMNS = 80
 NAME = 34
 """Width of the first column."""
-MOST_IMPORTANT, MOST_FAILED = 3, 5
+MOST_IMPORTANT = 3
 """Named in the text; the page has more."""
 FILES = ("report.html", "trials.csv", "summary.json", "best.yaml", "best")
 
@@ -115,8 +116,8 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
 def _failures(record: Record) -> list[str]:
     """The first few, cut to a line each."""
     found = failures(record)
-    lines = [f"{number:04d}  {textwrap.shorten(why, COLUMNS - 8, placeholder=' ...')}" for number, why in found]
-    more = [f"{len(found) - MOST_FAILED} more; trials.csv has all"] if len(found) > MOST_FAILED else []
+    lines = [textwrap.shorten(f"{name}: {why}", COLUMNS - 2, placeholder=" ...") for name, why in found]
+    more = [f"{len(found) - MOST_FAILED} more; see trials.csv"] if len(found) > MOST_FAILED else []
     return ["failed trials", *(f"  {line}" for line in (*lines[:MOST_FAILED], *more))] if found else []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from html_page import Page, page_of
+from optuna.trial import TrialState
 from random_search import searched, study_of
 from search_folder import LR
 
@@ -113,7 +114,17 @@ def test_failed_trials_are_listed_with_their_reasons_five_at_most(begin: Callabl
             search.run({LR: i / 100}, [], "FAIL", reason=f"died: signal {i}\nmore")
         search.run({LR: 0.09}, [0.1], "RUNNING")
     text, page = write_results(search.folder), page_of(search.folder).text
-    assert "0001  died: signal 1\n" in text and "0005  died: signal 5\n  2 more; trials.csv has all" in text
+    assert "  0001: died: signal 1\n" in text and "  0005: died: signal 5\n  2 more; see trials.csv" in text
     assert "0006" not in text and "1 running" in text
-    assert "trial 5: died: signal 5" in page and "trial 6:" not in page and "2 more: in the table below" in page
+    assert "0005: died: signal 5" in page and "0006:" not in page and "2 more; the reasons" in page
     assert "1 running" in page
+
+
+def test_a_retraining_that_failed_is_listed_by_finalist_and_seed(finished: Path, begin: Callable) -> None:
+    with begin(finished) as search:
+        search.finals.enqueue({}, {"kind": "final", "source": 1, "seed": 9})
+        number = search.finals.propose(lambda _: {}).number
+        search.finals.note(number, reason="out of memory")
+        search.finals.finish(number, TrialState.FAIL)
+    assert "  0001-seed9: out of memory\n" in write_results(finished)
+    assert "0001-seed9: out of memory" in page_of(finished).text
