@@ -1,0 +1,1 @@
+"""What the search is worth, measured: engines side by side on recorded learning curves, and at scale."""

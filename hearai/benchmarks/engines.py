@@ -1,0 +1,141 @@
+"""The engines that are compared, each as its users run it: ours, Ray's stock pair, and Optuna alone."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray.tune
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from hearai.benchmarks.simulation import Engine, Run
+from hearai.domains import Domain, Value
+from hearai.search.early_stopping import build_stopper
+from hearai.search.journal import SEARCH, Ledger, Proposal, open_journal
+from hearai.search.samplers import build_sampler, random_points, suggest
+from hearai.search.scheduler import EpochScheduler
+from hearai.search.searcher import JournalSearcher, Stage
+from hearai.study import Study
+
+ENDLESS = 1_000_000
+"""Trials of a search that its budget of epochs ends."""
+
+
+class Ours:
+    """Journal, searcher and scheduler of `hearai.search`, called as Tune's controller calls them."""
+
+    def __init__(self, study: Study, folder: Path, workers: int, storage: Any):
+        sampler = build_sampler(study.settings.sampler, study.settings.seed)
+        self.ledger = Ledger(storage, SEARCH, sampler, unique=True, spare=random_points(study))
+        self.ledger.enqueue(study.base_params(), {"kind": "base"})
+        stage = Stage(
+            self.ledger, lambda trial: suggest(trial, study), lambda _: study.base, limit=ENDLESS, slots=workers
+        )
+        self._searcher = JournalSearcher(iter([stage]), lambda proposal, _: _payload(proposal, folder))
+        stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
+        self._scheduler = EpochScheduler(stopper, overdue=lambda _: False)
+        self._epochs, self._trials, self._keys = study.max_epochs, {}, map(str, itertools.count())
+
+    def ask(self) -> Run | None:
+        key = next(self._keys)
+        payload = self._searcher.suggest(key)
+        if not isinstance(payload, dict):
+            return None
+        self._trials[key] = Trial("benchmark", config=payload, stub=True)
+        return Run(key, payload["params"])
+
+    def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
+        result |= {"diverged": 0.0, "seconds": 0.0, "training_iteration": epoch}
+        goes_on = self._scheduler.on_trial_result(None, self._trials[key], result) == TrialScheduler.CONTINUE
+        if goes_on:
+            self._searcher.on_trial_result(key, result)
+        if last or not goes_on:
+            self._searcher.on_trial_complete(key, result)
+            del self._trials[key]
+        return goes_on
+
+
+def _payload(proposal: Proposal, folder: Path) -> dict[str, Any]:
+    kind = proposal.notes.get("kind", "search")
+    return {"params": dict(proposal.params), "number": proposal.number, "kind": kind, "folder": str(folder)}
+
+
+class Stock:
+    """Ray's `OptunaSearch` and `ASHAScheduler` with their defaults, ASHA with the same grace and factor as ours."""
+
+    def __init__(self, study: Study, *, base_first: bool = False):
+        points = [study.base_params()] if base_first else None
+        space = {path: distribution_of(domain) for path, domain in study.space.domains.items()}
+        self._search = OptunaSearch(
+            space=space, metric="objective", mode="max", points_to_evaluate=points, seed=study.settings.seed
+        )
+        stopping = study.settings.early_stopping
+        self._scheduler = ASHAScheduler(
+            time_attr="epoch",
+            metric="objective",
+            mode="max",
+            max_t=study.max_epochs,
+            grace_period=stopping.grace_epochs,
+            reduction_factor=stopping.reduction_factor,
+        )
+        self._paths, self._trials, self._keys = list(space), {}, map(str, itertools.count())
+
+    def ask(self) -> Run | None:
+        key = next(self._keys)
+        params = self._search.suggest(key)
+        trial = Trial("benchmark", config=params, trial_id=key, stub=True)
+        self._scheduler.on_trial_add(None, trial)
+        self._trials[key] = trial
+        return Run(key, {path: params[path] for path in self._paths})
+
+    def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        result, trial = {"epoch": epoch, "objective": value, "training_iteration": epoch}, self._trials[key]
+        goes_on = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+        if goes_on:
+            self._search.on_trial_result(key, result)
+        if last or not goes_on:
+            self._scheduler.on_trial_complete(None, trial, result)
+            self._search.on_trial_complete(key, result)
+            del self._trials[key]
+        return goes_on
+
+
+class OptunaAlone:
+    """`study.optimize` as its documentation has it: TPE and the default pruner, or another pruner of Optuna's."""
+
+    def __init__(self, study: Study, pruner: optuna.pruners.BasePruner | None = None):
+        sampler = optuna.samplers.TPESampler(seed=study.settings.seed)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        self._space, self._base = study.space, study.base
+        self._trials: dict[str, optuna.Trial] = {}
+        self._suggest = lambda trial: suggest(trial, study)
+
+    def ask(self) -> Run | None:
+        trial = self._study.ask()
+        self._trials[str(trial.number)] = trial
+        return Run(str(trial.number), self._suggest(trial))
+
+    def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        trial = self._trials[key]
+        trial.report(value, epoch)
+        pruned = not last and trial.should_prune()
+        if pruned:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        elif last:
+            self._study.tell(trial, value)
+        return not pruned
+
+
+def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
+    """What Optuna calls a domain."""
+    if domain.kind == "choice":
+        return optuna.distributions.CategoricalDistribution(domain.values)
+    if domain.kind == "int":
+        return optuna.distributions.IntDistribution(int(domain.low), int(domain.high), step=int(domain.step or 1))
+    return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
