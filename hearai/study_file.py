@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from hearai.validation import Frozen, FrozenDict, Real, Section, Whole
+from hearai.metrics import OBJECTIVE, check_metrics
+from hearai.validation import Frozen, FrozenDict, Names, Real, Section, Whole
 
 
 class Budget(Section):
@@ -51,6 +52,12 @@ class Pretrain(Section):
     batch_size: Annotated[Whole, Field(ge=2)] = Field(64, description="Frames per step.")
 
 
+class Objective(Section):
+    """What is searched for."""
+
+    heads: Names = Field((), description="Heads whose mean macro-F1 is the objective; [] = all heads that have labels.")
+
+
 def _pretrain(value: Any) -> Any:
     return Pretrain() if value is True else None if value is False else value
 
@@ -59,6 +66,11 @@ class StudyFile(Section):
     """The YAML of a study. `demo` holds the same keys again: overrides on demo data only, emptied on other data."""
 
     description: str = Field("", description="One line for people.")
+    metric: Annotated[Names, AfterValidator(check_metrics)] = Field(
+        (OBJECTIVE,),
+        description="objective, or a list: objective first, then seconds_per_clip, parameters, size_mb.",
+    )
+    objective: Objective = Objective()
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
     early_stopping: EarlyStopping = EarlyStopping()
