@@ -171,8 +171,9 @@ def _build(
         settings = StudyFile.model_validate(raw)
     except ValidationError as error:
         raise ConfigError([f"{where}: {problem}" for problem in explain(error, StudyFile)]) from None
-    base = build_config(_with_metrics(settings), f"{config_from or where}: config")
-    base = override(base, changes or {}, "--set")
+    base = build_config(settings.config, f"{config_from or where}: config")
+    asked = {**_asked_of_runs(settings), **(changes or {})}  # in one go: heads are those of a mode that --set may give
+    base = override(base, asked, "--set" if changes else f"{where}: objective")
     domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
     space = parse_space(domains, where)
     shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]
@@ -186,14 +187,10 @@ def _build(
     return Study(name, space_name, settings, base, space)
 
 
-def _with_metrics(settings: StudyFile) -> dict[str, Any]:
-    """The raw base config with what the study says of the objective and of costs to be measured."""
-    changes: dict[str, Any] = {}
-    if settings.objective.heads:
-        changes["train_parameters"] = {"objective_heads": list(settings.objective.heads)}
-    if "seconds_per_clip" in settings.metric:
-        changes["general_parameters"] = {"measure_speed": True}
-    return merge(settings.config, changes)
+def _asked_of_runs(settings: StudyFile) -> dict[str, Any]:
+    """{dotted path: value}: what the study's objective and metrics mean for the config of a run."""
+    heads = {"train_parameters.objective_heads": list(settings.objective.heads)} if settings.objective.heads else {}
+    return {**heads, **({"general_parameters.measure_speed": True} if "seconds_per_clip" in settings.metric else {})}
 
 
 def _is_shared(path: str) -> bool:
