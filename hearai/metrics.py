@@ -32,7 +32,10 @@ class Metric:
         """The value where people read it; a dash for nothing."""
         if value is None:
             return "-"
-        return f"{value:.3f}" if self.factor == 1 and self.direction == "maximize" else f"{value * self.factor:.3g}"
+        if self.direction == "maximize":
+            return f"{value:.3f}"
+        scaled = value * self.factor
+        return f"{scaled:.0f}" if scaled >= 100 else f"{scaled:#.3g}"
 
 
 METRICS = {

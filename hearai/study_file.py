@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from hearai.metrics import OBJECTIVE, check_metrics
 from hearai.validation import Frozen, FrozenDict, Names, Real, Section, Whole
+
+ONE_METRIC_ALONE = ("cmaes",)
+"""Samplers that cannot weigh several metrics."""
 
 
 class Budget(Section):
@@ -83,3 +86,12 @@ class StudyFile(Section):
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
     space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path: domain}.")
     demo: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Overrides on demo data.")
+
+    @model_validator(mode="after")
+    def _sampler_knows_the_metrics(self) -> "StudyFile":
+        if self.sampler.name in ONE_METRIC_ALONE and len(self.metric) > 1:
+            raise ValueError(
+                f"sampler.name: {self.sampler.name} proposes for one metric, and metric names "
+                f"{', '.join(self.metric)}; give metric: {OBJECTIVE}, or another sampler"
+            )
+        return self

@@ -63,7 +63,7 @@ def test_all_metrics_may_be_asked_for_together_and_costs_are_to_be_low() -> None
 def test_values_are_shown_in_units_that_people_read() -> None:
     shown = {"objective": 0.78249, "seconds_per_clip": 0.01234, "parameters": 1_234_567, "size_mb": 5.1234}
     assert [METRICS[name].shown(value) for name, value in shown.items()] == ["0.782", "12.3", "1.23", "5.12"]
-    assert METRICS["size_mb"].shown(None) == "-"
+    assert [METRICS["size_mb"].shown(value) for value in (None, 7.0, 1234.5)] == ["-", "7.00", "1234"]
 
 
 def test_the_objective_is_named_with_the_heads_it_is_over() -> None:

@@ -69,7 +69,7 @@ def _chart(record: Record, rows: Sequence[Mapping[str, Any]], name: str) -> Mark
 def _kind(record: Record, number: int, front: set[int]) -> str:
     if record.winner is not None and number == record.winner.number:
         return "winner"
-    return "base" if record.base and number == record.base.number else "best" if number in front else "stopped"
+    return "base" if record.base and number == record.base.number else "best" if number in front else "other"
 
 
 def _label(record: Record, number: int) -> str:

@@ -60,7 +60,7 @@ def test_the_page_draws_and_lists_the_front_and_says_by_what_the_winner_is_chose
     html = (folder / "report.html").read_text()
     assert html.count("by milliseconds per clip") == 1 and html.count("by million parameters") == 1
     assert "chosen by the first metric, macro-F1, alone" in page.text
-    assert "trial 3: macro-F1 0.200, ms/clip 5, M params 1.5" in html
+    assert "trial 3: macro-F1 0.200, ms/clip 5.00, M params 1.50" in html
     front = html.split("<h2>The Pareto front</h2>")[1].split("<h2>")[0]
     assert re.findall(r'<td class="left">(\d)</td>', front) == ["1", "0", "3"]
     assert "trial 4" not in front, "it was stopped early"
@@ -86,7 +86,7 @@ def test_the_terminal_shows_the_front_at_80_columns(begin: Callable) -> None:
     rows = [line for line in text.splitlines() if "Pareto" in line or re.match(r"  trial \d+ ", line)]
     assert max(map(len, text.split("files:")[0].splitlines())) <= 80
     assert rows[-13].split("search")[-1].split() == ["macro-F1", "ms/clip", "M", "params", "MB"]
-    assert re.search(r"  trial 24 \(best so far\) +0\.900 +69 +123 +494\n", text)
+    assert re.search(r"  trial 24 \(best so far\) +0\.900 +69.0 +123 +494\n", text)
     assert re.search(r"and 11 more in summary\.json", text)
 
 

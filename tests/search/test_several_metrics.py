@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import Trial, TrialState
+from pydantic import ValidationError
 from test_dashboard import dashboard, fetch
 
 from hearai.config import build_config, load_config
@@ -21,12 +22,11 @@ from hearai.search.pareto import front_of, keep_front
 from hearai.search.samplers import build_sampler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.study import Study
-from hearai.study_file import Sampler
+from hearai.study_file import ONE_METRIC_ALONE, Sampler, StudyFile
 from hearai.training.prepare import BACKBONE
 
 TWO = ("objective", "seconds_per_clip")
-ONE_METRIC_ALONE = {"cmaes"}
-SAMPLERS = sorted(set(get_args(Sampler.model_fields["name"].annotation)) - ONE_METRIC_ALONE)
+SAMPLERS = sorted(set(get_args(Sampler.model_fields["name"].annotation)) - set(ONE_METRIC_ALONE))
 LAST = {"epoch": 2, "epochs": 2, "objective": 0.5, "best_epoch": 1, "diverged": 0.0, "seconds": 1.0}
 LAST |= {"parameters": 1000, "size_mb": 0.004, "seconds_per_clip": 0.02}
 
@@ -85,6 +85,14 @@ def test_every_sampler_of_several_metrics_goes_on_beside_stopped_failed_and_runn
         ledger.propose(two_numbers)
         params = [ledger.propose(two_numbers).params for _ in range(3)]
     assert all(0 <= point["x"] <= 1 and 0 <= point["y"] <= 100 for point in params)
+
+
+@pytest.mark.parametrize("name", ONE_METRIC_ALONE)
+def test_a_sampler_of_one_metric_is_refused_at_load_where_several_are_asked_for(name: str) -> None:
+    sampler = Sampler.model_construct(name=name)
+    with pytest.raises(ValidationError, match=f"sampler.name: {name} proposes for one metric"):
+        StudyFile(sampler=sampler, metric=TWO, space={})
+    assert StudyFile(sampler=sampler, space={}).metric == ("objective",)
 
 
 def test_tpe_looks_along_the_front_and_shuns_where_trials_were_stopped(tmp_path: Path) -> None:
