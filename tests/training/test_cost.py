@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_a_pass_is_one_clip_of_pictures_in_evaluation_mode_even_where_training_l
     assert set(model.seen) == {((1, 3, 3, 32, 32), (1, 3), False, False)}
     assert len(model.seen) >= WARM_UP + REPEATS
     assert model.training and not model.inner.training, "the model is left as it was"
+
+
+class Interrupted(Passes):
+    """Two of three passes wait for a neighbour on the machine."""
+
+    def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
+        time.sleep(0.02 if len(self.seen) % 3 else 0.0)
+        return super().forward(inputs, mask)
+
+
+def test_a_pass_is_as_long_as_it_is_when_nothing_interrupts_it(tiny_config: Config) -> None:
+    batch = one_clip(tiny_config, load_data(tiny_config).split.val)
+    assert seconds_per_clip(Interrupted(), batch, tiny_config, torch.device("cpu")) < 0.01
 
 
 def test_a_clip_is_timed_with_all_that_the_model_reads(make_config: MakeConfig, make_dataset: Callable) -> None:
