@@ -1,4 +1,4 @@
-"""The configs of the Pareto front of a search that asks for several metrics: `pareto/NNNN.yaml`."""
+"""What a search aims at, and the configs of its Pareto front, where it asks for several metrics: `pareto/NNNN.yaml`."""
 
 from pathlib import Path
 
@@ -6,13 +6,23 @@ from optuna.trial import TrialState
 
 from hearai.config import Config, to_yaml
 from hearai.files import write_whole
-from hearai.metrics import pareto_front
+from hearai.metrics import METRICS, objective_words, pareto_front
 from hearai.overrides import override
 from hearai.search.journal import Ledger
 from hearai.study import Study
 from hearai.training.prepare import BACKBONE
 
 FRONT = "pareto"
+
+
+def aim_note(study: Study) -> str | None:
+    """What `macro-F1` means in this search and what is weighed beside it, where that is not said by itself."""
+    heads, costs = study.base.train_parameters.objective_heads, study.settings.metric[1:]
+    if not heads and not costs:
+        return None
+    named = f": {', '.join(heads)}" if heads else ""
+    beside = f"; beside it {', '.join(METRICS[name].words for name in costs)}" if costs else ""
+    return f"searched for: {objective_words(heads, len(study.base.active_heads))}{named}{beside}"
 
 
 def front_of(search: Ledger) -> list[int]:

@@ -20,7 +20,7 @@ from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
 from hearai.search.journal_file import Journal
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
-from hearai.search.pareto import keep_front, with_near_backbone
+from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import decide, provide
 from hearai.search.samplers import build_sampler, random_points, sampler_note, suggest
 from hearai.search.searcher import Stage
@@ -69,7 +69,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
             place = _place(plan.study, folder, options, connecting.join(), say)
             search.optuna.set_user_attr("threads", place.per_trial.threads)
-            if note := sampler_note(plan.study):
+            for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
                 say(note)
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))

@@ -18,7 +18,7 @@ from hearai.search.book import read_journal
 from hearai.search.finals import finalists, winner
 from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal, primary
 from hearai.search.live import standing
-from hearai.search.pareto import front_of, keep_front
+from hearai.search.pareto import aim_note, front_of, keep_front
 from hearai.search.samplers import build_sampler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.study import Study
@@ -34,7 +34,8 @@ LAST |= {"parameters": 1000, "size_mb": 0.004, "seconds_per_clip": 0.02}
 @contextmanager
 def ledger_in(folder: Path, sampler: Any = None, *, metrics: tuple[str, ...] = TWO) -> Iterator[Ledger]:
     with open_journal(folder) as storage:
-        yield Ledger(storage, SEARCH, sampler or RandomSampler(0), unique=True, metrics=metrics)
+        spare = ({"x": i / 1000, "y": 0} for i in range(1000))  # what to try where a sampler repeats itself
+        yield Ledger(storage, SEARCH, sampler or RandomSampler(0), unique=True, spare=spare, metrics=metrics)
 
 
 def two_numbers(trial: Trial) -> dict:
@@ -177,6 +178,12 @@ def test_the_front_is_of_complete_trials_and_each_of_its_configs_can_be_run(
         config = load_config(folder / "pareto" / f"{number:04d}.yaml")
         assert config.train_parameters.lr == value and config.general_parameters.seed == study.settings.seed
         assert Path(config.feature_extractor.checkpoint).resolve() == (folder / BACKBONE).resolve()
+
+
+def test_a_search_says_what_it_aims_at_where_that_is_not_said_by_itself(make_study: Callable[..., Study]) -> None:
+    assert aim_note(make_study()) is None
+    study = make_study({"metric": list(TWO), "objective": {"heads": ["gloss"]}})
+    assert aim_note(study) == "searched for: macro-F1 over 1 of 1 heads: gloss; beside it milliseconds per clip"
 
 
 def test_with_one_metric_there_is_no_front(tmp_path: Path) -> None:
