@@ -46,23 +46,18 @@ def trials_of(folder: Path) -> list:
     return list(read_journal(folder / "journal.log")[SEARCH].trials)
 
 
-def test_a_search_for_two_metrics_and_two_heads_is_killed_continued_and_extended(
-    make_study: Callable[..., Study], tmp_path: Path
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_search_for_several_metrics_and_two_heads_is_continued_and_extended(
+    make_study: Callable[..., Study], tmp_path: Path, killed: bool
 ) -> None:
     def study_of(trials: int) -> Study:
         asked = {"metric": METRICS, "objective": {"heads": HEADS}, "finalists": {"count": 1, "seeds": 1}}
         return make_study({**asked, "space": SIZES, "budget": {"trials": trials}}, HAMNOSYS)
 
     folder = tmp_path / "runs" / "tiny"
-    (tmp_path / "study.yaml").write_text(study_of(3).to_yaml())
-    command = [sys.executable, "-c", RUN, str(tmp_path / "study.yaml"), str(tmp_path / "runs")]
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not list(folder.glob("trials/*/metrics.jsonl")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert list(folder.glob("trials/*/metrics.jsonl")), "it was killed inside of a trial"
-
+    if killed:
+        (tmp_path / "study.yaml").write_text(study_of(3).to_yaml())
+        kill_in_a_trial([str(tmp_path / "study.yaml"), str(tmp_path / "runs")], folder)
     run_study(study_of(3), Options(tmp_path / "runs"), lambda _: None)
     before = {trial.number: trial.values for trial in trials_of(folder)}
     assert len(before) == 3 and all(len(values) == 3 for values in before.values())
@@ -82,6 +77,17 @@ def test_a_search_for_two_metrics_and_two_heads_is_killed_continued_and_extended
     assert max(map(len, text.splitlines()[: text[: text.index("files:")].count("\n")])) <= 80
     with pytest.raises(ConfigError, match="metric"):
         run_study(make_study({"metric": METRICS[:2], "space": SIZES}, HAMNOSYS), Options(tmp_path / "runs"), print)
+
+
+def kill_in_a_trial(arguments: list[str], folder: Path) -> None:
+    """Starts the search in a process of its own, and kills that after the first epoch of a trial."""
+    command = [sys.executable, "-c", RUN, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("trials/*/metrics.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert list(folder.glob("trials/*/metrics.jsonl")), "it was killed inside of a trial"
 
 
 def check_report(folder: Path, trials: list) -> None:
