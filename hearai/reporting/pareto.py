@@ -62,7 +62,7 @@ def _chart(record: Record, rows: Sequence[Mapping[str, Any]], name: str) -> Mark
     # with a third metric, trials are on the front that lie inside of it here
     line = [Series(sorted(places[number] for number in front), "the Pareto front", "best")]
     joined = line if len(record.study.settings.metric) == 2 else []
-    y_name = f"validation {METRICS[OBJECTIVE].words}, best epoch"
+    y_name = f"validation {record.words}, best epoch"
     return line_chart([*joined, *dots], x_name=metric.words, y_name=y_name, whole_x=False)
 
 
