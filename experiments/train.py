@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hearai.cli import DONE, assignment, positive, run_script
 from hearai.config import Config, build_config, load_config
+from hearai.metrics import objective_words
 from hearai.overrides import override
 
 
@@ -58,7 +59,8 @@ def main() -> int:
         train_with_ray(config, folder, args.workers or 0)
     else:
         result = run_single(config, folder, resume=args.resume)
-        print(f"validation macro-F1 {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
+        words = objective_words(config.train_parameters.objective_heads, len(config.active_heads))
+        print(f"validation {words} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
     if path := weights_file(config, folder):
         print(f"weights: {path}")
     print(f"run folder: {Path(folder)}")

@@ -17,6 +17,7 @@ from hearai.cli import (
     assignment,
     duration,
     local_folder,
+    names,
     positive,
     run_script,
     study_name,
@@ -38,6 +39,8 @@ def parse_args() -> argparse.Namespace:
     what.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
     what.add_argument("--max-epochs", type=positive, metavar="N", help="epochs of a whole trial")
     what.add_argument("--finalists", type=int, metavar="K", help="best trials retrained with new seeds")
+    what.add_argument("--metric", type=names, metavar="a,b", help="objective,seconds_per_clip: a Pareto front as well")
+    what.add_argument("--objective-heads", type=names, metavar="a,b", help="heads to search for; default: all")
     what.add_argument("--seed", type=int, metavar="N", help="of the sampler and the trials")
     where = parser.add_argument_group("where and how it runs")
     where.add_argument("--name", type=study_name, metavar="STUDY", help="the study's folder; default: the space")
@@ -63,6 +66,8 @@ def study_of(args: argparse.Namespace) -> Study:
         "budget": {key: value for key, value in budget.items() if value is not None},
         **({} if args.finalists is None else {"finalists": {"count": args.finalists}}),
         **({} if args.seed is None else {"seed": args.seed}),
+        **({} if args.metric is None else {"metric": args.metric}),
+        **({} if args.objective_heads is None else {"objective": {"heads": args.objective_heads}}),
     }
     return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
 

@@ -92,6 +92,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def names(text: str) -> list[str]:
+    """`a,b` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def local_folder(text: str) -> Path:
     """A folder of this machine, or one that it mounts."""
     if "://" in text:

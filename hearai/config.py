@@ -54,7 +54,16 @@ class Config(Section):
             return [f"train_parameters.classification_mode: unknown {mode!r}; {choices(mode, self.heads.groups)}"]
         if not any(head.loss_weight for head in self.active_heads.values()):
             return [f"heads.{mode}: every loss_weight is 0, so nothing is trained; give one a weight above 0"]
-        return []
+        return self._objective_problems()
+
+    def _objective_problems(self) -> list[str]:
+        named, where = self.train_parameters.objective_heads, "train_parameters.objective_heads"
+        unknown = [head for head in named if head not in self.active_heads]
+        twice = [head for head in dict.fromkeys(named) if named.count(head) > 1]
+        return [
+            *(f"{where}: unknown {head!r}; {choices(head, self.active_heads)}" for head in unknown),
+            *(f"{where}: {head!r} is named twice; once is enough" for head in twice),
+        ]
 
     def _input_problems(self) -> list[str]:
         aug, problems = self.augmentations_parameters, []

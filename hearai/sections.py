@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from hearai.hamnosys import HEADS
-from hearai.validation import Fraction, Frozen, FrozenDict, Real, Section, Whole, listed
+from hearai.validation import Fraction, Frozen, FrozenDict, Names, Real, Section, Whole, listed
 
 
 class DataFolder(Section):
@@ -50,6 +50,9 @@ class GeneralParameters(Section):
         description="Folder of a single run; a path ending in .pth names the weights file.",
     )
     seed: Whole = Field(0, description="Seed of initial weights, batch order and augmentation.")
+    measure_speed: bool = Field(
+        False, description="Measure seconds_per_clip before training: a whole forward pass for one clip."
+    )
     neptune: bool = Field(
         False,
         description="Log to Neptune as well: to project NEPTUNE_PROJECT_NAME, or offline without NEPTUNE_API_TOKEN.",
@@ -88,6 +91,10 @@ class TrainParameters(Section):
     """How one run trains."""
 
     classification_mode: str = Field("hamnosys", description="Which group of `heads` is trained.")
+    objective_heads: Names = Field(
+        (),
+        description="Heads whose mean macro-F1 chooses the best epoch, and in a search the best trial; [] = all heads.",
+    )
     epochs: Annotated[Whole, Field(ge=1)] = Field(30, description="Passes over the training clips.")
     batch_size: Annotated[Whole, Field(ge=1)] = Field(32, description="Clips per step, over all workers.")
     gradient_accumulation: Annotated[Whole, Field(ge=1)] = Field(

@@ -171,7 +171,9 @@ def _build(
         settings = StudyFile.model_validate(raw)
     except ValidationError as error:
         raise ConfigError([f"{where}: {problem}" for problem in explain(error, StudyFile)]) from None
-    base = override(build_config(settings.config, f"{config_from or where}: config"), changes or {}, "--set")
+    base = build_config(settings.config, f"{config_from or where}: config")
+    asked = {**_asked_of_runs(settings), **(changes or {})}  # in one go: heads are those of a mode that --set may give
+    base = override(base, asked, "--set" if changes else f"{where}: objective")
     domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
     space = parse_space(domains, where)
     shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]
@@ -180,10 +182,20 @@ def _build(
         problems = grid_problems(space, base)
     if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
-    settings = settings.model_copy(update={"space": FrozenDict(domains)})
+    objective = settings.objective.model_copy(update={"heads": base.train_parameters.objective_heads})
+    settings = settings.model_copy(update={"space": FrozenDict(domains), "objective": objective})
     return Study(name, space_name, settings, base, space)
 
 
+def _asked_of_runs(settings: StudyFile) -> dict[str, Any]:
+    """{dotted path: value}: what the study's objective and metrics mean for the config of a run."""
+    heads = {"train_parameters.objective_heads": list(settings.objective.heads)} if settings.objective.heads else {}
+    return {**heads, **({"general_parameters.measure_speed": True} if "seconds_per_clip" in settings.metric else {})}
+
+
 def _is_shared(path: str) -> bool:
-    """What trials must have in common to be compared: data, split, labels, seed, machine."""
-    return path.startswith("general_parameters.") or path == "train_parameters.classification_mode"
+    """What trials must have in common to be compared: data, split, labels, objective, seed, machine."""
+    return path.startswith("general_parameters.") or path in (
+        "train_parameters.classification_mode",
+        "train_parameters.objective_heads",
+    )

@@ -2,9 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from hearai.validation import Frozen, FrozenDict, Real, Section, Whole
+from hearai.metrics import OBJECTIVE, check_metrics
+from hearai.validation import Frozen, FrozenDict, Names, Real, Section, Whole
+
+ONE_METRIC_ALONE = ("cmaes",)
+"""Samplers that cannot weigh several metrics."""
 
 
 class Budget(Section):
@@ -51,6 +55,12 @@ class Pretrain(Section):
     batch_size: Annotated[Whole, Field(ge=2)] = Field(64, description="Frames per step.")
 
 
+class Objective(Section):
+    """What is searched for."""
+
+    heads: Names = Field((), description="Heads whose mean macro-F1 is the objective; [] = all heads that have labels.")
+
+
 def _pretrain(value: Any) -> Any:
     return Pretrain() if value is True else None if value is False else value
 
@@ -59,6 +69,11 @@ class StudyFile(Section):
     """The YAML of a study. `demo` holds the same keys again: overrides on demo data only, emptied on other data."""
 
     description: str = Field("", description="One line for people.")
+    metric: Annotated[Names, AfterValidator(check_metrics)] = Field(
+        (OBJECTIVE,),
+        description="objective, or a list: objective first, then seconds_per_clip, parameters, size_mb.",
+    )
+    objective: Objective = Objective()
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
     early_stopping: EarlyStopping = EarlyStopping()
@@ -71,3 +86,12 @@ class StudyFile(Section):
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
     space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path: domain}.")
     demo: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Overrides on demo data.")
+
+    @model_validator(mode="after")
+    def _sampler_knows_the_metrics(self) -> "StudyFile":
+        if self.sampler.name in ONE_METRIC_ALONE and len(self.metric) > 1:
+            raise ValueError(
+                f"sampler.name: {self.sampler.name} proposes for one metric, and metric names "
+                f"{', '.join(self.metric)}; give metric: {OBJECTIVE}, or another sampler"
+            )
+        return self

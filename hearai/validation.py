@@ -59,9 +59,15 @@ def listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def named(value: Any) -> Any:
+    """One name is a list of one."""
+    return (value,) if isinstance(value, str) else listed(value)
+
+
 Real = Annotated[float, BeforeValidator(number)]
 Whole = Annotated[int, BeforeValidator(number)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(named)]
 Frozen = AfterValidator(FrozenDict)
 
 

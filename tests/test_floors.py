@@ -15,6 +15,7 @@ GROUND = (
     "files",
     "grid",
     "hamnosys",
+    "metrics",
     "options",
     "overrides",
     "sections",

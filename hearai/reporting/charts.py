@@ -36,13 +36,16 @@ class _Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
 
-def line_chart(series: Iterable[Series], *, x_name: str, y_name: str) -> Markup:
-    """An <svg> of all series, the later above the earlier; nothing where there are no points."""
+def line_chart(series: Iterable[Series], *, x_name: str, y_name: str, whole_x: bool = True) -> Markup:
+    """An <svg> of all series, the later above the earlier; nothing where there are no points.
+
+    whole_x: whether the x axis counts things, and has whole numbers alone.
+    """
     series = [one for one in series if one.points]
     if not series:
         return Markup("")
     xs, ys = zip(*(point for one in series for point in one.points), strict=True)
-    x = _Axis(nice_ticks(min(xs), max(xs), whole=True), LEFT, WIDTH - RIGHT)
+    x = _Axis(nice_ticks(min(xs), max(xs), whole=whole_x), LEFT, WIDTH - RIGHT)
     y = _Axis(nice_ticks(min(ys), max(ys)), HEIGHT - BOTTOM, TOP)
     parts = [*_grid(x, y, x_name, y_name), *(_drawn(one, x, y) for one in series)]
     opening = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{} by {}">').format(WIDTH, HEIGHT, y_name, x_name)

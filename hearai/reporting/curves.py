@@ -24,10 +24,10 @@ def kind_of(trial: TrialRecord, winner: int | None) -> str:
 
 
 def learning_curves(record: Record) -> tuple[Markup, str]:
-    """Validation macro-F1 by epoch, base config and winner in front; and a sentence on what was left out."""
+    """Validation score by epoch, base config and winner in front; and a sentence on what was left out."""
     known, left_out = _thinned([trial for trial in record.trials if trial.curve], record, MOST_CURVES)
     lines = [Series(list(trial.curve.items()), _label(trial), kind) for kind, trial in known]
-    return line_chart(lines, x_name="epoch", y_name="validation macro-F1"), left_out
+    return line_chart(lines, x_name="epoch", y_name=f"validation {record.words}"), left_out
 
 
 def progress(record: Record) -> tuple[Markup, str]:
@@ -36,7 +36,7 @@ def progress(record: Record) -> tuple[Markup, str]:
     shown, left_out = _thinned(known, record, MOST_DOTS)
     dots = [Series([(trial.number, trial.value)], _label(trial), kind, joined=False) for kind, trial in shown]
     best = _staircase((trial.number, trial) for trial in known)
-    return line_chart([*best, *dots], x_name="trial", y_name="validation macro-F1, best epoch"), left_out
+    return line_chart([*best, *dots], x_name="trial", y_name=f"validation {record.words}, best epoch"), left_out
 
 
 def over_cost(record: Record) -> Markup:
@@ -45,7 +45,8 @@ def over_cost(record: Record) -> Markup:
     for trial in sorted(record.trials, key=lambda trial: (trial.ended is None, trial.ended or 0.0, trial.number)):
         spent += trial.epochs
         path.append((spent, trial))
-    return line_chart(_staircase(path), x_name="epochs trained, all trials together", y_name="best validation macro-F1")
+    y_name = f"best validation {record.words}"
+    return line_chart(_staircase(path), x_name="epochs trained, all trials together", y_name=y_name)
 
 
 def _thinned(trials: Sequence[TrialRecord], record: Record, most: int) -> tuple[list[tuple[str, TrialRecord]], str]:

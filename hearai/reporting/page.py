@@ -8,10 +8,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from hearai.metrics import METRICS, OBJECTIVE
 from hearai.overrides import get_path
 from hearai.reporting import tables
 from hearai.reporting.bars import Strip, bar_chart, strip_chart
 from hearai.reporting.curves import learning_curves, over_cost, progress
+from hearai.reporting.pareto import front_charts
 from hearai.reporting.record import Record, TrialRecord
 from hearai.reporting.verdict import headline
 
@@ -28,7 +30,7 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
     )
     pages.filters |= {"plain": tables.plain, "score": tables.score, "duration": tables.duration}
     pages.globals |= {"gain": tables.gain}
-    winner = record.winner
+    winner, metrics = record.winner, {name: METRICS[name] for name in record.study.settings.metric}
     names = tables.short_names([*record.study.space.domains, *_free_names(record)])
     shares = summary["importance"].items()
     curves, progressed = learning_curves(record), progress(record)
@@ -39,6 +41,10 @@ def render_page(record: Record, summary: Mapping[str, Any]) -> str:
         written=time.strftime("%F %T"),
         train_command=tables.train_command(record),
         heads=tables.head_rows(summary),
+        means=tables.means_of(summary),
+        metrics=metrics,
+        costs={name: metric for name, metric in metrics.items() if name != OBJECTIVE},
+        front_charts=front_charts(record),
         parameters=_parameter_rows(record),
         names=names,
         importance=bar_chart([(names[path], share) for path, share in shares if share >= tables.SMALL], "importance"),
@@ -88,4 +94,4 @@ def _strips(record: Record, summary: Mapping[str, Any]) -> Markup:
         name = tables.finalist_name(entry)
         before = source.value if source and source.state == "COMPLETE" else None  # a stopped one had fewer epochs
         rows.append(Strip(name, entry["values"], entry["mean"], entry["std"], before, kind))
-    return strip_chart(rows, "validation macro-F1")
+    return strip_chart(rows, f"validation {record.words}")

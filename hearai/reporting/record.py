@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.domains import Value
 from hearai.errors import UserError
+from hearai.metrics import CHOSEN_SCORE, SCORE, objective_words
 from hearai.search.book import Book, read_journal
 from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
@@ -18,7 +19,6 @@ from hearai.study import Study
 from hearai.training.tracked import METRICS_FILE
 from hearai.yamls import read_yaml
 
-SCORE = "val/macro_f1"
 OPEN = ("RUNNING", "WAITING")
 
 
@@ -33,7 +33,7 @@ class TrialRecord:
     """COMPLETE, PRUNED (stopped early), FAIL, RUNNING or WAITING."""
     params: Mapping[str, Value]
     value: float | None
-    """The objective: validation macro-F1 of the best epoch so far; None where it failed or has none yet."""
+    """The objective: validation score of the best epoch so far; None where it failed or has none yet."""
     epochs: int
     best_epoch: int | None
     """None where there is none: it diverged in its first epoch, or has not finished one."""
@@ -41,7 +41,7 @@ class TrialRecord:
     """Inside `fit`; None until the trial has ended."""
     diverged: bool
     curve: Mapping[int, float]
-    """{epoch: validation macro-F1}"""
+    """{epoch: validation score: the mean macro-F1 over the heads that are searched for}"""
     heads: Mapping[str, float]
     """{head: validation macro-F1 at the best epoch}"""
     failure: str
@@ -50,6 +50,8 @@ class TrialRecord:
     """{parameter: what it was drawn from}"""
     ended: float | None = None
     """When (seconds since 1970); None while it has not."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """{metric: what the model costs}, see `hearai.metrics`; empty until the trial has ended."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,12 @@ class Record:
         """Whether nothing was left to do when the record was read."""
         open_ends = any(run.state in OPEN for run in (*self.trials, *self.finals))
         return self.test is not None and not open_ends
+
+    @property
+    def words(self) -> str:
+        """What is searched for: `macro-F1`, or with named heads `macro-F1 over 3 of 8 heads`."""
+        base = self.study.base
+        return objective_words(base.train_parameters.objective_heads, len(base.active_heads))
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -142,7 +150,7 @@ def _summed(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
 def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
     notes, rows, state = trial.user_attrs, _read_rows(folder / METRICS_FILE), trial.state.name
     reported = dict(sorted(trial.intermediate_values.items()))
-    curve = {int(row["epoch"]): row[SCORE] for row in rows if SCORE in row} or reported
+    curve = {int(row["epoch"]): row.get(CHOSEN_SCORE, row[SCORE]) for row in rows if SCORE in row} or reported
     best_epoch = notes.get("best_epoch", max(curve, key=curve.__getitem__, default=0)) or None
     return TrialRecord(
         number=trial.number,
@@ -159,6 +167,7 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
         failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
         distributions=trial.distributions,
         ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        costs=notes.get("costs", {}),
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from hearai.metrics import CHOSEN_SCORE, SCORE
 from hearai.reporting.boundary import boundary_warnings
 from hearai.reporting.importance import importance_of
-from hearai.reporting.record import OPEN, SCORE, FinalRecord, Record, TrialRecord
+from hearai.reporting.pareto import front_rows
+from hearai.reporting.record import OPEN, FinalRecord, Record, TrialRecord
 from hearai.search.journal import BASE
 
 PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
@@ -23,7 +25,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
     return {
         "study": record.study.name,
         "space": record.study.space_name,
-        "objective": {"metric": SCORE, "mode": "max"},
+        "objective": _objective(record),
         "finished": record.finished,
         "trials": _counts(record),
         "diverged": sum(trial.diverged for trial in record.trials),
@@ -35,6 +37,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "warnings": boundary_warnings(record),
         "test": record.test,
         "most_frequent": floor,
+        "pareto": front_rows(record),
         "seconds": _seconds(record),
         "memory_pss_gb": record.notes.get("memory_pss_gb"),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
@@ -42,7 +45,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
 
 
 def finalists(finals: Sequence[FinalRecord]) -> list[dict[str, Any]]:
-    """Each finalist and the base config over their fresh seeds (validation macro-F1), the best mean first."""
+    """Each finalist and the base config over their fresh seeds (validation score), the best mean first."""
     runs: dict[int, dict[int, float]] = {}
     for final in finals:
         if final.state == "COMPLETE" and final.value is not None:
@@ -59,6 +62,18 @@ def finalists(finals: Sequence[FinalRecord]) -> list[dict[str, Any]]:
         for source, values in runs.items()
     ]
     return sorted(table, key=lambda entry: -entry["mean"])
+
+
+def _objective(record: Record) -> dict[str, Any]:
+    """Which figure of an epoch is searched for, over which heads, in what words; and all metrics, primary first."""
+    heads = record.study.base.train_parameters.objective_heads
+    return {
+        "metric": CHOSEN_SCORE if heads else SCORE,
+        "mode": "max",
+        "heads": list(heads),
+        "words": record.words,
+        "metrics": list(record.study.settings.metric),
+    }
 
 
 def _counts(record: Record) -> dict[str, int]:

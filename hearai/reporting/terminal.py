@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from hearai.reporting.pareto import front_lines
 from hearai.reporting.record import Record
 from hearai.reporting.tables import (
     MOST_FAILED,
@@ -12,6 +13,7 @@ from hearai.reporting.tables import (
     failures,
     finalist_name,
     head_rows,
+    means_of,
     score,
     short_names,
     train_command,
@@ -37,6 +39,7 @@ def terminal_text(record: Record, summary: Mapping[str, Any]) -> str:
         _importance(record, summary),
         _warnings(summary),
         _failures(record),
+        front_lines(summary, NAME),
         _cost(summary),
         _files(record),
     ]
@@ -61,7 +64,7 @@ def _validation(summary: Mapping[str, Any]) -> list[str]:
         if trial and trial["value"] is not None
     ]
     lines = [f"  {name:<{NAME}}{score(trial['value']):>8}   epoch {trial['epoch']}" for name, trial in rows]
-    return ["validation macro-F1 in the search, best epoch", *lines] if lines else []
+    return [f"validation {summary['objective']['words']} in the search, best epoch", *lines] if lines else []
 
 
 def _finalists(summary: Mapping[str, Any]) -> list[str]:
@@ -70,7 +73,7 @@ def _finalists(summary: Mapping[str, Any]) -> list[str]:
     lines = [
         f"  {finalist_name(entry):<{NAME}}{score(entry['mean']):>8}{_spread(entry)}" for entry in summary["finalists"]
     ]
-    return ["validation macro-F1 with new seeds, mean +- std", *lines]
+    return [f"validation {summary['objective']['words']} with new seeds, mean +- std", *lines]
 
 
 def _spread(entry: Mapping[str, Any]) -> str:
@@ -88,10 +91,11 @@ def _test(summary: Mapping[str, Any]) -> list[str]:
         (head, base.get("macro_f1"), winner["macro_f1"], low.get("macro_f1"))
         for head, base, winner, low in head_rows(summary)
     ]
-    means = [entry and entry["mean_macro_f1"] for entry in (test["base"], test["winner"], floor)]
+    searched = summary["objective"]["heads"]
     lines = [
-        f"  {name[: NAME - 1]:<{NAME}}{score(base):>8}{score(winner):>10}{score(low) if floor else '':>22}".rstrip()
-        for name, base, winner, low in [*rows, ("mean over the heads", *means)]
+        f"{'*' if name in searched else ' '} {name[: NAME - 1]:<{NAME}}"
+        f"{score(base):>8}{score(winner):>10}{score(low) if floor else '':>22}".rstrip()
+        for name, base, winner, low in [*rows, *means_of(summary)]
     ]
     return [title.rstrip(), *lines]
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import Config
 from hearai.files import write_whole
-from hearai.search.journal import BASE, Ledger, Proposal
+from hearai.search.journal import BASE, Ledger, Proposal, primary
 from hearai.search.searcher import Stage
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
@@ -19,9 +19,9 @@ from hearai.training.runtime import LocalRuntime, choose_device
 
 
 def finalists(search: Ledger, count: int) -> list[FrozenTrial]:
-    """The best complete trials but the base config's."""
+    """The complete trials that are best by the primary metric, but the base config's; costs have no say here."""
     complete = [trial for trial in search.trials(TrialState.COMPLETE) if trial.number != BASE]
-    return sorted(complete, key=lambda trial: -trial.value)[:count]
+    return sorted(complete, key=lambda trial: -primary(trial))[:count]
 
 
 def base_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
@@ -62,7 +62,7 @@ def results(finals: Ledger) -> dict[int, dict[int, float]]:
     """{source trial: {seed: validation score}} of the finals that ended."""
     table: dict[int, dict[int, float]] = {}
     for trial in finals.trials(TrialState.COMPLETE):
-        table.setdefault(trial.user_attrs["source"], {})[trial.user_attrs["seed"]] = trial.value
+        table.setdefault(trial.user_attrs["source"], {})[trial.user_attrs["seed"]] = primary(trial)
     return table
 
 
@@ -70,7 +70,7 @@ def winner(search: Ledger, finals: Ledger) -> int:
     """The trial with the best mean over the fresh seeds (all of them); without finals, the best trial."""
     table = results(finals)
     if not table:
-        return max(search.trials(TrialState.COMPLETE), key=lambda trial: trial.value).number
+        return max(search.trials(TrialState.COMPLETE), key=primary).number
     seeds = max(len(scores) for scores in table.values())
     whole = [source for source, scores in table.items() if len(scores) == seeds]
     return max(whole, key=lambda source: statistics.fmean(table[source].values()))
@@ -79,8 +79,9 @@ def winner(search: Ledger, finals: Ledger) -> int:
 def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> dict[str, Any]:
     """Base config and winner on the test clips, each with the same seeds; once: an existing file is the answer.
 
-    Returns {"base" | "winner": {trial, seeds, mean_macro_f1, std, per_seed, heads: {head: {accuracy, macro_f1}}}};
-    the base config's is None if it never got as far as a checkpoint.
+    Returns {"base" | "winner": {trial, seeds, objective, std, per_seed, mean_macro_f1, heads: {head: {accuracy,
+    macro_f1}}}}: the objective with its spread, and the mean over all heads, which is the same where none are named.
+    The base config's is None if it never got as far as a checkpoint.
     """
     path, best, table = folder / "test.json", winner(search, finals), results(finals)
     runs = {"winner": (best, sorted(table.get(best, {}))), "base": (BASE, sorted(table.get(BASE, {})))}
@@ -101,13 +102,14 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
 def _mean_scores(study: Study, checkpoints: list[Path]) -> dict[str, Any]:
     runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), checkpoints[0].parent)
     runs = [score_split(checkpoint, runtime, split="test") for checkpoint in checkpoints]
-    per_seed = [run["mean_macro_f1"] for run in runs]
+    per_seed = [run["objective"] for run in runs]
     heads = {
         head: {key: statistics.fmean(run["heads"][head][key] for run in runs) for key in ("accuracy", "macro_f1")}
         for head in runs[0]["heads"]
     }
     return {
-        "mean_macro_f1": statistics.fmean(per_seed),
+        "objective": statistics.fmean(per_seed),
+        "mean_macro_f1": statistics.fmean(run["mean_macro_f1"] for run in runs),
         "std": statistics.stdev(per_seed) if len(per_seed) > 1 else 0.0,
         "per_seed": per_seed,
         "heads": heads,

@@ -7,8 +7,9 @@ search that died at any moment continues from the file alone. One file holds two
 Optuna's own journal survives neither a torn last line nor a lock left by a dead process, hence `open_journal`.
 """
 
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,10 +19,12 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hearai.domains import Value
 from hearai.errors import UserError
+from hearai.metrics import METRICS, OBJECTIVE
 from hearai.search.journal_file import Journal
 
 SEARCH, FINALS = "search", "finals"
@@ -85,6 +88,33 @@ def is_real(trial: FrozenTrial) -> bool:
     return DUPLICATE not in trial.user_attrs and trial.user_attrs.get("kind") != WARM
 
 
+class _Study(optuna.Study):
+    """An Optuna study in which trials of several metrics may be stopped by the first of them.
+
+    Optuna's TPE ranks stopped trials by their last intermediate value in the study's one `direction`, and raises
+    where there are several. Ours are values of the primary metric, so its direction is the one that is asked for.
+    (Other samplers look at the values of complete trials only.)
+    """
+
+    @property
+    def direction(self) -> StudyDirection:
+        """Of the primary metric."""
+        return self.directions[0]
+
+
+def primary(trial: FrozenTrial) -> float | None:
+    """Its value of the primary metric: the final one of a complete trial, the last one of a stopped trial.
+
+    None where it failed, has not ended, or was stopped before it had any. (`trial.value` raises where there are
+    several metrics, of which a stopped trial has no values.)
+    """
+    if trial.values:
+        return trial.values[0]
+    if trial.state is not TrialState.PRUNED or not trial.intermediate_values:
+        return None
+    return trial.intermediate_values[max(trial.intermediate_values)]
+
+
 class Ledger:
     """One Optuna study in the journal, spoken to in our words."""
 
@@ -97,20 +127,23 @@ class Ledger:
         unique: bool,
         points: Iterator[Mapping[str, Value]] | None = None,
         spare: Iterator[Mapping[str, Value]] | None = None,
+        metrics: Sequence[str] = (OBJECTIVE,),
     ):
         """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
 
         points: what to try, one after another, in place of what the sampler proposes.
         spare: where untried points come from when the sampler has none.
+        metrics: what a complete trial has values of, the primary one first (see `hearai.metrics`).
         """
-        self.optuna = optuna.create_study(
+        self.metrics = tuple(metrics)
+        optuna.create_study(
             storage=storage,
             study_name=name,
             load_if_exists=True,
-            direction="maximize",
-            sampler=sampler,
-            pruner=optuna.pruners.NopPruner(),  # the scheduler stops trials, nobody else
+            directions=[METRICS[metric].direction for metric in metrics],
         )
+        # the scheduler stops trials, nobody else
+        self.optuna = _Study(name, storage, sampler=sampler, pruner=optuna.pruners.NopPruner())
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
                 self.finish(trial.number, TrialState.FAIL)
@@ -182,7 +215,7 @@ class Ledger:
         return point is not None
 
     def observe(self, number: int, epoch: int, value: float) -> None:
-        """Stores an intermediate value (finite) at an epoch; told twice, the first stays."""
+        """Stores the primary metric (finite) at an epoch; told twice, the first stays."""
         if epoch not in self[number].intermediate_values:
             self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
 
@@ -192,8 +225,12 @@ class Ledger:
             for key, value in notes.items():
                 self._storage.set_trial_user_attr(self._id(number), key, value)
 
-    def finish(self, number: int, state: TrialState, value: float | None = None) -> None:
-        """COMPLETE with its best value, PRUNED at its last epoch, or FAIL; a finished trial stays as it is."""
+    def finish(self, number: int, state: TrialState, value: float | Sequence[float] | None = None) -> None:
+        """COMPLETE with its best value (one of each metric, finite), PRUNED at its last epoch, or FAIL.
+
+        A finished trial stays as it is.
+        """
+        assert value is None or all(map(math.isfinite, value if isinstance(value, Sequence) else [value]))
         self.optuna.tell(number, value, state, skip_if_finished=True)
 
     def spend(self, seconds: float, slots: int) -> None:

@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from hearai.search.journal import primary
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial_folder import label_of
 
@@ -63,6 +64,6 @@ def standing(stage: Stage) -> tuple[str, str]:
     """`[ 3/32]`, the trials of the stage that have ended, and its best one: `  best 0.402 (0001)`."""
     ended = [trial for trial in stage.ledger.trials() if trial.state.is_finished()]
     whole = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    best = max(whole, key=lambda trial: trial.value, default=None)
+    best = max(whole, key=primary, default=None)
     counter = f"[{len(ended):>{len(str(stage.limit))}}/{stage.limit}]"
-    return counter, f"  best {best.value:.3f} ({label_of(best.number, best.user_attrs)})" if best else ""
+    return counter, f"  best {primary(best):.3f} ({label_of(best.number, best.user_attrs)})" if best else ""

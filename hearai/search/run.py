@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial, TrialState
 from hearai.config import to_yaml
 from hearai.files import write_whole
 from hearai.grid import grid_points
-from hearai.overrides import override
 from hearai.search.claim import claim
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
@@ -21,6 +20,7 @@ from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
 from hearai.search.journal_file import Journal
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
+from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import decide, provide
 from hearai.search.samplers import build_sampler, random_points, sampler_note, suggest
 from hearai.search.searcher import Stage
@@ -69,13 +69,14 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
             place = _place(plan.study, folder, options, connecting.join(), say)
             search.optuna.set_user_attr("threads", place.per_trial.threads)
-            if note := sampler_note(plan.study):
+            for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
                 say(note)
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
+                keep_front(plan.study, search, folder)
         finally:
             _record(search, memory, time.monotonic() - started)
             connecting.close()
@@ -100,7 +101,15 @@ def _ledgers(storage: Journal, study: Study) -> tuple[Ledger, Ledger]:
     finals = Ledger(storage, FINALS, RandomSampler(seed), unique=False)
     points = grid_points(study.space, study.base, seed) if settings.name == "grid" else None
     sampler = build_sampler(settings, seed, conditional=conditional)
-    search = Ledger(storage, SEARCH, sampler, unique=True, points=points, spare=random_points(study))
+    search = Ledger(
+        storage,
+        SEARCH,
+        sampler,
+        unique=True,
+        points=points,
+        spare=random_points(study),
+        metrics=study.settings.metric,
+    )
     if known := len(search.trials()):
         search.optuna.sampler = build_sampler(settings, seed, conditional=conditional, known=known)
     return search, finals
@@ -150,9 +159,7 @@ def _sound_values(trial: FrozenTrial) -> dict[int, float]:
 def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> None:
     """`best.yaml` and `best/`: the winner as the search ran it; its backbone lies beside them."""
     config = study.config_of(search[number].params, study.settings.seed)
-    if config.feature_extractor.checkpoint == str((folder / BACKBONE).absolute()):
-        config = override(config, {"feature_extractor.checkpoint": BACKBONE})  # beside best.yaml
-    write_whole(folder / "best.yaml", to_yaml(config))
+    write_whole(folder / "best.yaml", to_yaml(with_near_backbone(config, folder, BACKBONE)))
     shutil.rmtree(folder / BEST, ignore_errors=True)
     shutil.copytree(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
 

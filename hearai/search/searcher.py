@@ -17,6 +17,7 @@ from ray.tune.search import Searcher
 
 from hearai.config import Config
 from hearai.errors import ConfigError
+from hearai.metrics import COSTS
 from hearai.search.journal import Ledger, Proposal
 from hearai.search.trial_folder import failure_of
 
@@ -163,7 +164,7 @@ class JournalSearcher(Searcher):
 
 
 def _tell(ledger: Ledger, number: int, result: dict[str, Any]) -> None:
-    """How a trial ended that reported: COMPLETE after its last epoch, else PRUNED."""
+    """How a trial ended that reported: COMPLETE after its last epoch with all its values, else PRUNED."""
     diverged = bool(result["diverged"])
     ledger.note(
         number,
@@ -171,8 +172,14 @@ def _tell(ledger: Ledger, number: int, result: dict[str, Any]) -> None:
         best_epoch=int(result["best_epoch"]),
         seconds=round(float(result["seconds"]), 3),
         diverged=diverged,
+        costs={name: result[name] for name in COSTS if name in result},
     )
+    values = [float(result[metric]) for metric in ledger.metrics]
     if diverged or result["epoch"] < result["epochs"]:
         ledger.finish(number, TrialState.PRUNED)
+    elif all(map(math.isfinite, values)):
+        ledger.finish(number, TrialState.COMPLETE, values)
     else:
-        ledger.finish(number, TrialState.COMPLETE, float(result["objective"]))
+        odd = [f"{metric} {value}" for metric, value in zip(ledger.metrics, values, strict=True)]
+        ledger.note(number, reason=f"not all of its values are finite numbers: {', '.join(odd)}")
+        ledger.finish(number, TrialState.FAIL)

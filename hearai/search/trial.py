@@ -13,12 +13,13 @@ import ray.tune
 import torch
 
 from hearai.config import build_config
+from hearai.metrics import COSTS
 from hearai.search.trial_folder import trial_log
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime, choose_device
 
-KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds")
-"""What the searcher and the scheduler read from a report."""
+KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS)
+"""What the searcher and the scheduler read from a report; of the costs those that were measured."""
 
 
 class TuneRuntime(LocalRuntime):
@@ -30,7 +31,8 @@ class TuneRuntime(LocalRuntime):
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
-        ray.tune.report({key: metrics[key] for key in KEYS})  # leaves by SystemExit when the trial is stopped
+        known = {key: metrics[key] for key in KEYS if key in metrics}
+        ray.tune.report(known)  # leaves by SystemExit when the trial is stopped
 
 
 def run_trial(payload: dict[str, Any]) -> None:

@@ -78,7 +78,8 @@ def score_split(
 ) -> dict[str, Any]:
     """Scores of a run's `best` folder on a split ("train", "val" or "test") of its own data, or that in `data_path`.
 
-    Returns {"mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}}.
+    Returns {"objective", "mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}};
+    the objective is the mean over the heads of `train_parameters.objective_heads`, "mean_macro_f1" that over all.
 
     Raises:
         ConfigError: no such checkpoint; or the split is empty, or has classes that the model was not built for.
@@ -97,6 +98,7 @@ def score_split(
         lookup = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
     evaluation = evaluate(trained.model, still_batches(config, clips, runtime, lookup), config, runtime)
     return {
+        "objective": evaluation.score(config.train_parameters.objective_heads),
         "mean_macro_f1": evaluation.macro_f1,
         "mean_accuracy": evaluation.accuracy,
         "loss": evaluation.loss,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hearai.config import Config
 from hearai.data.folders import load_data
 from hearai.training.checkpoint import load_checkpoint
+from hearai.training.cost import costs_of
 from hearai.training.evaluate import evaluate
 from hearai.training.feed import Feed
 from hearai.training.initial import build_initial_model
@@ -19,7 +20,7 @@ class FitResult:
     """What a run came to."""
 
     best: float
-    """Best validation score (mean macro-F1 over heads), in [0, 1]."""
+    """Best validation score (mean macro-F1 over the heads of the objective), in [0, 1]."""
     best_epoch: int
     """Its epoch, 1-based; 0 = the run diverged in its first epoch."""
     epochs: int
@@ -41,8 +42,9 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     saved = load_checkpoint(last) if last else None
     progress = Progress(**saved["progress"]) if saved else Progress()
 
-    data = load_data(config)
+    data, heads = load_data(config), config.train_parameters.objective_heads
     model = build_initial_model(config, data).to(runtime.device)
+    progress.costs = progress.costs or costs_of(model, config, data, runtime)
     feed = Feed(config, data, model, runtime)
     learner = Learner(config, data, model, runtime, feed)
     if saved:
@@ -56,7 +58,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
             train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
             evaluation = evaluate(model, feed.val(progress.epoch), config, runtime)
             frozen = learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch)
-            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs, frozen=frozen):
+            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs, frozen=frozen, heads=heads):
                 progress.best_weights = learner.weights()
             checkpoint = record.save(learner, progress)
             record.log(progress.history[-1])

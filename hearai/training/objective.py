@@ -15,7 +15,26 @@ from torch import Tensor
 
 from hearai.config import Config
 from hearai.data.folders import Data
+from hearai.errors import DataError
 from hearai.hamnosys import MISSING
+
+
+def check_objective(config: Config, data: Data) -> None:
+    """Looks whether every head of `train_parameters.objective_heads` can be scored: on validation and on test.
+
+    Raises:
+        DataError: the heads that no clip of a split has a label of.
+    """
+    parts = {"validation": data.split.val, "test": data.split.test}
+    problems = [
+        f"train_parameters.objective_heads: no {part} clip has a label of {head!r}; name heads that "
+        f"have some, or give another general_parameters.split_seed"
+        for head in config.train_parameters.objective_heads
+        for part, clips in parts.items()
+        if clips and all(clip.labels[head] == MISSING for clip in clips)
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tensor]:
@@ -156,8 +175,12 @@ class Evaluation:
 
     @property
     def macro_f1(self) -> float:
-        """The score: mean macro-F1 over heads, in [0, 1], blind to the loss weights."""
-        return _mean([macro_f1(matrix) for matrix in self.confusions.values()])
+        """Mean macro-F1 over all heads, in [0, 1], blind to the loss weights: the score where no heads are named."""
+        return self.score(())
+
+    def score(self, heads: Sequence[str]) -> float:
+        """Mean macro-F1 over these heads, in [0, 1]: those of them that have labels here; no names = all heads."""
+        return _mean([macro_f1(matrix) for head, matrix in self.confusions.items() if head in heads or not heads])
 
     @property
     def accuracy(self) -> float:

@@ -26,6 +26,7 @@ from hearai.models.feature_extractors import backbone_name, kind_of
 from hearai.models.pretrained import resolve_pretrained
 from hearai.overrides import override
 from hearai.study_file import Pretrain
+from hearai.training.objective import check_objective
 from hearai.training.pretrain import pretrain
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -41,7 +42,7 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
     Absolute, because trials run elsewhere: Tune gives each actor a working directory of its own.
 
     Raises:
-        DataError: every problem of the folders.
+        DataError: every problem of the folders, or a head of the objective has no labels where it is scored.
     """
     folders = to_dict(config)["general_parameters"]["data_path"]
     if folders is None:
@@ -49,6 +50,7 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
         log.info("demo data: %s", folders[0])
     config = override(config, {"general_parameters.data_path": [_absolute(folder) for folder in folders]})
     data = load_data(config)
+    check_objective(config, data)
     check_files(config, data.clips)
     train = config.train_parameters
     for note in sampling_notes(data.clips, num_segments=train.num_segments, time=train.time):

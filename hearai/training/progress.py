@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from torch import Tensor
 
+from hearai.metrics import CHOSEN_SCORE, SCORE
 from hearai.training.objective import Evaluation
 
 DIVERGED_LOSS = 1e9
@@ -35,6 +36,8 @@ class Progress:
     """The model's weights after the best epoch (see `Learner.weights`)."""
     best_confusions: dict[str, Tensor] = field(default_factory=dict)
     """{head: (K, K) int32} of the best epoch, true class by predicted class."""
+    costs: dict[str, float] = field(default_factory=dict)
+    """What the model costs, measured once (see `hearai.training.cost`); goes with every report."""
     run_id: str = field(default_factory=lambda: uuid4().hex)
     """Of this run in all its attempts: how trackers know it again."""
 
@@ -46,18 +49,27 @@ class Progress:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def advance(
-        self, train_loss: float, evaluation: Evaluation, *, lr: float, epochs: int, frozen: Mapping[str, float]
+        self,
+        train_loss: float,
+        evaluation: Evaluation,
+        *,
+        lr: float,
+        epochs: int,
+        frozen: Mapping[str, float],
+        heads: Sequence[str] = (),
     ) -> bool:
         """Notes one more finished epoch of `epochs`; whether it is the best so far.
 
         frozen: {part: share of the epoch's steps in which it was frozen}.
+        heads: those that the score is the mean over; none = all.
         """
         self.epoch += 1
         self.seconds = time.monotonic() - self._started
         self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
-        is_best = not self.diverged and (not self.best_epoch or evaluation.macro_f1 > self.best)
+        score = evaluation.score(heads)
+        is_best = not self.diverged and (not self.best_epoch or score > self.best)
         if is_best:
-            self.best, self.best_epoch = evaluation.macro_f1, self.epoch
+            self.best, self.best_epoch = score, self.epoch
             self.best_confusions = {head: matrix.int() for head, matrix in evaluation.confusions.items()}
         self.history.append(
             {
@@ -68,10 +80,12 @@ class Progress:
                 "diverged": float(self.diverged),
                 "seconds": self.seconds,
                 "lr": lr,
+                **self.costs,
                 **{f"frozen/{part}": share for part, share in frozen.items()},
                 "train/loss": _finite(train_loss),
                 "val/loss": _finite(evaluation.loss),
-                "val/macro_f1": evaluation.macro_f1,
+                SCORE: evaluation.macro_f1,
+                **({CHOSEN_SCORE: score} if heads else {}),
                 "val/accuracy": evaluation.accuracy,
                 **{
                     f"val/{head}/{name}": value

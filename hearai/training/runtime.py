@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hearai.errors import ConfigError
+from hearai.metrics import CHOSEN_SCORE, OBJECTIVE, SCORE
 from hearai.training.checkpoint import LAST
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,12 @@ class LocalRuntime:
         return values
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        named = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
         log.info(
-            "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f, best %.3f (%.1f s)",
-            *(metrics[key] for key in ("epoch", "train/loss", "val/loss", "val/macro_f1", "objective", "seconds")),
+            "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f%s, best %.3f (%.1f s)",
+            *(metrics[key] for key in ("epoch", "train/loss", "val/loss", SCORE)),
+            named,
+            *(metrics[key] for key in (OBJECTIVE, "seconds")),
         )
 
     def restore_from(self) -> Path | None:

@@ -30,5 +30,5 @@ def finished(tmp_path: Path, _finished_once: Path) -> Path:
 
 @pytest.fixture
 def begin(tmp_path: Path, dataset: Path) -> Callable[..., AbstractContextManager[Searching]]:
-    """`with begin() as search:` begins a search, `begin(folder)` continues one."""
-    return lambda folder=None: searching(folder or tmp_path / "runs" / "tiny", dataset)
+    """`with begin() as search:` begins a search, `begin(folder)` continues one; keywords are settings of the study."""
+    return lambda folder=None, **settings: searching(folder or tmp_path / "runs" / "tiny", dataset, **settings)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from optuna.trial import Trial, TrialState
@@ -48,21 +49,29 @@ class Searching:
         seconds: float = 1.0,
         diverged: bool = False,
         reason: str = "",
+        costs: Mapping[str, float] | None = None,
+        over_all: float = 0.0,
     ) -> int:
-        """A trial with one validation score an epoch, and its files; a FAIL or RUNNING one has no notes."""
+        """A trial with one validation score an epoch, and its files; a FAIL or RUNNING one has no notes.
+
+        over_all: where heads are named, the mean over all of them, in every epoch.
+        """
         notes = {"kind": "base"} if not self.search.trials() else {"wish": str(params)}
         self.search.enqueue(params, notes)
         number = self.search.propose(lambda trial: self.ask(trial, params)).number
         for epoch in range(1, len(scores) + 1):
             self.search.observe(number, epoch, max(scores[:epoch]))
-        _write_metrics(self.folder / "trials" / f"{number:04d}", scores)
+        named = self.study.base.train_parameters.objective_heads
+        _write_metrics(self.folder / "trials" / f"{number:04d}", scores, over_all if named else None)
         if state in ("COMPLETE", "PRUNED"):
             best_epoch = 1 + scores.index(max(scores))
             self.search.note(number, epochs=len(scores), best_epoch=best_epoch, seconds=seconds, diverged=diverged)
+            self.search.note(number, costs=dict(costs or {}))
         if state == "FAIL":
             self.search.note(number, reason=reason)
         if state != "RUNNING":
-            self.search.finish(number, TrialState[state], max(scores) if state == "COMPLETE" else None)
+            values = [max(scores, default=0), *((costs or {}).get(metric) for metric in self.search.metrics[1:])]
+            self.search.finish(number, TrialState[state], values if state == "COMPLETE" else None)
         return number
 
     def ask(self, trial: Trial, paths: Mapping[str, Value]) -> dict[str, Value]:
@@ -86,15 +95,17 @@ class Searching:
 
 
 @contextmanager
-def searching(folder: Path, dataset: Path) -> Iterator[Searching]:
-    """A search in `folder`, begun or continued, while the context lasts."""
+def searching(folder: Path, dataset: Path, **settings: Any) -> Iterator[Searching]:
+    """A search in `folder`, begun or continued, while the context lasts; `settings` as those of the study's YAML."""
     (dataset.parent / "space.yaml").write_text(SPACE)
-    study = load_study(Request(str(dataset.parent / "space.yaml"), "tiny", data_paths=(str(dataset),)))
+    study = load_study(
+        Request(str(dataset.parent / "space.yaml"), "tiny", data_paths=(str(dataset),), settings=settings)
+    )
     data = load_data(study.base)
     with open_journal(folder) as storage:
         sampler = build_sampler(study.settings.sampler, 0)
         finals = Ledger(storage, FINALS, sampler, unique=False)
-        search = Ledger(storage, SEARCH, sampler, unique=True)
+        search = Ledger(storage, SEARCH, sampler, unique=True, metrics=study.settings.metric)
         plain = {**study.to_dict(), "data": {"fingerprint": data.fingerprint}}
         (folder / "study.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
         write_split(data.split, folder / "split.csv")
@@ -137,19 +148,22 @@ def write_test_scores(folder: Path, *, winner: int, base: list[float], best: lis
 
 
 def write_dataset(folder: Path) -> Path:
-    """12 clips c0, c1, ... of one picture each; clip cN has gloss N % 3 and signer N % 4."""
+    """12 clips c0, c1, ... of one picture each; clip cN has gloss N % 3, signer N % 4, and class N % 2 of each head."""
     for i in range(12):
         (folder / f"c{i}").mkdir(parents=True)
         Image.new("RGB", (8, 8), (20 * i, 0, 0)).save(folder / f"c{i}" / f"c{i}_0.jpg")
     (folder / "test_gloss.txt").write_text("".join(f"c{i} 0 0 {i % 3}\n" for i in range(12)))
+    (folder / "test_hamnosys.txt").write_text("".join(f"c{i} 0 0 {' '.join([str(i % 2)] * 8)}\n" for i in range(12)))
     (folder / "signers.csv").write_text("name,signer\n" + "".join(f"c{i},s{i % 4}\n" for i in range(12)))
     return folder
 
 
-def _write_metrics(folder: Path, scores: list[float]) -> None:
+def _write_metrics(folder: Path, scores: list[float], over_all: float | None) -> None:
     folder.mkdir(parents=True)
     rows = [
         {"epoch": i, "objective": max(scores[:i]), "val/macro_f1": value, "val/gloss/macro_f1": value + 0.01}
         for i, value in enumerate(scores, start=1)
     ]
+    if over_all is not None:
+        rows = [{**row, "val/objective": row["val/macro_f1"], "val/macro_f1": over_all} for row in rows]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -34,7 +34,11 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def test_the_summary_holds_the_figures_of_the_search(finished: Path) -> None:
     summary = summary_of(finished)
     assert summary["study"] == "tiny" and summary["space"] == "space" and summary["finished"]
-    assert summary["objective"] == {"metric": "val/macro_f1", "mode": "max"}
+    assert summary["objective"] == {
+        **{"metric": "val/macro_f1", "mode": "max", "words": "macro-F1"},
+        **{"heads": [], "metrics": ["objective"]},
+    }
+    assert summary["pareto"] == []
     assert summary["trials"] == {"total": 5, "complete": 2, "pruned": 2, "failed": 1}
     assert summary["diverged"] == 1
     assert {key: summary["best"][key] for key in ("trial", "value", "epoch")} == {"trial": 1, "value": 0.6, "epoch": 2}

@@ -103,7 +103,7 @@ def test_every_report_has_the_same_finite_keys(tiny_config, tmp_path):
     assert set(runtime.seen[0]) == {
         *("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", "lr", "train/loss"),
         *("val/loss", "val/macro_f1", "val/accuracy", "val/gloss/macro_f1", "val/gloss/accuracy"),
-        "frozen/feature_extractor.backbone",
+        *("frozen/feature_extractor.backbone", "parameters", "size_mb"),
     }
     for metrics in runtime.seen:
         assert metrics.keys() == runtime.seen[0].keys()

@@ -1,0 +1,89 @@
+"""What a model costs: its size, and the time of one forward pass. Measured once a run, before the first epoch.
+
+parameters: numbers in the model, frozen ones too. size_mb: megabytes (10^6 bytes) of its weights and buffers.
+seconds_per_clip: a whole forward pass for one clip, from pictures on the device to logits; the extractor is part of
+it even where training is fed with kept features.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from hearai.config import Config
+from hearai.data.annotations import Clip
+from hearai.data.dataset import Batch, build_dataset, collate
+from hearai.data.folders import Data
+from hearai.models.model import SignModel
+from hearai.training.feed import prepared
+from hearai.training.precision import autocast
+from hearai.training.runtime import Runtime
+
+WARM_UP = 3
+"""Passes that do not count: memory is fetched, kernels are chosen."""
+REPEATS, ENOUGH_S = 15, 0.5
+"""A pass is repeated so often; a quick one goes on for so many seconds, since its neighbours on the machine come and
+go."""
+
+
+def costs_of(model: SignModel, config: Config, data: Data, runtime: Runtime) -> dict[str, float]:
+    """{"parameters", "size_mb"}, and "seconds_per_clip" where `general_parameters.measure_speed` asks for it.
+
+    Seconds are those of the run's own device, threads and precision; the mean over its workers.
+    """
+    costs = size_of(model)
+    if config.general_parameters.measure_speed:
+        own = seconds_per_clip(model, one_clip(config, data.split.val), config, runtime.device)
+        costs["seconds_per_clip"] = float(runtime.sum(torch.tensor(own, dtype=torch.float64))) / runtime.world
+    return costs
+
+
+def size_of(model: nn.Module) -> dict[str, float]:
+    """{"parameters": how many numbers it learns, frozen or not; "size_mb": bytes of its state dict / 10^6}."""
+    tensors = model.state_dict().values()
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "size_mb": sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6,
+    }
+
+
+def one_clip(config: Config, clips: Sequence[Clip]) -> Batch:
+    """A batch of the clip of median length, read as for an evaluation, pictures and all."""
+    ranked = sorted(clips, key=lambda clip: (clip.end - clip.start, clip.key))
+    return collate([build_dataset(config, [ranked[len(ranked) // 2]], train=False)[0]])
+
+
+@torch.no_grad()
+def seconds_per_clip(model: SignModel, batch: Batch, config: Config, device: torch.device) -> float:
+    """Seconds of a forward pass for `batch` (one clip) in evaluation mode; the model is left as it was.
+
+    The lower decile of many passes: what a pass takes that nothing interrupts. Trials run side by side, and on busy
+    cores the median tells of them: of one model it was 6 to 15 ms in twelve measurements, the decile 5 to 6 in eleven.
+    """
+    was_training = {module: module.training for module in model.modules()}
+    model.eval()
+    batch, seconds = prepared(batch, device), []
+    for _ in range(WARM_UP):
+        _seconds_of_a_pass(model, batch, config, device)
+    while len(seconds) < REPEATS or sum(seconds) < ENOUGH_S:
+        seconds.append(_seconds_of_a_pass(model, batch, config, device))
+    for module, training in was_training.items():
+        module.training = training
+    return statistics.quantiles(seconds, n=10)[0]
+
+
+def _seconds_of_a_pass(model: SignModel, batch: Batch, config: Config, device: torch.device) -> float:
+    _wait_for(device)
+    started = time.perf_counter()
+    with autocast(config, device):
+        model(batch.inputs, batch.mask)
+    _wait_for(device)
+    return time.perf_counter() - started
+
+
+def _wait_for(device: torch.device) -> None:
+    """A GPU is given its work and goes on alone."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,143 @@
+"""What a model costs: counted and timed once a run, with every report."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hearai.config import Config
+from hearai.data.folders import load_data
+from hearai.training.checkpoint import load_checkpoint
+from hearai.training.cost import REPEATS, WARM_UP, costs_of, one_clip, seconds_per_clip, size_of
+from hearai.training.initial import build_initial_model
+from hearai.training.loop import fit
+from hearai.training.runtime import LocalRuntime
+
+SPEED = {"general_parameters.measure_speed": True}
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+
+
+def rows_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_frozen_numbers_count_and_buffers_take_room() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    model[0].weight.requires_grad_(False)
+    learned, buffers = 3 * 4 + 4 + 4 + 4, 4 + 4  # float32, and one int64 beside them
+    assert size_of(model) == {"parameters": learned, "size_mb": ((learned + buffers) * 4 + 8) / 1e6}
+
+
+def test_every_run_reports_its_size_and_only_one_that_is_asked_its_speed(tiny_config: Config, tmp_path: Path) -> None:
+    fit(tiny_config, LocalRuntime("cpu", tmp_path / "run"))
+    model = build_initial_model(tiny_config, load_data(tiny_config))
+    for row in rows_of(tmp_path / "run"):
+        assert row["parameters"] == sum(p.numel() for p in model.parameters())
+        assert row["size_mb"] == size_of(model)["size_mb"]
+        assert "seconds_per_clip" not in row
+
+
+def test_measuring_changes_nothing_of_what_is_learned(
+    make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    dropout = {"transformer.dropout_rate": 0.3, "freeze_scheduler.model_params": {}}
+    for name, values in {"plain": dropout, "measured": {**dropout, **SPEED}}.items():
+        fit(make_config(tiny_dataset, values), LocalRuntime("cpu", tmp_path / name))
+    plain, measured = rows_of(tmp_path / "plain"), rows_of(tmp_path / "measured")
+    timed = {"seconds", "seconds_per_clip"}
+    assert [{k: v for k, v in row.items() if k not in timed} for row in measured] == [
+        {k: v for k, v in row.items() if k not in timed} for row in plain
+    ]
+
+
+def test_speed_is_measured_once_and_a_run_that_goes_on_keeps_it(
+    make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    fit(make_config(tiny_dataset, {**SPEED, "train_parameters.epochs": 1}), LocalRuntime("cpu", tmp_path / "run"))
+    first = load_checkpoint(tmp_path / "run" / "last")["progress"]["costs"]["seconds_per_clip"]
+    longer = make_config(tiny_dataset, {**SPEED, "train_parameters.epochs": 3})
+    fit(longer, LocalRuntime("cpu", tmp_path / "run", resume=True))
+    assert [row["seconds_per_clip"] for row in rows_of(tmp_path / "run")] == [first] * 3
+    assert 0 < first < 10
+
+
+class Passes(nn.Module):
+    """Keeps what each forward pass was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Dropout()
+        self.seen: list[tuple] = []
+
+    def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
+        self.seen.append((inputs["frames"].shape, mask.shape, self.inner.training, torch.is_grad_enabled()))
+        return {"gloss": mask.float()}
+
+
+def test_a_pass_is_one_clip_of_pictures_in_evaluation_mode_even_where_training_looks_features_up(
+    tiny_config: Config,
+) -> None:
+    batch, model = one_clip(tiny_config, load_data(tiny_config).split.val), Passes()
+    model.inner.eval()  # as a frozen part is
+    assert seconds_per_clip(model, batch, tiny_config, torch.device("cpu")) > 0
+    assert set(model.seen) == {((1, 3, 3, 32, 32), (1, 3), False, False)}
+    assert len(model.seen) >= WARM_UP + REPEATS
+    assert model.training and not model.inner.training, "the model is left as it was"
+
+
+class Interrupted(Passes):
+    """Two of three passes wait for a neighbour on the machine."""
+
+    def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
+        time.sleep(0.02 if len(self.seen) % 3 else 0.0)
+        return super().forward(inputs, mask)
+
+
+def test_a_pass_is_as_long_as_it_is_when_nothing_interrupts_it(tiny_config: Config) -> None:
+    batch = one_clip(tiny_config, load_data(tiny_config).split.val)
+    assert seconds_per_clip(Interrupted(), batch, tiny_config, torch.device("cpu")) < 0.01
+
+
+def test_a_clip_is_timed_with_all_that_the_model_reads(make_config: MakeConfig, make_dataset: Callable) -> None:
+    folder = make_dataset(landmarks=True)
+    config = make_config(folder, {"train_parameters.landmarks": True, **SPEED})
+    data = load_data(config)
+    assert one_clip(config, data.split.val).inputs.keys() == {"frames", "landmarks"}
+    costs = costs_of(build_initial_model(config, data), config, data, LocalRuntime("cpu", folder))
+    assert math.isfinite(costs["seconds_per_clip"]) and costs["seconds_per_clip"] > 0
+
+
+def test_more_frames_take_longer(make_config: MakeConfig, tiny_dataset: Path) -> None:
+    seconds = []
+    for segments in (1, 5):
+        config = make_config(tiny_dataset, {"train_parameters.num_segments": segments, **SPEED})
+        data = load_data(config)
+        model = build_initial_model(config, data)
+        seconds.append(costs_of(model, config, data, LocalRuntime("cpu", tiny_dataset))["seconds_per_clip"])
+    assert seconds[1] > seconds[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_waited_for(make_config: MakeConfig, tiny_dataset: Path) -> None:
+    """Work that is only handed over takes microseconds; a wide matrix product does not."""
+
+    class Wide(nn.Module):
+        def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
+            square = torch.ones(8192, 8192, device="cuda")
+            for _ in range(10):
+                square = square @ square
+            return {"gloss": square}
+
+    config = make_config(tiny_dataset)
+    batch = one_clip(config, load_data(config).split.val)
+    assert seconds_per_clip(Wide(), batch, config, torch.device("cuda")) > 5e-3

@@ -1,0 +1,105 @@
+"""A run that is judged by some of its heads."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hearai.config import Config, load_config, to_yaml
+from hearai.errors import DataError
+from hearai.training.evaluate import score_split
+from hearai.training.loop import FitResult, fit
+from hearai.training.objective import Evaluation
+from hearai.training.prepare import with_data
+from hearai.training.progress import Progress
+from hearai.training.runtime import LocalRuntime
+
+FIRST, SECOND = "hand_shape_base_form", "symmetry_operator"
+RIGHT, HALF, WRONG = (torch.tensor(rows) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]]))
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def hamnosys(make_config: MakeConfig, tiny_dataset: Path) -> Callable[..., Config]:
+    """hamnosys([heads]) -> a config over the eight heads, with these as its objective."""
+
+    def make(heads: list[str]) -> Config:
+        values = {"train_parameters.classification_mode": "hamnosys", "train_parameters.objective_heads": heads}
+        return make_config(tiny_dataset, {**values, "train_parameters.epochs": 4, "train_parameters.lr": 0.02})
+
+    return make
+
+
+def run(config: Config, folder: Path) -> tuple[FitResult, list[dict]]:
+    result = fit(config, LocalRuntime("cpu", folder))
+    return result, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_score_is_the_mean_over_the_named_heads_and_without_names_over_all() -> None:
+    evaluation = Evaluation(0.0, {"a": RIGHT, "b": HALF, "c": WRONG})
+    assert evaluation.score(["a", "b"]) == 0.75
+    assert evaluation.score(["c"]) == 0.0
+    assert evaluation.score([]) == evaluation.macro_f1 == 0.5
+
+
+def test_the_best_epoch_is_that_of_the_named_heads() -> None:
+    progress = Progress()
+    for confusions in ({"a": HALF, "b": RIGHT}, {"a": RIGHT, "b": WRONG}):
+        progress.advance(0.1, Evaluation(0.1, confusions), lr=0.1, epochs=2, frozen={}, heads=["a"])
+    assert (progress.best, progress.best_epoch) == (1.0, 2), "over both heads, the first epoch is the better one"
+    assert [row["val/macro_f1"] for row in progress.history] == [0.75, 0.5]
+    assert [row["val/objective"] for row in progress.history] == [0.5, 1.0]
+
+
+def test_each_epoch_reports_what_is_searched_for_and_the_mean_over_all_heads(
+    hamnosys: Callable[..., Config], tmp_path: Path
+) -> None:
+    result, rows = run(hamnosys([FIRST, SECOND]), tmp_path / "run")
+    for row in rows:
+        named = (row[f"val/{FIRST}/macro_f1"] + row[f"val/{SECOND}/macro_f1"]) / 2
+        heads = [row[key] for key in row if key.endswith("/macro_f1") and key != "val/macro_f1"]
+        assert row["val/objective"] == pytest.approx(named)
+        assert len(heads) == 8 and row["val/macro_f1"] == pytest.approx(sum(heads) / 8)
+    assert result.best == max(row["val/objective"] for row in rows) == rows[-1]["objective"]
+    scores = score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path), split="val")
+    assert scores["objective"] == pytest.approx(result.best, abs=1e-6)
+    assert scores["mean_macro_f1"] == pytest.approx(rows[result.best_epoch - 1]["val/macro_f1"], abs=1e-6)
+
+
+def test_naming_heads_changes_what_is_chosen_and_nothing_of_what_is_learned(
+    hamnosys: Callable[..., Config], tmp_path: Path
+) -> None:
+    rows = {name: run(hamnosys(heads), tmp_path / name)[1] for name, heads in {"all": [], "one": [FIRST]}.items()}
+    chosen = {"objective", "best_epoch", "seconds", "val/objective"}
+    trained = {name: [{k: v for k, v in row.items() if k not in chosen} for row in rows[name]] for name in rows}
+    assert trained["all"] == trained["one"]
+    assert all("val/objective" not in row for row in rows["all"])
+    assert [row["objective"] for row in rows["all"]] != [row["objective"] for row in rows["one"]]
+
+
+def test_a_config_file_brings_its_objective_along(hamnosys: Callable[..., Config], tmp_path: Path) -> None:
+    (tmp_path / "best.yaml").write_text(to_yaml(hamnosys([FIRST])))
+    assert load_config(tmp_path / "best.yaml").train_parameters.objective_heads == (FIRST,)
+
+
+def test_a_named_head_without_labels_where_it_would_be_scored_is_refused_at_the_door(
+    hamnosys: Callable[..., Config], tiny_dataset: Path
+) -> None:
+    file = tiny_dataset / "test_hamnosys.txt"
+    column = 3  # the first head after name, start and end
+    rows = [line.split() for line in file.read_text().splitlines()]
+    file.write_text("".join(" ".join([*row[:column], "-1", *row[column + 1 :]]) + "\n" for row in rows))
+    with pytest.raises(DataError) as error:
+        with_data(hamnosys([SECOND, FIRST]))
+    found = error.value.problems
+    assert len(found) == 2 and all(f"has a label of '{SECOND}'" in problem for problem in found)
+    assert "no validation clip" in found[0] and "no test clip" in found[1]
+    with_data(hamnosys([FIRST]))
+    with_data(hamnosys([]))  # a head without labels is left out of the mean over all
