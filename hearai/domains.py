@@ -1,5 +1,6 @@
 """One searched parameter: the values it may take, and how a space's YAML writes them."""
 
+import json
 import math
 import random
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ class Domain:
     """The values one parameter may take.
 
     kind: "float" or "int" (both ends included, `step` apart if set, log scale if `log`), or "choice".
+    options: of a tied choice, {label: {dotted path: value}}: its values are the labels.
     when: {other path: values}: the parameter exists only while each other path has one of its values.
     """
 
@@ -26,6 +28,7 @@ class Domain:
     log: bool = False
     step: float | None = None
     values: tuple[Value, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
     def sample(self, rng: random.Random) -> Value:
@@ -97,6 +100,8 @@ def parse_domain(spec: Any) -> Domain:
             raise ValueError(f"unknown key {key!r}; {choices(key, known)}")
     when = _parse_when(spec.get("when", {}))
     if kind == "choice":
+        if options := _tied_options(spec[kind]):
+            return Domain(kind, values=tuple(options), options=options, when=when)
         return Domain(kind, values=_choice_values(spec[kind]), when=when)
     return _parse_range(kind, spec, when)
 
@@ -127,6 +132,34 @@ def _parse_range(kind: str, spec: Mapping, when: Mapping[str, tuple[Value, ...]]
     if step is not None and (step <= 0 or log):
         raise ValueError(f"step: got {step:g}{' with log: true' if log else ''}; give a step above 0 without log")
     return Domain(kind, low=low, high=high, log=log, step=step, when=when)
+
+
+def _tied_options(choice: Any) -> dict[str, dict[str, Any]]:
+    """{label: {dotted path: value}} of a choice of small mappings, {} of any other."""
+    if isinstance(choice, Mapping):
+        named = list(choice.items())
+    elif isinstance(choice, (list, tuple)) and any(isinstance(option, Mapping) for option in choice):
+        named = [(_label(option), option) for option in choice]
+    else:
+        return {}
+    for label, option in named:
+        if not isinstance(option, Mapping) or not option:
+            raise ValueError(f"choice: {label}: got {option!r}; give {{dotted path: value}}, as in the other options")
+    labels = [label for label, _ in named]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ValueError(f"choice: two options are named {twice[0]!r}; give each a name of its own, {{name: {{...}}}}")
+    return {label: dict(option) for label, option in named}
+
+
+def _label(option: Any) -> Any:
+    """A name for an option that has none: `model_path=resnet18 pretrained=true`."""
+    if not isinstance(option, Mapping):
+        return option
+    return " ".join(f"{path.split('.')[-1]}={_plain(value)}" for path, value in option.items())
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (bool, list, dict)) or value is None else str(value)
 
 
 def _choice_values(values: Any) -> tuple[Value, ...]:

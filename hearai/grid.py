@@ -42,7 +42,8 @@ def _walk(
 ) -> Iterator[dict[str, Value]]:
     """Every way to go on from the parameters chosen so far."""
     if not rest:
-        yield dict(params)
+        if not space.broken_rule(params, base):
+            yield dict(params)
         return
     (path, domain), *later = rest
     if not space.is_active(domain, params, base):

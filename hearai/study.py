@@ -15,7 +15,7 @@ from hearai.config import Config, build_config, to_dict
 from hearai.domains import Value
 from hearai.errors import ConfigError, choices
 from hearai.grid import grid_problems
-from hearai.overrides import get_path, merge, override
+from hearai.overrides import merge, override
 from hearai.space import Space, parse_space
 from hearai.study_file import StudyFile
 from hearai.validation import FrozenDict, explain, present_names
@@ -40,7 +40,7 @@ class Study:
 
     def config_of(self, params: Mapping[str, Value], seed: int | None = None) -> Config:
         """The full config of a trial."""
-        changes = dict(params)
+        changes = self.space.expand(params)
         if seed is not None:
             changes["general_parameters.seed"] = seed
         return override(self.base, changes)
@@ -49,7 +49,7 @@ class Study:
         """The base config's own values of the searched parameters that its space allows."""
         params: dict[str, Value] = {}
         for path, domain in self.space.domains.items():
-            value = get_path(self.base, path)
+            value = self.space.own_value(path, self.base)
             if self.space.is_active(domain, params, self.base) and domain.contains(value):
                 params[path] = value
         return params
@@ -175,16 +175,29 @@ def _build(
     asked = {**_asked_of_runs(settings), **(changes or {})}  # in one go: heads are those of a mode that --set may give
     base = override(base, asked, "--set" if changes else f"{where}: objective")
     domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
-    space = parse_space(domains, where)
-    shared = [f"space: {p}: is the same in all trials of a study; set it in `config`" for p in domains if _is_shared(p)]
-    problems = shared or space.problems(base)
-    if not problems and settings.sampler.name == "grid":
-        problems = grid_problems(space, base)
-    if problems:
+    space = parse_space(domains, where, settings.rules)
+    if problems := _problems(settings, space, base, changes or {}):
         raise ConfigError([f"{where}: {problem}" for problem in problems])
     objective = settings.objective.model_copy(update={"heads": base.train_parameters.objective_heads})
     settings = settings.model_copy(update={"space": FrozenDict(domains), "objective": objective})
     return Study(name, space_name, settings, base, space)
+
+
+def _problems(settings: StudyFile, space: Space, base: Config, changes: Mapping[str, Any]) -> list[str]:
+    """Why this space cannot be searched around this base config."""
+    found = [
+        f"space: {path}: is the same in all trials of a study; set it in `config`"
+        for path in space.paths
+        if _is_shared(path)
+    ]
+    found += [
+        f"--set {path}: a tied choice of the space sets it, too; take that choice out of the space"
+        for path in changes
+        if path in space.paths
+    ]
+    if found := found or space.problems(base):
+        return found
+    return grid_problems(space, base) if settings.sampler.name == "grid" else []
 
 
 def _asked_of_runs(settings: StudyFile) -> dict[str, Any]:

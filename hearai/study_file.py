@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from hearai.metrics import OBJECTIVE, check_metrics
-from hearai.validation import Frozen, FrozenDict, Names, Real, Section, Whole
+from hearai.validation import Frozen, FrozenDict, Names, Real, Section, Whole, listed
 
 ONE_METRIC_ALONE = ("cmaes",)
 """Samplers that cannot weigh several metrics."""
@@ -84,7 +84,10 @@ class StudyFile(Section):
     seed: Whole = Field(0, description="Seed of the sampler and of the trials.")
     demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
-    space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path: domain}.")
+    space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path, or name of a tied choice: domain}.")
+    rules: Annotated[tuple[Any, ...], BeforeValidator(listed)] = Field(
+        (), description="What points keep: divides: [path, path], at_most: [path, path]."
+    )
     demo: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Overrides on demo data.")
 
     @model_validator(mode="after")

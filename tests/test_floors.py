@@ -18,6 +18,7 @@ GROUND = (
     "metrics",
     "options",
     "overrides",
+    "rules",
     "sections",
     "skeleton",
     "space",
@@ -26,7 +27,15 @@ GROUND = (
     "validation",
     "yamls",
 )
-FLOORS = {**dict.fromkeys(GROUND, 0), "data": 1, "models": 1, "training": 2, "search": 3, "reporting": 4}
+FLOORS = {
+    **dict.fromkeys(GROUND, 0),
+    "data": 1,
+    "models": 1,
+    "training": 2,
+    "search": 3,
+    "reporting": 4,
+    "benchmarks": 4,
+}
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "hearai").rglob("*.py"))
 }
@@ -76,7 +85,9 @@ def test_imports_go_down_or_stay_on_their_floor(module: str) -> None:
         assert {room(module), room(other)} != {"data", "models"}, f"{module} imports {other}: neighbours do not mix"
 
 
-@pytest.mark.parametrize(("package", "rooms"), [("ray", {"search"}), ("optuna", {"search", "reporting"})])
+@pytest.mark.parametrize(
+    ("package", "rooms"), [("ray", {"search", "benchmarks"}), ("optuna", {"search", "reporting", "benchmarks"})]
+)
 def test_ray_and_optuna_stay_in_their_rooms(package: str, rooms: set[str]) -> None:
     users = {room(module) for module in MODULES if package in packages_of(module)}
     assert users == rooms

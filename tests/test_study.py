@@ -182,7 +182,7 @@ def test_a_study_survives_being_written(load: Callable[..., Study]) -> None:
         ("demo: {space: x}\nspace: {train_parameters.lr: 0.1}", "demo.space: got 'x'; must be a mapping"),
         ("budgets: {trials: 3}\nspace: {train_parameters.lr: 0.1}", "(did you mean 'budget'?)"),
         ("budget: {trials: 0}\nspace: {train_parameters.lr: 0.1}", "budget.trials: got 0"),
-        ("sampler: {name: gp}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'gp'; must be 'tpe' or 'random'"),
+        ("sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'tpee'; must be 'tpe', 'gp', "),
         ("config: {train_parameters: {lr: x}}\nspace: {train_parameters.lr: 0.1}", "config: train_parameters.lr"),
         ("space: {train_parameters.lr: {float: [1, 0]}}", "space: train_parameters.lr: float: lowest 1"),
         ("space: {train_parameters.lrr: 0.1}", "space: train_parameters.lrr: no 'lrr' in train_parameters"),

@@ -1,23 +1,21 @@
 """The engines that are compared, each as its users run it: ours, Ray's stock pair, and Optuna alone."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-import ray.tune
 from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from hearai.benchmarks.simulation import Engine, Run
-from hearai.domains import Domain, Value
+from hearai.benchmarks.simulation import Run
+from hearai.domains import Domain
 from hearai.search.early_stopping import build_stopper
-from hearai.search.journal import SEARCH, Ledger, Proposal, open_journal
-from hearai.search.samplers import build_sampler, random_points, suggest
+from hearai.search.journal import Proposal
+from hearai.search.ledgers import build_search_ledger
+from hearai.search.samplers import suggest
 from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.study import Study
@@ -30,8 +28,7 @@ class Ours:
     """Journal, searcher and scheduler of `hearai.search`, called as Tune's controller calls them."""
 
     def __init__(self, study: Study, folder: Path, workers: int, storage: Any):
-        sampler = build_sampler(study.settings.sampler, study.settings.seed)
-        self.ledger = Ledger(storage, SEARCH, sampler, unique=True, spare=random_points(study))
+        self.ledger = build_search_ledger(storage, study)
         self.ledger.enqueue(study.base_params(), {"kind": "base"})
         stage = Stage(
             self.ledger, lambda trial: suggest(trial, study), lambda _: study.base, limit=ENDLESS, slots=workers

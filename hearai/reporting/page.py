@@ -9,7 +9,6 @@ import jinja2
 from markupsafe import Markup
 
 from hearai.metrics import METRICS, OBJECTIVE
-from hearai.overrides import get_path
 from hearai.reporting import tables
 from hearai.reporting.bars import Strip, bar_chart, strip_chart
 from hearai.reporting.curves import learning_curves, over_cost, progress
@@ -79,7 +78,7 @@ def _parameter_rows(record: Record) -> list[tuple[str, str, Any, Any]]:
     """(path, domain, base config's value, winner's value); empty where the winner does not have the parameter."""
     chosen = record.winner.params if record.winner else {}
     return [
-        (path, str(domain), get_path(record.study.base, path), chosen.get(path, ""))
+        (path, str(domain), record.study.space.own_value(path, record.study.base), chosen.get(path, ""))
         for path, domain in record.study.space.domains.items()
     ]
 

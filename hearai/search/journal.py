@@ -30,7 +30,8 @@ from hearai.search.journal_file import Journal
 SEARCH, FINALS = "search", "finals"
 BASE = 0
 """Number of the base config's trial: always the first."""
-DUPLICATE = "duplicate_of"
+DUPLICATE, BREAKS_RULE = "duplicate_of", "breaks_rule"
+"""Attributes of proposals that were put aside: their point was tried before, or is not to be tried."""
 WARM = "warm"
 """`kind` of a trial that another search has run, see `hearai.search.warm_start`."""
 ASK_AGAIN, DRAW_AGAIN = 10, 5000
@@ -85,7 +86,12 @@ class Proposal:
 
 def is_real(trial: FrozenTrial) -> bool:
     """Whether it is a trial of this search: not a proposal that was put aside, nor one of another search."""
-    return DUPLICATE not in trial.user_attrs and trial.user_attrs.get("kind") != WARM
+    return not is_put_aside(trial) and trial.user_attrs.get("kind") != WARM
+
+
+def is_put_aside(trial: FrozenTrial) -> bool:
+    """Whether it was proposed and not begun."""
+    return DUPLICATE in trial.user_attrs or BREAKS_RULE in trial.user_attrs
 
 
 class _Study(optuna.Study):
@@ -127,12 +133,14 @@ class Ledger:
         unique: bool,
         points: Iterator[Mapping[str, Value]] | None = None,
         spare: Iterator[Mapping[str, Value]] | None = None,
+        broken_rule: Callable[[Mapping[str, Value]], str | None] | None = None,
         metrics: Sequence[str] = (OBJECTIVE,),
     ):
         """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
 
         points: what to try, one after another, in place of what the sampler proposes.
         spare: where untried points come from when the sampler has none.
+        broken_rule: what is wrong with a point that is not to be tried, or None.
         metrics: what a complete trial has values of, the primary one first (see `hearai.metrics`).
         """
         self.metrics = tuple(metrics)
@@ -145,9 +153,10 @@ class Ledger:
         # the scheduler stops trials, nobody else
         self.optuna = _Study(name, storage, sampler=sampler, pruner=optuna.pruners.NopPruner())
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if DUPLICATE in trial.user_attrs:  # killed between the note and the verdict
+            if is_put_aside(trial):  # killed between the note and the verdict
                 self.finish(trial.number, TrialState.FAIL)
         self._storage, self._points, self._spare = storage, points, spare or iter(())
+        self._broken_rule = broken_rule or (lambda _: None)
         self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
@@ -195,9 +204,13 @@ class Ledger:
         return self._proposed_once(choose) if self._queue_one_of(spare) else None
 
     def _proposed_once(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
-        """What waits in the queue, or what the sampler says; None if that was tried before."""
+        """What waits in the queue, or what the sampler says; None if that breaks a rule or was tried before."""
         trial = self.optuna.ask()
         params = choose(trial)
+        if broken := self._broken_rule(params):
+            trial.set_user_attr(BREAKS_RULE, broken)
+            self.optuna.tell(trial.number, state=TrialState.FAIL)
+            return None
         earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
         if earlier == trial.number:
             return Proposal(trial.number, params, trial.user_attrs)

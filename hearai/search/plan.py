@@ -33,15 +33,14 @@ def decide(study: Study, folder: Path) -> Plan:
         UserError: every problem of the data, or weights that cannot be had.
     """
     start, data = with_data(study.base, study.settings.demo_clips)
-    landmarks = study.space.domains.get("train_parameters.landmarks")
-    if landmarks and landmarks.contains(True):  # not read by the base config, but by trials
+    if True in study.space.paths.get("train_parameters.landmarks", ()):  # not read by the base config, but by trials
         check_all_landmarks(data.clips)
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
     if problems := study.space.problems(start):  # published weights that one extractor has and another has not
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
     searched = [
-        path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.domains
+        path for path in ("feature_extractor.name", "feature_extractor.model_path") if path in study.space.paths
     ]
     if pretrain and searched:
         raise ConfigError(

@@ -6,23 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import to_yaml
 from hearai.files import write_whole
-from hearai.grid import grid_points
 from hearai.search.claim import claim
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, score_test, winner
-from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
-from hearai.search.journal_file import Journal
+from hearai.search.journal import Ledger, open_journal
+from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import decide, provide
-from hearai.search.samplers import build_sampler, random_points, sampler_note, suggest
+from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
@@ -63,7 +61,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
     plan = decide(study, folder)
     with MemoryMeter() as memory, open_journal(folder) as storage:
         claim(plan, folder)
-        search, finals = _ledgers(storage, plan.study)
+        search, finals = build_search_ledger(storage, plan.study), build_finals_ledger(storage)
         connecting = Connecting(options.address)
         try:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
@@ -92,27 +90,6 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
     return Place(study.name, folder, per_trial, slots, say)
-
-
-def _ledgers(storage: Journal, study: Study) -> tuple[Ledger, Ledger]:
-    """The two studies of the journal: the search, and the finals, which have no parameters to be asked for."""
-    settings, seed = study.settings.sampler, study.settings.seed
-    conditional = any(domain.when for domain in study.space.domains.values())
-    finals = Ledger(storage, FINALS, RandomSampler(seed), unique=False)
-    points = grid_points(study.space, study.base, seed) if settings.name == "grid" else None
-    sampler = build_sampler(settings, seed, conditional=conditional)
-    search = Ledger(
-        storage,
-        SEARCH,
-        sampler,
-        unique=True,
-        points=points,
-        spare=random_points(study),
-        metrics=study.settings.metric,
-    )
-    if known := len(search.trials()):
-        search.optuna.sampler = build_sampler(settings, seed, conditional=conditional, known=known)
-    return search, finals
 
 
 def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
