@@ -16,6 +16,8 @@ class Budget(Section):
 
     trials: Annotated[Whole, Field(ge=1)] = Field(40, description="Trials, the base config's included.")
     seconds: Annotated[Real, Field(gt=0)] | None = Field(None, description="Wall time of the trials.")
+    epochs: Annotated[Whole, Field(ge=1)] | None = Field(None, description="Epochs of all trials together, no finals.")
+    stop_when: Annotated[Real, Field(gt=0)] | None = Field(None, description="Score of a trial that is good enough.")
 
 
 class Sampler(Section):

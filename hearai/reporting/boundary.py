@@ -50,7 +50,7 @@ def boundary_warnings(record: Record) -> list[str]:
     limit = FALSE_ALARMS / max(1, 2 * len(domains))
     lines = []
     for path, domain in domains.items():
-        judged = [t for t in record.trials if t.state in ("COMPLETE", "PRUNED") and path in t.params]
+        judged = [t for t in record.trials if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.cut]
         complete = sorted((t for t in judged if t.state == "COMPLETE"), key=_rank)
         if len(complete) < FEWEST:
             continue

@@ -87,7 +87,7 @@ def _stands_out(draws: Sequence[Mapping[str, float]]) -> bool:
 
 
 def _ended(trials: Sequence[TrialRecord], state: str) -> list[TrialRecord]:
-    return [trial for trial in trials if trial.state == state and trial.params]
+    return [trial for trial in trials if trial.state == state and trial.params and not trial.cut]
 
 
 def _study_of(trials: Sequence[TrialRecord]) -> optuna.Study:

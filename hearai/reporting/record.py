@@ -46,6 +46,8 @@ class TrialRecord:
     """{head: validation macro-F1 at the best epoch}"""
     failure: str
     """Why it failed; empty where it did not."""
+    cut: bool = False
+    """Whether a spent budget stopped it: nobody judged it worse."""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
     """{parameter: what it was drawn from}"""
     ended: float | None = None
@@ -165,6 +167,7 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
         curve=curve,
         heads=_head_scores(rows, best_epoch),
         failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
+        cut="cut" in notes,
         distributions=trial.distributions,
         ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         costs=notes.get("costs", {}),

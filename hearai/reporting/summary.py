@@ -27,6 +27,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "space": record.study.space_name,
         "objective": _objective(record),
         "finished": record.finished,
+        "ended_by": record.notes.get("ended_by"),
         "trials": _counts(record),
         "diverged": sum(trial.diverged for trial in record.trials),
         "best": _best(record.winner),

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import to_yaml
 from hearai.files import write_whole
+from hearai.search.budget import Spending
 from hearai.search.claim import claim
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
@@ -97,15 +98,19 @@ def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Itera
     if not search.trials():
         search.enqueue(study.base_params(), {"kind": "base"})
     seed, budget = study.settings.seed, study.settings.budget
-    yield Stage(
+    stage = Stage(
         search,
         choose=lambda trial: suggest(trial, study),
         config_of=lambda proposal: study.config_of(proposal.params, seed),
         limit=budget.trials,
         slots=place.slots,
-        seconds=None if budget.seconds is None else budget.seconds - search.wall_seconds,
+        spending=Spending(budget, search),
         joins=not study.settings.finalists.count,
     )
+    yield stage
+    if stage.ended_by and stage.ended_by != search.optuna.user_attrs.get("ended_by"):
+        search.optuna.set_user_attr("ended_by", stage.ended_by)
+        place.say(f"the search has spent {stage.ended_by}")
     if not study.settings.finalists.count:
         return
     yield _announced(base_stage(study, search, finals, place.slots), "the base config again, with new seeds", place.say)

@@ -18,13 +18,14 @@ from ray.tune.search import Searcher
 from hearai.config import Config
 from hearai.errors import ConfigError
 from hearai.metrics import COSTS
+from hearai.search.budget import Spending
 from hearai.search.journal import Ledger, Proposal
 from hearai.search.trial_folder import failure_of
 
 
 @dataclass
 class Stage:
-    """Trials of one ledger, until `limit` stand in it, nothing untried is left, or the time is up."""
+    """Trials of one ledger, until `limit` stand in it, nothing untried is left, or the budget is spent."""
 
     ledger: Ledger
     choose: Callable[[Any], Mapping[str, Any]]
@@ -32,17 +33,15 @@ class Stage:
     config_of: Callable[[Proposal], Config]
     limit: int
     slots: int
-    seconds: float | None = None
+    spending: Spending | None = None
+    """None = no budget but the limit."""
     joins: bool = True
     """Whether all running trials end before the next stage begins; if not, that one fills the slots that fall free."""
 
     def __post_init__(self) -> None:
-        self._opened = self._ticked = time.monotonic()
-
-    @property
-    def overdue(self) -> bool:
-        """Whether its time is up."""
-        return time.monotonic() - self._opened > (math.inf if self.seconds is None else self.seconds)
+        self._ticked = time.monotonic()
+        self.ended_by: str | None = None
+        """Why nothing more is proposed, in words."""
 
     @property
     def is_full(self) -> bool:
@@ -51,9 +50,24 @@ class Stage:
 
     def propose(self) -> Proposal | None:
         """The next trial; None when there is no more."""
-        if self.overdue or self.is_full:
+        spent = self.spending.spent if self.spending else None
+        self.ended_by = spent or (f"the budget of {self.limit:,} trials" if self.is_full else None)
+        if self.ended_by:
             return None
-        return self.ledger.propose(self.choose)
+        proposal = self.ledger.propose(self.choose)
+        if proposal is None:
+            self.ended_by = "the space, of which every point was tried"
+        return proposal
+
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """Writes down a trial's objective after an epoch."""
+        self.ledger.observe(number, epoch, value)
+        if self.spending:
+            self.spending.observe(number, epoch, value)
+
+    def cuts(self, number: int) -> bool:
+        """Whether a running trial is to end because the budget is spent."""
+        return self.spending is not None and self.spending.cuts(number)
 
     def tick(self) -> None:
         """Adds the wall time since the last tick to the journal."""
@@ -112,6 +126,11 @@ class JournalSearcher(Searcher):
                 self._stage = next(self._stages, None)
         return Searcher.FINISHED
 
+    def cuts(self, trial_id: str) -> bool:
+        """Whether a trial that Tune was given is to end because the budget is spent."""
+        trial = self._handed[trial_id]
+        return trial.stage.cuts(trial.number)
+
     def stage_of(self, trial_id: str) -> Stage:
         """The stage of a trial that Tune was given."""
         return self._handed[trial_id].stage
@@ -128,7 +147,7 @@ class JournalSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._running and not self.closed and "objective" in result:
             trial = self._handed[trial_id]
-            trial.stage.ledger.observe(trial.number, int(result["epoch"]), float(result["objective"]))
+            trial.stage.observe(trial.number, int(result["epoch"]), float(result["objective"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if trial_id not in self._running or self.closed:
@@ -141,7 +160,7 @@ class JournalSearcher(Searcher):
             trial.stage.ledger.note(trial.number, reason=failure_of(trial.folder))
             trial.stage.ledger.finish(trial.number, TrialState.FAIL)
         else:
-            _tell(trial.stage.ledger, trial.number, result)
+            _tell(trial.stage, trial.number, result)
         if self._stage is not None:
             self._stage.tick()
 
@@ -163,9 +182,12 @@ class JournalSearcher(Searcher):
         """Nothing: the journal is the state."""
 
 
-def _tell(ledger: Ledger, number: int, result: dict[str, Any]) -> None:
+def _tell(stage: Stage, number: int, result: dict[str, Any]) -> None:
     """How a trial ended that reported: COMPLETE after its last epoch with all its values, else PRUNED."""
-    diverged = bool(result["diverged"])
+    ledger, diverged = stage.ledger, bool(result["diverged"])
+    ended = diverged or result["epoch"] >= result["epochs"]
+    if not ended and stage.cuts(number):
+        ledger.note(number, cut=stage.spending.spent)  # not a judgement of its parameters
     ledger.note(
         number,
         epochs=int(result["epoch"]),

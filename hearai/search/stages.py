@@ -40,7 +40,7 @@ def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -
         return _payload(proposal, stage, place)
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(stopper, overdue=lambda trial_id: searcher.stage_of(trial_id).overdue)
+    scheduler = EpochScheduler(stopper, overdue=searcher.cuts)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),

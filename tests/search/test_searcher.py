@@ -52,7 +52,7 @@ def test_a_stage_that_does_not_join_lets_the_next_fill_its_slots(storage: Journa
 
 
 def test_a_trial_is_told_in_its_own_stage_after_the_next_has_begun(storage: JournalStorage) -> None:
-    first, second = stage(storage, "search", 1, joins=False, seconds=3600), stage(storage, "base", 1)
+    first, second = stage(storage, "search", 1, joins=False), stage(storage, "base", 1)
     searcher = JournalSearcher(iter([first, second]), payload)
     searcher.suggest("a"), searcher.suggest("b")
     assert searcher.stage_of("a") is first and searcher.stage_of("b") is second
