@@ -28,6 +28,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "objective": _objective(record),
         "finished": record.finished,
         "ended_by": record.notes.get("ended_by"),
+        "code_versions": record.notes.get("code_versions", []),
         "trials": _counts(record),
         "diverged": sum(trial.diverged for trial in record.trials),
         "best": _best(record.winner),

@@ -1,10 +1,8 @@
 """A study's folder: written when a search begins, and checked to be the same study when it goes on."""
 
-import difflib
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,10 +12,18 @@ from typing import Any
 
 import yaml
 
+from hearai.code_version import code_version
 from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
+from hearai.overrides import leaves
+from hearai.search.journal import Ledger
+from hearai.search.live import Say
 from hearai.search.plan import Plan
+from hearai.yamls import read_yaml
+
+EXTENDS = ("budget", "finalists", "hang_seconds")
+"""Settings that may change when a search goes on: they decide how long it is, not what it finds."""
 
 
 def claim(plan: Plan, folder: Path) -> None:
@@ -29,35 +35,58 @@ def claim(plan: Plan, folder: Path) -> None:
     path, split = folder / "study.yaml", plan.data.split
     sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
     ours = {**plan.study.to_dict(), "data": {"fingerprint": plan.data.fingerprint, **sizes}}
-    if path.exists():
-        if difference := _difference(yaml.safe_load(path.read_text(encoding="utf-8")), ours):
-            raise ConfigError(
-                [f"{folder}: holds another study; continue it unchanged, or give a new --name. The difference:"]
-                + [f"  {line}" for line in difference]
-            )
+    if path.exists() and (changed := differences(read_yaml(path), ours)):
+        raise ConfigError(
+            [
+                f"{folder}: holds another study; continue it as it was, or start a new one with --name. What differs:",
+                *(f"  {line}" for line in changed),
+            ]
+        )
     write_split(split, folder / "split.csv")
     write_whole(path, yaml.safe_dump(ours, sort_keys=False))
     with (folder / "command.txt").open("a", encoding="utf-8") as file:
         file.write(_command())
 
 
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Changed lines, but for the budget: raising it extends a search."""
-    before, after = (
-        yaml.safe_dump({k: v for k, v in study.items() if k not in ("budget", "finalists")}, sort_keys=True)
-        for study in (theirs, ours)
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """What a study in a folder has otherwise than the one that is asked for, one line each."""
+    before, now = (_leaves(study) for study in (theirs, ours))
+    lines = [
+        f"{path}: was {_shown(before, path)}, is {_shown(now, path)}"
+        for path in dict.fromkeys([*before, *now])
+        if not path.startswith("data.") and _shown(before, path) != _shown(now, path)
+    ]
+    if before.get("data.fingerprint") == now.get("data.fingerprint"):
+        return lines
+    clips = ", ".join(
+        f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in ("train", "val", "test")
     )
-    changed = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "now", n=0, lineterm="")
-    return [line for line in changed if not line.startswith(("---", "+++", "@@"))]
+    return [*lines, f"the dataset: files or labels were changed, added or removed (clips: {clips})"]
+
+
+def _leaves(study: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(leaves({key: value for key, value in study.items() if key not in EXTENDS}))
+
+
+def _shown(tree: Mapping[str, Any], path: str) -> str:
+    """A value as YAML has it in one line."""
+    return yaml.safe_dump(tree[path], default_flow_style=True).splitlines()[0] if path in tree else "not there"
 
 
 def _command() -> str:
     """What was asked, of which code, where: one paragraph for `command.txt`."""
-    where = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=where, check=False)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "ray", "optuna"))
     return (
         f"{time.strftime('%F %T')}  python {shlex.join(sys.argv)}\n"
-        f"  commit {git.stdout.strip() or 'unknown'}\n"
+        f"  {code_version()}\n"
         f"  {os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}, {libraries}\n"
     )
+
+
+def note_code(search: Ledger, say: Say) -> None:
+    """Writes down which code runs this search, and says so where it is not the code that it began with."""
+    known = list(search.optuna.user_attrs.get("code_versions", []))
+    if known and known[-1] != code_version():
+        say(f"the code has changed since this search last ran: {known[-1]} -> {code_version()}; it goes on")
+    if code_version() not in known[-1:]:
+        search.optuna.set_user_attr("code_versions", [*known, code_version()])

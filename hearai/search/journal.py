@@ -8,7 +8,6 @@ Optuna's own journal survives neither a torn last line nor a lock left by a dead
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hearai.domains import Value
-from hearai.errors import UserError
 from hearai.metrics import METRICS, OBJECTIVE
 from hearai.search.journal_file import Journal
+from hearai.search.owner import owned
 
 SEARCH, FINALS = "search", "finals"
 BASE = 0
@@ -48,22 +46,11 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     Raises:
         UserError: another process is searching in this folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path, owner = folder / "journal.log", folder / "owner.txt"
-    lock = FileLock(folder / "owner.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = owner.read_text().strip() if owner.exists() else "another process"
-        raise UserError(f"{folder}: {who} is searching here; wait for it, or give another --name") from None
-    try:
-        owner.write_text(f"process {os.getpid()}\n")
+    path = folder / "journal.log"
+    with owned(folder):
         cut_torn_line(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
         yield Journal(path)
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
 
 
 def cut_torn_line(path: Path) -> None:

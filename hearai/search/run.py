@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hearai.config import to_yaml
 from hearai.files import write_whole
 from hearai.search.budget import Spending
-from hearai.search.claim import claim
+from hearai.search.claim import claim, note_code
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, score_test, winner
@@ -63,6 +63,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
     with MemoryMeter() as memory, open_journal(folder) as storage:
         claim(plan, folder)
         search, finals = build_search_ledger(storage, plan.study), build_finals_ledger(storage)
+        note_code(search, say)
         connecting = Connecting(options.address)
         try:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from hearai.domains import Domain, Value
+from hearai.search.steady import SteadySampler
 from hearai.study import Study
 from hearai.study_file import Sampler
 
@@ -64,6 +65,9 @@ SAMPLERS: dict[str, Callable[[int, int, bool], BaseSampler]] = {
     "grid": _random,  # is never asked: the points come from `hearai.grid`
 }
 
+STEADIED = ("tpe", "gp")
+"""Those that model the values, and so their noise; see `hearai.search.steady`."""
+
 WEAK_IN_CONDITIONS = {
     "gp": "draws conditional parameters at random",
     "cmaes": "draws conditional parameters and choices at random",
@@ -83,7 +87,8 @@ def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False, kn
     seed = seed if settings.name == "qmc" else seed + known
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna's word for much of what it offers for years
-        return SAMPLERS[settings.name](seed, settings.startup_trials, conditional)
+        sampler = SAMPLERS[settings.name](seed, settings.startup_trials, conditional)
+    return SteadySampler(sampler) if settings.name in STEADIED else sampler
 
 
 def random_points(study: Study) -> Iterator[dict[str, Value]]:

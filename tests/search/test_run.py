@@ -128,7 +128,7 @@ def test_another_base_config_under_the_same_name_is_refused_with_the_difference(
 ) -> None:
     settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
     search(make_study(settings), tmp_path)
-    with pytest.raises(ConfigError, match="batch_size: 5"):
+    with pytest.raises(ConfigError, match="config.train_parameters.batch_size: was 4, is 5"):
         search(make_study(settings, {"train_parameters.batch_size": 5}), tmp_path)
 
 

@@ -1,0 +1,96 @@
+"""Who searches in a study's folder: one process at a time, and the others are told which."""
+
+import json
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hearai.errors import UserError
+from hearai.files import write_whole
+
+LOCK, OWNER = "owner.lock", "owner.json"
+FRESH_S = 120.0
+"""A journal written so recently is being written: a lock on a shared folder may not be seen from another machine."""
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """The folder is ours alone while the context lasts. What a dead process left is in nobody's way.
+
+    Raises:
+        UserError: another process is searching here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, path = FileLock(folder / LOCK), folder / OWNER
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(_refusal(folder, owner_of(folder))) from None
+    try:
+        other = owner_of(folder)
+        if other and other["host"] != socket.gethostname() and _written_recently(folder / "journal.log"):
+            raise UserError(_refusal(folder, other))
+        _sign(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _sign(path: Path) -> None:
+    me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time(), "command": shlex.join(sys.argv)}
+    try:
+        write_whole(path, json.dumps(me))
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror or error}); make room there") from None
+
+
+def owner_of(folder: Path) -> dict[str, Any] | None:
+    """{pid, host, since, command} of who searches here, or was killed while it did."""
+    try:
+        return json.loads((folder / OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def is_owned(folder: Path) -> bool:
+    """Whether a process of this machine is searching here right now."""
+    lock = FileLock(folder / LOCK)
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def describe(owner: Mapping[str, Any] | None) -> str:
+    """`process 123 on HOST since 12:03 (2 h 05 min): python experiments/tune.py ...`."""
+    if owner is None:
+        return "another process"
+    hours, minutes = divmod(max(0, int(time.time() - owner["since"])) // 60, 60)
+    began = time.strftime("%F %H:%M", time.localtime(owner["since"]))
+    return (
+        f"process {owner['pid']} on {owner['host']} since {began} ({hours} h {minutes:02d} min): "
+        f"python {owner['command']}"
+    )
+
+
+def _refusal(folder: Path, owner: Mapping[str, Any] | None) -> str:
+    return f"{folder}: is being searched by {describe(owner)}; wait for it, or give another --name"
+
+
+def _written_recently(journal: Path) -> bool:
+    return journal.exists() and time.time() - journal.stat().st_mtime < FRESH_S

@@ -1,0 +1,89 @@
+"""A study's folder: what is the same study, and what is said where it is not."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from optuna.samplers import RandomSampler
+
+from hearai.code_version import code_version
+from hearai.search.claim import differences, note_code
+from hearai.search.journal import SEARCH, Ledger, open_journal
+from hearai.search.owner import FRESH_S, OWNER, is_owned, owned
+from hearai.study import Study
+
+MakeStudy = Callable[..., Study]
+
+
+def written(study: Study, **data: object) -> dict:
+    return {**study.to_dict(), "data": {"fingerprint": "a1", "train": 9, "val": 3, "test": 3, **data}}
+
+
+def test_each_change_is_one_line_with_its_path(make_study: MakeStudy) -> None:
+    before, now = written(make_study()), written(make_study())
+    now["config"]["train_parameters"]["lr"] = 0.5
+    now["space"]["train_parameters.lr"] = {"float": [0.001, 0.1], "log": True}
+    now["space"]["transformer.num_encoder_layers"] = {"int": [1, 2]}
+    assert differences(before, now) == [
+        "space.train_parameters.lr.float: was [0.0001, 0.1], is [0.001, 0.1]",
+        "config.train_parameters.lr: was 0.001, is 0.5",
+        "space.transformer.num_encoder_layers.int: was not there, is [1, 2]",
+    ]
+
+
+def test_a_changed_dataset_is_said_with_its_clips(make_study: MakeStudy) -> None:
+    before, now = written(make_study()), written(make_study(), fingerprint="b2", train=10)
+    (line,) = differences(before, now)
+    assert (
+        line
+        == "the dataset: files or labels were changed, added or removed (clips: train 9 -> 10, val 3 -> 3, test 3 -> 3)"
+    )
+
+
+def test_budgets_and_finalists_may_change(make_study: MakeStudy) -> None:
+    before = written(make_study())
+    now = copy.deepcopy(before)
+    now["budget"] = {"trials": 99, "seconds": 5}
+    now["finalists"] = {"count": 7, "seeds": 2}
+    assert differences(before, now) == []
+
+
+def test_going_on_under_changed_code_is_said_once_and_written_down(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_journal(tmp_path) as storage:
+        ledger = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
+        note_code(ledger, said.append)
+        assert said == [] and ledger.optuna.user_attrs["code_versions"] == [code_version()]
+        ledger.optuna.set_user_attr("code_versions", ["hearai 0.0.1, code 00000"])  # as an older code left it
+        note_code(ledger, said.append)
+        note_code(ledger, said.append)
+        assert ledger.optuna.user_attrs["code_versions"] == ["hearai 0.0.1, code 00000", code_version()]
+    (line,) = said
+    assert line.startswith("the code has changed since this search last ran: hearai 0.0.1, code 00000 -> hearai ")
+
+
+# -- owner ----------------------------------------------------------------------------------------
+
+
+def test_a_folder_has_one_owner_who_is_gone_when_it_ends(tmp_path: Path) -> None:
+    assert not is_owned(tmp_path)
+    with owned(tmp_path):
+        assert is_owned(tmp_path) and f'"pid": {os.getpid()}' in (tmp_path / OWNER).read_text()
+    assert not is_owned(tmp_path) and not (tmp_path / OWNER).exists()
+
+
+@pytest.mark.parametrize("age", [0.0, 2 * FRESH_S])
+def test_an_owner_on_another_machine_counts_while_it_writes(tmp_path: Path, age: float) -> None:
+    (tmp_path / OWNER).write_text('{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}')
+    journal = tmp_path / "journal.log"
+    journal.touch()
+    os.utime(journal, (journal.stat().st_atime, journal.stat().st_mtime - age))
+    if age:
+        with owned(tmp_path):
+            return
+    with pytest.raises(Exception, match="is being searched by process 7 on elsewhere since .*: python tune.py"):
+        with owned(tmp_path):
+            pass
+    assert "elsewhere" in (tmp_path / OWNER).read_text(), "its sign stays"

@@ -1,0 +1,53 @@
+"""What samplers see of a trial: where it came to rest, while everybody else sees its best epoch."""
+
+from pathlib import Path
+
+import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
+
+from hearai.search.journal import SEARCH, Ledger, open_journal
+from hearai.search.samplers import build_sampler
+from hearai.search.steady import SteadySampler, steadied
+from hearai.study_file import Sampler
+
+
+class Witness(RandomSampler):
+    """A sampler that remembers the values it could look at."""
+
+    def infer_relative_search_space(self, study, trial):
+        complete = study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,), use_cache=True)
+        self.seen = [trial.values for trial in complete]
+        return super().infer_relative_search_space(study, trial)
+
+
+def fill(ledger: Ledger) -> None:
+    """A trial of ten epochs that got lucky in its eighth, and one that was stopped."""
+    for values, state in (([0.1] * 7 + [0.9, 0.3, 0.3], TrialState.COMPLETE), ([0.2, 0.2], TrialState.PRUNED)):
+        number = ledger.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)}).number
+        for epoch, value in enumerate(values, start=1):
+            ledger.observe(number, epoch, value)
+        ledger.finish(number, state, max(values) if state == TrialState.COMPLETE else None)
+
+
+def test_a_sampler_sees_the_mean_of_the_last_third_and_the_journal_keeps_the_best(tmp_path: Path) -> None:
+    witness = Witness(seed=0)
+    with open_journal(tmp_path) as storage:
+        ledger = Ledger(storage, SEARCH, SteadySampler(witness), unique=True)
+        fill(ledger)
+        ledger.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)})
+        assert witness.seen == [[pytest.approx(0.5)]]
+        assert ledger[0].values == [0.9]
+
+
+def test_stopped_trials_are_left_as_they_are(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as storage:
+        ledger = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
+        fill(ledger)
+        assert steadied(ledger[1]) is ledger[1]
+
+
+@pytest.mark.parametrize(("name", "steady"), [("tpe", True), ("gp", True), ("random", False), ("nsga2", False)])
+def test_samplers_that_model_values_are_steadied(name: str, steady: bool) -> None:
+    sampler: BaseSampler = build_sampler(Sampler(name=name), 0)
+    assert isinstance(sampler, SteadySampler) == steady
