@@ -8,6 +8,7 @@ best epoch, which is the checkpoint that would be used.
 
 import copy
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -31,42 +32,72 @@ def steadied(trial: FrozenTrial) -> FrozenTrial:
     return steady
 
 
+BEST, RECENT = 100, 500
+"""Of a long search the sampler is shown the best trials and the latest ones, so that a suggestion's cost does not grow
+for ever: which of a thousand poor trials are left out makes no difference to where the good ones are."""
+
+
+def worth_showing(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """All trials of a short search; of a longer one those in flight, the best and the latest, in their order."""
+    if len(trials) <= BEST + RECENT or any(trial.values and len(trial.values) > 1 for trial in trials):
+        return trials
+    older = [trial for trial in trials[:-RECENT] if trial.values]
+    best = sorted(older, key=lambda trial: -trial.values[0])[:BEST]
+    shown = {trial.number for trial in best}
+    cut = len(trials) - RECENT
+    return [
+        trial for i, trial in enumerate(trials) if i >= cut or trial.number in shown or not trial.state.is_finished()
+    ]
+
+
 class SteadySampler(BaseSampler):
-    """A sampler that sees steadied trials, and the study otherwise as it is."""
+    """A sampler that sees steadied trials, and of very many only those worth showing."""
 
     def __init__(self, sampler: BaseSampler):
         self._sampler = sampler
+        self._known: dict[int, FrozenTrial] = {}
+        """By Optuna's id: a complete trial does not change any more."""
+
+    def _view(self, study: Study) -> Any:
+        return _View(study, self._steadied)
+
+    def _steadied(self, trial: FrozenTrial) -> FrozenTrial:
+        if trial.state is not TrialState.COMPLETE:
+            return trial
+        if trial._trial_id not in self._known:
+            self._known[trial._trial_id] = steadied(trial)
+        return self._known[trial._trial_id]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler.infer_relative_search_space(_View(study), trial)
+        return self._sampler.infer_relative_search_space(self._view(study), trial)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        return self._sampler.sample_relative(_View(study), trial, search_space)
+        return self._sampler.sample_relative(self._view(study), trial, search_space)
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        return self._sampler.sample_independent(_View(study), trial, param_name, param_distribution)
+        return self._sampler.sample_independent(self._view(study), trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler.before_trial(_View(study), trial)
+        self._sampler.before_trial(self._view(study), trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        self._sampler.after_trial(_View(study), trial, state, values)
+        self._sampler.after_trial(self._view(study), trial, state, values)
 
     def reseed_rng(self) -> None:
         self._sampler.reseed_rng()
 
 
 class _View:
-    """A study whose trials are steadied."""
+    """The study as the sampler sees it."""
 
-    def __init__(self, study: Study):
-        self._study = study
+    def __init__(self, study: Study, steadied: Callable[[FrozenTrial], FrozenTrial]):
+        self._study, self._steadied = study, steadied
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return [steadied(trial) for trial in self._study._get_trials(*args, **kwargs)]
+        return worth_showing([self._steadied(trial) for trial in self._study._get_trials(*args, **kwargs)])
 
     def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return [steadied(trial) for trial in self._study.get_trials(*args, **kwargs)]
+        return worth_showing([self._steadied(trial) for trial in self._study.get_trials(*args, **kwargs)])

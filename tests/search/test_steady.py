@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from hearai.search.journal import SEARCH, Ledger, open_journal
 from hearai.search.samplers import build_sampler
-from hearai.search.steady import SteadySampler, steadied
+from hearai.search.steady import BEST, SteadySampler, steadied, worth_showing
 from hearai.study_file import Sampler
 
 
@@ -51,3 +51,19 @@ def test_stopped_trials_are_left_as_they_are(tmp_path: Path) -> None:
 def test_samplers_that_model_values_are_steadied(name: str, steady: bool) -> None:
     sampler: BaseSampler = build_sampler(Sampler(name=name), 0)
     assert isinstance(sampler, SteadySampler) == steady
+
+
+def test_of_a_long_search_the_best_the_latest_and_those_in_flight_are_shown() -> None:
+    trials = [
+        create_trial(state=TrialState.COMPLETE, value=float(i % 700))
+        if i != 5
+        else create_trial(state=TrialState.RUNNING)
+        for i in range(1500)
+    ]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    shown = [trial.number for trial in worth_showing(trials)]
+    assert shown == sorted(shown) and set(range(1000, 1500)) <= set(shown) and 5 in shown
+    older = [number for number in shown if number < 1000 and number != 5]
+    assert len(older) == BEST and min(number % 700 for number in older) == 600
+    assert worth_showing(trials[:600]) == trials[:600]
