@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hearai.domains import Value
 from hearai.errors import UserError
 from hearai.search.journal_file import Journal
+from hearai.search.repair import mend
 
 SEARCH, FINALS = "search", "finals"
 BASE = 0
@@ -42,7 +43,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     """The study folder's journal, ours alone while the context lasts.
 
     Raises:
-        UserError: another process is searching in this folder.
+        UserError: another process is searching in this folder, or the journal is damaged beyond its end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, owner = folder / "journal.log", folder / "owner.txt"
@@ -54,21 +55,12 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         raise UserError(f"{folder}: {who} is searching here; wait for it, or give another --name") from None
     try:
         owner.write_text(f"process {os.getpid()}\n")
-        cut_torn_line(path)
+        mend(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
         yield Journal(path)
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cuts a journal back to its last whole line: appending to half a line breaks it for good."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
 
 
 @dataclass(frozen=True)
