@@ -26,6 +26,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "objective": {"metric": SCORE, "mode": "max"},
         "finished": record.finished,
         "trials": _counts(record),
+        "failed": [{"trial": t.number, "reason": t.failure} for t in record.trials if t.state == "FAIL"],
         "diverged": sum(trial.diverged for trial in record.trials),
         "best": _best(record.winner),
         "baseline": _baseline(record.base),

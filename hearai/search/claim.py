@@ -42,9 +42,11 @@ def claim(plan: Plan, folder: Path) -> None:
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Changed lines, but for the budget: raising it extends a search."""
+    """Changed lines, but for the budget, which extends a search when raised, and what decides on no result."""
     before, after = (
-        yaml.safe_dump({k: v for k, v in study.items() if k not in ("budget", "finalists")}, sort_keys=True)
+        yaml.safe_dump(
+            {k: v for k, v in study.items() if k not in ("budget", "finalists", "hang_seconds")}, sort_keys=True
+        )
         for study in (theirs, ours)
     )
     changed = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "now", n=0, lineterm="")

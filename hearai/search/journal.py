@@ -136,6 +136,15 @@ class Ledger:
         with self._storage.batch():
             return self._taken_up(choose) if self._left_running else self._asked(choose)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether a trial waits to be taken up again."""
+        return bool(self._left_running)
+
+    def take_back(self, number: int) -> None:
+        """A running trial whose machine died is proposed again before any other, as it was."""
+        self._left_running.insert(0, number)
+
     def _taken_up(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal:
         """The next of those left running. One that died while it was asked gets the parameters that it lacks."""
         trial = Trial(self.optuna, self._id(self._left_running.pop(0)))

@@ -103,8 +103,8 @@ def damaged(path: Path, number: int) -> UserError:
     """What is wrong with a line of a journal, and what helps."""
     return UserError(
         f"{path}:{number}: damaged: this is no line of a journal, and nothing was changed. If the file is damaged from "
-        "here to its end, the search's own command cuts that off and goes on. If sound lines follow, put back a copy of "
-        f"the file, or give up what follows: keep a copy, then `sed -i '{number},$d' {path}` and the same command"
+        "here to its end, the search's own command cuts that off and goes on. If sound lines follow, put back a copy "
+        f"of the file, or give up what follows: keep a copy, then `sed -i '{number},$d' {path}` and the same command"
     )
 
 

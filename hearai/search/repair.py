@@ -52,8 +52,8 @@ def _cut(path: Path, lines: list[bytes], first: int) -> None:
         file.truncate(keep)
     lost = len(lines) - first
     log.warning(
-        "%s:%d: damaged from here to its end (%d line%s, %d bytes): cut off, and kept in %s; what came before is whole, "
-        "and trials that were under way go on from their own checkpoints",
+        "%s:%d: damaged from here to its end (%d line%s, %d bytes): cut off, and kept in %s; what came before is "
+        "whole, and trials that were under way go on from their own checkpoints",
         path,
         first + 1,
         lost,

@@ -90,7 +90,7 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     slots = cluster.slots(per_trial, options.max_concurrent)
     say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
-    return Place(study.name, folder, per_trial, slots, say)
+    return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds)
 
 
 def _ledgers(storage: Journal, study: Study) -> tuple[Ledger, Ledger]:

@@ -18,10 +18,15 @@ STATE = "state.pt"
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
-    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move."""
+    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move.
+
+    Raises:
+        DiskFull: there is no room; what was there before is whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as temporary:
-        torch.save(dict(state), temporary)
+        with temporary.open("wb") as file:  # given a path, torch forgets why it could not write
+            torch.save(dict(state), file)
     return folder
 
 
