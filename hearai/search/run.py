@@ -1,6 +1,5 @@
 """`run_study`: starts, continues and finishes a search. All it knows lies in the study's folder."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hearai.overrides import override
 from hearai.search.claim import claim
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
-from hearai.search.finals import base_stage, finals_stage, score_test, winner
+from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
 from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
 from hearai.search.journal_file import Journal
 from hearai.search.live import Say
@@ -27,7 +26,7 @@ from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
-from hearai.training.checkpoint import BEST
+from hearai.training.checkpoint import BEST, copy_checkpoint
 from hearai.training.prepare import BACKBONE
 
 
@@ -74,6 +73,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
+                require_winner(search, finals, folder)
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
         finally:
@@ -153,8 +153,7 @@ def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> Non
     if config.feature_extractor.checkpoint == str((folder / BACKBONE).absolute()):
         config = override(config, {"feature_extractor.checkpoint": BACKBONE})  # beside best.yaml
     write_whole(folder / "best.yaml", to_yaml(config))
-    shutil.rmtree(folder / BEST, ignore_errors=True)
-    shutil.copytree(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
+    copy_checkpoint(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
 
 
 def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:
