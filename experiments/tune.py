@@ -49,6 +49,9 @@ def parse_args() -> argparse.Namespace:
     where.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="per worker; default 1")
     where.add_argument("--gpus-per-trial", type=float, metavar="F", help="per worker; default: 1 if there are any")
     where.add_argument("--max-concurrent", type=positive, metavar="N", help="trials at a time; default: what fits")
+    where.add_argument(
+        "--hang-timeout", type=duration, metavar="30m", help="a trial silent for so long fails; default 2h"
+    )
     where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto; default: this machine")
     where.add_argument("--neptune", action="store_true", help="log to Neptune as well, one run a trial")
     where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
@@ -68,6 +71,7 @@ def study_of(args: argparse.Namespace) -> Study:
         **({} if args.seed is None else {"seed": args.seed}),
         **({} if args.metric is None else {"metric": args.metric}),
         **({} if args.objective_heads is None else {"objective": {"heads": args.objective_heads}}),
+        **({} if args.hang_timeout is None else {"hang_seconds": args.hang_timeout}),
     }
     return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
 

@@ -6,11 +6,13 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hearai.errors import ConfigError, UserError
+from hearai.files import FULL, disk_full
 from hearai.yamls import parse_yaml
 
 T = TypeVar("T")
@@ -35,6 +37,11 @@ def run_script(main: Callable[[], int]) -> None:
     except BrokenPipeError:  # the reader has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print_problems(disk_full(error.filename or tempfile.gettempdir()).problems)
+        code = BAD_INPUT
     sys.exit(code)
 
 

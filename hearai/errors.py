@@ -26,6 +26,10 @@ class DataError(UserError):
     """A dataset folder that is wrong."""
 
 
+class DiskFull(UserError):
+    """A file could not be written for want of room; what it held before is whole."""
+
+
 def choices(given: object, allowed: Iterable[str]) -> str:
     """`choose from a, b, c` with a guess at what was meant."""
     names = sorted(allowed)

@@ -83,6 +83,9 @@ class StudyFile(Section):
     pretrain: Annotated[Pretrain | Literal["auto"] | None, BeforeValidator(_pretrain)] = Field(
         None, description="auto = when the extractor starts without pre-trained weights; or its settings."
     )
+    hang_seconds: Annotated[Real, Field(gt=0)] = Field(
+        7200, description="A trial that reports no epoch for so long has hung: it fails, the search goes on."
+    )
     seed: Whole = Field(0, description="Seed of the sampler and of the trials.")
     demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")

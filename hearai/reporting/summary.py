@@ -30,6 +30,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "ended_by": record.notes.get("ended_by"),
         "code_versions": record.notes.get("code_versions", []),
         "trials": _counts(record),
+        "failed": [{"trial": t.number, "reason": t.failure} for t in record.trials if t.state == "FAIL"],
         "diverged": sum(trial.diverged for trial in record.trials),
         "best": _best(record.winner),
         "baseline": _baseline(record.base),

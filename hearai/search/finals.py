@@ -8,12 +8,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config import Config
+from hearai.errors import UserError
 from hearai.files import write_whole
 from hearai.search.journal import BASE, Ledger, Proposal, primary
 from hearai.search.searcher import Stage
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
-from hearai.training.checkpoint import BEST
+from hearai.training.checkpoint import BEST, STATE
 from hearai.training.evaluate import score_split
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -74,6 +75,27 @@ def winner(search: Ledger, finals: Ledger) -> int:
     seeds = max(len(scores) for scores in table.values())
     whole = [source for source, scores in table.items() if len(scores) == seeds]
     return max(whole, key=lambda source: statistics.fmean(table[source].values()))
+
+
+def require_winner(search: Ledger, finals: Ledger, folder: Path) -> None:
+    """Checks that the winner's checkpoints lie where its trials left them.
+
+    Raises:
+        UserError: one is missing, and how it is made again.
+    """
+    number = winner(search, finals)
+    seeds = results(finals).get(number, {})
+    labels = [label_of(number, {}), *(label_of(number, {"source": number, "seed": seed}) for seed in seeds)]
+    trials = [folder / TRIALS / label for label in labels]
+    if missing := [trial for trial in trials if not (trial / BEST / STATE).is_file()]:
+        raise UserError(
+            [
+                f"{trial / BEST}: the checkpoint of the winner, trial {number}, is missing; put it back, or make it "
+                f"again: python experiments/train.py --config {trial / 'config.yaml'} --threads 1 --resume "
+                f"--set general_parameters.path_to_save={trial}; then give the same command again"
+                for trial in missing
+            ]
+        )
 
 
 def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from hearai.domains import Value
 from hearai.metrics import METRICS, OBJECTIVE
 from hearai.search.journal_file import Journal
 from hearai.search.owner import owned
+from hearai.search.repair import mend
 
 SEARCH, FINALS = "search", "finals"
 BASE = 0
@@ -44,22 +45,13 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     """The study folder's journal, ours alone while the context lasts.
 
     Raises:
-        UserError: another process is searching in this folder.
+        UserError: another process is searching in this folder, or the journal is damaged beyond its end.
     """
     path = folder / "journal.log"
     with owned(folder):
-        cut_torn_line(path)
+        mend(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
         yield Journal(path)
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cuts a journal back to its last whole line: appending to half a line breaks it for good."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
 
 
 @dataclass(frozen=True)
@@ -172,6 +164,15 @@ class Ledger:
         """
         with self._storage.batch():
             return self._taken_up(choose) if self._left_running else self._asked(choose)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a trial waits to be taken up again."""
+        return bool(self._left_running)
+
+    def take_back(self, number: int) -> None:
+        """A running trial whose machine died is proposed again before any other, as it was."""
+        self._left_running.insert(0, number)
 
     def _taken_up(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal:
         """The next of those left running. One that died while it was asked gets the parameters that it lacks."""

@@ -92,11 +92,20 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     """
     try:
         log = json.loads(line)
-        if isinstance(log, dict):
-            return log
     except ValueError:
-        pass
-    raise UserError(f"{path}:{number}: is no line of a journal; restore the file from a copy") from None
+        log = None
+    if isinstance(log, dict) and isinstance(log.get("op_code"), int) and "worker_id" in log:
+        return log
+    raise damaged(path, number)
+
+
+def damaged(path: Path, number: int) -> UserError:
+    """What is wrong with a line of a journal, and what helps."""
+    return UserError(
+        f"{path}:{number}: damaged: this is no line of a journal, and nothing was changed. If the file is damaged from "
+        "here to its end, the search's own command cuts that off and goes on. If sound lines follow, put back a copy "
+        f"of the file, or give up what follows: keep a copy, then `sed -i '{number},$d' {path}` and the same command"
+    )
 
 
 class Journal(JournalStorage):

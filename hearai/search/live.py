@@ -46,8 +46,13 @@ class LiveLines(Callback):
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        ledger = self._searcher.stage_of(trial.trial_id).ledger
-        self._ended(trial, f"FAILED: {ledger[trial.config['number']].user_attrs.get('reason', '')}")
+        known = self._searcher.stage_of(trial.trial_id).ledger[trial.config["number"]]
+        if known.state.is_finished():
+            self._ended(trial, f"FAILED: {known.user_attrs.get('reason', '')}")
+        elif not self._searcher.closed:
+            label = trial.config["label"]
+            self._running.pop(label, None)
+            self._line(f"  {label} lost its machine: it goes on from its last epoch elsewhere")
 
     def _ended(self, trial: Trial, how: str) -> None:
         label = trial.config["label"]

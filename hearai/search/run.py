@@ -1,6 +1,5 @@
 """`run_study`: starts, continues and finishes a search. All it knows lies in the study's folder."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from hearai.search.budget import Spending
 from hearai.search.claim import claim, note_code
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
 from hearai.search.early_stopping import Stopper, build_stopper
-from hearai.search.finals import base_stage, finals_stage, score_test, winner
+from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
 from hearai.search.journal import Ledger, open_journal
 from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
@@ -26,7 +25,7 @@ from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
-from hearai.training.checkpoint import BEST
+from hearai.training.checkpoint import BEST, copy_checkpoint
 from hearai.training.prepare import BACKBONE
 
 
@@ -74,6 +73,7 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
+                require_winner(search, finals, folder)
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
                 keep_front(plan.study, search, folder)
@@ -91,7 +91,7 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     slots = cluster.slots(per_trial, options.max_concurrent)
     say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
-    return Place(study.name, folder, per_trial, slots, say)
+    return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds)
 
 
 def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
@@ -143,8 +143,7 @@ def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> Non
     """`best.yaml` and `best/`: the winner as the search ran it; its backbone lies beside them."""
     config = study.config_of(search[number].params, study.settings.seed)
     write_whole(folder / "best.yaml", to_yaml(with_near_backbone(config, folder, BACKBONE)))
-    shutil.rmtree(folder / BEST, ignore_errors=True)
-    shutil.copytree(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
+    copy_checkpoint(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
 
 
 def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:

@@ -15,11 +15,15 @@ class EpochScheduler(FIFOScheduler):
     The base config's trial and the finalists' retraining run to their end: they are what is compared.
 
     overdue: whether the time of a trial (Tune's id) is up.
+    died: hears of a trial that failed, before the searcher does.
     """
 
-    def __init__(self, stopper: Stopper | None, overdue: Callable[[str], bool]):
+    def __init__(self, stopper: Stopper | None, overdue: Callable[[str], bool], died: Callable[[Trial], None] = id):
         super().__init__()
-        self.stopper, self.overdue = stopper, overdue
+        self.stopper, self.overdue, self.died = stopper, overdue, died
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self.died(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if "objective" not in result:

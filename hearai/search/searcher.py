@@ -8,6 +8,7 @@ start; hence this one.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hearai.config import Config
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, DiskFull, UserError
 from hearai.metrics import COSTS
 from hearai.search.budget import Spending
+from hearai.search.deaths import AGAIN, Death
 from hearai.search.journal import Ledger, Proposal
 from hearai.search.trial_folder import failure_of
 
@@ -69,6 +71,10 @@ class Stage:
         """Whether a running trial is to end because the budget is spent."""
         return self.spending is not None and self.spending.cuts(number)
 
+    def take_up(self) -> Proposal | None:
+        """A trial of it that was taken back, as it was; also when the time is up."""
+        return self.ledger.propose(self.choose) if self.ledger.has_left else None
+
     def tick(self) -> None:
         """Adds the wall time since the last tick to the journal."""
         now = time.monotonic()
@@ -105,6 +111,12 @@ class JournalSearcher(Searcher):
         """Those of them that have not ended."""
         self.closed = False
         """Set to hear nothing more: the journal keeps running trials RUNNING, so that they come first next time."""
+        self.trouble: UserError | None = None
+        """Why the search cannot go on; it is then closed, too."""
+        self._deaths: dict[str, Death] = {}
+        """Of trials that Tune is about to report as failed."""
+        self._again: list[Stage] = []
+        """Where trials are to be taken up again that died with their machine."""
 
     @property
     def stage(self) -> Stage | None:
@@ -112,19 +124,33 @@ class JournalSearcher(Searcher):
         return self._stage
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        while self._stage is not None and not self.closed:
+        with self._in_trouble():
+            if not self.closed:
+                return self._suggest(trial_id)
+        return Searcher.FINISHED
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        while self._again:
+            stage = self._again.pop()
+            if (proposal := stage.take_up()) and (payload := self._hand_out(trial_id, proposal, stage)):
+                return payload
+        while self._stage is not None:
             if proposal := self._stage.propose():
-                if payload := self._prepared(proposal, self._stage):
-                    self._handed[trial_id] = Handed(self._stage, proposal.number, Path(payload["folder"]))
-                    self._running.add(trial_id)
-                    self._stage.ledger.note(proposal.number, tune_id=trial_id)
+                if payload := self._hand_out(trial_id, proposal, self._stage):
                     return payload
             elif self._running and self._stage.joins:
                 return None  # Tune asks again
             else:
                 self._stage.tick()
                 self._stage = next(self._stages, None)
-        return Searcher.FINISHED
+        return None if self._running else Searcher.FINISHED  # one of them may yet die with its machine
+
+    def _hand_out(self, trial_id: str, proposal: Proposal, stage: Stage) -> dict[str, Any] | None:
+        if payload := self._prepared(proposal, stage):
+            self._handed[trial_id] = Handed(stage, proposal.number, Path(payload["folder"]))
+            self._running.add(trial_id)
+            stage.ledger.note(proposal.number, tune_id=trial_id)
+        return payload
 
     def cuts(self, trial_id: str) -> bool:
         """Whether a trial that Tune was given is to end because the budget is spent."""
@@ -147,7 +173,8 @@ class JournalSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._running and not self.closed and "objective" in result:
             trial = self._handed[trial_id]
-            trial.stage.observe(trial.number, int(result["epoch"]), float(result["objective"]))
+            with self._in_trouble():
+                trial.stage.observe(trial.number, int(result["epoch"]), float(result["objective"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if trial_id not in self._running or self.closed:
@@ -156,13 +183,45 @@ class JournalSearcher(Searcher):
             self.on_trial_result(trial_id, result)  # the report that triggered a stop comes only here
         self._running.remove(trial_id)
         trial = self._handed[trial_id]
-        if error or not result or "objective" not in result:
-            trial.stage.ledger.note(trial.number, reason=failure_of(trial.folder))
-            trial.stage.ledger.finish(trial.number, TrialState.FAIL)
-        else:
-            _tell(trial.stage, trial.number, result)
-        if self._stage is not None:
-            self._stage.tick()
+        with self._in_trouble():
+            if error or not result or "objective" not in result:
+                self._failed(trial, self._deaths.pop(trial_id, None) or Death(failure_of(trial.folder)))
+            else:
+                _tell(trial.stage, trial.number, result)
+            if self._stage is not None:
+                self._stage.tick()
+
+    def on_trial_death(self, trial_id: str, death: Death) -> None:
+        """Why a trial failed; Tune's own report of it, which follows, does not say."""
+        self._deaths[trial_id] = death
+
+    def on_trial_lost(self, trial_id: str) -> None:
+        """Tune gave a trial up before it began, and told nobody: the actor's last trial could not be stopped."""
+        if trial_id in self._running:
+            self.on_trial_death(trial_id, Death("its process was still busy with the trial before", "machine"))
+            self.on_trial_complete(trial_id, error=True)
+
+    def _failed(self, trial: Handed, death: Death) -> None:
+        """A trial's own fault is a result. It is run again where its machine failed; a full disk ends the search."""
+        ledger, number = trial.stage.ledger, trial.number
+        if death.fault == "disk":
+            raise DiskFull(f"trial {trial.folder.name}: {death.reason}")
+        lost = ledger[number].user_attrs.get("lost", 0) + (death.fault == "machine")
+        if death.fault == "machine" and lost <= AGAIN:
+            ledger.note(number, lost=lost)
+            ledger.take_back(number)
+            self._again.append(trial.stage)
+            return
+        ledger.note(number, reason=f"{death.reason}{f', {lost} times' if lost > AGAIN else ''}")
+        ledger.finish(number, TrialState.FAIL)
+
+    @contextmanager
+    def _in_trouble(self) -> Iterator[None]:
+        """Where the search cannot go on: Tune would bury the reason in a traceback, so it ends at its next step."""
+        try:
+            yield
+        except UserError as error:
+            self.trouble, self.closed = error, True
 
     def __getstate__(self) -> dict:
         """Nothing: Tune pickles its searcher, and the journal is the state."""

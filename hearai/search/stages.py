@@ -13,13 +13,16 @@ import ray.tune
 
 from hearai.config import to_dict
 from hearai.search.cluster import PerTrial
+from hearai.search.deaths import death_of
 from hearai.search.early_stopping import Stopper
+from hearai.search.hang import HangWatch
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
+from hearai.search.resume import clear_unusable
 from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
-from hearai.search.trial_folder import TRIALS, label_of
+from hearai.search.trial_folder import TRIALS, label_of, log_size
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,26 @@ class Place:
     per_trial: PerTrial
     slots: int
     say: Say
+    hang_seconds: float
+    """How long a trial may report nothing."""
 
 
 def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -> None:
-    """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal."""
+    """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
+
+    Raises:
+        UserError: the journal or a trial's files cannot be written; running trials are RUNNING in the journal.
+    """
 
     def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
         return _payload(proposal, stage, place)
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(stopper, overdue=searcher.cuts)
+    scheduler = EpochScheduler(
+        stopper,
+        overdue=searcher.cuts,
+        died=lambda trial: searcher.on_trial_death(trial.trial_id, death_of(trial)),
+    )
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),
@@ -48,6 +61,10 @@ def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -
     ):
         try:
             _tuner(searcher, scheduler, place, scratch).fit()
+        except KeyboardInterrupt:
+            if searcher.trouble:
+                raise searcher.trouble from None
+            raise
         finally:
             if searcher.stage is not None:
                 searcher.stage.tick()
@@ -72,7 +89,11 @@ def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, s
             name=place.name,
             storage_path=scratch,
             verbose=0,
-            callbacks=[LiveLines(place.say, searcher), _Interruption(searcher)],
+            callbacks=[
+                LiveLines(place.say, searcher),
+                HangWatch(searcher, place.hang_seconds),
+                _Interruption(searcher),
+            ],
             failure_config=ray.tune.FailureConfig(max_failures=0),  # a wrong config is a result, not a retry
         ),
     )
@@ -88,17 +109,21 @@ def _trainable(per_trial: PerTrial) -> Callable:
 def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     """Plain YAML types: what `hearai.search.trial` describes."""
     label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
+    folder, config = place.folder.absolute() / TRIALS / label, stage.config_of(proposal)
+    clear_unusable(folder, config)
     return {
         "study": place.name,
         "number": proposal.number,
         "kind": proposal.notes.get("kind", "search"),
         "label": label,
-        "folder": str(place.folder.absolute() / TRIALS / label),
-        "config": to_dict(stage.config_of(proposal)),
+        "folder": str(folder),
+        "config": to_dict(config),
         "threads": per_trial.threads,
         "workers": per_trial.workers,
         "cpus": per_trial.cpus,
         "gpus": per_trial.gpus,
+        "hang_seconds": place.hang_seconds,
+        "log_from": log_size(folder),
     }
 
 

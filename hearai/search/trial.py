@@ -2,10 +2,12 @@
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
 study (its name), number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it),
-threads, and of each worker its cpus and gpus.
+threads, of each worker its cpus and gpus, hang_seconds (how long it may report nothing), and log_from (bytes of its
+log before this attempt).
 """
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import torch
 
 from hearai.config import build_config
 from hearai.metrics import COSTS
-from hearai.search.trial_folder import trial_log
+from hearai.search.fault_log import fault_log
+from hearai.search.trial_folder import LOG, Stopped, trial_log
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -25,14 +28,17 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *CO
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int, study: str):
+    def __init__(self, folder: Path, gpu: int, study: str, reported: Callable[[], None]):
         super().__init__(choose_device(gpu), folder, resume=True)
-        self.study = study
+        self.study, self._reported = study, reported
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
-        known = {key: metrics[key] for key in KEYS if key in metrics}
-        ray.tune.report(known)  # leaves by SystemExit when the trial is stopped
+        self._reported()
+        try:
+            ray.tune.report({key: metrics[key] for key in KEYS if key in metrics})
+        except SystemExit as end:  # Tune's way of stopping a trial
+            raise Stopped(end.code) from None
 
 
 def run_trial(payload: dict[str, Any]) -> None:
@@ -42,8 +48,8 @@ def run_trial(payload: dict[str, Any]) -> None:
     config = build_config(payload["config"], f"trial {payload['number']}")
     gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
     try:
-        with trial_log(folder):
-            fit(config, TuneRuntime(folder, gpu, payload["study"]))
+        with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
+            fit(config, TuneRuntime(folder, gpu, payload["study"], reported))
     finally:
         forget()
 

@@ -2,10 +2,12 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hearai.search.fault_log import FATAL, TIMEOUT, place_in
 
 TRIALS, LOG = "trials", "train.log"
 _FAILED = "the trial failed"
@@ -16,9 +18,17 @@ def label_of(number: int, notes: Mapping[str, Any]) -> str:
     return f"{notes['source']:04d}-seed{notes['seed']}" if "source" in notes else f"{number:04d}"
 
 
+class Stopped(SystemExit):
+    """How a trial ends that the search has stopped."""
+
+
 @contextmanager
 def trial_log(folder: Path) -> Iterator[None]:
-    """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder."""
+    """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder.
+
+    Raises:
+        RuntimeError: the run's code called sys.exit; in an actor that would pass as an ordinary end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / LOG)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -26,7 +36,13 @@ def trial_log(folder: Path) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
+        logger.info("process %d begins", os.getpid())
         yield
+    except Stopped:
+        raise
+    except SystemExit as error:
+        logger.info("%s (process %d)\nit called sys.exit(%r)", _FAILED, os.getpid(), error.code)
+        raise RuntimeError(f"the trial called sys.exit({error.code!r})") from error
     except Exception:
         logger.exception("%s (process %d)", _FAILED, os.getpid())
         raise
@@ -35,11 +51,39 @@ def trial_log(folder: Path) -> Iterator[None]:
         handler.close()
 
 
-def failure_of(folder: Path) -> str:
-    """The reason that the log ends with. A process that was killed could not write one."""
+def log_size(folder: Path) -> int:
+    """Bytes of the log so far: an attempt begins there."""
     path = folder / LOG
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path.exists() else []
-    if not lines:
-        return "no log: the process died before the run began"
-    wrote_why = any(_FAILED in line for line in lines)
-    return lines[-1] if wrote_why else f"the process died; its last words: {lines[-1]}"
+    return path.stat().st_size if path.exists() else 0
+
+
+def failure_of(folder: Path, start: int = 0, killed: str = "the process died") -> str:
+    """The reason that the log of an attempt ends with.
+
+    start: where in the log the attempt begins, in bytes.
+    killed: what happened to a process that could not write a reason.
+    """
+    path = folder / LOG
+    text = path.read_bytes()[start:].decode("utf-8", errors="replace") if path.exists() else ""
+    lines = text.strip().splitlines()
+    if any(_FAILED in line for line in lines):
+        return _in_words(lines[-1])
+    for number, line in enumerate(lines):
+        if line.startswith(FATAL):
+            signal = line.removeprefix(FATAL)
+            return f"{_SIGNALS.get(signal, signal)}{place_in(lines[number:])}"
+    stood = [number for number, line in enumerate(lines) if line.startswith(TIMEOUT)]
+    return f"{killed}{place_in(lines[stood[-1] :]) if stood else _last_words(lines)}"
+
+
+_SIGNALS = {"Segmentation fault": "segmentation fault (SIGSEGV)", "Aborted": "aborted (SIGABRT)"}
+
+
+def _in_words(reason: str) -> str:
+    """The last line of a traceback; what stands for a lack of memory says so first."""
+    short = reason.startswith("MemoryError") or "can't allocate memory" in reason
+    return f"out of memory: {reason}" if short else reason
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    return f"; its last words: {lines[-1]}" if lines else " before the run began"

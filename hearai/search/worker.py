@@ -1,5 +1,6 @@
 """The Ray Train worker: `RayRuntime` around `fit`. One of K in a group, or alone in Ray Train's local mode."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hearai.config import build_config
+from hearai.search.fault_log import fault_log
 from hearai.search.trial import forget
-from hearai.search.trial_folder import trial_log
+from hearai.search.trial_folder import LOG, trial_log
 from hearai.training.checkpoint import LAST
 from hearai.training.loop import fit
 
@@ -20,11 +22,11 @@ from hearai.training.loop import fit
 class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
-    def __init__(self, folder: Path, *, on_gpu: bool, study: str | None):
+    def __init__(self, folder: Path, *, on_gpu: bool, study: str | None, reported: Callable[[], None]):
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device() if on_gpu else torch.device("cpu")
-        self.folder, self.study = folder, study
+        self.folder, self.study, self._reported = folder, study, reported
 
     def wrap(self, model: nn.Module) -> nn.Module:
         if self.world == 1 or not any(p.requires_grad for p in model.parameters()):
@@ -40,6 +42,7 @@ class RayRuntime:
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         """All workers hold the same, already summed metrics; Ray Train hands on those of rank 0."""
+        self._reported()
         ray.train.report(metrics)
 
     def restore_from(self) -> Path | None:
@@ -52,9 +55,9 @@ def train_worker(payload: dict[str, Any]) -> None:
     torch.set_num_threads(payload["threads"])
     config = build_config(payload["config"], f"trial {payload['number']}")
     on_gpu = config.general_parameters.gpu >= 0 and torch.cuda.is_available()
-    runtime = RayRuntime(Path(payload["folder"]), on_gpu=on_gpu, study=payload["study"])
+    folder = Path(payload["folder"])
     try:
-        with trial_log(runtime.folder):
-            fit(config, runtime)
+        with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
+            fit(config, RayRuntime(folder, on_gpu=on_gpu, study=payload["study"], reported=reported))
     finally:
         forget()

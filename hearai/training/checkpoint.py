@@ -1,6 +1,7 @@
 """State of a run <-> folder. A folder holds either the whole state or the one before, never half of one."""
 
 import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,32 @@ STATE = "state.pt"
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
-    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move."""
+    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move.
+
+    Raises:
+        DiskFull: there is no room; what was there before is whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as temporary:
-        torch.save(dict(state), temporary)
+        try:
+            with temporary.open("wb") as file:  # given a path, torch forgets why it could not write
+                torch.save(dict(state), file)
+        except RuntimeError as error:  # and given a file, it stumbles over its own end after that
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     return folder
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """The state saved in the folder `source` in place of that in `target`, in one move.
+
+    Raises:
+        DiskFull: there is no room; what was there before is whole.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with replacing(target / STATE) as temporary:
+        shutil.copyfile(source / STATE, temporary)
 
 
 def load_checkpoint(folder: str | Path) -> dict[str, Any]:

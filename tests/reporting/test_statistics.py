@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hearai.errors import ConfigError, DataError
+from hearai.errors import DataError, DiskFull
 from hearai.hamnosys import HEADS, short_meaning
 from hearai.reporting.label_counts import HeadCounts, count_labels
 from hearai.reporting.label_file import read_labels
@@ -308,7 +308,7 @@ def test_a_failure_while_drawing_leaves_the_folder_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
-    with pytest.raises(ConfigError, match=r"cannot be written \(No space left on device\)"):
+    with pytest.raises(DiskFull, match="cannot be written, its disk is full"):
         write_statistics(write(glosses(0, 1, 2)), folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert {file.name for file in tmp_path.iterdir()} == {"data", "out"}

@@ -1,5 +1,6 @@
 """What Tune is handed, and when."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hearai.config import build_config
+from hearai.search.budget import Spending
+from hearai.search.deaths import Death
 from hearai.search.journal import Ledger, Proposal, open_journal
 from hearai.search.searcher import JournalSearcher, Stage
+from hearai.study_file import Budget
 
 LAST = {"epoch": 2, "epochs": 2, "objective": 0.5, "best_epoch": 1, "diverged": 0.0, "seconds": 1.0}
 
@@ -60,3 +64,85 @@ def test_a_trial_is_told_in_its_own_stage_after_the_next_has_begun(storage: Jour
     searcher.on_trial_complete("a", {**LAST, "objective": 0.7})
     assert first.ledger[0].value == 0.7 and first.ledger[0].intermediate_values == {1: 0.5, 2: 0.7}
     assert second.ledger[0].state is TrialState.RUNNING
+
+
+# -- deaths -----------------------------------------------------------------------------------------
+
+GONE, OWN = Death("its machine died", "machine"), Death("segmentation fault")
+
+
+def fail(searcher: JournalSearcher, tune_id: str, death: Death) -> None:
+    """As the scheduler and then Tune report it."""
+    searcher.on_trial_death(tune_id, death)
+    searcher.on_trial_complete(tune_id, error=True)
+
+
+def test_a_trials_own_death_is_its_result(storage: JournalStorage) -> None:
+    only = stage(storage, "search", 1)
+    searcher = JournalSearcher(iter([only]), payload)
+    searcher.suggest("a")
+    fail(searcher, "a", OWN)
+    assert searcher.suggest("b") == Searcher.FINISHED
+    assert (only.ledger[0].state, only.ledger[0].user_attrs["reason"]) == (TrialState.FAIL, OWN.reason)
+
+
+def test_a_trial_whose_machine_died_is_proposed_again_before_others_as_it_was(storage: JournalStorage) -> None:
+    only = stage(storage, "search", 3)
+    searcher = JournalSearcher(iter([only]), payload)
+    first = searcher.suggest("a")
+    searcher.on_trial_result("a", {**LAST, "epoch": 1})
+    searcher.suggest("b")
+    fail(searcher, "a", GONE)
+    assert searcher.suggest("c") == first
+    assert searcher.suggest("d")["number"] == 2
+    assert only.ledger[0].intermediate_values == {1: 0.5} and only.ledger[0].user_attrs["lost"] == 1
+    for tune_id in "bcd":
+        searcher.on_trial_complete(tune_id, LAST)
+    assert len(only.ledger.trials(TrialState.COMPLETE)) == 3
+
+
+def test_after_three_lost_machines_the_fourth_is_a_failure(storage: JournalStorage) -> None:
+    only = stage(storage, "search", 1)
+    searcher = JournalSearcher(iter([only]), payload)
+    for tune_id in "abcd":
+        assert searcher.suggest(tune_id)["number"] == 0
+        fail(searcher, tune_id, GONE)
+    assert searcher.suggest("e") == Searcher.FINISHED
+    assert only.ledger[0].state is TrialState.FAIL
+    assert only.ledger[0].user_attrs["reason"] == "its machine died, 4 times"
+
+
+def test_the_last_trial_of_all_is_run_again_too_in_its_own_stage_and_when_the_time_is_up(
+    storage: JournalStorage,
+) -> None:
+    first, second = stage(storage, "search", 1, joins=False), stage(storage, "base", 1)
+    first.spending = Spending(Budget(seconds=0.05), first.ledger)
+    searcher = JournalSearcher(iter([first, second]), payload)
+    searcher.suggest("a"), searcher.suggest("b")
+    searcher.on_trial_complete("b", LAST)
+    assert searcher.suggest("c") is None, "trial a may yet die with its machine"
+    time.sleep(0.06)
+    fail(searcher, "a", GONE)
+    assert where(searcher.suggest("d")) == "search"
+    searcher.on_trial_complete("d", LAST)
+    assert searcher.suggest("e") == Searcher.FINISHED
+
+
+def test_a_trial_that_tune_gave_up_before_it_began_is_proposed_again(storage: JournalStorage) -> None:
+    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), payload)
+    searcher.suggest("a")
+    searcher.on_trial_lost("a")
+    searcher.on_trial_lost("a")
+    assert searcher.suggest("b")["number"] == 0
+    assert searcher.suggest("c") is None
+
+
+def test_a_full_disk_is_no_trials_fault_and_ends_the_search(storage: JournalStorage) -> None:
+    only = stage(storage, "search", 3)
+    searcher = JournalSearcher(iter([only]), payload)
+    searcher.suggest("a"), searcher.suggest("b")
+    fail(searcher, "a", Death("state.pt: its disk is full", "disk"))
+    fail(searcher, "b", OWN)
+    assert searcher.closed and "its disk is full" in str(searcher.trouble)
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert len(only.ledger.trials(TrialState.RUNNING)) == 2, "they go on when there is room again"
