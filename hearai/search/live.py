@@ -36,6 +36,8 @@ class LiveLines(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         result = trial.last_result or {}
+        if self._searcher.closed:
+            return  # it has not ended, it is only put away
         if "objective" not in result:
             return self.on_trial_error(iteration, trials, trial)
         whole = result["epoch"] >= result["epochs"]

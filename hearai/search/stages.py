@@ -61,10 +61,6 @@ def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -
     ):
         try:
             _tuner(searcher, scheduler, place, scratch).fit()
-        except KeyboardInterrupt:
-            if searcher.trouble:
-                raise searcher.trouble from None
-            raise
         finally:
             if searcher.stage is not None:
                 searcher.stage.tick()
@@ -134,6 +130,8 @@ class _Interruption(ray.tune.Callback):
         self._searcher = searcher
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._searcher.trouble:
+            raise self._searcher.trouble
         if self._searcher.closed:
             raise KeyboardInterrupt
 
@@ -143,6 +141,7 @@ def _quiet_tune(path: Path) -> Iterator[None]:
     """Tune's own messages and tracebacks go to a file; people get one line a trial."""
     logger = logging.getLogger("ray.tune")
     handler = logging.FileHandler(path, delay=True)
+    handler.handleError = lambda record: None  # a full disk is told by those whose files count
     logger.addHandler(handler)
     logger.propagate = False
     try:

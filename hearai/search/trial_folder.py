@@ -81,8 +81,10 @@ _SIGNALS = {"Segmentation fault": "segmentation fault (SIGSEGV)", "Aborted": "ab
 
 def _in_words(reason: str) -> str:
     """The last line of a traceback; what stands for a lack of memory says so first."""
-    short = reason.startswith("MemoryError") or "can't allocate memory" in reason
-    return f"out of memory: {reason}" if short else reason
+    _, torch_says, wanted = reason.partition("can't allocate memory: ")
+    if torch_says:
+        return f"out of memory: {wanted}"
+    return f"out of memory: {reason}" if reason.startswith("MemoryError") else reason
 
 
 def _last_words(lines: Sequence[str]) -> str:

@@ -12,8 +12,6 @@ import pytest
 from killing import PID, killer, log_of
 
 from hearai.reporting.report import write_results
-from hearai.search.book import read_journal
-from hearai.search.journal import SEARCH
 from hearai.search.run import Options, run_study
 from hearai.study import Study
 
@@ -44,10 +42,14 @@ def test_trials_that_crash_are_killed_or_lack_memory_fail_alone_and_fresh_proces
     trials = tmp_path / "tiny" / "trials"
     with killer(trials, {"0000": signal.SIGKILL, "0001": signal.SIGSEGV}):
         summary = search(study, tmp_path)
-    failed = {entry["trial"]: entry["reason"] for entry in summary["failed"]}
-    print(failed)
-    for entry in read_journal(tmp_path / "tiny" / "journal.log")[SEARCH].trials:
-        print(entry.number, entry.params, entry.state)
+    assert summary["trials"] == {"total": 6, "complete": 3, "pruned": 0, "failed": 3}
+    reasons = [entry["reason"] for entry in summary["failed"]]
+    assert reasons[0].startswith("killed by SIGKILL (out of memory?), or left by os._exit; its last words: ")
+    assert reasons[1].startswith("segmentation fault (SIGSEGV)")
+    assert reasons[2].startswith("out of memory: you tried to allocate ")
+    assert "Fatal Python error: Segmentation fault" in log_of(trials / "0001")
+    assert all(PID.search(log_of(trial)) for trial in trials.iterdir()), "every log is kept"
+    assert summary["best"]["trial"] not in [entry["trial"] for entry in summary["failed"]]
 
 
 def test_a_trial_that_hangs_fails_with_where_it_hung_and_the_search_goes_on(
