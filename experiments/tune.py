@@ -9,6 +9,7 @@ import random
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from hearai.cli import (
     DONE,
@@ -37,8 +38,16 @@ def parse_args() -> argparse.Namespace:
     what.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
     what.add_argument("--trials", type=positive, metavar="N", help="trials in all; raise it to extend a search")
     what.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
+    what.add_argument("--epoch-budget", type=positive, metavar="N", help="epochs of all trials together, no finals")
+    what.add_argument("--stop-when", type=float, metavar="0.95", help="score of a trial that is good enough")
     what.add_argument("--max-epochs", type=positive, metavar="N", help="epochs of a whole trial")
     what.add_argument("--finalists", type=int, metavar="K", help="best trials retrained with new seeds")
+    what.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds for each; default 3")
+    what.add_argument("--sampler", metavar="NAME", help="tpe, gp, cmaes, qmc, random, nsga2, nsga3 or grid")
+    what.add_argument("--early-stopping", metavar="NAME", help="asha, hyperband, median or none")
+    what.add_argument(
+        "--warm-start", metavar="JOURNAL", help="another search's journal.log, to begin with what it knows"
+    )
     what.add_argument("--metric", type=names, metavar="a,b", help="objective,seconds_per_clip: a Pareto front as well")
     what.add_argument("--objective-heads", type=names, metavar="a,b", help="heads to search for; default: all")
     what.add_argument("--seed", type=int, metavar="N", help="of the sampler and the trials")
@@ -64,16 +73,29 @@ def study_of(args: argparse.Namespace) -> Study:
         changes["train_parameters.epochs"] = args.max_epochs
     if args.neptune:
         changes["general_parameters.neptune"] = True
-    budget = {"trials": args.trials, "seconds": args.time_budget}
-    settings = {
-        "budget": {key: value for key, value in budget.items() if value is not None},
-        **({} if args.finalists is None else {"finalists": {"count": args.finalists}}),
-        **({} if args.seed is None else {"seed": args.seed}),
-        **({} if args.metric is None else {"metric": args.metric}),
-        **({} if args.objective_heads is None else {"objective": {"heads": args.objective_heads}}),
-        **({} if args.hang_timeout is None else {"hang_seconds": args.hang_timeout}),
+    asked = {
+        "budget": {
+            "trials": args.trials,
+            "seconds": args.time_budget,
+            "epochs": args.epoch_budget,
+            "stop_when": args.stop_when,
+        },
+        "finalists": {"count": args.finalists, "seeds": args.finalist_seeds},
+        "sampler": {"name": args.sampler},
+        "early_stopping": {"name": args.early_stopping},
+        "objective": {"heads": args.objective_heads},
+        "metric": args.metric,
+        "warm_start": args.warm_start,
+        "hang_seconds": args.hang_timeout,
+        "seed": args.seed,
     }
-    return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
+    return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, _given(asked)))
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    """Without what the command line does not say."""
+    inner = {key: _given(value) if isinstance(value, dict) else value for key, value in asked.items()}
+    return {key: value for key, value in inner.items() if value is not None and value != {}}
 
 
 def show(study: Study) -> None:

@@ -86,6 +86,7 @@ class StudyFile(Section):
     hang_seconds: Annotated[Real, Field(gt=0)] = Field(
         7200, description="A trial that reports no epoch for so long has hung: it fails, the search goes on."
     )
+    warm_start: str | None = Field(None, description="journal.log of another search, to begin with what it knows.")
     seed: Whole = Field(0, description="Seed of the sampler and of the trials.")
     demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")

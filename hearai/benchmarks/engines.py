@@ -11,11 +11,10 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hearai.benchmarks.simulation import Run
-from hearai.domains import Domain
 from hearai.search.early_stopping import build_stopper
 from hearai.search.journal import Proposal
 from hearai.search.ledgers import build_search_ledger
-from hearai.search.samplers import suggest
+from hearai.search.samplers import distribution_of, suggest
 from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.study import Study
@@ -127,12 +126,3 @@ class OptunaAlone:
         elif last:
             self._study.tell(trial, value)
         return not pruned
-
-
-def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
-    """What Optuna calls a domain."""
-    if domain.kind == "choice":
-        return optuna.distributions.CategoricalDistribution(domain.values)
-    if domain.kind == "int":
-        return optuna.distributions.IntDistribution(int(domain.low), int(domain.high), step=int(domain.step or 1))
-    return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)

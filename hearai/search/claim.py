@@ -35,7 +35,9 @@ def claim(plan: Plan, folder: Path) -> None:
     path, split = folder / "study.yaml", plan.data.split
     sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
     ours = {**plan.study.to_dict(), "data": {"fingerprint": plan.data.fingerprint, **sizes}}
-    if path.exists() and (changed := differences(read_yaml(path), ours)):
+    theirs = read_yaml(path) if path.exists() else ours
+    ours["warm_start"] = ours["warm_start"] or theirs.get("warm_start")  # said once, at the beginning
+    if changed := differences(theirs, ours):
         raise ConfigError(
             [
                 f"{folder}: holds another study; continue it as it was, or start a new one with --name. What differs:",

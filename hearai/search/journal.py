@@ -152,6 +152,10 @@ class Ledger:
         if not any(trial.user_attrs.items() >= dict(notes).items() for trial in self.trials()):
             self.optuna.enqueue_trial(dict(params), user_attrs=dict(notes))
 
+    def add_known(self, trial: FrozenTrial) -> None:
+        """Adds a trial that has ended elsewhere, for the sampler to learn from."""
+        self.optuna.add_trial(trial)
+
     def is_full(self, limit: int) -> bool:
         """Whether `limit` trials were begun here, and none waits to be taken up again."""
         begun = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]

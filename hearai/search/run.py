@@ -24,6 +24,7 @@ from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
 from hearai.search.trial_folder import TRIALS, label_of
+from hearai.search.warm_start import WarmStart, give_to, read_warm_start
 from hearai.study import Study
 from hearai.training.checkpoint import BEST, copy_checkpoint
 from hearai.training.prepare import BACKBONE
@@ -59,10 +60,12 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
     """
     folder, started = options.storage / study.name, time.monotonic()
     plan = decide(study, folder)
+    warm = read_warm_start(plan)
     with MemoryMeter() as memory, open_journal(folder) as storage:
         claim(plan, folder)
         search, finals = build_search_ledger(storage, plan.study), build_finals_ledger(storage)
         note_code(search, say)
+        _begin(plan.study, search, warm, say)
         connecting = Connecting(options.address)
         try:
             search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
@@ -94,10 +97,16 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds)
 
 
+def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:
+    """The base config comes first; then what an older search knows."""
+    search.enqueue(study.base_params(), {"kind": "base"})
+    if warm is not None:
+        say(warm.note)
+        give_to(search, warm, study.space)
+
+
 def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
     """The search; the base config with new seeds, as slots fall free; then the finalists, if there are any."""
-    if not search.trials():
-        search.enqueue(study.base_params(), {"kind": "base"})
     seed, budget = study.settings.seed, study.settings.budget
     stage = Stage(
         search,

@@ -114,13 +114,18 @@ def suggest(trial: Trial, study: Study) -> dict[str, Value]:
     """Asks Optuna for each active parameter; of the base config only for those its space allows."""
 
     def choose(path: str, domain: Domain) -> Value:
-        if domain.kind == "choice":
-            return trial.suggest_categorical(path, domain.values)
-        if domain.kind == "int":
-            step = int(domain.step or 1)
-            return trial.suggest_int(path, int(domain.low), int(domain.high), log=domain.log, step=step)
-        return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
+        return trial._suggest(path, distribution_of(domain))
 
     if trial.user_attrs.get("kind") == "base":
         return {path: choose(path, study.space.domains[path]) for path in study.base_params()}
     return study.space.walk(choose, study.base)
+
+
+def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
+    """What Optuna calls a domain."""
+    if domain.kind == "choice":
+        return optuna.distributions.CategoricalDistribution(domain.values)
+    if domain.kind == "int":
+        step = int(domain.step or 1)
+        return optuna.distributions.IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=step)
+    return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
