@@ -23,6 +23,7 @@ from hearai.cli import (
     run_script,
     study_name,
 )
+from hearai.errors import ConfigError
 from hearai.overrides import leaves
 from hearai.study import Request, Study, load_study
 
@@ -64,6 +65,7 @@ def parse_args() -> argparse.Namespace:
     where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto; default: this machine")
     where.add_argument("--neptune", action="store_true", help="log to Neptune as well, one run a trial")
     where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
+    where.add_argument("--estimate", action="store_true", help="with --dry-run: what it costs, from two real epochs")
     return parser.parse_args()
 
 
@@ -112,12 +114,32 @@ def show(study: Study) -> None:
             print(f"{path}: {value:.4g}" if isinstance(value, float) else f"{path}: {value}")
 
 
+def show_estimate(study: Study, args: argparse.Namespace) -> None:
+    from hearai.reporting.tables import duration as spoken
+    from hearai.search.estimate import estimate, on_one_machine
+
+    found = estimate(study, on_one_machine(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
+    print(f"\n# estimate: {found.slots} trials at a time on this machine, from two epochs of the base config")
+    print(f"trials            {found.trials:,}")
+    print(f"trial-epochs      about {found.epochs:,}, at most {found.epochs_at_most:,}; finals {found.final_epochs:,}")
+    print(f"time              about {spoken(found.seconds)}: {found.epoch_seconds:.2f} s an epoch,")
+    print(f"                  {spoken(found.first_seconds)} before the first (data, features)")
+    if found.pretraining:
+        print("                  and the pre-training of the extractor, which was not measured")
+    print(f"disk              about {found.disk_mb:,.0f} MB")
+    print("Guesses: that first epochs tell who wins, and that all configs cost what the base config does.")
+
+
 def main() -> int:
     args = parse_args()
     study = study_of(args)
     if args.dry_run:
         show(study)
+        if args.estimate:
+            show_estimate(study, args)
         return DONE
+    if args.estimate:
+        raise ConfigError("--estimate: goes with --dry-run")
     from hearai.reporting.report import write_results  # heavy imports come when the input is known to be good
     from hearai.search.run import Options, run_study
 

@@ -23,6 +23,7 @@ from hearai.search.plan import decide, provide
 from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
+from hearai.search.sweep import Sweeper
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.search.warm_start import WarmStart, give_to, read_warm_start
 from hearai.study import Study
@@ -73,13 +74,17 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             search.optuna.set_user_attr("threads", place.per_trial.threads)
             for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
                 say(note)
-            run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search))
+            keep = plan.study.settings.finalists.count
+            sweeper = Sweeper(folder, search, finals, keep=keep, slots=place.slots)
+            sweeper.sweep()
+            run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), [sweeper])
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
                 require_winner(search, finals, folder)
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
                 keep_front(plan.study, search, folder)
+            sweeper.sweep()
         finally:
             _record(search, memory, time.monotonic() - started)
             connecting.close()

@@ -3,7 +3,7 @@
 import logging
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,9 @@ class Place:
     """How long a trial may report nothing."""
 
 
-def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -> None:
+def run_stages(
+    stages: Iterator[Stage], place: Place, stopper: Stopper | None, callbacks: Sequence[ray.tune.Callback] = ()
+) -> None:
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
     Raises:
@@ -60,13 +62,19 @@ def run_stages(stages: Iterator[Stage], place: Place, stopper: Stopper | None) -
         _interruptible(searcher),
     ):
         try:
-            _tuner(searcher, scheduler, place, scratch).fit()
+            _tuner(searcher, scheduler, place, scratch, callbacks).fit()
         finally:
             if searcher.stage is not None:
                 searcher.stage.tick()
 
 
-def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, scratch: str) -> ray.tune.Tuner:
+def _tuner(
+    searcher: JournalSearcher,
+    scheduler: EpochScheduler,
+    place: Place,
+    scratch: str,
+    callbacks: Sequence[ray.tune.Callback],
+) -> ray.tune.Tuner:
     def named(trial: Any) -> str:
         return f"{place.name}-{trial.config['label']}"
 
@@ -88,6 +96,7 @@ def _tuner(searcher: JournalSearcher, scheduler: EpochScheduler, place: Place, s
             callbacks=[
                 LiveLines(place.say, searcher),
                 HangWatch(searcher, place.hang_seconds),
+                *callbacks,
                 _Interruption(searcher),
             ],
             failure_config=ray.tune.FailureConfig(max_failures=0),  # a wrong config is a result, not a retry

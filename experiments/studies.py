@@ -1,0 +1,67 @@
+"""What searches have left behind: `python experiments/studies.py list|show|delete`
+
+list: every study with its state, size and age, and the caches. show STUDY: its results. delete STUDY...: removes
+studies; delete --cache [KIND...]: removes caches, which are made again when they are needed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hearai.cli import DONE, local_folder, run_script
+from hearai.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
+    parser.add_argument("what", choices=("list", "show", "delete"))
+    parser.add_argument("names", nargs="*", metavar="STUDY", help="of show (one) and delete")
+    parser.add_argument("--cache", nargs="*", metavar="KIND", help="delete caches: demo, features, pretrained; all")
+    parser.add_argument("--storage", type=local_folder, default=Path("runs"), metavar="DIR", help="default: runs")
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
+    return parser.parse_args()
+
+
+def sure(question: str, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} nobody can be asked here; give --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def delete(args: argparse.Namespace) -> None:
+    from hearai.reporting.studies import delete_caches, delete_studies, find_study
+
+    folders = [find_study(args.storage, name) for name in args.names]
+    if not folders and args.cache is None:
+        raise ConfigError("delete: what? give names of studies, or --cache")
+    if folders and sure(f"delete {', '.join(map(str, folders))}?", args.yes):
+        delete_studies(folders)
+        print(f"deleted: {', '.join(map(str, folders))}")
+    if args.cache is not None and sure(f"delete caches ({', '.join(args.cache) or 'all'})?", args.yes):
+        for info in delete_caches(args.cache, args.storage):
+            print(f"deleted: {info.folder}")
+
+
+def main() -> int:
+    args = parse_args()
+    from hearai.reporting.report import write_results
+    from hearai.reporting.studies import find_study, studies_text
+
+    if args.what == "list":
+        for line in studies_text(args.storage):
+            print(line)
+    elif args.what == "show":
+        if len(args.names) != 1:
+            raise ConfigError("show: give the name of one study")
+        print(write_results(find_study(args.storage, args.names[0])))
+    else:
+        delete(args)
+    return DONE
+
+
+if __name__ == "__main__":
+    run_script(main)

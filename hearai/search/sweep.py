@@ -1,0 +1,74 @@
+"""Checkpoints of trials that can neither win nor go on are removed; logs, metrics and configs stay.
+
+Kept are those of the base config, of the best trials (as many as become finalists), of every trial that was retrained
+in the finals, and of whatever is running.
+"""
+
+import shutil
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import ray.tune
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.experiment import Trial
+
+from hearai.search.journal import BASE, Ledger, primary
+from hearai.search.trial_folder import TRIALS, label_of
+from hearai.training.checkpoint import BEST, LAST
+
+HELD = (LAST, BEST, "ray")
+"""What of a trial's folder may go; `ray` is the storage of a worker group."""
+
+
+def losers(trials: list[FrozenTrial], keep: int, retrained: set[int]) -> set[int]:
+    """Numbers of the ended trials whose checkpoints nobody can need, however the search goes on.
+
+    keep: how many of the best complete trials may still become finalists.
+    retrained: trials that the finals know; one of them may be the winner.
+    """
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    best = sorted(complete, key=lambda trial: -primary(trial))[: max(keep, 1)]
+    needed = {BASE, *retrained, *(trial.number for trial in best)}
+    return {trial.number for trial in trials if trial.state.is_finished() and trial.number not in needed}
+
+
+class Sweeper(ray.tune.Callback):
+    """Removes checkpoints while trials run, as Tune tells of their ends.
+
+    A stopped trial's process may still be writing when Tune calls it ended, so its folder is swept when twice as many
+    trials as there are slots have ended after it, or when all is over.
+    """
+
+    def __init__(self, folder: Path, search: Ledger, finals: Ledger, *, keep: int, slots: int):
+        self._folder, self._search, self._finals = folder / TRIALS, search, finals
+        self._keep, self._delay = keep, 2 * slots
+        self._waiting: deque[int] = deque()
+
+    def sweep(self) -> None:
+        """Looks at all trials that have ended; only while none of their processes is alive."""
+        self._waiting.clear()
+        for number in self._losers():
+            self._remove(number)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if trial.config["kind"] == "final":
+            return
+        self._waiting.append(trial.config["number"])
+        if len(self._waiting) > self._delay:
+            losing = self._losers()
+            settled = [self._waiting[i] for i in range(len(self._waiting) - self._delay)]
+            for number in settled:
+                if number in losing:
+                    self._remove(number)
+                    self._waiting.remove(number)
+
+    on_trial_error = on_trial_complete
+
+    def _losers(self) -> set[int]:
+        retrained = {trial.user_attrs["source"] for trial in self._finals.trials()}
+        return losers(self._search.trials(), self._keep, retrained)
+
+    def _remove(self, number: int) -> None:
+        for held in HELD:
+            shutil.rmtree(self._folder / label_of(number, {}) / held, ignore_errors=True)
