@@ -40,6 +40,9 @@ class GeneralParameters(Section):
     split: Literal["auto", "signer", "random"] = Field(
         "auto", description="signer = no signer in two splits; auto = signer where signers.csv exists."
     )
+    train_on_validation: bool = Field(
+        False, description="Train on the validation clips, too: the last epoch is then kept, as none can be chosen."
+    )
     split_seed: Whole = Field(0, description="Seed of the split alone, so that no other seed moves a clip.")
     workers: Annotated[Whole, Field(ge=0)] = Field(0, description="Loader processes; 0 = load in the run's process.")
     gpu: Annotated[Whole, Field(ge=-1)] = Field(
@@ -96,6 +99,9 @@ class TrainParameters(Section):
         description="Heads whose mean macro-F1 chooses the best epoch, and in a search the best trial; [] = all heads.",
     )
     epochs: Annotated[Whole, Field(ge=1)] = Field(30, description="Passes over the training clips.")
+    stop_after_epoch: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="End there; learning rate and freeze schedule run as for all `epochs`."
+    )
     batch_size: Annotated[Whole, Field(ge=1)] = Field(32, description="Clips per step, over all workers.")
     gradient_accumulation: Annotated[Whole, Field(ge=1)] = Field(
         1, description="Parts that each batch is computed in, one after the other: less memory, the same step."

@@ -47,6 +47,7 @@ class Finalists(Section):
 
     count: Annotated[Whole, Field(ge=0)] = Field(3, description="How many of the best trials; 0 = none.")
     seeds: Annotated[Whole, Field(ge=1)] = Field(3, description="New seeds for each, and for the base config.")
+    retrain: bool = Field(False, description="In the end, train the winner on training and validation clips.")
 
 
 class Pretrain(Section):

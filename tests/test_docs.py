@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hearai.config import build_config
+from hearai.study import Request, load_study
 from hearai.yamls import parse_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -23,8 +24,12 @@ def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
         assert "actions/workflows" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_config_of_the_pages_loads() -> None:
+def test_every_config_and_study_of_the_pages_loads(tmp_path: Path) -> None:
     blocks = [block for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)]
     assert blocks
     for block in blocks:
-        build_config(parse_yaml(block, "docs"), "docs")
+        if "\nspace:" in block:
+            (tmp_path / "study.yaml").write_text(block)
+            load_study(Request(str(tmp_path / "study.yaml")))
+        else:
+            build_config(parse_yaml(block, "docs"), "docs")

@@ -74,7 +74,7 @@ class Trace:
 
     def at_seconds(self, seconds: float) -> float:
         """The value after so many seconds; 0 before the first epoch."""
-        return max((v for v, s in zip(self.values, self.seconds, strict=True) if s <= seconds), default=0.0)
+        return next((v for v, s in zip(self.values[::-1], self.seconds[::-1], strict=True) if s <= seconds), 0.0)
 
 
 def on_surrogate(

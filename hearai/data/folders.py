@@ -36,8 +36,8 @@ class Data:
 
     @property
     def clips(self) -> tuple[Clip, ...]:
-        """All clips: train, validation, test."""
-        return (*self.split.train, *self.split.val, *self.split.test)
+        """All clips: train, validation, test; each once, also where validation clips are trained on."""
+        return tuple({clip.key: clip for clip in (*self.split.train, *self.split.val, *self.split.test)}.values())
 
 
 def load_data(config: Config) -> Data:
@@ -50,7 +50,10 @@ def load_data(config: Config) -> Data:
         DataError: everything that is wrong with the folders.
     """
     general = config.general_parameters
-    return _split(_source(config), general.ratio_train_test, general.ratio_test, general.split, general.split_seed)
+    data = _split(_source(config), general.ratio_train_test, general.ratio_test, general.split, general.split_seed)
+    if not general.train_on_validation:
+        return data
+    return replace(data, split=replace(data.split, train=(*data.split.train, *data.split.val)))
 
 
 def unsplit_data(config: Config) -> Data:

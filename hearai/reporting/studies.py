@@ -1,4 +1,4 @@
-"""The studies in a storage folder and the caches of this machine: what is there, how large, how old; and removing them."""
+"""The studies in a storage folder and the caches of this machine: what is there, how large and old; and removing it."""
 
 import shutil
 import time

@@ -39,6 +39,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "importance_note": importance.note,
         "warnings": boundary_warnings(record),
         "test": record.test,
+        "retrained": _retrained(record),
         "most_frequent": floor,
         "pareto": front_rows(record),
         "seconds": _seconds(record),
@@ -90,6 +91,12 @@ def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
     if trial is None:
         return None
     return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch, "params": dict(trial.params)}
+
+
+def _retrained(record: Record) -> dict[str, Any] | None:
+    """The winner's run on training and validation clips, if there was one."""
+    folder = record.folder / "final"
+    return {"checkpoint": str(folder / "best"), "config": "final.yaml"} if (folder / "best").is_dir() else None
 
 
 def _baseline(trial: TrialRecord | None) -> dict[str, Any] | None:

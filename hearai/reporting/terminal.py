@@ -40,10 +40,22 @@ def terminal_text(record: Record, summary: Mapping[str, Any]) -> str:
         _warnings(summary),
         _failures(record),
         front_lines(summary, NAME),
+        _retrained(summary),
         _cost(summary),
         _files(record),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _retrained(summary: Mapping[str, Any]) -> list[str]:
+    if not summary["retrained"]:
+        return []
+    text = (
+        "The winner was trained once more, on training and validation clips: "
+        f"{summary['retrained']['checkpoint']}. No clip is left that could say how good it is; expect what the test "
+        "clips said of the winner."
+    )
+    return textwrap.wrap(text, COLUMNS - 2, break_on_hyphens=False, break_long_words=False)
 
 
 def _counts(summary: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import decide, provide
+from hearai.search.retrain import retrain_winner
 from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
@@ -84,6 +85,8 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
                 keep_front(plan.study, search, folder)
+                if plan.study.settings.finalists.retrain:
+                    retrain_winner(plan.study, search, finals, folder, winner(search, finals), say)
             sweeper.sweep()
         finally:
             _record(search, memory, time.monotonic() - started)

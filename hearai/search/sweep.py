@@ -45,6 +45,10 @@ class Sweeper(ray.tune.Callback):
         self._keep, self._delay = keep, 2 * slots
         self._waiting: deque[int] = deque()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks, and the journal is the state."""
+        return {}
+
     def sweep(self) -> None:
         """Looks at all trials that have ended; only while none of their processes is alive."""
         self._waiting.clear()

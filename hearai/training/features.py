@@ -140,7 +140,7 @@ def load_or_compute(
         ConfigError: the cache folder cannot be written.
         DataError: a picture is broken.
     """
-    clips = sorted(clips, key=lambda clip: clip.key)
+    clips = sorted({clip.key: clip for clip in clips}.values(), key=lambda clip: clip.key)
     backbone_hash = weights_hash(extractor.backbone)
     name = fingerprint(config, data, clips, backbone_hash, mirrored=mirrored)
     path = cache_folder() / f"features-{name}" / "rows.npy"

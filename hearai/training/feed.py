@@ -26,6 +26,8 @@ class Feed:
         self._config, self._data, self._runtime = config, data, runtime
         self._fast = config.train_parameters.fast_dev_run
         self.epochs, self.steps_per_epoch = run_length(config, data)
+        self.last_epoch = min(self.epochs, config.train_parameters.stop_after_epoch or self.epochs)
+        """Where the run ends; schedules run as for all `epochs`."""
         self._epochs_on_features = epochs_on_features(config, data)
         self._features: tuple[Features, Features | None] | None = None
         if self._epochs_on_features:

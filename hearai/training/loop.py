@@ -54,11 +54,19 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     try:
         if last:
             runtime.report(progress.history[-1], last)  # the earlier attempt may have died before it could
-        while progress.epoch < feed.epochs and not progress.diverged:
+        while progress.epoch < feed.last_epoch and not progress.diverged:
             train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
             evaluation = evaluate(model, feed.val(progress.epoch), config, runtime)
-            frozen = learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch)
-            if progress.advance(train_loss, evaluation, lr=learner.lr, epochs=feed.epochs, frozen=frozen, heads=heads):
+            is_best = progress.advance(
+                train_loss,
+                evaluation,
+                lr=learner.lr,
+                epochs=feed.last_epoch,
+                frozen=learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch),
+                heads=heads,
+                choose=not config.general_parameters.train_on_validation,
+            )
+            if is_best:
                 progress.best_weights = learner.weights()
             checkpoint = record.save(learner, progress)
             record.log(progress.history[-1])

@@ -57,17 +57,19 @@ class Progress:
         epochs: int,
         frozen: Mapping[str, float],
         heads: Sequence[str] = (),
+        choose: bool = True,
     ) -> bool:
         """Notes one more finished epoch of `epochs`; whether it is the best so far.
 
         frozen: {part: share of the epoch's steps in which it was frozen}.
         heads: those that the score is the mean over; none = all.
+        choose: whether the best epoch is kept; if not, the last one is (where validation clips are trained on).
         """
         self.epoch += 1
         self.seconds = time.monotonic() - self._started
         self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
         score = evaluation.score(heads)
-        is_best = not self.diverged and (not self.best_epoch or score > self.best)
+        is_best = not self.diverged and (not choose or not self.best_epoch or score > self.best)
         if is_best:
             self.best, self.best_epoch = score, self.epoch
             self.best_confusions = {head: matrix.int() for head, matrix in evaluation.confusions.items()}

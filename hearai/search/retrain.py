@@ -1,0 +1,62 @@
+"""The winner once more, on training and validation clips: the model to use, whose score nobody knows.
+
+It is trained for as many epochs as its runs needed for their best one (the median over the finals), with the schedules
+of the whole run; no epoch can be chosen where validation clips are trained on. It is not scored on the test clips:
+those answered once, for the config. A backbone that was pre-trained keeps what it learned of the training clips alone.
+"""
+
+import statistics
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from hearai.config import to_yaml
+from hearai.files import write_whole
+from hearai.overrides import override
+from hearai.search.journal import Ledger
+from hearai.search.live import Say
+from hearai.search.pareto import with_near_backbone
+from hearai.study import Study
+from hearai.training.checkpoint import BEST, load_checkpoint
+from hearai.training.loop import fit
+from hearai.training.prepare import BACKBONE
+from hearai.training.runtime import LocalRuntime, choose_device
+
+FINAL = "final"
+"""The run's folder in the study's."""
+
+
+def retrain_winner(study: Study, search: Ledger, finals: Ledger, folder: Path, number: int, say: Say) -> None:
+    """Trains it in this process into `final/`, with `final.yaml` beside; goes on where an earlier call was killed."""
+    epochs = epochs_to_train(search, finals, number)
+    config = override(
+        study.config_of(search[number].params, study.settings.seed),
+        {
+            "general_parameters.train_on_validation": True,
+            "train_parameters.stop_after_epoch": epochs,
+        },
+    )
+    run = folder / FINAL
+    text = to_yaml(with_near_backbone(config, folder, BACKBONE))
+    known = folder / "final.yaml"
+    if known.exists() and known.read_text(encoding="utf-8") == text and _is_whole(run):
+        return
+    say(
+        f"trial {number} once more, on training and validation clips: {config.train_parameters.stop_after_epoch} epochs"
+    )
+    same = known.exists() and known.read_text(encoding="utf-8") == text
+    write_whole(known, text)
+    fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=same))
+
+
+def epochs_to_train(search: Ledger, finals: Ledger, number: int) -> int:
+    """The median of the best epochs of the trial's final runs; without finals, its own best epoch."""
+    again = [trial for trial in finals.trials(TrialState.COMPLETE) if trial.user_attrs["source"] == number]
+    return max(1, round(statistics.median(trial.user_attrs["best_epoch"] for trial in again or [search[number]])))
+
+
+def _is_whole(run: Path) -> bool:
+    if not (run / BEST).is_dir():
+        return False
+    metrics = load_checkpoint(run / BEST)["metrics"]
+    return metrics["epoch"] == metrics["epochs"]
