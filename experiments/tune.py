@@ -44,6 +44,7 @@ def parse_args() -> argparse.Namespace:
     what.add_argument("--max-epochs", type=positive, metavar="N", help="epochs of a whole trial")
     what.add_argument("--finalists", type=int, metavar="K", help="best trials retrained with new seeds")
     what.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds for each; default 3")
+    what.add_argument("--splits", type=positive, metavar="N", help="divisions of the clips to score each trial on")
     what.add_argument("--retrain", action="store_true", help="in the end, the winner on train + validation: final/")
     what.add_argument("--sampler", metavar="NAME", help="tpe, gp, cmaes, qmc, random, nsga2, nsga3 or grid")
     what.add_argument("--early-stopping", metavar="NAME", help="asha, hyperband, median or none")
@@ -88,6 +89,7 @@ def study_of(args: argparse.Namespace) -> Study:
         "early_stopping": {"name": args.early_stopping},
         "objective": {"heads": args.objective_heads},
         "metric": args.metric,
+        "splits": args.splits,
         "warm_start": args.warm_start,
         "hang_seconds": args.hang_timeout,
         "seed": args.seed,

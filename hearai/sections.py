@@ -40,6 +40,7 @@ class GeneralParameters(Section):
     split: Literal["auto", "signer", "random"] = Field(
         "auto", description="signer = no signer in two splits; auto = signer where signers.csv exists."
     )
+    fold: Whole = Field(0, description="Which division of the clips that are no test clips: 0, 1, 2 ...")
     train_on_validation: bool = Field(
         False, description="Train on the validation clips, too: the last epoch is then kept, as none can be chosen."
     )

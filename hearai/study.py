@@ -36,7 +36,8 @@ class Study:
 
     @property
     def max_epochs(self) -> int:
-        return self.base.train_parameters.epochs
+        """Of a whole trial, over all its splits."""
+        return self.base.train_parameters.epochs * self.settings.splits
 
     def config_of(self, params: Mapping[str, Value], seed: int | None = None) -> Config:
         """The full config of a trial."""

@@ -92,6 +92,9 @@ class StudyFile(Section):
     demo_clips: Annotated[Whole, Field(ge=48)] | None = Field(None, description="Clips of the demo data.")
     config: Annotated[dict[str, Any], Frozen] = Field(FrozenDict(), description="Base config: a diff.")
     space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path, or name of a tied choice: domain}.")
+    splits: Annotated[Whole, Field(ge=1)] = Field(
+        1, description="Divisions of the clips into training and validation on which each trial is scored."
+    )
     rules: Annotated[tuple[Any, ...], BeforeValidator(listed)] = Field(
         (), description="What points keep: divides: [path, path], at_most: [path, path]."
     )

@@ -14,7 +14,7 @@ from hearai.data.class_names import ClassNames, class_names, collect_class_names
 from hearai.data.clip_files import ClipFiles, frame_file, landmarks_file, no_fps_reason
 from hearai.data.compare import check_given_once, remarks
 from hearai.data.problems import Problems, raise_problems
-from hearai.data.split import Split, split_clips, unseen_classes
+from hearai.data.split import Split, other_fold, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 from hearai.sections import DataFolder
 from hearai.validation import FrozenDict
@@ -50,7 +50,8 @@ def load_data(config: Config) -> Data:
         DataError: everything that is wrong with the folders.
     """
     general = config.general_parameters
-    data = _split(_source(config), general.ratio_train_test, general.ratio_test, general.split, general.split_seed)
+    ratios = (general.ratio_train_test, general.ratio_test)
+    data = _split(_source(config), *ratios, general.split, general.split_seed, general.fold)
     if not general.train_on_validation:
         return data
     return replace(data, split=replace(data.split, train=(*data.split.train, *data.split.val)))
@@ -112,10 +113,11 @@ def _read(source: _Source) -> Data:
     return Data(Split((), (), tuple(clips)), num_class, fingerprint, frozen)
 
 
-@functools.lru_cache(maxsize=4)
-def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: str, seed: int) -> Data:
+@functools.lru_cache(maxsize=8)
+def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: str, seed: int, fold: int) -> Data:
     data = _read(source)
     split = split_clips(data.clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=seed)
+    split = other_fold(split, fold, mode=mode, seed=seed)
     for head, (unseen, asked) in unseen_classes(split).items():
         if unseen:
             logger.warning("%s: %d of the %d evaluated classes are never trained", head, unseen, asked)

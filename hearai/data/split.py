@@ -67,6 +67,46 @@ def split_clips(
     return Split(**{name: tuple(sorted(part, key=lambda clip: clip.key)) for name, part in parts.items()})
 
 
+def other_fold(split: Split, fold: int, *, mode: Literal["auto", "signer", "random"] = "auto", seed: int = 0) -> Split:
+    """The same test clips, and another division of the rest: another validation part of about the same size.
+
+    Each fold's validation avoids those of the folds before it, as far as there are signers (or clips) left.
+
+    Args:
+        split: fold 0, as `split_clips` gives it.
+        fold: 0 = as it is.
+
+    Raises:
+        DataError: too few clips or signers to divide the rest.
+    """
+    clips = sorted((*split.train, *split.val), key=lambda clip: clip.key)
+    by_signer = _is_by_signer((*clips, *split.test), mode)
+    groups, targets = _group(clips, by_signer), {"train": len(split.train), "val": len(split.val)}
+    if fold and len(groups) < 2:
+        raise DataError(_too_few(len(groups), list(targets), by_signer))
+    used, val = {clip.key for clip in split.val}, list(split.val)
+    for number in range(1, fold + 1):
+        rng = random.Random(seed * 1009 + number)
+        if by_signer:
+            deals = [_deal(groups, targets, rng) for _ in range(ATTEMPTS)]
+            best = min(deals, key=lambda deal: _cost(deal, targets, len(clips)) + _overlap(deal["val"], used))
+            val = [clip for group in best["val"] for clip in group.clips]
+        else:
+            fresh = sorted(rng.sample(clips, len(clips)), key=lambda clip: clip.key in used)
+            val = fresh[: len(split.val)]
+        used |= {clip.key for clip in val}
+    chosen = {clip.key for clip in val}
+    parts = ([clip for clip in clips if (clip.key in chosen) == wanted] for wanted in (False, True))
+    train, held_out = (tuple(part) for part in parts)
+    return Split(train, held_out, split.test)
+
+
+def _overlap(groups: Sequence["_Group"], used: set[str]) -> float:
+    """Share of the groups' clips that were validation clips before."""
+    keys = [clip.key for group in groups for clip in group.clips]
+    return sum(key in used for key in keys) / max(1, len(keys))
+
+
 def unseen_classes(split: Split) -> dict[str, tuple[int, int]]:
     """{head: (classes of validation and test that train lacks, classes of validation and test)}."""
     seen, asked = _classes(split.train), _classes((*split.val, *split.test))

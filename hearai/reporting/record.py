@@ -1,6 +1,7 @@
 """The record of a search, read from its folder: whatever is there so far."""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from hearai.search.book import Book, read_journal
 from hearai.search.journal import BASE, FINALS, SEARCH
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
+from hearai.training.run_folders import run_folders
 from hearai.training.tracked import METRICS_FILE
 from hearai.yamls import read_yaml
 
@@ -134,11 +136,12 @@ def read_record(folder: Path) -> Record:
     data = raw.pop("data", None) or {}
     books = read_journal(folder / "journal.log")
     search, finals = books.get(SEARCH, Book()), books.get(FINALS, Book())
+    study = Study.from_dict(raw, str(path))
     return Record(
         folder,
-        Study.from_dict(raw, str(path)),
+        study,
         data.get("fingerprint"),
-        [_trial_record(trial, folder / TRIALS / label_of(trial.number, trial.user_attrs)) for trial in search.trials],
+        [_trial_record(trial, folder / TRIALS, study.settings.splits) for trial in search.trials],
         [_final_record(trial) for trial in finals.trials],
         {**search.notes, **_summed(("wall_seconds", "slot_seconds"), search.notes, finals.notes)},
         _read_json(folder / "test.json"),
@@ -149,8 +152,10 @@ def _summed(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
     return {key: sum(part.get(key, 0.0) for part in notes) for key in keys if any(key in part for part in notes)}
 
 
-def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
-    notes, rows, state = trial.user_attrs, _read_rows(folder / METRICS_FILE), trial.state.name
+def _trial_record(trial: FrozenTrial, folder: Path, splits: int) -> TrialRecord:
+    notes, state = trial.user_attrs, trial.state.name
+    runs = [_read_rows(run / METRICS_FILE) for run in run_folders(folder / label_of(trial.number, notes), splits)]
+    rows = runs[0] if splits == 1 else []  # the curve over several splits is what the trial reported
     reported = dict(sorted(trial.intermediate_values.items()))
     curve = {int(row["epoch"]): row.get(CHOSEN_SCORE, row[SCORE]) for row in rows if SCORE in row} or reported
     best_epoch = notes.get("best_epoch", max(curve, key=curve.__getitem__, default=0)) or None
@@ -165,7 +170,7 @@ def _trial_record(trial: FrozenTrial, folder: Path) -> TrialRecord:
         seconds=notes.get("seconds"),
         diverged=notes.get("diverged", False),
         curve=curve,
-        heads=_head_scores(rows, best_epoch),
+        heads=_head_scores(rows, best_epoch) if splits == 1 else _mean_head_scores(runs),
         failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
         cut="cut" in notes,
         distributions=trial.distributions,
@@ -185,6 +190,17 @@ def _head_scores(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict
     row = next((row for row in rows if row["epoch"] == epoch), {})
     names = {key: key.split("/")[1:-1] for key in row if key.endswith("/macro_f1") and key != SCORE}
     return {"/".join(name): row[key] for key, name in names.items()}
+
+
+def _mean_head_scores(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, float]:
+    """Over the splits, each at its own best epoch."""
+    of_splits = []
+    for rows in runs:
+        if rows:
+            best = max(rows, key=lambda row: row.get(CHOSEN_SCORE, row.get(SCORE, 0.0)))
+            of_splits.append(_head_scores(rows, int(best["epoch"])))
+    heads = of_splits[0] if of_splits else {}
+    return {head: statistics.fmean(scores[head] for scores in of_splits if head in scores) for head in heads}
 
 
 def _final_record(trial: FrozenTrial) -> FinalRecord:

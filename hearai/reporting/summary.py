@@ -27,6 +27,7 @@ def summarize(record: Record, floor: Mapping[str, Any] | None = None) -> dict[st
         "space": record.study.space_name,
         "objective": _objective(record),
         "finished": record.finished,
+        "splits": record.study.settings.splits,
         "ended_by": record.notes.get("ended_by"),
         "code_versions": record.notes.get("code_versions", []),
         "trials": _counts(record),

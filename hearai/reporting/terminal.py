@@ -63,8 +63,9 @@ def _counts(summary: Mapping[str, Any]) -> str:
     ended = f"{trials['complete']} complete, {trials['pruned']} stopped early, {trials['failed']} failed"
     running = trials["total"] - trials["complete"] - trials["pruned"] - trials["failed"]
     more = f"{f', {running} running' if running else ''}{f'; {diverged} diverged' if diverged else ''}"
+    splits = f", each on {summary['splits']} splits" if summary["splits"] > 1 else ""
     by = f"; ended by: {summary['ended_by']}" if summary.get("ended_by") else ""
-    return f"{trials['total']} trials ({ended}{more}){by}"
+    return f"{trials['total']} trials{splits} ({ended}{more}){by}"
 
 
 def _validation(summary: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
 from hearai.training.checkpoint import BEST, STATE
 from hearai.training.evaluate import score_split
+from hearai.training.run_folders import run_folders
 from hearai.training.runtime import LocalRuntime, choose_device
 
 
@@ -77,7 +78,7 @@ def winner(search: Ledger, finals: Ledger) -> int:
     return max(whole, key=lambda source: statistics.fmean(table[source].values()))
 
 
-def require_winner(search: Ledger, finals: Ledger, folder: Path) -> None:
+def require_winner(study: Study, search: Ledger, finals: Ledger, folder: Path) -> None:
     """Checks that the winner's checkpoints lie where its trials left them.
 
     Raises:
@@ -86,7 +87,7 @@ def require_winner(search: Ledger, finals: Ledger, folder: Path) -> None:
     number = winner(search, finals)
     seeds = results(finals).get(number, {})
     labels = [label_of(number, {}), *(label_of(number, {"source": number, "seed": seed}) for seed in seeds)]
-    trials = [folder / TRIALS / label for label in labels]
+    trials = [run for label in labels for run in run_folders(folder / TRIALS / label, study.settings.splits)]
     if missing := [trial for trial in trials if not (trial / BEST / STATE).is_file()]:
         raise UserError(
             [
@@ -114,17 +115,20 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
     scores: dict[str, Any] = {}
     for name, (source, seeds) in runs.items():
         notes = [{"source": source, "seed": seed} for seed in seeds] or [{}]
-        folders = [folder / TRIALS / label_of(source, note) / BEST for note in notes]
-        sound = all(checkpoint.is_dir() for checkpoint in folders)
-        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, folders)} if sound else None
+        trials = [folder / TRIALS / label_of(source, note) for note in notes]
+        by_seed = [[run / BEST for run in run_folders(trial, study.settings.splits)] for trial in trials]
+        sound = all(checkpoint.is_dir() for checkpoints in by_seed for checkpoint in checkpoints)
+        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, by_seed)} if sound else None
     write_whole(path, json.dumps(scores, indent=1))
     return scores
 
 
-def _mean_scores(study: Study, checkpoints: list[Path]) -> dict[str, Any]:
-    runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), checkpoints[0].parent)
-    runs = [score_split(checkpoint, runtime, split="test") for checkpoint in checkpoints]
-    per_seed = [run["objective"] for run in runs]
+def _mean_scores(study: Study, by_seed: list[list[Path]]) -> dict[str, Any]:
+    """by_seed: the checkpoints of each seed, one for each split; the test clips are the same for all of them."""
+    runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), by_seed[0][0].parent)
+    scored = [[score_split(checkpoint, runtime, split="test") for checkpoint in seed] for seed in by_seed]
+    per_seed = [statistics.fmean(run["objective"] for run in seed) for seed in scored]
+    runs = [run for seed in scored for run in seed]
     heads = {
         head: {key: statistics.fmean(run["heads"][head][key] for run in runs) for key in ("accuracy", "macro_f1")}
         for head in runs[0]["heads"]

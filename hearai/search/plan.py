@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearai.config import Config
-from hearai.data.folders import Data
+from hearai.data.folders import Data, load_data
 from hearai.data.landmarks import check_all_landmarks
 from hearai.errors import ConfigError
 from hearai.overrides import override
@@ -13,6 +13,7 @@ from hearai.study import Study
 from hearai.study_file import Pretrain
 from hearai.training.features import ensure_features
 from hearai.training.prepare import BACKBONE, provide_backbone, wants_pretraining, with_data, with_weights
+from hearai.training.splits import backbone_file, fold_config
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def decide(study: Study, folder: Path) -> Plan:
     start, data = with_data(study.base, study.settings.demo_clips)
     if True in study.space.paths.get("train_parameters.landmarks", ()):  # not read by the base config, but by trials
         check_all_landmarks(data.clips)
+    for fold in range(1, study.settings.splits):
+        load_data(override(start, {"general_parameters.fold": fold}))  # too few signers are said before anything starts
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
     if problems := study.space.problems(start):  # published weights that one extractor has and another has not
         raise ConfigError(problems)
@@ -56,8 +59,10 @@ def decide(study: Study, folder: Path) -> Plan:
 
 def provide(plan: Plan, folder: Path) -> float:
     """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
-    started = time.monotonic()
-    if plan.pretrain:
-        provide_backbone(plan.start, plan.data, plan.pretrain, folder / BACKBONE)
-    ensure_features(plan.study.base)
+    started, splits = time.monotonic(), plan.study.settings.splits
+    for fold in range(splits):
+        start = override(plan.start, {"general_parameters.fold": fold}) if splits > 1 else plan.start
+        if plan.pretrain:  # each division's own: no backbone sees the clips that it will be judged by
+            provide_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
+        ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)

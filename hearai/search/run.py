@@ -30,6 +30,7 @@ from hearai.search.warm_start import WarmStart, give_to, read_warm_start
 from hearai.study import Study
 from hearai.training.checkpoint import BEST, copy_checkpoint
 from hearai.training.prepare import BACKBONE
+from hearai.training.run_folders import run_folders
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
                 say(note)
             keep = plan.study.settings.finalists.count
-            sweeper = Sweeper(folder, search, finals, keep=keep, slots=place.slots)
+            sweeper = Sweeper(folder, search, finals, keep=keep, slots=place.slots, splits=place.splits)
             sweeper.sweep()
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), [sweeper])
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
-                require_winner(search, finals, folder)
+                require_winner(plan.study, search, finals, folder)
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
                 keep_front(plan.study, search, folder)
@@ -102,7 +103,7 @@ def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: 
     slots = cluster.slots(per_trial, options.max_concurrent)
     say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
-    return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds)
+    return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds, study.settings.splits)
 
 
 def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:
@@ -160,7 +161,8 @@ def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> Non
     """`best.yaml` and `best/`: the winner as the search ran it; its backbone lies beside them."""
     config = study.config_of(search[number].params, study.settings.seed)
     write_whole(folder / "best.yaml", to_yaml(with_near_backbone(config, folder, BACKBONE)))
-    copy_checkpoint(folder / TRIALS / label_of(number, {}) / BEST, folder / BEST)
+    first = run_folders(folder / TRIALS / label_of(number, {}), study.settings.splits)[0]
+    copy_checkpoint(first / BEST, folder / BEST)
 
 
 def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:

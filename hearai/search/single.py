@@ -29,6 +29,7 @@ def train_with_ray(config: Config, folder: Path, workers: int) -> None:
         "folder": str(folder.absolute()),
         "config": to_dict(config),
         "threads": per_worker.threads,
+        "splits": 1,
         "hang_seconds": None,  # a breakpoint may stop it for as long as it likes
     }
     TorchTrainer(

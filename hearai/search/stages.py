@@ -23,6 +23,8 @@ from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
 from hearai.search.trial_folder import TRIALS, label_of, log_size
+from hearai.training.run_folders import run_folders
+from hearai.training.splits import fold_config
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Place:
     say: Say
     hang_seconds: float
     """How long a trial may report nothing."""
+    splits: int = 1
+    """On how many divisions of the clips each trial is scored."""
 
 
 def run_stages(
@@ -115,7 +119,8 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     """Plain YAML types: what `hearai.search.trial` describes."""
     label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
     folder, config = place.folder.absolute() / TRIALS / label, stage.config_of(proposal)
-    clear_unusable(folder, config)
+    for fold, run in enumerate(run_folders(folder, place.splits)):
+        clear_unusable(run, fold_config(config, fold) if place.splits > 1 else config)
     return {
         "study": place.name,
         "number": proposal.number,
@@ -124,6 +129,7 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
         "folder": str(folder),
         "config": to_dict(config),
         "threads": per_trial.threads,
+        "splits": place.splits,
         "workers": per_trial.workers,
         "cpus": per_trial.cpus,
         "gpus": per_trial.gpus,

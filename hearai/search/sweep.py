@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from hearai.search.journal import BASE, Ledger, primary
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.training.checkpoint import BEST, LAST
+from hearai.training.run_folders import run_folders
 
 HELD = (LAST, BEST, "ray")
 """What of a trial's folder may go; `ray` is the storage of a worker group."""
@@ -40,9 +41,9 @@ class Sweeper(ray.tune.Callback):
     trials as there are slots have ended after it, or when all is over.
     """
 
-    def __init__(self, folder: Path, search: Ledger, finals: Ledger, *, keep: int, slots: int):
+    def __init__(self, folder: Path, search: Ledger, finals: Ledger, *, keep: int, slots: int, splits: int = 1):
         self._folder, self._search, self._finals = folder / TRIALS, search, finals
-        self._keep, self._delay = keep, 2 * slots
+        self._keep, self._delay, self._splits = keep, 2 * slots, splits
         self._waiting: deque[int] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,5 +75,7 @@ class Sweeper(ray.tune.Callback):
         return losers(self._search.trials(), self._keep, retrained)
 
     def _remove(self, number: int) -> None:
-        for held in HELD:
-            shutil.rmtree(self._folder / label_of(number, {}) / held, ignore_errors=True)
+        trial = self._folder / label_of(number, {})
+        for folder in {trial, *run_folders(trial, self._splits)}:
+            for held in HELD:
+                shutil.rmtree(folder / held, ignore_errors=True)

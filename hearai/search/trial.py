@@ -2,8 +2,8 @@
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
 study (its name), number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it),
-threads, of each worker its cpus and gpus, hang_seconds (how long it may report nothing), and log_from (bytes of its
-log before this attempt).
+threads, splits (on how many divisions of the clips), of each worker its cpus and gpus, hang_seconds (how long it may
+report nothing), and log_from (bytes of its log before this attempt).
 """
 
 import gc
@@ -20,6 +20,7 @@ from hearai.search.fault_log import fault_log
 from hearai.search.trial_folder import LOG, Stopped, trial_log
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.splits import Report, fit_splits
 
 KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS)
 """What the searcher and the scheduler read from a report; of the costs those that were measured."""
@@ -28,13 +29,14 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *CO
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int, study: str, reported: Callable[[], None]):
+    def __init__(self, folder: Path, gpu: int, study: str, reported: Callable[[], None], whole: Report = dict):
         super().__init__(choose_device(gpu), folder, resume=True)
-        self.study, self._reported = study, reported
+        self.study, self._reported, self._whole = study, reported, whole
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
         self._reported()
+        metrics = self._whole(metrics)
         try:
             ray.tune.report({key: metrics[key] for key in KEYS if key in metrics})
         except SystemExit as end:  # Tune's way of stopping a trial
@@ -49,7 +51,12 @@ def run_trial(payload: dict[str, Any]) -> None:
     gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
     try:
         with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
-            fit(config, TuneRuntime(folder, gpu, payload["study"], reported))
+            fit_splits(
+                config,
+                folder,
+                payload["splits"],
+                lambda config, place, whole: fit(config, TuneRuntime(place, gpu, payload["study"], reported, whole)),
+            )
     finally:
         forget()
 

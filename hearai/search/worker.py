@@ -17,16 +17,19 @@ from hearai.search.trial import forget
 from hearai.search.trial_folder import LOG, trial_log
 from hearai.training.checkpoint import LAST
 from hearai.training.loop import fit
+from hearai.training.splits import Report, fit_splits
 
 
 class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
-    def __init__(self, folder: Path, *, on_gpu: bool, study: str | None, reported: Callable[[], None]):
+    def __init__(
+        self, folder: Path, *, on_gpu: bool, study: str | None, reported: Callable[[], None], whole: Report = dict
+    ):
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device() if on_gpu else torch.device("cpu")
-        self.folder, self.study, self._reported = folder, study, reported
+        self.folder, self.study, self._reported, self._whole = folder, study, reported, whole
 
     def wrap(self, model: nn.Module) -> nn.Module:
         if self.world == 1 or not any(p.requires_grad for p in model.parameters()):
@@ -43,7 +46,7 @@ class RayRuntime:
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         """All workers hold the same, already summed metrics; Ray Train hands on those of rank 0."""
         self._reported()
-        ray.train.report(metrics)
+        ray.train.report(self._whole(metrics))
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
@@ -58,6 +61,14 @@ def train_worker(payload: dict[str, Any]) -> None:
     folder = Path(payload["folder"])
     try:
         with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
-            fit(config, RayRuntime(folder, on_gpu=on_gpu, study=payload["study"], reported=reported))
+            fit_splits(
+                config,
+                folder,
+                payload["splits"],
+                lambda config, place, whole: fit(
+                    config,
+                    RayRuntime(place, on_gpu=on_gpu, study=payload["study"], reported=reported, whole=whole),
+                ),
+            )
     finally:
         forget()

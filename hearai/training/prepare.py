@@ -148,6 +148,6 @@ def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
         "extractor": [backbone_name(config.feature_extractor), config.feature_extractor.pretrained],
         "heads": sorted(config.active_heads),
         "settings": settings.model_dump(),
-        **({"train_on_validation": True} if general["train_on_validation"] else {}),
+        **{key: general[key] for key in ("fold", "train_on_validation") if general[key]},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
