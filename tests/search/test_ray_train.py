@@ -58,25 +58,30 @@ def test_a_search_over_groups_of_two_workers_finishes_and_gives_its_resources_ba
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_a_reused_actor_does_not_grow_over_a_hundred_stopped_trials(
+def test_a_reused_actor_does_not_grow_over_two_hundred_stopped_trials(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    settings = {
-        "budget": {"trials": 100},
-        "finalists": {"count": 0},
-        "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 4},
-    }
-    seen: list[int] = []
-
-    def watch(_: str) -> None:
-        workers = ray.util.state.list_workers(filters=[("worker_type", "=", "WORKER")], detail=True)
-        sizes = [psutil.Process(w.pid).memory_info().rss for w in workers if psutil.pid_exists(w.pid)]
-        seen.append(max(sizes, default=0))
-
     import psutil
     import ray.util.state
 
+    settings = {
+        "budget": {"trials": 200},
+        "finalists": {"count": 0},
+        "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 4},
+    }
+    bytes_seen, threads_seen = [], []
+
+    def watch(_: str) -> None:
+        workers = ray.util.state.list_workers(filters=[("worker_type", "=", "WORKER")], detail=True)
+        alive = [psutil.Process(worker.pid) for worker in workers if psutil.pid_exists(worker.pid)]
+        bytes_seen.append(max((process.memory_info().rss for process in alive), default=0))
+        threads_seen.append(max((process.num_threads() for process in alive), default=0))
+
     run_study(make_study(settings), Options(tmp_path, max_concurrent=1), watch)
-    assert len(seen) >= 100
-    early, late = max(seen[10:30]), max(seen[-20:])
+    assert len(bytes_seen) >= 200
+    early, late = max(bytes_seen[10:30]), max(bytes_seen[-20:])
     assert late - early < 100e6, f"grew from {early / 1e6:.0f} to {late / 1e6:.0f} MB"
+    early, late = max(threads_seen[10:30]), max(threads_seen[-20:])
+    assert late <= early + 2, f"from {early} to {late} threads"
+    held = [path.parent.name for path in (tmp_path / "tiny" / "trials").glob("*/best")]
+    assert len(held) <= 2, f"checkpoints of {held} are left"
