@@ -45,6 +45,10 @@ class Ours:
         self._trials[key] = Trial("benchmark", config=payload, stub=True)
         return Run(key, payload["params"])
 
+    def number_of(self, key: str) -> int:
+        """The number in the journal of a run that is under way."""
+        return self._trials[key].config["number"]
+
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
         result |= {"diverged": 0.0, "seconds": 0.0, "training_iteration": epoch}

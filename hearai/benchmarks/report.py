@@ -34,6 +34,7 @@ def scale_table(scale: Scale) -> str:
             *lines,
             f"{scale.trials:,} trials, {scale.epochs:,} trial-epochs",
             f"driver memory +{scale.driver_mb:.0f} MB, journal {scale.journal_mb:.1f} MB",
+            f"checkpoints on disk: of {scale.held} trials at most, of {scale.left} at the end",
             f"continued from the journal in {scale.continue_seconds:.2f} s",
         ]
     )

@@ -4,19 +4,23 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from ray.tune.experiment import Trial
 
 from hearai.benchmarks.engines import Ours
 from hearai.benchmarks.simulation import Run, simulate
 from hearai.benchmarks.surrogate import Surrogate
 from hearai.search.early_stopping import build_stopper
 from hearai.search.journal import open_journal
-from hearai.search.ledgers import build_search_ledger
+from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.samplers import suggest
+from hearai.search.sweep import Sweeper
+from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
+from hearai.training.checkpoint import BEST, LAST, save_checkpoint
 
 WINDOW = 100
 """Suggestions up to a mark whose cost is summarised."""
@@ -43,17 +47,25 @@ class Scale:
     driver_mb: float
     """Resident memory of this process at the end, less what it had before the first trial."""
     journal_mb: float
+    held: int
+    """Trials that had checkpoints on disk at once, at most; those of losers are swept."""
+    left: int
+    """Trials that have them at the end."""
     continue_seconds: float
     """From the journal on disk to the first new suggestion, rungs rebuilt."""
 
 
 class _Timed:
-    """An engine whose suggestions are timed, and that has no more than a number of them."""
+    """An engine whose suggestions are timed, and that has no more than a number of them.
 
-    def __init__(self, engine: Ours, trials: int):
-        self._engine, self._trials = engine, trials
+    Each trial leaves small checkpoints when it ends, for the sweeper to find.
+    """
+
+    def __init__(self, engine: Ours, trials: int, folder: Path, sweeper: Sweeper):
+        self._engine, self._trials, self._sweeper = engine, trials, sweeper
+        self._folder = folder / TRIALS
         self.seconds: list[float] = []
-        self.epochs = 0
+        self.epochs = self.held = 0
 
     def ask(self) -> Run | None:
         if len(self.seconds) >= self._trials:
@@ -65,16 +77,33 @@ class _Timed:
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         self.epochs += 1
-        return self._engine.tell(key, epoch, value, last)
+        number = self._engine.number_of(key)
+        goes_on = self._engine.tell(key, epoch, value, last)
+        if last or not goes_on:
+            for name in (LAST, BEST):
+                save_checkpoint(self._folder / label_of(number, {}) / name, {"epoch": epoch})
+            ended = Trial("scale", config={"kind": "search", "number": number}, stub=True)
+            self._sweeper.on_trial_complete(0, [], ended)
+            self.held = max(self.held, held(self._folder))
+        return goes_on
+
+
+def held(folder: Path) -> int:
+    """Trials that have a checkpoint."""
+    return sum(1 for _ in folder.glob(f"*/{BEST}"))
 
 
 def measure_scale(task: Surrogate, study: Study, folder: Path, *, trials: int, in_flight: int) -> Scale:
     """Runs the whole engine (journal, searcher, scheduler) on recorded curves; `folder` gets its journal."""
     before = psutil.Process().memory_info().rss
     with open_journal(folder) as storage:
-        timed = _Timed(Ours(study, folder, in_flight, storage), trials)
+        engine, finals = Ours(study, folder, in_flight, storage), build_finals_ledger(storage)
+        keep = study.settings.finalists.count
+        sweeper = Sweeper(folder, engine.ledger, finals, keep=keep, slots=in_flight)
+        timed = _Timed(engine, trials, folder, sweeper)
         for _ in simulate(timed, task, workers=in_flight, epoch_budget=ENDLESS):
             pass
+        sweeper.sweep()
         memory = psutil.Process().memory_info().rss - before
     marks = sorted({mark for mark in (100, 1000, 2000, trials) if mark <= trials})
     return Scale(
@@ -83,6 +112,8 @@ def measure_scale(task: Surrogate, study: Study, folder: Path, *, trials: int, i
         timed.epochs,
         memory / 1e6,
         os.path.getsize(folder / "journal.log") / 1e6,
+        timed.held,
+        held(folder / TRIALS),
         _time_to_continue(study, folder),
     )
 
@@ -100,9 +131,3 @@ def _time_to_continue(study: Study, folder: Path) -> float:
         stopper.replay((trial.number, trial.intermediate_values) for trial in ledger.trials())
         ledger.propose(lambda trial: suggest(trial, study))
         return time.perf_counter() - started
-
-
-def with_sampler(study: Study, name: str) -> Study:
-    """The study with another sampler."""
-    sampler = study.settings.sampler.model_copy(update={"name": name})
-    return replace(study, settings=study.settings.model_copy(update={"sampler": sampler}))
