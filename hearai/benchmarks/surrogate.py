@@ -22,7 +22,7 @@ from hearai.benchmarks.curves import Curve, read_curves, recorded_study
 from hearai.domains import Domain, Value
 from hearai.space import Space
 
-COMPONENTS, FIT_STEPS = 4, 150
+COMPONENTS, FIT_STEPS = 4, 60
 
 
 class Surrogate:
@@ -79,7 +79,7 @@ class _Process:
         log = torch.zeros(x_ND.shape[1] + 2, dtype=torch.float64)
         log[-1] = math.log(0.3)
         log.requires_grad_(True)  # length scales, signal, noise
-        optimizer = torch.optim.Adam([log], lr=0.1)
+        optimizer = torch.optim.Adam([log], lr=0.2)
         for _ in range(FIT_STEPS):
             optimizer.zero_grad()
             self._loss(log, y_N).backward()

@@ -110,6 +110,7 @@ def check_report(folder: Path, trials: list) -> None:
     assert again.best == pytest.approx(row["objective"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_group_of_workers_brings_its_costs_home(make_study: Callable[..., Study], tmp_path: Path) -> None:
     settings = {"metric": METRICS, "budget": {"trials": 1}, "finalists": {"count": 0}}
     study = make_study(settings, {"train_parameters.epochs": 1})
