@@ -20,6 +20,7 @@ from hearai.overrides import leaves
 from hearai.search.journal import Ledger
 from hearai.search.live import Say
 from hearai.search.plan import Plan
+from hearai.study import Study
 from hearai.yamls import read_yaml
 
 EXTENDS = ("budget", "finalists", "hang_seconds")
@@ -35,7 +36,7 @@ def claim(plan: Plan, folder: Path) -> None:
     path, split = folder / "study.yaml", plan.data.split
     sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
     ours = {**plan.study.to_dict(), "data": {"fingerprint": plan.data.fingerprint, **sizes}}
-    theirs = read_yaml(path) if path.exists() else ours
+    theirs = _as_now(read_yaml(path), path) if path.exists() else ours
     ours["warm_start"] = ours["warm_start"] or theirs.get("warm_start")  # said once, at the beginning
     if changed := differences(theirs, ours):
         raise ConfigError(
@@ -48,6 +49,12 @@ def claim(plan: Plan, folder: Path) -> None:
     write_whole(path, yaml.safe_dump(ours, sort_keys=False))
     with (folder / "command.txt").open("a", encoding="utf-8") as file:
         file.write(_command())
+
+
+def _as_now(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A study as older code wrote it, with the options that came since at their defaults."""
+    data = raw.pop("data", {})
+    return {**Study.from_dict(raw, str(path)).to_dict(), "data": data}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

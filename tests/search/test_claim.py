@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from optuna.samplers import RandomSampler
 
 from hearai.code_version import code_version
-from hearai.search.claim import differences, note_code
+from hearai.data.folders import load_data
+from hearai.errors import ConfigError
+from hearai.search.claim import claim, differences, note_code
 from hearai.search.journal import SEARCH, Ledger, open_journal
 from hearai.search.owner import FRESH_S, OWNER, is_owned, owned
+from hearai.search.plan import Plan
 from hearai.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -40,6 +44,26 @@ def test_a_changed_dataset_is_said_with_its_clips(make_study: MakeStudy) -> None
         line
         == "the dataset: files or labels were changed, added or removed (clips: train 9 -> 10, val 3 -> 3, test 3 -> 3)"
     )
+
+
+def test_a_study_of_older_code_goes_on_with_the_options_that_came_since_at_their_defaults(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study()
+    plan = Plan(study, load_data(study.base), study.base, None)
+    claim(plan, tmp_path)
+    path = tmp_path / "study.yaml"
+    older = yaml.safe_load(path.read_text())
+    for key in ("splits", "rules", "metric", "warm_start", "hang_seconds"):
+        del older[key]
+    del older["config"]["train_parameters"]["stop_after_epoch"]
+    path.write_text(yaml.safe_dump(older))
+    claim(plan, tmp_path)
+    assert yaml.safe_load(path.read_text())["splits"] == 1
+    older["splits"] = 2
+    path.write_text(yaml.safe_dump(older))
+    with pytest.raises(ConfigError, match="splits: was 2, is 1"):
+        claim(plan, tmp_path)
 
 
 def test_budgets_and_finalists_may_change(make_study: MakeStudy) -> None:
