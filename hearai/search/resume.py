@@ -17,8 +17,13 @@ log = logging.getLogger(__name__)
 def clear_unusable(folder: Path, config: Config) -> None:
     """Clears checkpoints away that a trial cannot go on from, and says so, in its log too: it starts from epoch 1.
 
+    What a killed process had half written goes as well.
+
     Called before a trial is handed out, by the one process that does so: workers of a group must agree.
     """
+    for name in (LAST, BEST):
+        for half_written in (folder / name).glob(".*"):  # by a process that was killed while it saved
+            half_written.unlink(missing_ok=True)
     if problem := _problem(folder, config):
         for name in (LAST, BEST):
             shutil.rmtree(folder / name, ignore_errors=True)

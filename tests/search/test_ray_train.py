@@ -72,7 +72,8 @@ def test_a_reused_actor_does_not_grow_over_two_hundred_stopped_trials(
     bytes_seen, threads_seen = [], []
 
     def watch(_: str) -> None:
-        workers = ray.util.state.list_workers(filters=[("worker_type", "=", "WORKER")], detail=True)
+        address = ray.get_runtime_context().gcs_address
+        workers = ray.util.state.list_workers(address, filters=[("worker_type", "=", "WORKER")], detail=True)
         alive = [psutil.Process(worker.pid) for worker in workers if psutil.pid_exists(worker.pid)]
         bytes_seen.append(max((process.memory_info().rss for process in alive), default=0))
         threads_seen.append(max((process.num_threads() for process in alive), default=0))

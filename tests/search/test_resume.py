@@ -80,3 +80,11 @@ def test_a_trial_begun_again_equals_one_that_was_never_disturbed(trial: tuple[Pa
         for line in text.splitlines()
     ]
     assert rows[:2] == rows[2:]
+
+
+def test_what_a_killed_process_had_half_written_is_cleared_away(trial: tuple[Path, Config]) -> None:
+    folder, config = trial
+    half = folder / "last" / ".state.pt.123"
+    half.write_bytes(b"half")
+    clear_unusable(folder, config)
+    assert not half.exists() and (folder / "last" / "state.pt").exists()
