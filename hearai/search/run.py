@@ -129,7 +129,8 @@ def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Itera
     yield stage
     if stage.ended_by and stage.ended_by != search.optuna.user_attrs.get("ended_by"):
         search.optuna.set_user_attr("ended_by", stage.ended_by)
-        place.say(f"the search has spent {stage.ended_by}")
+        if not stage.is_full:  # that its trials are done, everybody sees
+            place.say(f"the search has spent {stage.ended_by}")
     if not study.settings.finalists.count:
         return
     yield _announced(base_stage(study, search, finals, place.slots), "the base config again, with new seeds", place.say)
