@@ -8,6 +8,7 @@ import argparse
 import random
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from hearai.overrides import leaves
 from hearai.study import Request, Study, load_study
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
@@ -68,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     where.add_argument("--neptune", action="store_true", help="log to Neptune as well, one run a trial")
     where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
     where.add_argument("--estimate", action="store_true", help="with --dry-run: what it costs, from two real epochs")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def study_of(args: argparse.Namespace) -> Study:

@@ -45,8 +45,10 @@ class PerTrial:
     """Per worker; a fraction only with one worker."""
 
     def __str__(self) -> str:
-        gpus = f", {self.gpus:g} GPUs" if self.gpus else ""
-        return f"{self.workers} x ({self.cpus:g} CPUs{gpus})" if self.workers > 1 else f"{self.cpus:g} CPUs{gpus}"
+        room = f"{self.cpus:g} CPU{'' if self.cpus == 1 else 's'}"
+        if self.gpus:
+            room += f", {self.gpus:g} GPU{'' if self.gpus == 1 else 's'}"
+        return f"{self.workers} x ({room})" if self.workers > 1 else room
 
     @property
     def threads(self) -> int:

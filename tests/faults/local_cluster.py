@@ -97,6 +97,7 @@ class LocalCluster:
             "RAY_AUTH_TOKEN_PATH": str(self.token),
             "HEARAI_CACHE": str(own / "cache"),
             "HEARAI_HOME": str(own / "home"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # jobs are started as `python ...`
             **self._more,
         }
 
