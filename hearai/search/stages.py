@@ -45,6 +45,8 @@ class Place:
     """Keeps the study in an object store, if that is its storage."""
     splits: int = 1
     """On how many divisions of the clips each trial is scored."""
+    trial: Callable[[dict[str, Any]], None] = run_trial
+    """What a trial with one worker does with its payload; a benchmark may time the search without training."""
 
 
 def run_stages(
@@ -92,7 +94,7 @@ def _tuner(
         return f"{place.name}-{trial.config['label']}"
 
     return ray.tune.Tuner(
-        _trainable(place.per_trial),
+        _trainable(place),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -118,10 +120,11 @@ def _tuner(
     )
 
 
-def _trainable(per_trial: PerTrial) -> Callable:
+def _trainable(place: Place) -> Callable:
     """One worker: `fit` in the Tune actor. Several: a driver that waits for its Ray Train group."""
+    per_trial = place.per_trial
     if per_trial.workers == 1:
-        return ray.tune.with_resources(run_trial, {"CPU": per_trial.cpus, "GPU": per_trial.gpus})
+        return ray.tune.with_resources(place.trial, {"CPU": per_trial.cpus, "GPU": per_trial.gpus})
     return ray.tune.with_resources(run_worker_group, {"CPU": DRIVER_CPU})
 
 
