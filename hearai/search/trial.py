@@ -17,6 +17,7 @@ import torch
 from hearai.config import build_config
 from hearai.metrics import COSTS
 from hearai.search.fault_log import fault_log
+from hearai.search.gauges import Told, trial_gauges
 from hearai.search.trial_folder import LOG, Stopped, trial_log
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -29,14 +30,17 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *CO
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int, study: str, reported: Callable[[], None], whole: Report = dict):
+    def __init__(
+        self, folder: Path, gpu: int, study: str, reported: Callable[[], None], told: Told, whole: Report = dict
+    ):
         super().__init__(choose_device(gpu), folder, resume=True)
-        self.study, self._reported, self._whole = study, reported, whole
+        self.study, self._reported, self._told, self._whole = study, reported, told, whole
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
         self._reported()
         metrics = self._whole(metrics)
+        self._told(metrics, self.device)
         try:
             ray.tune.report({key: metrics[key] for key in KEYS if key in metrics})
         except SystemExit as end:  # Tune's way of stopping a trial
@@ -50,12 +54,18 @@ def run_trial(payload: dict[str, Any]) -> None:
     config = build_config(payload["config"], f"trial {payload['number']}")
     gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
     try:
-        with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
+        with (
+            trial_log(folder),
+            fault_log(folder / LOG, payload["hang_seconds"]) as reported,
+            trial_gauges(payload["study"], payload["label"]) as told,
+        ):
             fit_splits(
                 config,
                 folder,
                 payload["splits"],
-                lambda config, place, whole: fit(config, TuneRuntime(place, gpu, payload["study"], reported, whole)),
+                lambda config, place, whole: fit(
+                    config, TuneRuntime(place, gpu, payload["study"], reported, told, whole)
+                ),
             )
     finally:
         forget()
