@@ -24,7 +24,8 @@ needs_prometheus = pytest.mark.skipif(COMMAND is None, reason="no prometheus her
 def prometheus(folder: Path, discovery: Path | None = None) -> Iterator[str]:
     """Its address for as long as the context lasts; it scrapes every second whom Ray's discovery file names."""
     folder.mkdir()
-    jobs = [] if discovery is None else [{"job_name": "ray", "file_sd_configs": [{"files": [str(discovery)]}]}]
+    found = {"files": [str(discovery)], "refresh_interval": "1s"}
+    jobs = [] if discovery is None else [{"job_name": "ray", "file_sd_configs": [found]}]
     config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with socket.socket() as probe:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+import yaml
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 from scraping import needs_prometheus, prometheus, query
@@ -35,6 +36,8 @@ from hearai.search.run import Options, run_study
 from hearai.study import Study
 
 CPU = torch.device("cpu")
+CONFIG = Path(__file__).parents[2] / "cluster" / "grafana" / "prometheus.yml"
+DISCOVERY = Path(yaml.safe_load(CONFIG.read_text())["scrape_configs"][0]["file_sd_configs"][0]["files"][0])
 
 
 def report(epoch: float, seconds: float, clips: float = 30) -> dict[str, float]:
@@ -128,8 +131,7 @@ def test_prometheus_gets_every_number_of_a_running_search_and_needs_no_token(
         urllib.request.urlopen(f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/", timeout=10)
     long = {"train_parameters.epochs": 80}
     study = make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}, long, "watched")
-    session = Path(ray._private.worker._global_node.get_session_dir_path())
-    with prometheus(tmp_path / "prometheus", session / "prom_metrics_service_discovery.json") as address:
+    with prometheus(tmp_path / "prometheus", DISCOVERY) as address:
         run_study(study, Options(tmp_path), lambda line: None)
         expected = {RUNNING: 2, FINISHED: 3, PRUNED: 0, FAILED: 0, MEMORY: 0}
         most = {}
