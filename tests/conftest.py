@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import runpy
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from hearai.config import Config, build_config
 from hearai.hamnosys import HEADS
 from hearai.overrides import override
 from hearai.skeleton import PARTS
+
+SCRIPTS = Path(__file__).parents[1] / "experiments"
 
 torch.set_num_threads(1)  # models this small are slower on several
 
@@ -117,6 +121,20 @@ def make_config() -> Callable[..., Config]:
 def tiny_config(make_config: Callable[..., Config], tiny_dataset: Path) -> Config:
     """The small config over `tiny_dataset`."""
     return make_config(tiny_dataset)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """call("evaluate", ...) -> (exit code, stdout, stderr)."""
+
+    def run_it(script: str, *args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, args)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+        return (end.value.code, *capsys.readouterr())
+
+    return run_it
 
 
 @pytest.fixture(scope="session")

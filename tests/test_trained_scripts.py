@@ -2,9 +2,7 @@
 
 import json
 import pickle
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from hearai.training.evaluate import score_split
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime
 
-SCRIPTS = Path(__file__).parents[1] / "experiments"
 WORDS = "name,word,gloss_id\nc0,house,0\nc1,tree,1\nc2,cat,2\n"
 
 
@@ -39,20 +36,6 @@ def run(make_config: Callable, data: Path, tmp_path: Path) -> Path:
     """The folder of a finished run over glosses."""
     fit(make_config(data, {"train_parameters.epochs": 3}), LocalRuntime("cpu", tmp_path / "run"))
     return tmp_path / "run"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
-    """call("evaluate", ...) -> (exit code, stdout, stderr)."""
-
-    def run_it(script: str, *args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, args)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
-        return (end.value.code, *capsys.readouterr())
-
-    return run_it
 
 
 def evaluation(folder: Path) -> dict:

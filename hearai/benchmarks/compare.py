@@ -15,6 +15,7 @@ from hearai.benchmarks.engines import OptunaAlone, Ours, Stock
 from hearai.benchmarks.simulation import Engine, simulate
 from hearai.benchmarks.surrogate import Surrogate
 from hearai.benchmarks.training import Workers
+from hearai.errors import UserError
 from hearai.search.journal import open_journal
 from hearai.study import Study
 
@@ -121,10 +122,17 @@ def _real_trace(name: str, study: Study, pool: Workers, epoch_budget: int, worke
 
 
 def read_traces(log: Path) -> list[Trace]:
-    """The searches of a log; none if there is no such file."""
+    """The searches of a log; none if there is no such file.
+
+    Raises:
+        UserError: a line of it is none.
+    """
     if not log.exists():
         return []
-    return [Trace(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [Trace(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError):
+        raise UserError(f"{log}: a line of it is no search; delete the file, or give another --out") from None
 
 
 def _seeded(study: Study, seed: int) -> Study:

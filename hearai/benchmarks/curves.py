@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearai.domains import Domain, Value
+from hearai.errors import UserError
 from hearai.search.plan import decide, provide
 from hearai.study import Study
 from hearai.training.loop import fit
@@ -50,20 +51,29 @@ def recorded_study() -> Study:
 
 
 def read_curves(path: Path = TABLE) -> list[Curve]:
-    """The table's runs."""
+    """The table's runs.
+
+    Raises:
+        UserError: it is no such table.
+    """
     study = recorded_study()
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    epochs = [name for name in rows[0] if name.startswith("epoch")]
-    return [
-        Curve(
-            {path: _value(domain, row[path]) for path, domain in study.space.domains.items()},
-            int(row["seed"]),
-            float(row["seconds"]),
-            [float(row[epoch]) for epoch in epochs],
-        )
-        for row in rows
-    ]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            curves = [_curve(study, row) for row in csv.DictReader(file)]
+        if not curves:
+            raise ValueError("no rows")
+        return curves
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is no table of recorded curves ({type(error).__name__}: {error})") from None
+
+
+def _curve(study: Study, row: Mapping[str, str]) -> Curve:
+    return Curve(
+        {path: _value(domain, row[path]) for path, domain in study.space.domains.items()},
+        int(row["seed"]),
+        float(row["seconds"]),
+        [float(value) for name, value in row.items() if name.startswith("epoch")],
+    )
 
 
 def _value(domain: Domain, text: str) -> Value:

@@ -109,7 +109,7 @@ def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ConfigError(f"{where} cannot be read ({error.strerror}); give a file written by pre-training") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError):
         raise ConfigError(
             f"{where} holds no torch weights, or is cut off; give a file written by pre-training"
         ) from None

@@ -15,6 +15,7 @@ from typing import Literal
 import timm
 import torch
 from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
+from safetensors import SafetensorError
 from timm.models import PretrainedCfg
 from torch import nn
 from torchvision.models import WeightsEnum
@@ -28,6 +29,9 @@ PATIENCE = 5.0
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of timm's weights in a hub repository, in the order timm asks for them."""
+
+BROKEN = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError, SafetensorError)
+"""What readers of weights raise over a file that holds none, or more than weights."""
 
 
 def check_model_name(model_path: str) -> None:
@@ -104,8 +108,8 @@ def load_pretrained(model_path: str) -> nn.Module:
     overlay = {"file": str(source.cached)} if source.cached else None
     try:
         return timm.create_model(model_path, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
-    except OSError as error:
-        raise ConfigError(_no_weights(model_path, str(error))) from None
+    except BROKEN as error:
+        raise ConfigError(_no_weights(model_path, _reason(error, source))) from None
 
 
 def load_torchvision(build: Callable[..., nn.Module], weights: WeightsEnum) -> nn.Module:
@@ -117,10 +121,17 @@ def load_torchvision(build: Callable[..., nn.Module], weights: WeightsEnum) -> n
     source = torchvision_weights(weights)
     if obstacle := _obstacle(source):
         raise ConfigError(_no_weights(source.model, obstacle))
-    try:
-        return build(weights=weights)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ConfigError(_no_weights(source.model, str(error).splitlines()[0])) from None
+    net = build(num_classes=len(weights.meta["categories"]))
+    try:  # `build(weights=...)` would unpickle whatever lies in the cache
+        net.load_state_dict(weights.get_state_dict(check_hash=True, weights_only=True))
+    except BROKEN as error:
+        raise ConfigError(_no_weights(source.model, _reason(error, source))) from None
+    return net
+
+
+def _reason(error: Exception, source: WeightSource) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{source.cached}: {reason}" if source.cached else reason
 
 
 def _no_weights(model: str, obstacle: str) -> str:

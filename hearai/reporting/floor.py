@@ -50,5 +50,8 @@ def _read_split(path: Path) -> dict[str, str]:
     """{clip key: train, val or test}"""
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["name"]: row["split"] for row in csv.DictReader(file)}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["name"]: row["split"] for row in csv.DictReader(file)}
+    except (csv.Error, ValueError, KeyError):
+        raise UserError(f"{path}: is no table with name and split; delete it, and the same search writes it") from None

@@ -215,7 +215,10 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except ValueError:
+        raise UserError(f"{path}: a line of it is no JSON; delete it, and the report does without its curve") from None
 
 
 def _read_json(path: Path) -> Any:

@@ -109,7 +109,7 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
     path, best, table = folder / "test.json", winner(search, finals), results(finals)
     runs = {"winner": (best, sorted(table.get(best, {}))), "base": (BASE, sorted(table.get(BASE, {})))}
     if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = _known_scores(path)
         if all(entry is None or (entry["trial"], entry["seeds"]) == runs[name] for name, entry in known.items()):
             return known
     scores: dict[str, Any] = {}
@@ -121,6 +121,20 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
         scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, by_seed)} if sound else None
     write_whole(path, json.dumps(scores, indent=1))
     return scores
+
+
+def _known_scores(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        known = None
+    if isinstance(known, dict) and all(map(_is_scores, known.values())):
+        return known
+    raise UserError(f"{path}: holds no scores of the test clips; delete it, and the same command scores anew")
+
+
+def _is_scores(entry: Any) -> bool:
+    return entry is None or (isinstance(entry, dict) and {"trial", "seeds"} <= entry.keys())
 
 
 def _mean_scores(study: Study, by_seed: list[list[Path]]) -> dict[str, Any]:

@@ -39,12 +39,12 @@ def retrain_winner(study: Study, search: Ledger, finals: Ledger, folder: Path, n
     run = folder / FINAL
     text = to_yaml(with_near_backbone(config, folder, BACKBONE))
     known = folder / "final.yaml"
-    if known.exists() and known.read_text(encoding="utf-8") == text and _is_whole(run):
+    if known.exists() and known.read_text(encoding="utf-8", errors="replace") == text and _is_whole(run):
         return
     say(
         f"trial {number} once more, on training and validation clips: {config.train_parameters.stop_after_epoch} epochs"
     )
-    same = known.exists() and known.read_text(encoding="utf-8") == text
+    same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
     write_whole(known, text)
     fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=same))
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hearai.search.claim import claim, note_code
 from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint, wait_for_room
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
+from hearai.search.gauges import StudyGauges
 from hearai.search.journal import Ledger, open_journal
 from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
@@ -87,7 +89,9 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             keep = plan.study.settings.finalists.count
             sweeper = Sweeper(mirror, search, finals, keep=keep, slots=place.slots, splits=place.splits)
             sweeper.sweep()
-            run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), [sweeper])
+            with closing(StudyGauges(place.name, search, finals)) as gauges:
+                watching = [sweeper, gauges]
+                run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), watching)
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
                 mirror.fetch_best()

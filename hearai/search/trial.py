@@ -8,7 +8,6 @@ store (the study's prefix there), storage (what `--storage` named), and home (th
 """
 
 import gc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ import torch
 
 from hearai.config import Config
 from hearai.metrics import COSTS
-from hearai.search.drain import Notice, preemption_notice
-from hearai.search.fault_log import fault_log
-from hearai.search.on_node import trial_place
-from hearai.search.trial_folder import LOG, Stopped, trial_log
+from hearai.search.around import Around, surroundings
+from hearai.search.trial_folder import Stopped
 from hearai.training.loop import FitResult, fit
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.splits import Report, fit_splits
@@ -32,17 +29,17 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *CO
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int, study: str, told: Callable[[], None], notice: Notice, whole: Report):
+    def __init__(self, folder: Path, gpu: int, around: Around, whole: Report):
         super().__init__(choose_device(gpu), folder, resume=True)
-        self.study, self._told, self._notice, self._whole = study, told, notice, whole
+        self.study, self._around, self._whole = around.study, around, whole
 
     def leaves(self, step: int) -> bool:
-        return bool(self._notice)
+        return bool(self._around.notice)
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
-        self._told()
         metrics = self._whole(metrics)
+        self._around.told(metrics, self.device)
         try:
             ray.tune.report({key: metrics[key] for key in KEYS if key in metrics})
         except SystemExit as end:  # Tune's way of stopping a trial
@@ -53,18 +50,14 @@ def run_trial(payload: dict[str, Any]) -> None:
     """The trial function of one-worker trials."""
     torch.set_num_threads(payload["threads"])
     try:
-        with trial_place(payload) as place, trial_log(place.folder), preemption_notice() as notice:
-            with fault_log(place.folder / LOG, payload["hang_seconds"]) as alive:
-                gpu = 0 if place.config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
+        with surroundings(payload) as around:
+            config = around.place.config
+            gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
 
-                def told() -> None:
-                    alive()
-                    place.send()
+            def run(config: Config, folder: Path, whole: Report) -> FitResult:
+                return fit(config, TuneRuntime(folder, gpu, around, whole))
 
-                def run(config: Config, folder: Path, whole: Report) -> FitResult:
-                    return fit(config, TuneRuntime(folder, gpu, payload["study"], told, notice, whole))
-
-                fit_splits(place.config, place.folder, payload["splits"], run)
+            fit_splits(config, around.place.folder, payload["splits"], run)
     finally:
         forget()
 

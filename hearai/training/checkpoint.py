@@ -17,6 +17,9 @@ LAST, BEST = "last", "best"
 STATE = "state.pt"
 """The file in each of them."""
 
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
+"""What torch raises over a file that is no checkpoint, is cut off, or holds more than tensors and plain values."""
+
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
     """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move.
@@ -61,6 +64,6 @@ def load_checkpoint(folder: str | Path) -> dict[str, Any]:
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}")
         return state
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{path}: cannot be read as a checkpoint ({reason})") from None

@@ -47,7 +47,7 @@ class Features:
         self.backbone_hash = backbone_hash
         """Of the weights that the rows come from."""
         # "c": pages are shared and never written; torch warns of read-only ones
-        self._rows_FW = torch.from_numpy(np.load(path, mmap_mode="c"))
+        self._rows_FW = torch.from_numpy(_mapped(path))
         self._first, total = {}, 0
         for clip in clips:
             self._first[clip.key] = total - clip.start
@@ -57,6 +57,22 @@ class Features:
         """Features (T, W) of the given frame numbers of a clip."""
         first = self._first[clip.key]
         return self._rows_FW[[first + frame for frame in frames]]
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """(F, W) numbers.
+
+    Raises:
+        ConfigError: the file holds something else; nothing in it is unpickled.
+    """
+    try:
+        rows_FW = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{path}: holds no features ({reason}); delete it: they are computed again") from None
+    if not isinstance(rows_FW, np.ndarray) or rows_FW.ndim != 2 or rows_FW.dtype != np.float32:
+        raise ConfigError(f"{path}: holds no features (rows of float32 are due); delete it: they are computed again")
+    return rows_FW
 
 
 class EitherSide:

@@ -28,6 +28,8 @@ class Feed:
         self.epochs, self.steps_per_epoch = run_length(config, data)
         self.last_epoch = min(self.epochs, config.train_parameters.stop_after_epoch or self.epochs)
         """Where the run ends; schedules run as for all `epochs`."""
+        self.clips_per_epoch = min(len(data.split.train), self.steps_per_epoch * config.train_parameters.batch_size)
+        """Over all workers, on features as in pictures."""
         self._epochs_on_features = epochs_on_features(config, data)
         self._features: tuple[Features, Features | None] | None = None
         if self._epochs_on_features:

@@ -64,6 +64,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
                 evaluation,
                 lr=learner.lr,
                 epochs=feed.last_epoch,
+                clips=feed.clips_per_epoch,
                 frozen=learner.schedule.frozen_shares(progress.epoch, feed.steps_per_epoch),
                 heads=heads,
                 choose=not config.general_parameters.train_on_validation,

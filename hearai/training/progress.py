@@ -59,12 +59,14 @@ class Progress:
         *,
         lr: float,
         epochs: int,
+        clips: int,
         frozen: Mapping[str, float],
         heads: Sequence[str] = (),
         choose: bool = True,
     ) -> bool:
         """Notes one more finished epoch of `epochs`; whether it is the best so far.
 
+        clips: training clips that it went through, over all workers.
         frozen: {part: share of the epoch's steps in which it was frozen}.
         heads: those that the score is the mean over; none = all.
         choose: whether the best epoch is kept; if not, the last one is (where validation clips are trained on).
@@ -85,6 +87,7 @@ class Progress:
                 "best_epoch": self.best_epoch,
                 "diverged": float(self.diverged),
                 "seconds": self.seconds,
+                "clips": clips,
                 "lr": lr,
                 **self.costs,
                 **{f"frozen/{part}": share for part, share in frozen.items()},

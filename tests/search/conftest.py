@@ -43,6 +43,7 @@ def ray_session(own_cache: None) -> Iterator[None]:
 
     from hearai.search.cluster import connect
 
+    os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # gauges are sent every 10 s otherwise
     connect(None)
     yield
     ray.shutdown()

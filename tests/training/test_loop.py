@@ -101,7 +101,7 @@ def test_every_report_has_the_same_finite_keys(tiny_config, tmp_path):
     result = fit(tiny_config, runtime)
     assert [metrics["epoch"] for metrics in runtime.seen] == [1, 2]
     assert set(runtime.seen[0]) == {
-        *("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", "lr", "train/loss"),
+        *("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", "clips", "lr", "train/loss"),
         *("val/loss", "val/macro_f1", "val/accuracy", "val/gloss/macro_f1", "val/gloss/accuracy"),
         *("frozen/feature_extractor.backbone", "parameters", "size_mb"),
     }

@@ -52,7 +52,7 @@ def test_the_score_is_the_mean_over_the_named_heads_and_without_names_over_all()
 def test_the_best_epoch_is_that_of_the_named_heads() -> None:
     progress = Progress()
     for confusions in ({"a": HALF, "b": RIGHT}, {"a": RIGHT, "b": WRONG}):
-        progress.advance(0.1, Evaluation(0.1, confusions), lr=0.1, epochs=2, frozen={}, heads=["a"])
+        progress.advance(0.1, Evaluation(0.1, confusions), lr=0.1, epochs=2, clips=4, frozen={}, heads=["a"])
     assert (progress.best, progress.best_epoch) == (1.0, 2), "over both heads, the first epoch is the better one"
     assert [row["val/macro_f1"] for row in progress.history] == [0.75, 0.5]
     assert [row["val/objective"] for row in progress.history] == [0.5, 1.0]

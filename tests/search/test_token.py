@@ -1,0 +1,65 @@
+"""What SECURITY.md says of the token: who has none is sent away, and it stands nowhere but in its file."""
+
+import os
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from hearai.search.cluster import login_hint
+from hearai.search.run import Options, run_study
+from hearai.study import Study
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+TOKEN = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+
+
+def arguments() -> Iterator[tuple[Path, bytes]]:
+    """(file, arguments or title) of every process that can be seen."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path, path.read_bytes()
+        except OSError:  # it has ended
+            continue
+
+
+def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield path, path.read_bytes()
+
+
+@pytest.mark.parametrize("token", [None, "0" * 64], ids=["none", "wrong"])
+def test_who_has_no_token_or_a_wrong_one_is_sent_away(token: str | None) -> None:
+    address = f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10)
+    assert refused.value.code in (401, 403)
+    headers = {"Authorization": f"Bearer {TOKEN.read_text().strip()}"}
+    assert urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10).status == 200
+
+
+def test_the_token_stands_in_its_file_alone_which_its_owner_alone_can_read(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run_study(make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}), Options(tmp_path), said.append)
+    token = TOKEN.read_text().strip().encode()
+    assert len(token) >= 32
+    login_hint()
+    assert stat.S_IMODE(TOKEN.stat().st_mode) == 0o600
+    assert token.decode() not in "".join(said)
+    logs = Path(ray._private.worker._global_node.get_session_dir_path())
+    seen = [*contents(tmp_path), *contents(logs), *arguments()]
+    assert len(seen) > 50
+    assert [path for path, content in seen if token in content] == []
+
+
+def test_the_dashboard_listens_on_this_machine_alone() -> None:
+    host, _, _ = ray._private.worker.get_dashboard_url().rpartition(":")
+    assert host == "127.0.0.1"
