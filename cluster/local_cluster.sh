@@ -100,7 +100,8 @@ start_node() {
     set -m
     HEARAI_CACHE="$place/$name/cache" HEARAI_LOCAL_NODE="$place/$name" nohup ray start --block \
         --node-ip-address=127.0.0.2 --node-name="$name" --labels="hearai.node=$name" --temp-dir="$place/$name/ray" \
-        --object-store-memory=268435456 --min-worker-port=0 --max-worker-port=0 --log-color=false "$@" >"$place/$name/log" 2>&1 </dev/null &
+        --object-store-memory=268435456 --min-worker-port=0 --max-worker-port=0 --log-color=false \
+        "$@" >"$place/$name/log" 2>&1 </dev/null &
     pid=$!
     set +m
     printf '%s %s %s\n' "$name" "$pid" "$(began "$pid")" >>"$nodes"
