@@ -73,6 +73,7 @@ def test_workers_are_spot_machines_with_a_gpu_and_the_head_is_not(name: str) -> 
     head, worker = (config["available_node_types"][kind] for kind in ("head", "gpu_spot"))
     assert config["head_node_type"] == "head"
     assert head["resources"] == {"CPU": 0, "GPU": 0} and worker["resources"]["GPU"] >= 1
+    assert worker["min_workers"] >= 1, "a search counts the machines that are there when it begins"
     spot = {
         "aws": lambda node: node.get("InstanceMarketOptions", {}).get("MarketType") == "spot",
         "gcp": lambda node: node.get("scheduling", {}).get("provisioningModel") == "SPOT",
