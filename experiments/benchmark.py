@@ -2,7 +2,8 @@
 
 models: transformers and extractors side by side on the demo data. search: our engine against random search, Ray's stock
 pair and Optuna alone, on recorded learning curves or (--real) on the demo task. scale: thousands of trials, dozens in
-flight. record: makes the table of learning curves anew (an hour).
+flight; with --nodes 8 how busy a search keeps a Ray cluster, simulated on this machine (5 minutes). record: makes the
+table of learning curves anew (an hour).
 """
 
 import argparse
@@ -11,8 +12,9 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from hearai.cli import DONE, positive, run_script
+from hearai.cli import DONE, duration, positive, run_script
 from hearai.config import build_config
+from hearai.errors import ConfigError
 from hearai.overrides import override
 
 COMMON = {
@@ -41,9 +43,12 @@ def parse_args() -> argparse.Namespace:
     search.add_argument("--epoch-budget", type=positive, metavar="N", help="of a search; default 480, --real 240")
     search.add_argument("--workers", type=positive, default=2, metavar="N", help="runs at a time; default 2")
     search.add_argument("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="plot and log")
-    scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue")
-    scale.add_argument("--trials", type=positive, default=2000, metavar="N")
-    scale.add_argument("--in-flight", type=positive, default=50, metavar="N")
+    scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
+    scale.add_argument("--trials", type=positive, metavar="N", help="default 2000, with --nodes 500")
+    scale.add_argument("--in-flight", type=positive, metavar="N", help="default 50; not with --nodes")
+    scale.add_argument("--nodes", type=positive, metavar="N", help="simulate a Ray cluster of N nodes on this machine")
+    scale.add_argument("--cpus-per-node", type=positive, metavar="N", help="trials at a time on each node; default 4")
+    scale.add_argument("--seconds", type=duration, metavar="TIME", help="that each trial sleeps; default 10")
     record = parts.add_parser("record", help="the table behind the surrogate")
     record.add_argument("--drawn", type=positive, default=170, metavar="N", help="random configs; default 170")
     record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best; default 90")
@@ -101,14 +106,35 @@ def compare_engines(args: argparse.Namespace) -> None:
 
 
 def measure(args: argparse.Namespace) -> None:
+    if args.nodes:
+        return measure_cluster(args)
+    alone = {"--cpus-per-node": args.cpus_per_node, "--seconds": args.seconds}
+    if wrong := [f"{option}: given without --nodes; give that too" for option, value in alone.items() if value]:
+        raise ConfigError(wrong)
     from hearai.benchmarks.curves import recorded_study
     from hearai.benchmarks.report import scale_table
     from hearai.benchmarks.scale import measure_scale
     from hearai.benchmarks.surrogate import demo_surrogate
 
     with tempfile.TemporaryDirectory(prefix="hearai-scale-") as folder:
-        limits = {"trials": args.trials, "in_flight": args.in_flight}
+        limits = {"trials": args.trials or 2000, "in_flight": args.in_flight or 50}
         print(scale_table(measure_scale(demo_surrogate(), recorded_study(), Path(folder), **limits)))
+
+
+def measure_cluster(args: argparse.Namespace) -> None:
+    if args.in_flight:
+        raise ConfigError("--in-flight: given with --nodes, where each CPU runs one trial; give --cpus-per-node")
+    from hearai.benchmarks.curves import recorded_study
+    from hearai.benchmarks.nodes import measure_nodes
+    from hearai.benchmarks.report import nodes_table
+
+    limits = {"cpus": args.cpus_per_node or 4, "trials": args.trials or 500, "seconds": args.seconds or 10.0}
+    print(f"starting {args.nodes} nodes and a head on this machine", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hearai-scale-") as folder:
+        found = measure_nodes(
+            recorded_study(), Path(folder), nodes=args.nodes, say=lambda line: print(line, flush=True), **limits
+        )
+    print(f"\n{nodes_table(found)}")
 
 
 def record(args: argparse.Namespace) -> None:

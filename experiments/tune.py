@@ -8,6 +8,7 @@ import argparse
 import random
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from hearai.cli import (
     NO_TRIAL_SUCCEEDED,
     assignment,
     duration,
-    local_folder,
     names,
     positive,
     run_script,
+    storage,
     study_name,
 )
 from hearai.errors import ConfigError
@@ -28,7 +29,7 @@ from hearai.overrides import leaves
 from hearai.study import Request, Study, load_study
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
@@ -56,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     what.add_argument("--seed", type=int, metavar="N", help="of the sampler and the trials")
     where = parser.add_argument_group("where and how it runs")
     where.add_argument("--name", type=study_name, metavar="STUDY", help="the study's folder; default: the space")
-    where.add_argument("--storage", type=local_folder, default=Path("runs"), metavar="DIR", help="default: runs")
+    where.add_argument("--storage", type=storage, default="runs", metavar="DIR|URI", help="default: runs; s3://, gs://")
     where.add_argument("--workers-per-trial", type=positive, default=1, metavar="K", help="a Ray Train group of K")
     where.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="per worker; default 1")
     where.add_argument("--gpus-per-trial", type=float, metavar="F", help="per worker; default: 1 if there are any")
@@ -68,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     where.add_argument("--neptune", action="store_true", help="log to Neptune as well, one run a trial")
     where.add_argument("--dry-run", action="store_true", help="show the study and five samples; start nothing")
     where.add_argument("--estimate", action="store_true", help="with --dry-run: what it costs, from two real epochs")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def study_of(args: argparse.Namespace) -> Study:
@@ -144,15 +145,18 @@ def main() -> int:
     if args.estimate:
         raise ConfigError("--estimate: goes with --dry-run")
     from hearai.reporting.report import write_results  # heavy imports come when the input is known to be good
+    from hearai.search.mirror import mirrors
     from hearai.search.run import Options, run_study
 
+    store = args.storage if "://" in args.storage else None
     options = Options(
-        args.storage,
+        mirrors(store) if store else Path(args.storage),
         args.address,
         args.workers_per_trial,
         args.cpus_per_trial,
         args.gpus_per_trial,
         args.max_concurrent,
+        store,
     )
     try:
         outcome = run_study(study, options, say=lambda line: print(line, flush=True))
@@ -160,6 +164,9 @@ def main() -> int:
         print(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
         return INTERRUPTED
     print(write_results(outcome.folder))
+    outcome.mirror.publish()
+    if store:
+        print(f"all of it is in {outcome.mirror}")
     return DONE if outcome.succeeded else NO_TRIAL_SUCCEEDED
 
 

@@ -107,8 +107,16 @@ def names(text: str) -> list[str]:
 def local_folder(text: str) -> Path:
     """A folder of this machine, or one that it mounts."""
     if "://" in text:
-        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder (object stores are not supported yet)")
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder")
     return Path(text)
+
+
+def storage(text: str) -> str:
+    """A folder of this machine, or one that it mounts, or a place in an object store."""
+    scheme, mark, place = text.partition("://")
+    if mark and (scheme not in ("s3", "gs") or not place.strip("/")):
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    return text
 
 
 def study_name(text: str) -> str:

@@ -30,6 +30,10 @@ class DiskFull(UserError):
     """A file could not be written for want of room; what it held before is whole."""
 
 
+class StoreLost(UserError):
+    """An object store cannot be reached, or refuses; nothing in it is half-written."""
+
+
 def choices(given: object, allowed: Iterable[str]) -> str:
     """`choose from a, b, c` with a guess at what was meant."""
     names = sorted(allowed)

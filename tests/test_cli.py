@@ -133,7 +133,7 @@ def test_neptune_is_asked_for_on_the_command_line(
     [
         (("--space", "hamnosis"), "did you mean 'hamnosys'"),
         (("--space", "hamnosys", "--set", "train_parameters.lrr=1"), "did you mean 'lr'"),
-        (("--space", "hamnosys", "--storage", "s3://bucket/runs"), "give a folder"),
+        (("--space", "hamnosys", "--storage", "ftp://bucket/runs"), "give a folder, s3://BUCKET/PREFIX or gs://"),
         (("--space", "hamnosys", "--trials", "0"), "whole number of at least 1"),
         (("--space", "hamnosys", "--finalists", "-1"), "finalists.count: got -1"),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hearai.benchmarks.compare import REFERENCE, Trace, summarise
+from hearai.benchmarks.nodes import NodesScale
 from hearai.benchmarks.scale import Scale
 
 
@@ -38,6 +39,33 @@ def scale_table(scale: Scale) -> str:
             f"continued from the journal in {scale.continue_seconds:.2f} s",
         ]
     )
+
+
+def nodes_table(found: NodesScale) -> str:
+    """How busy the slots were, how long it took to fill them, and what the head held in memory."""
+    head = [f"  {name:<22}{size:>8,.0f} MB" for name, size in found.head_mb.items()]
+    torch = f"{found.with_torch or 'no'} {'trial' if found.with_torch < 2 else 'trials'} with torch"
+    return "\n".join(
+        [
+            f"{found.nodes} nodes, {found.slots} slots: {found.complete:,} of {found.trials:,} trials complete in "
+            f"{found.seconds:.0f} s",
+            *_phase_lines(found),
+            f"{'memory of the head (PSS)':<24}{sum(found.head_mb.values()):>8,.0f} MB",
+            *head,
+            f"{'memory of a trial':<24}{found.trial_mb:>8,.0f} MB; {found.processes} processes in all, {torch}",
+        ]
+    )
+
+
+def _phase_lines(found: NodesScale) -> list[str]:
+    phases = found.phases
+    if phases is None:
+        return ["never were all slots busy before the last trial began: give more --trials, or longer --seconds"]
+    return [
+        f"first trial after {phases.first_trial:.1f} s, all slots busy after {phases.ramp_up:.1f} s",
+        f"steady state: {phases.steady:.1f} s, then {phases.drain:.1f} s until the last trial had ended",
+        f"utilisation in steady state: slots held by a trial {phases.held:.1%}, trials at work {phases.at_work:.1%}",
+    ]
 
 
 def _share(value: float | None) -> str:

@@ -16,6 +16,7 @@ from hearai.benchmarks.surrogate import Surrogate
 from hearai.search.early_stopping import build_stopper
 from hearai.search.journal import open_journal
 from hearai.search.ledgers import build_finals_ledger, build_search_ledger
+from hearai.search.mirror import Mirror
 from hearai.search.samplers import suggest
 from hearai.search.sweep import Sweeper
 from hearai.search.trial_folder import TRIALS, label_of
@@ -99,7 +100,7 @@ def measure_scale(task: Surrogate, study: Study, folder: Path, *, trials: int, i
     with open_journal(folder) as storage:
         engine, finals = Ours(study, folder, in_flight, storage), build_finals_ledger(storage)
         keep = study.settings.finalists.count
-        sweeper = Sweeper(folder, engine.ledger, finals, keep=keep, slots=in_flight)
+        sweeper = Sweeper(Mirror(folder), engine.ledger, finals, keep=keep, slots=in_flight)
         timed = _Timed(engine, trials, folder, sweeper)
         for _ in simulate(timed, task, workers=in_flight, epoch_budget=ENDLESS):
             pass

@@ -233,16 +233,17 @@ class _Order(Sampler):
     shuffle_seed: int | None
     rank: int
     world: int
+    first: int
 
     def __len__(self) -> int:
-        return math.ceil(self.size / self.batch_size)
+        return math.ceil(self.size / self.batch_size) - self.first
 
     def __iter__(self) -> Iterator[list[int]]:
         order = list(range(self.size))
         if self.shuffle_seed is not None:
             random.Random(self.shuffle_seed).shuffle(order)
-        for first in range(0, self.size, self.batch_size):
-            batch = order[first : first + self.batch_size]
+        for start in range(self.first * self.batch_size, self.size, self.batch_size):
+            batch = order[start : start + self.batch_size]
             yield batch[self.rank :: self.world] or [~batch[0]]
 
 
@@ -254,6 +255,7 @@ def build_loader(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
+    first: int = 0,
 ) -> Loader:
     """Batches of one epoch for worker `rank` of `world`.
 
@@ -265,8 +267,9 @@ def build_loader(
         batch_size: clips per step over all workers.
         shuffle_seed: the order is a pure function of it; None = the order of the clips.
         workers: loader processes; 0 = load in this process.
+        first: batches at the beginning that are left out: they were seen before.
 
     Raises:
         DataError: while iterating; a picture that cannot be decoded, or pictures of different sizes.
     """
-    return Loader(dataset, _Order(len(dataset), batch_size, shuffle_seed, rank, world), workers)
+    return Loader(dataset, _Order(len(dataset), batch_size, shuffle_seed, rank, world, first), workers)

@@ -171,7 +171,17 @@ def _no_fps(clip: Clip) -> str:
     return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'
 
 
-def _fingerprint(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> str:
+def portable_fingerprint(config: Config) -> str:
+    """Changes when a row, a signer or the size of a file that is used changes; the same for a copy on another machine.
+
+    Raises:
+        ConfigError, DataError: as `load_data`.
+    """
+    source = _source(config)
+    return _fingerprint(load_data(config).clips, frames=source.frames, landmarks=source.landmarks, times=False)
+
+
+def _fingerprint(clips: Iterable[Clip], *, frames: bool, landmarks: bool, times: bool = True) -> str:
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda clip: clip.key):
         row = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
@@ -181,5 +191,5 @@ def _fingerprint(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> str
         files = [frame_file(clip.name, frame) for frame in range(clip.start, clip.end + 1)] if frames else []
         files += [landmarks_file(clip.name)] if landmarks else []
         for stat in (found[file].stat() for file in files):
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns if times else ''}".encode())
     return digest.hexdigest()[:16]

@@ -3,11 +3,18 @@
 import logging
 import os
 import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray._private.state import state
 
 from hearai.errors import ConfigError, UserError
 
@@ -23,6 +30,10 @@ ENVIRONMENT = {
 }
 
 
+class NoRoom(ConfigError):
+    """A cluster can never carry a trial."""
+
+
 @dataclass(frozen=True)
 class PerTrial:
     """What one trial asks for."""
@@ -32,6 +43,12 @@ class PerTrial:
     """Per worker."""
     gpus: float = 0
     """Per worker; a fraction only with one worker."""
+
+    def __str__(self) -> str:
+        room = f"{self.cpus:g} CPU{'' if self.cpus == 1 else 's'}"
+        if self.gpus:
+            room += f", {self.gpus:g} GPU{'' if self.gpus == 1 else 's'}"
+        return f"{self.workers} x ({room})" if self.workers > 1 else room
 
     @property
     def threads(self) -> int:
@@ -54,6 +71,17 @@ class Cluster:
     """(CPUs, GPUs) of each machine."""
     dashboard: str | None
     """http address of the dashboard."""
+    is_shared: bool = False
+    """Whether it was there before this search, and others may be on it."""
+    growth: Sequence[tuple[float, float]] = ()
+    """(CPUs, GPUs) of each machine that an autoscaler may have in the end; none without one."""
+
+    def __str__(self) -> str:
+        now = f"{self.cpus:g} CPUs, {self.gpus:g} GPUs"
+        if len(self.nodes) > 1:
+            now += f" on {len(self.nodes)} nodes"
+        most = (sum(cpus for cpus, _ in self.growth), sum(gpus for _, gpus in self.growth))
+        return f"{now} (grows to {most[0]:g} CPUs, {most[1]:g} GPUs)" if self.growth else now
 
     @property
     def cpus(self) -> float:
@@ -69,7 +97,8 @@ class Cluster:
         """How many trials run at once.
 
         Raises:
-            ConfigError: not even one ever fits, or it asks for what cannot work.
+            NoRoom: not even one ever fits.
+            ConfigError: it asks for what cannot work.
         """
         if per_trial.workers > 1 and per_trial.gpus % 1:
             raise ConfigError(
@@ -81,15 +110,45 @@ class Cluster:
                 "--workers-per-trial: Ray's dashboard is not running, without which stopped groups keep their "
                 "GPUs; start the cluster with it (pip install 'ray[default]')"
             )
-        fits = sum(per_trial.workers_on(cpus, gpus) for cpus, gpus in self.nodes) // per_trial.workers
+        machines = [*self.growth] or [*self.nodes]
+        fits = sum(per_trial.workers_on(cpus, gpus) for cpus, gpus in machines) // per_trial.workers
         if fits < 1:
             need = f"{per_trial.workers} x ({per_trial.cpus:g} CPUs, {per_trial.gpus:g} GPUs)"
-            machines = " + ".join(f"({cpus:g} CPUs, {gpus:g} GPUs)" for cpus, gpus in self.nodes)
-            raise ConfigError(
-                f"a trial needs {need}, the cluster has {machines}; lower --workers-per-trial, --cpus-per-trial or "
-                "--gpus-per-trial"
+            raise NoRoom(
+                f"a trial needs {need}, the cluster has {_counted(machines)}; lower --workers-per-trial, "
+                "--cpus-per-trial or --gpus-per-trial"
             )
         return min(fits, at_most or fits)
+
+
+def _counted(machines: Sequence[tuple[float, float]]) -> str:
+    """`2 x (4 CPUs, 1 GPUs) + (8 CPUs, 0 GPUs)`."""
+    kinds = Counter(machines)
+    return " + ".join(
+        f"{f'{count} x ' if count > 1 else ''}({cpus:g} CPUs, {gpus:g} GPUs)" for (cpus, gpus), count in kinds.items()
+    )
+
+
+PATIENCE_S = 25.0
+"""How long nodes may take to join a cluster that has no room for a trial yet."""
+
+
+def wait_for_room(cluster: Cluster, per_trial: PerTrial, at_most: int | None) -> tuple[Cluster, int]:
+    """The cluster as soon as a trial fits, and how many run at once.
+
+    Raises:
+        NoRoom: after half a minute not even one fits.
+        ConfigError: it asks for what cannot work.
+    """
+    until = time.monotonic() + (PATIENCE_S if cluster.is_shared else 0)
+    while True:
+        try:
+            return cluster, cluster.slots(per_trial, at_most)
+        except NoRoom:
+            if time.monotonic() > until:
+                raise
+        time.sleep(1)
+        cluster = replace(cluster, nodes=_machines(), growth=_growth())
 
 
 def connect(address: str | None) -> Cluster:
@@ -102,6 +161,8 @@ def connect(address: str | None) -> Cluster:
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if address is None:
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
+    else:
+        options |= {"runtime_env": _baggage()}
     try:
         context = ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -109,9 +170,61 @@ def connect(address: str | None) -> Cluster:
         raise UserError(
             f"--address {address or 'local'}: Ray did not start or answer ({first}); check `ray status`"
         ) from None
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
-    return Cluster([(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines], url)
+    if address is not None and url:
+        refuse_open(url)
+    return Cluster(_machines(), url, is_shared=address is not None, growth=_growth())
+
+
+def _machines() -> list[tuple[float, float]]:
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines]
+
+
+def _growth() -> list[tuple[float, float]]:
+    """The machines that an autoscaler may start, as it has told Ray; not public, as nothing public says it."""
+    config = state.get_cluster_config()
+    kinds = config.node_group_configs if config else ()
+    return [
+        (kind.resources.get("CPU", 0), kind.resources.get("GPU", 0))
+        for kind in kinds
+        for _ in range(min(kind.max_count, MANY) if kind.max_count >= 0 else MANY)
+    ]
+
+
+MANY = 1000
+"""Machines of a kind that has no limit."""
+
+
+def _baggage() -> dict[str, Any]:
+    """What goes to the nodes with a driver: this package, which need not be installed there, and how Ray behaves.
+
+    A submitted job has brought the code already, see `hearai.search.submit`.
+    """
+    baggage: dict[str, Any] = {"env_vars": {key: os.environ[key] for key in ENVIRONMENT}}
+    if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
+        baggage["py_modules"] = [str(Path(__file__).parents[1])]
+    return baggage
+
+
+def refuse_open(url: str) -> None:
+    """Refuses a dashboard that others can reach and that asks nobody for a token: whoever reaches it can run code.
+
+    Raises:
+        UserError: it is so.
+    """
+    host = urllib.parse.urlsplit(url).hostname or ""
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return
+    try:
+        with urllib.request.urlopen(f"{url}/api/jobs/", timeout=10):
+            pass
+    except OSError:  # 401 and 403 are what is wanted; one that cannot be reached from here is open to nobody here
+        return
+    raise UserError(
+        f"{url}: this dashboard is open to the network and asks for no token, so anybody there can run code on the "
+        "cluster; start its nodes with RAY_AUTH_MODE=token (see SECURITY.md), or with --dashboard-host 127.0.0.1"
+    )
 
 
 class Connecting:

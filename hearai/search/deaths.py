@@ -1,5 +1,6 @@
 """Why a trial failed, in words for a person, and whose fault it was."""
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,13 @@ ASK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Death:
-    """Why, and whose fault: what a trial did itself is a result, what happened to its machine or a disk is none."""
+    """Why, and whose fault: what a trial did itself is a result, what happened to its machine or a disk is none.
+
+    After a notice the trial is saved as of its last step; where its machine dies without one, as of its last epoch.
+    """
 
     reason: str
-    fault: Literal["trial", "machine", "disk"] = "trial"
+    fault: Literal["trial", "machine", "notice", "disk"] = "trial"
 
 
 def death_of(trial: Trial) -> Death:
@@ -34,16 +38,20 @@ def death_of(trial: Trial) -> Death:
     return explain(text, trial.config)
 
 
+LEFT = "leaving.Leaving: "
+_NO_ROOM = re.compile(r"DiskFull: |StoreLost: |(?=\[Errno 28\])")
 _UNREACHABLE = "The actor is temporarily unavailable"
 _GONE = "its node has died"
 
 
 def explain(text: str, payload: dict[str, Any]) -> Death:
     """text: Ray's error. payload: what the trial got, see `hearai.search.trial`."""
+    if LEFT in text:
+        return Death("its machine is being taken away", "notice")
     if _GONE in text:
         return Death("its machine died, or was taken away", "machine")
-    if full := [line for line in text.splitlines() if "DiskFull: " in line or "[Errno 28]" in line]:
-        return Death(full[-1].partition("DiskFull: ")[2] or full[-1], "disk")
+    if full := [line for line in text.splitlines() if _NO_ROOM.search(line)]:
+        return Death(_NO_ROOM.split(full[-1])[-1] or full[-1], "disk")
     log = Path(payload["folder"])
     if "killed by `ray.kill`" in text:  # by HangWatch, nobody else
         return Death(failure_of(log, payload["log_from"], f"no report for {payload['hang_seconds']:g} s: hung"))

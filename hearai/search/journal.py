@@ -9,7 +9,7 @@ Optuna's own journal survives neither a torn last line nor a lock left by a dead
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -41,14 +41,16 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @contextmanager
-def open_journal(folder: Path) -> Iterator[Journal]:
+def open_journal(folder: Path, kept: AbstractContextManager | None = None) -> Iterator[Journal]:
     """The study folder's journal, ours alone while the context lasts.
+
+    kept: entered when the folder is ours and before the journal is read, see `hearai.search.mirror`.
 
     Raises:
         UserError: another process is searching in this folder, or the journal is damaged beyond its end.
     """
     path = folder / "journal.log"
-    with owned(folder):
+    with owned(folder), kept or nullcontext():
         mend(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
         yield Journal(path)

@@ -54,7 +54,13 @@ class LiveLines(Callback):
         elif not self._searcher.closed:
             label = trial.config["label"]
             self._running.pop(label, None)
-            self._line(f"  {label} lost its machine: it goes on from its last epoch elsewhere")
+            moved = "moved" in known.user_attrs and "lost" not in known.user_attrs
+            last = (
+                "is told to leave its machine: it goes on from its last step"
+                if moved
+                else ("lost its machine: it goes on from its last epoch")
+            )
+            self._line(f"  {label} {last} elsewhere")
 
     def _ended(self, trial: Trial, how: str) -> None:
         label = trial.config["label"]

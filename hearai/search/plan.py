@@ -25,6 +25,8 @@ class Plan:
     start: Config
     """The base config before pre-training."""
     pretrain: Pretrain | None
+    demo_clips: int | None = None
+    """Clips of the demo data; None = the user's own data."""
 
 
 def decide(study: Study, folder: Path) -> Plan:
@@ -54,7 +56,8 @@ def decide(study: Study, folder: Path) -> Plan:
     if pretrain:
         checkpoint = str((folder / BACKBONE).absolute())
         base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
-    return Plan(replace(study, base=base), data, start, pretrain)
+    demo_clips = len(data.clips) if study.base.general_parameters.data_path is None else None
+    return Plan(replace(study, base=base), data, start, pretrain, demo_clips)
 
 
 def provide(plan: Plan, folder: Path) -> float:

@@ -11,15 +11,17 @@ from hearai.config import to_yaml
 from hearai.files import write_whole
 from hearai.search.budget import Spending
 from hearai.search.claim import claim, note_code
-from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint
+from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint, wait_for_room
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
 from hearai.search.journal import Ledger, open_journal
 from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
+from hearai.search.mirror import Mirror
+from hearai.search.nodes import provide_everywhere
 from hearai.search.pareto import aim_note, keep_front, with_near_backbone
-from hearai.search.plan import decide, provide
+from hearai.search.plan import Plan, decide, provide
 from hearai.search.retrain import retrain_winner
 from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
@@ -38,12 +40,15 @@ class Options:
     """How a study is run; what is searched is the study's business."""
 
     storage: Path = Path("runs")
+    """Folder of the studies: shared by all nodes, or this machine's mirror of `store`."""
     address: str | None = None
     workers: int = 1
     cpus: float = 1
     gpus: float | None = None
     """Per worker; None = one where the cluster has any and `gpu` is not -1."""
     max_concurrent: int | None = None
+    store: str | None = None
+    """Address of an object store, see `hearai.search.store`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Outcome:
 
     folder: Path
     succeeded: bool
+    mirror: Mirror
+    """Sends the folder to the store, if there is one."""
 
 
 def run_study(study: Study, options: Options, say: Say) -> Outcome:
@@ -62,26 +69,28 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         KeyboardInterrupt: interrupted; the journal holds everything.
     """
     folder, started = options.storage / study.name, time.monotonic()
+    mirror = Mirror(folder, options.store)
     plan = decide(study, folder)
     warm = read_warm_start(plan)
-    with MemoryMeter() as memory, open_journal(folder) as storage:
+    with MemoryMeter() as memory, open_journal(folder, mirror.kept()) as storage:
         claim(plan, folder)
         search, finals = build_search_ledger(storage, plan.study), build_finals_ledger(storage)
         note_code(search, say)
         _begin(plan.study, search, warm, say)
         connecting = Connecting(options.address)
         try:
-            search.optuna.set_user_attr("pretraining_seconds", provide(plan, folder))
-            place = _place(plan.study, folder, options, connecting.join(), say)
+            place, seconds = _prepare(plan, mirror, options, connecting, say)
+            search.optuna.set_user_attr("pretraining_seconds", seconds)
             search.optuna.set_user_attr("threads", place.per_trial.threads)
             for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
                 say(note)
             keep = plan.study.settings.finalists.count
-            sweeper = Sweeper(folder, search, finals, keep=keep, slots=place.slots, splits=place.splits)
+            sweeper = Sweeper(mirror, search, finals, keep=keep, slots=place.slots, splits=place.splits)
             sweeper.sweep()
             run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), [sweeper])
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
+                mirror.fetch_best()
                 require_winner(plan.study, search, finals, folder)
                 score_test(plan.study, search, finals, folder)
                 _keep_winner(plan.study, folder, search, winner(search, finals))
@@ -92,18 +101,29 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         finally:
             _record(search, memory, time.monotonic() - started)
             connecting.close()
-    return Outcome(folder, succeeded)
+    return Outcome(folder, succeeded, mirror)
 
 
-def _place(study: Study, folder: Path, options: Options, cluster: Cluster, say: Say) -> Place:
+def _prepare(plan: Plan, mirror: Mirror, options: Options, connecting: Connecting, say: Say) -> tuple[Place, float]:
+    """Where trials run, and the seconds of what comes before them: here, while Ray starts, or on a cluster's nodes."""
+    if options.address is None:
+        seconds = provide(plan, mirror.folder)
+        mirror.publish()
+        return _place(plan.study, mirror, options, connecting.join(), say), seconds
+    place = _place(plan.study, mirror, options, connecting.join(), say)
+    return place, provide_everywhere(plan, mirror, place.per_trial, say)
+
+
+def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say: Say) -> Place:
     gpus = options.gpus
     if gpus is None:
         gpus = 1 if cluster.gpus and study.base.general_parameters.gpu >= 0 else 0
     per_trial = PerTrial(options.workers, options.cpus, gpus)
-    slots = cluster.slots(per_trial, options.max_concurrent)
-    say(f"cluster: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; {slots} trials at a time")
+    cluster, slots = wait_for_room(cluster, per_trial, options.max_concurrent)
+    say(f"cluster: {cluster}; {slots} trials at a time, each {per_trial}")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
-    return Place(study.name, folder, per_trial, slots, say, study.settings.hang_seconds, study.settings.splits)
+    settings = study.settings
+    return Place(study.name, mirror.folder, per_trial, slots, say, settings.hang_seconds, mirror, settings.splits)
 
 
 def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:

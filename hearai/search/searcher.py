@@ -206,14 +206,23 @@ class JournalSearcher(Searcher):
         ledger, number = trial.stage.ledger, trial.number
         if death.fault == "disk":
             raise DiskFull(f"trial {trial.folder.name}: {death.reason}")
-        lost = ledger[number].user_attrs.get("lost", 0) + (death.fault == "machine")
+        known = ledger[number].user_attrs
+        if death.fault == "notice":  # it has lost nothing, so it may be moved as often as machines come and go
+            ledger.note(number, moved=known.get("moved", 0) + 1)
+            self._take_back(trial)
+            return
+        lost = known.get("lost", 0) + (death.fault == "machine")
         if death.fault == "machine" and lost <= AGAIN:
             ledger.note(number, lost=lost)
-            ledger.take_back(number)
-            self._again.append(trial.stage)
+            self._take_back(trial)
             return
         ledger.note(number, reason=f"{death.reason}{f', {lost} times' if lost > AGAIN else ''}")
         ledger.finish(number, TrialState.FAIL)
+
+    def _take_back(self, trial: Handed) -> None:
+        """It is proposed again before any other, as it was."""
+        trial.stage.ledger.take_back(trial.number)
+        self._again.append(trial.stage)
 
     @contextmanager
     def _in_trouble(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune
+from ray.tune.experiment import Trial
 
 from hearai.config import to_dict
 from hearai.search.cluster import PerTrial
@@ -18,11 +19,13 @@ from hearai.search.early_stopping import Stopper
 from hearai.search.hang import HangWatch
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
+from hearai.search.mirror import Mirror
 from hearai.search.resume import clear_unusable
 from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
 from hearai.search.trial_folder import TRIALS, label_of, log_size
+from hearai.training.checkpoint import BEST, LAST
 from hearai.training.run_folders import run_folders
 from hearai.training.splits import fold_config
 
@@ -38,8 +41,12 @@ class Place:
     say: Say
     hang_seconds: float
     """How long a trial may report nothing."""
+    mirror: Mirror
+    """Keeps the study in an object store, if that is its storage."""
     splits: int = 1
     """On how many divisions of the clips each trial is scored."""
+    trial: Callable[[dict[str, Any]], None] = run_trial
+    """What a trial with one worker does with its payload; a benchmark may time the search without training."""
 
 
 def run_stages(
@@ -54,11 +61,15 @@ def run_stages(
     def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
         return _payload(proposal, stage, place)
 
+    def died(trial: Trial) -> None:
+        place.mirror.fetch(trial.config["label"])  # its log says why
+        searcher.on_trial_death(trial.trial_id, death_of(trial))
+
     searcher = JournalSearcher(stages, payload)
     scheduler = EpochScheduler(
         stopper,
         overdue=searcher.cuts,
-        died=lambda trial: searcher.on_trial_death(trial.trial_id, death_of(trial)),
+        died=died,
     )
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
@@ -83,7 +94,7 @@ def _tuner(
         return f"{place.name}-{trial.config['label']}"
 
     return ray.tune.Tuner(
-        _trainable(place.per_trial),
+        _trainable(place),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -100,6 +111,7 @@ def _tuner(
             callbacks=[
                 LiveLines(place.say, searcher),
                 HangWatch(searcher, place.hang_seconds),
+                _Fetching(place.mirror),
                 *callbacks,
                 _Interruption(searcher),
             ],
@@ -108,10 +120,11 @@ def _tuner(
     )
 
 
-def _trainable(per_trial: PerTrial) -> Callable:
+def _trainable(place: Place) -> Callable:
     """One worker: `fit` in the Tune actor. Several: a driver that waits for its Ray Train group."""
+    per_trial = place.per_trial
     if per_trial.workers == 1:
-        return ray.tune.with_resources(run_trial, {"CPU": per_trial.cpus, "GPU": per_trial.gpus})
+        return ray.tune.with_resources(place.trial, {"CPU": per_trial.cpus, "GPU": per_trial.gpus})
     return ray.tune.with_resources(run_worker_group, {"CPU": DRIVER_CPU})
 
 
@@ -119,8 +132,10 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     """Plain YAML types: what `hearai.search.trial` describes."""
     label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
     folder, config = place.folder.absolute() / TRIALS / label, stage.config_of(proposal)
+    place.mirror.fetch(label, checkpoints=True)
     for fold, run in enumerate(run_folders(folder, place.splits)):
-        clear_unusable(run, fold_config(config, fold) if place.splits > 1 else config)
+        if clear_unusable(run, fold_config(config, fold) if place.splits > 1 else config):
+            place.mirror.drop(label, *((run / name).relative_to(folder).as_posix() for name in (LAST, BEST)))
     return {
         "study": place.name,
         "number": proposal.number,
@@ -135,7 +150,18 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
         "gpus": per_trial.gpus,
         "hang_seconds": place.hang_seconds,
         "log_from": log_size(folder),
+        **place.mirror.address,
     }
+
+
+class _Fetching(ray.tune.Callback):
+    """Brings what a trial has written in an object store to the driver's disk when it ends."""
+
+    def __init__(self, mirror: Mirror):
+        self._mirror = mirror
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Trial, **info: Any) -> None:
+        self._mirror.fetch(trial.config["label"])
 
 
 class _Interruption(ray.tune.Callback):

@@ -6,7 +6,6 @@ in the finals, and of whatever is running.
 
 import shutil
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 import ray.tune
@@ -14,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Trial
 
 from hearai.search.journal import BASE, Ledger, primary
+from hearai.search.mirror import Mirror
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.training.checkpoint import BEST, LAST
 from hearai.training.run_folders import run_folders
@@ -41,8 +41,8 @@ class Sweeper(ray.tune.Callback):
     trials as there are slots have ended after it, or when all is over.
     """
 
-    def __init__(self, folder: Path, search: Ledger, finals: Ledger, *, keep: int, slots: int, splits: int = 1):
-        self._folder, self._search, self._finals = folder / TRIALS, search, finals
+    def __init__(self, mirror: Mirror, search: Ledger, finals: Ledger, *, keep: int, slots: int, splits: int = 1):
+        self._mirror, self._folder, self._search, self._finals = mirror, mirror.folder / TRIALS, search, finals
         self._keep, self._delay, self._splits = keep, 2 * slots, splits
         self._waiting: deque[int] = deque()
 
@@ -76,6 +76,7 @@ class Sweeper(ray.tune.Callback):
 
     def _remove(self, number: int) -> None:
         trial = self._folder / label_of(number, {})
-        for folder in {trial, *run_folders(trial, self._splits)}:
-            for held in HELD:
-                shutil.rmtree(folder / held, ignore_errors=True)
+        held = [folder / name for folder in {trial, *run_folders(trial, self._splits)} for name in HELD]
+        for folder in held:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._mirror.drop(trial.name, *(folder.relative_to(trial).as_posix() for folder in held))

@@ -3,7 +3,8 @@
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
 study (its name), number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it),
 threads, splits (on how many divisions of the clips), of each worker its cpus and gpus, hang_seconds (how long it may
-report nothing), and log_from (bytes of its log before this attempt).
+report nothing), and log_from (bytes of its log before this attempt). Where files go to an object store, also
+store (the study's prefix there), storage (what `--storage` named), and home (the study's folder in the driver).
 """
 
 import gc
@@ -14,11 +15,13 @@ from typing import Any
 import ray.tune
 import torch
 
-from hearai.config import build_config
+from hearai.config import Config
 from hearai.metrics import COSTS
+from hearai.search.drain import Notice, preemption_notice
 from hearai.search.fault_log import fault_log
+from hearai.search.on_node import trial_place
 from hearai.search.trial_folder import LOG, Stopped, trial_log
-from hearai.training.loop import fit
+from hearai.training.loop import FitResult, fit
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.splits import Report, fit_splits
 
@@ -29,13 +32,16 @@ KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *CO
 class TuneRuntime(LocalRuntime):
     """A run alone in a Tune actor; it reports to the search, and goes on where an earlier attempt stopped."""
 
-    def __init__(self, folder: Path, gpu: int, study: str, reported: Callable[[], None], whole: Report = dict):
+    def __init__(self, folder: Path, gpu: int, study: str, told: Callable[[], None], notice: Notice, whole: Report):
         super().__init__(choose_device(gpu), folder, resume=True)
-        self.study, self._reported, self._whole = study, reported, whole
+        self.study, self._told, self._notice, self._whole = study, told, notice, whole
+
+    def leaves(self, step: int) -> bool:
+        return bool(self._notice)
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
-        self._reported()
+        self._told()
         metrics = self._whole(metrics)
         try:
             ray.tune.report({key: metrics[key] for key in KEYS if key in metrics})
@@ -46,17 +52,19 @@ class TuneRuntime(LocalRuntime):
 def run_trial(payload: dict[str, Any]) -> None:
     """The trial function of one-worker trials."""
     torch.set_num_threads(payload["threads"])
-    folder = Path(payload["folder"])
-    config = build_config(payload["config"], f"trial {payload['number']}")
-    gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
     try:
-        with trial_log(folder), fault_log(folder / LOG, payload["hang_seconds"]) as reported:
-            fit_splits(
-                config,
-                folder,
-                payload["splits"],
-                lambda config, place, whole: fit(config, TuneRuntime(place, gpu, payload["study"], reported, whole)),
-            )
+        with trial_place(payload) as place, trial_log(place.folder), preemption_notice() as notice:
+            with fault_log(place.folder / LOG, payload["hang_seconds"]) as alive:
+                gpu = 0 if place.config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
+
+                def told() -> None:
+                    alive()
+                    place.send()
+
+                def run(config: Config, folder: Path, whole: Report) -> FitResult:
+                    return fit(config, TuneRuntime(folder, gpu, payload["study"], told, notice, whole))
+
+                fit_splits(place.config, place.folder, payload["splits"], run)
     finally:
         forget()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.search.fault_log import FATAL, TIMEOUT, place_in
+from hearai.training.leaving import Leaving
 
 TRIALS, LOG = "trials", "train.log"
 _FAILED = "the trial failed"
@@ -39,6 +40,9 @@ def trial_log(folder: Path) -> Iterator[None]:
         logger.info("process %d begins", os.getpid())
         yield
     except Stopped:
+        raise
+    except Leaving as leaving:
+        logger.info("%s: it goes on elsewhere", leaving)
         raise
     except SystemExit as error:
         logger.info("%s (process %d)\nit called sys.exit(%r)", _FAILED, os.getpid(), error.code)

@@ -37,12 +37,16 @@ class Feed:
         self.backbone_hash = self._features[0].backbone_hash if self._features and self.from_features else None
         """Of the weights that the features of the whole run come from."""
 
-    def train(self, epoch: int) -> Iterable[Batch]:
-        """Shuffled training batches of an epoch (0-based), each frame jittered inside its segment."""
+    def train(self, epoch: int, first_step: int = 0) -> Iterable[Batch]:
+        """Shuffled training batches of an epoch (0-based), each frame jittered inside its segment.
+
+        first_step: how many of them are left out at its beginning.
+        """
         clips = self._clips_on_features if epoch < self._epochs_on_features else self._clips_in_pictures
         clips.set_epoch(epoch)
         seed = derived_seed(self._config.general_parameters.seed, epoch)
-        return islice(_loader(clips, self._config, self._runtime, shuffle_seed=seed), self.steps_per_epoch)
+        batches = _loader(clips, self._config, self._runtime, shuffle_seed=seed, first=first_step)
+        return islice(batches, self.steps_per_epoch - first_step)
 
     def val(self, epoch: int) -> Iterable[Batch]:
         """Validation batches after an epoch (0-based), the same clips and frames each time."""
@@ -96,7 +100,9 @@ def prepared(batch: Batch, device: torch.device) -> Batch:
     return Batch(inputs, batch.mask, batch.labels, batch.index)
 
 
-def _loader(dataset: ClipDataset, config: Config, runtime: Runtime, *, shuffle_seed: int | None) -> Iterable[Batch]:
+def _loader(
+    dataset: ClipDataset, config: Config, runtime: Runtime, *, shuffle_seed: int | None, first: int = 0
+) -> Iterable[Batch]:
     return build_loader(
         dataset,
         batch_size=config.train_parameters.batch_size,
@@ -104,4 +110,5 @@ def _loader(dataset: ClipDataset, config: Config, runtime: Runtime, *, shuffle_s
         workers=config.general_parameters.workers,
         rank=runtime.rank,
         world=runtime.world,
+        first=first,
     )

@@ -1,7 +1,7 @@
 """Model, optimizer and schedules together: takes the steps of an epoch. H trained heads."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,10 +14,12 @@ from hearai.data.dataset import Batch
 from hearai.data.folders import Data
 from hearai.errors import ConfigError
 from hearai.models.model import SignModel
+from hearai.training.begun import Begun
 from hearai.training.compiling import compiled
 from hearai.training.features import BACKBONE
 from hearai.training.feed import Feed, derived_seed, prepared
 from hearai.training.freeze import FreezeSchedule, apply_freeze, check_parts
+from hearai.training.leaving import Leaving
 from hearai.training.objective import build_class_weights, head_losses, label_sums, trained_heads, weighted_loss
 from hearai.training.optimizer import build_optimizer, lr_factor, set_lr
 from hearai.training.precision import autocast
@@ -44,19 +46,35 @@ class Learner:
         self.optimizer = build_optimizer(model, name=train.optimizer, lr=train.lr, weight_decay=train.weight_decay)
         self.lr = 0.0
         """Learning rate of the last step."""
+        self.begun: Begun | None = None
+        """The epoch that was left after some of its steps."""
         self._frozen: frozenset[str] | None = None
         self._wrapped: nn.Module = model
 
-    def train_epoch(self, batches: Iterable[Batch], epoch: int) -> float:
-        """Trains on the batches of an epoch (0-based); the mean loss, over all workers, of the epoch."""
+    def train_epoch(self, epoch: int) -> float:
+        """Trains an epoch (0-based), or what is left of it; its mean loss over all workers.
+
+        Raises:
+            Leaving: the run is asked to go on elsewhere; `state` knows the steps that were taken.
+        """
         # Dropout is a pure function of (seed, epoch, worker), like order and jitter: resuming needs no generator.
         torch.manual_seed(derived_seed(self.config.general_parameters.seed, epoch, self.runtime.rank))
         self.model.train()
+        begun, self.begun = self.begun, None
+        first = begun.steps if begun else 0
         total = torch.zeros(2, len(self.heads), dtype=torch.float64, device=self.runtime.device)
-        for step, batch in enumerate(batches, start=epoch * self.feed.steps_per_epoch):
+        if begun:
+            total, self.lr = begun.own_sums(self.runtime), self._lr(epoch * self.feed.steps_per_epoch + first - 1)
+        for taken, batch in enumerate(self.feed.train(epoch, first), start=first):
+            if begun and taken == first:
+                begun.restore_generators(self.runtime)
+            step = epoch * self.feed.steps_per_epoch + taken
             done = epoch if self.schedule.mode == "epoch" else step
             self._freeze(self.schedule.frozen_parts(done), done)
             total += self._step(batch, step)
+            if self.runtime.leaves(taken):
+                self.begun = Begun.gathered(taken + 1, total, self.runtime)
+                raise Leaving(f"left in epoch {epoch + 1}, after {taken + 1} of {self.feed.steps_per_epoch} steps")
         sums, counts = self.runtime.sum(total)
         return float(weighted_loss(sums, counts, self._loss_weights))
 
@@ -71,7 +89,8 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Tensors and plain values from which `load` goes on."""
         optimizer = self.optimizer.state_dict()
-        return {"model": self.weights(), "optimizer": optimizer, "backbone": self.feed.backbone_hash}
+        begun = self.begun.state() if self.begun else None
+        return {"model": self.weights(), "optimizer": optimizer, "backbone": self.feed.backbone_hash, "begun": begun}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Goes on from `state`.
@@ -80,6 +99,7 @@ class Learner:
             ConfigError: it is of another model, or of features of another backbone.
         """
         problem = None
+        self.begun = Begun.from_state(state.get("begun"))
         if state["backbone"] != self.feed.backbone_hash:
             problem = "its features come from another backbone"
         try:

@@ -10,6 +10,7 @@ from hearai.training.evaluate import evaluate
 from hearai.training.feed import Feed
 from hearai.training.initial import build_initial_model
 from hearai.training.learner import Learner
+from hearai.training.leaving import Leaving
 from hearai.training.progress import Progress
 from hearai.training.record import Record
 from hearai.training.runtime import Runtime
@@ -37,6 +38,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
 
     Raises:
         ConfigError, DataError: input that cannot be used; nothing has been trained.
+        Leaving: the surroundings asked for it; the run is saved after its last step.
     """
     last = runtime.restore_from()
     saved = load_checkpoint(last) if last else None
@@ -52,10 +54,10 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
 
     record = Record(config, data, runtime, progress)
     try:
-        if last:
+        if last and progress.history:
             runtime.report(progress.history[-1], last)  # the earlier attempt may have died before it could
         while progress.epoch < feed.last_epoch and not progress.diverged:
-            train_loss = learner.train_epoch(feed.train(progress.epoch), progress.epoch)
+            train_loss = learner.train_epoch(progress.epoch)
             evaluation = evaluate(model, feed.val(progress.epoch), config, runtime)
             is_best = progress.advance(
                 train_loss,
@@ -71,6 +73,10 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
             checkpoint = record.save(learner, progress)
             record.log(progress.history[-1])
             runtime.report(progress.history[-1], checkpoint)
+    except Leaving:
+        progress.pause()
+        record.save(learner, progress)
+        raise
     finally:
         record.close(learner, progress)
     return _result(progress)

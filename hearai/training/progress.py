@@ -29,7 +29,7 @@ class Progress:
     diverged: bool = False
     """Whether a loss was no finite number; nothing follows."""
     seconds: float = 0.0
-    """Spent in `fit`, over all attempts, up to the last finished epoch."""
+    """Spent in `fit`, over all attempts, up to what is saved."""
     history: list[dict[str, float]] = field(default_factory=list)
     """The report of each epoch."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -47,6 +47,10 @@ class Progress:
     def state(self) -> dict[str, Any]:
         """Tensors and plain values; `Progress(**state)` goes on from there."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def pause(self) -> None:
+        """Notes the time, where the run leaves in the middle of an epoch."""
+        self.seconds = time.monotonic() - self._started
 
     def advance(
         self,

@@ -46,6 +46,9 @@ class Runtime(Protocol):
     def restore_from(self) -> Path | None:
         """The `last` folder of this run's earlier, unfinished attempt."""
 
+    def leaves(self, step: int) -> bool:
+        """Whether the run is to end after this step of an epoch, to go on elsewhere; all workers hear the same."""
+
 
 class LocalRuntime:
     """A run alone in this process: what a debugger wants."""
@@ -71,6 +74,9 @@ class LocalRuntime:
             named,
             *(metrics[key] for key in (OBJECTIVE, "seconds")),
         )
+
+    def leaves(self, step: int) -> bool:
+        return False
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 
 from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
+from hearai.search.mirror import Mirror
 from hearai.search.sweep import Sweeper, losers
 
 
@@ -51,7 +52,7 @@ def test_only_the_base_the_best_the_retrained_and_the_running_keep_checkpoints(
     run(search, tmp_path, 0.2, TrialState.RUNNING)
     assert losers(search.trials(), 2, set()) == {1, 3, 5, 6}
     finals.enqueue({}, {"source": 3, "seed": 1})
-    Sweeper(tmp_path, search, finals, keep=2, slots=2).sweep()
+    Sweeper(Mirror(tmp_path), search, finals, keep=2, slots=2).sweep()
     assert held(tmp_path) == [0, 2, 3, 4, 7]
     assert not (tmp_path / "trials" / "0005" / "last").exists()
     assert len(list((tmp_path / "trials").glob("*/metrics.jsonl"))) == 8, "what was measured stays"
@@ -60,7 +61,7 @@ def test_only_the_base_the_best_the_retrained_and_the_running_keep_checkpoints(
 
 def test_a_trial_that_has_just_ended_is_left_alone_for_a_while(ledgers: tuple[Ledger, Ledger], tmp_path: Path) -> None:
     search, finals = ledgers
-    sweeper = Sweeper(tmp_path, search, finals, keep=1, slots=1)
+    sweeper = Sweeper(Mirror(tmp_path), search, finals, keep=1, slots=1)
     seen = []
     for value in (0.5, 0.1, 0.2, 0.3, 0.9, 0.4, 0.6):
         number = run(search, tmp_path, value)
@@ -72,7 +73,7 @@ def test_a_trial_that_has_just_ended_is_left_alone_for_a_while(ledgers: tuple[Le
 
 def test_who_was_the_best_goes_when_a_better_one_has_come(ledgers: tuple[Ledger, Ledger], tmp_path: Path) -> None:
     search, finals = ledgers
-    sweeper = Sweeper(tmp_path, search, finals, keep=1, slots=1)
+    sweeper = Sweeper(Mirror(tmp_path), search, finals, keep=1, slots=1)
     for value in (0.1, 0.6, 0.2, 0.2, 0.7, 0.3, 0.3):
         number = run(search, tmp_path, value)
         sweeper.on_trial_complete(0, [], Trial("t", config={"kind": "search", "number": number}, stub=True))

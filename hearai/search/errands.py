@@ -1,0 +1,169 @@
+"""What a driver has done on other nodes before the first trial: a look around, pre-training, features.
+
+Everything sent and returned is plain, so that a node with other versions of things can still say so.
+"""
+
+import os
+import platform
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from hearai.config import Config, build_config, to_dict
+from hearai.data.demo import demo_dataset
+from hearai.data.folders import load_data, portable_fingerprint
+from hearai.errors import UserError
+from hearai.search.mirror import StudyPlace
+from hearai.search.on_node import at_home
+from hearai.study_file import Pretrain
+from hearai.training.features import ensure_features
+from hearai.training.prepare import BACKBONE, provide_backbone, with_weights
+from hearai.training.splits import backbone_file
+
+ANSWER_S = 900.0
+"""How long a node may take: it may have demo data to render, or the features of a large dataset to compute."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a visitor is told."""
+
+    configs: Sequence[Mapping[str, Any]]
+    study: StudyPlace
+    splits: int = 1
+    fingerprint: str = ""
+    demo_clips: int | None = None
+    """Of the built-in data, which every node renders for itself; None = the user's own."""
+    marker: tuple[str, str] = ("", "")
+    """(name of a file in the storage, what it holds)"""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What it found."""
+
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    marker: tuple[str, str] | None = None
+    """(name, content) of the file that it has left in the storage"""
+    seconds: float = 0.0
+
+
+def visit(nodes: Sequence[str], errand: Callable[[Errand], Answer], about: Errand) -> list[Answer]:
+    """Runs the errand on each of the nodes (Ray's ids) at once; a node that gives no answer has a problem."""
+    task = ray.remote(num_cpus=0, max_retries=0)(errand)
+    asked = [
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(about)
+        for node in nodes
+    ]
+    until, answers = time.monotonic() + ANSWER_S, []
+    for reference in asked:
+        try:
+            answers.append(ray.get(reference, timeout=max(0.0, until - time.monotonic())))
+        except RayError as error:  # GetTimeoutError is one
+            reason = next(line for line in reversed(str(error).strip().splitlines() or ["no answer"]))
+            answers.append(Answer([f"gave no answer within {ANSWER_S:g} s, or died ({reason.strip()})"]))
+    return answers
+
+
+def versions() -> dict[str, str]:
+    """Of what decides scores, on this node."""
+    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "timm", "ray")}}
+
+
+def look(about: Errand) -> Answer:
+    """Whether trials can run on this node: its storage, dataset and weights."""
+    problems: list[str] = []
+    config = build_config(about.configs[0])
+    left = None
+    try:
+        left = _marked(about)
+        if about.demo_clips:
+            _render_demo(config, about.demo_clips)
+        load_data(config)
+        if (here := portable_fingerprint(config)) != about.fingerprint:
+            problems.append(f"{_folders(config)}: another dataset than the driver's ({here}, not {about.fingerprint})")
+        with_weights(config, pretraining_follows=True)
+    except UserError as error:
+        problems += error.problems[:5]
+    mine = versions()
+    other = [f"{name} {mine[name]}, not {known}" for name, known in about.versions.items() if mine[name] != known]
+    notes = [f"has {', '.join(other)}: scores may differ a little from node to node"] if other else []
+    return Answer(problems, notes, left)
+
+
+def _marked(about: Errand) -> tuple[str, str]:
+    """Reads the driver's marker and leaves one.
+
+    Raises:
+        UserError: it cannot be read, or nothing can be written.
+    """
+    name, token = about.marker
+    if about.study.read(name) != token:
+        raise UserError(
+            f"{about.study}: not the storage that the driver sees; give --storage a folder that is shared by all "
+            "nodes (NFS), or s3:// or gs://"
+        )
+    mine = (f"{name}-{ray.get_runtime_context().get_node_id()[:12]}", socket.gethostname())
+    about.study.write(*mine)
+    return mine
+
+
+def _render_demo(config: Config, clips: int) -> None:
+    place = Path(_folders(config)[0])
+    try:
+        demo_dataset(clips=clips, root=place.parent)
+    except OSError as error:
+        raise UserError(f"{place}: the demo data cannot be rendered there ({error.strerror or error})") from None
+
+
+def _folders(config: Config) -> list[str]:
+    return [str(getattr(folder, "path", folder)) for folder in config.general_parameters.data_path]
+
+
+def compute_features(about: Errand) -> Answer:
+    """What the trials of this node will look up, with all its CPUs."""
+    started = time.monotonic()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        home = about.study.local()
+        about.study.fetch([backbone_file(fold) for fold in range(about.splits)])
+        for raw in about.configs:
+            ensure_features(at_home(build_config(raw), about.study.folder, home))
+    except UserError as error:
+        return Answer(error.problems[:5])
+    return Answer(seconds=time.monotonic() - started)
+
+
+def pretrain_somewhere(config: Config, settings: Pretrain, *, cpus: float, gpus: float) -> tuple[str, bytes, float]:
+    """Pre-trains on whatever node has room: (its host, the backbone's file, seconds).
+
+    Raises:
+        UserError: the node was lost, or pre-training failed; why.
+    """
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(_pretrain)
+    try:
+        return ray.get(task.remote(to_dict(config), settings.model_dump(), max(1, int(cpus))))
+    except ray.exceptions.RayTaskError as error:
+        raise UserError(f"pre-training on the cluster: {str(error).strip().splitlines()[-1]}") from None
+
+
+def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:
+    started = time.monotonic()
+    torch.set_num_threads(threads)
+    config = build_config(raw)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as scratch:
+        out = Path(scratch) / BACKBONE
+        provide_backbone(config, load_data(config), Pretrain(**settings), out)
+        return socket.gethostname(), out.read_bytes(), time.monotonic() - started

@@ -1,0 +1,116 @@
+"""The nodes of a cluster are looked at before a trial goes there: storage, dataset, weights, code.
+
+Each node is visited by a task that is bound to it and asks for no resources. Caches belong to the nodes: each computes
+the features that its trials look up, with all its CPUs, while no trial runs.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ray
+
+from hearai.config import to_dict
+from hearai.data.folders import portable_fingerprint
+from hearai.errors import UserError
+from hearai.files import replacing
+from hearai.search.cluster import PerTrial
+from hearai.search.errands import Errand, compute_features, look, pretrain_somewhere, versions, visit
+from hearai.search.live import Say
+from hearai.search.mirror import Mirror
+from hearai.search.plan import Plan, provide
+from hearai.training.splits import backbone_file, fold_config
+
+
+@dataclass(frozen=True)
+class Node:
+    """A living node."""
+
+    id: str
+    host: str
+    is_ours: bool
+    """Whether the driver runs on it."""
+
+
+def living_nodes() -> list[Node]:
+    """All nodes that can carry a worker, and the driver's own even if it cannot."""
+    ours = ray.get_runtime_context().get_node_id()
+    return [
+        Node(node["NodeID"], node["NodeManagerHostname"], node["NodeID"] == ours)
+        for node in ray.nodes()
+        if node["Alive"] and (node["Resources"].get("CPU") or node["NodeID"] == ours)
+    ]
+
+
+def provide_everywhere(plan: Plan, mirror: Mirror, per_trial: PerTrial, say: Say) -> float:
+    """Checks every node, pre-trains on one of them, computes features on each; the seconds of the last two.
+
+    A cluster of one node is this machine.
+
+    Raises:
+        UserError: what is wrong with each node.
+    """
+    nodes = living_nodes()
+    others = [node for node in nodes if not node.is_ours]
+    if not others:
+        seconds = provide(plan, mirror.folder)
+        mirror.publish()
+        return seconds
+    for line in check_nodes(plan, mirror, others):
+        say(line)
+    folds = range(plan.study.settings.splits)
+    seconds = sum(_pretrained(plan, fold, mirror, per_trial, say) for fold in folds)
+    mirror.publish()
+    base = plan.study.base
+    configs = [to_dict(fold_config(base, fold) if len(folds) > 1 else base) for fold in folds]
+    errand = Errand(configs, mirror.study, splits=len(folds))
+    took = visit([node.id for node in nodes], compute_features, errand)
+    _raise({node: answer.problems for node, answer in zip(nodes, took, strict=True)})
+    return round(seconds + max(answer.seconds for answer in took), 3)
+
+
+def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
+    """What is worth saying of nodes on which trials can run.
+
+    Raises:
+        UserError: a node does not see the storage, lacks the dataset or has another one, or has not the weights.
+    """
+    marker, token = f"marker-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    errand = Errand(
+        [to_dict(plan.start)],
+        mirror.study,
+        fingerprint=portable_fingerprint(plan.start),
+        demo_clips=plan.demo_clips,
+        marker=(marker, token),
+        versions=versions(),
+    )
+    with mirror.marked(marker, token) as written_by:
+        answers = visit([node.id for node in nodes], look, errand)
+        problems = {node: list(answer.problems) for node, answer in zip(nodes, answers, strict=True)}
+        for node, answer in zip(nodes, answers, strict=True):
+            if answer.marker and not written_by(answer.marker):
+                problems[node].append(f"{mirror}: what this node writes there cannot be read by the driver")
+    _raise(problems)
+    said = zip(nodes, answers, strict=True)
+    notes = [f"  node {node.host}: {note}" for node, answer in said for note in answer.notes]
+    clips = len(plan.data.clips)
+    return [f"{len(nodes) + 1} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
+
+
+def _raise(problems: dict[Node, list[str]]) -> None:
+    if lines := [f"node {node.host}: {line}" for node, found in problems.items() for line in found]:
+        raise UserError(list(dict.fromkeys(lines)))
+
+
+def _pretrained(plan: Plan, fold: int, mirror: Mirror, per_trial: PerTrial, say: Say) -> float:
+    """Puts a fold's pre-trained backbone into the study's folder, if there is one to be had; the seconds it took."""
+    out = mirror.folder / backbone_file(fold)
+    if plan.pretrain is None or out.exists():
+        return 0.0
+    start = fold_config(plan.start, fold) if plan.study.settings.splits > 1 else plan.start
+    say(f"pre-training {start.feature_extractor.model_path} on a node of the cluster")
+    host, weights, seconds = pretrain_somewhere(start, plan.pretrain, cpus=per_trial.cpus, gpus=per_trial.gpus)
+    say(f"pre-trained on {host} in {seconds:.0f} s")
+    with replacing(out) as temporary:
+        temporary.write_bytes(weights)
+    return seconds

@@ -1,0 +1,162 @@
+"""A cluster of real Ray nodes on this machine: each with its own processes, caches and disk for mirrors."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Node:
+    """`ray start --block` with all that it started."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path):
+        self.name, self._log = name, folder / f"{name}.log"
+        command = [RAY, "start", "--block", "--disable-usage-stats", f"--node-name={name}", *arguments]
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def wait(self, seconds: float = 90) -> None:
+        """Until it has joined."""
+        until = time.monotonic() + seconds
+        while "Ray runtime started" not in self.log:
+            assert time.monotonic() < until and self.process.poll() is None, f"{self.name}: {self.log[-2000:]}"
+            time.sleep(0.2)
+
+    def family(self) -> list[psutil.Process]:
+        """`ray start` and every process below it."""
+        try:
+            me = psutil.Process(self.process.pid)
+            return [me, *me.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """As when its machine loses power."""
+        for member in self.family():
+            try:
+                member.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait(30)
+
+    def reclaim(self) -> None:
+        """As when a cloud takes a spot machine back: SIGTERM, on which the node drains."""
+        self.process.send_signal(signal.SIGTERM)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+
+class LocalCluster:
+    """A head and as many workers as are added; use it as a context."""
+
+    def __init__(self, folder: Path, *, head_cpus: int = 1, environment: Mapping[str, str] | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._more = folder, dict(environment or {})
+        self.port, self.dashboard_port = free_port(), free_port()
+        self.token = folder / "token"
+        if not self.token.exists():
+            self.token.touch(mode=0o600)
+            self.token.write_text(os.urandom(32).hex())
+        self._head_cpus = head_cpus
+        self.nodes: list[Node] = []
+        # Ray's sockets lie there, and their paths may not be long
+        self._scratch = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+    def environment(self, name: str = "driver") -> dict[str, str]:
+        """Of a node, or of who speaks to the cluster. Each node has a cache and mirrors of its own."""
+        own = self.folder / name
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token),
+            "HEARAI_CACHE": str(own / "cache"),
+            "HEARAI_HOME": str(own / "home"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # jobs are started as `python ...`
+            **self._more,
+        }
+
+    def __enter__(self) -> "LocalCluster":
+        arguments = [
+            "--head",
+            f"--port={self.port}",
+            f"--dashboard-port={self.dashboard_port}",
+            "--dashboard-host=127.0.0.1",
+            "--include-dashboard=true",
+            f"--temp-dir={self._scratch.name}",
+            f"--num-cpus={self._head_cpus}",
+            "--node-ip-address=127.0.0.1",
+            f"--object-store-memory={128 * 2**20}",
+        ]
+        self.nodes.append(Node("head", arguments, self.environment("head"), self.folder))
+        self.nodes[0].wait()
+        return self
+
+    def add(self, name: str, cpus: int = 1, **environment: str) -> Node:
+        arguments = [
+            f"--address={self.address}",
+            f"--num-cpus={cpus}",
+            f"--object-store-memory={128 * 2**20}",
+        ]
+        node = Node(name, arguments, {**self.environment(name), **environment}, self.folder)
+        self.nodes.append(node)
+        node.wait()  # two that start at once get into each other's way
+        return node
+
+    def wait_for(self, count: int, seconds: float = 90) -> None:
+        """Until so many nodes are alive."""
+        until = time.monotonic() + seconds
+        while (alive := self.alive()) != count:
+            logs = "\n".join(f"{node.name}: {node.log[-1500:]}" for node in self.nodes)
+            assert time.monotonic() < until, f"{alive} nodes are alive, not {count}\n{logs}"
+            time.sleep(0.5)
+
+    def alive(self) -> int:
+        done = self.run(
+            "-c",
+            "from ray._raylet import GcsClient; from ray._private.state import state; import ray, sys;"
+            f"state._initialize_global_state(ray._raylet.GcsClientOptions.create('{self.address}', None, True, False));"
+            "print(sum(node['Alive'] for node in ray.nodes()))",
+        )
+        return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+
+    def run(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
+        """Python with these arguments, on the driver's side."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, **self.environment(), **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        for node in reversed(self.nodes):
+            node.kill()
+        self._scratch.cleanup()
