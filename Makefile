@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := hearai experiments tests
+CODE := hearai experiments tests cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tune test test-slow lint format-check format-apply docs clean

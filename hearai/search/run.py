@@ -126,6 +126,8 @@ def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say
     cluster, slots = wait_for_room(cluster, per_trial, options.max_concurrent)
     say(f"cluster: {cluster}; {slots} trials at a time, each {per_trial}")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
+    if cluster.is_shared:
+        say(f"  Actors: trials, each actor by its first one (`{study.name} 0007 lr=...`); curves: cluster/grafana")
     settings = study.settings
     return Place(study.name, mirror.folder, per_trial, slots, say, settings.hang_seconds, mirror, settings.splits)
 

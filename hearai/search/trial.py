@@ -1,7 +1,8 @@
 """One trial: `fit` in a reused Tune actor, or in a Ray Train worker group that a Tune function drives.
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
-study (its name), number, kind ("base", "search" or "final"), label, folder, config (as `to_dict` gives it),
+study (its name), number, kind ("base", "search" or "final"), label, title (for the dashboard), folder, config (as
+`to_dict` gives it),
 threads, splits (on how many divisions of the clips), of each worker its cpus and gpus, hang_seconds (how long it may
 report nothing), and log_from (bytes of its log before this attempt). Where files go to an object store, also
 store (the study's prefix there), storage (what `--storage` named), and home (the study's folder in the driver).

@@ -1,0 +1,171 @@
+"""cluster/local_cluster.sh: a head and workers on this machine, in a folder whose name has a space."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "cluster" / "local_cluster.sh"
+PROBE = """
+import json, os, sys, time
+import ray
+
+ray.init(sys.argv[1], log_to_driver=False)
+names = sorted(node["NodeName"] for node in ray.nodes() if node["Alive"])
+
+@ray.remote(num_cpus=1)
+def cache(): return os.environ["HEARAI_CACHE"]
+
+here = [cache.options(label_selector={"hearai.node": name}).remote() for name in names if name != "head"]
+print(json.dumps({"names": names, "caches": ray.get(here), "head": ray.util.get_node_ip_address()}))
+"""
+
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where the cluster keeps its files: short, since sockets lie below it."""
+    folder = Path(tempfile.mkdtemp(prefix="h c", dir="/tmp"))
+    yield folder / "place"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def environment(place: Path, tmp_path: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    token = str(tmp_path / "a token" / "token")
+    return {**inherited, "PATH": path, "HEARAI_LOCAL_CLUSTER": str(place), "RAY_AUTH_TOKEN_PATH": token}
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str], tmp_path: Path) -> Iterator[Run]:
+    """cluster("start", "2") runs a copy of the script in a folder with a space; at the end all is stopped."""
+    script = tmp_path / "a checkout" / "cluster" / SCRIPT.name
+    script.parent.mkdir(parents=True)
+    shutil.copy(SCRIPT, script)
+
+    def run(*args: str) -> subprocess.CompletedProcess:
+        command = [str(script), *args]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False
+        )
+
+    yield run
+    run("stop")
+
+
+def pids(text: str) -> dict[str, int]:
+    """{name of a node: process id}, as `start` and `status` print them."""
+    return {name: int(pid) for name, pid in re.findall(r"(head|worker\d+)  pid (\d+)", text)}
+
+
+def family(parents: list[int]) -> list[psutil.Process]:
+    nodes = [psutil.Process(pid) for pid in parents]
+    return [*nodes, *(child for node in nodes for child in node.children(recursive=True))]
+
+
+def running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """A process whose parent has not yet looked at its end is no running one."""
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def occupied(ports: list[int], stack: ExitStack) -> None:
+    """As if another Ray had them."""
+    for port in ports:
+        taken = stack.enter_context(socket.socket())
+        try:
+            taken.bind(("", port))
+            taken.listen()
+        except OSError:
+            pass  # another Ray has it indeed
+
+
+def test_a_cluster_of_three_nodes_starts_loses_a_worker_and_stops_without_a_trace(
+    cluster: Run, environment: dict[str, str], place: Path
+) -> None:
+    with ExitStack() as stack:
+        occupied([6379, 8265, 10001, 20000], stack)
+        started = cluster("start", "2")
+        assert started.returncode == 0, started.stderr
+        dashboard = re.search(r"dashboard   (http://127\.0\.0\.1:\d+) ", started.stdout)
+        assert dashboard and not dashboard[1].endswith(":8265")
+    assert f"RAY_API_SERVER_ADDRESS={dashboard[1]}" in started.stdout and "submit.py tune" in started.stdout
+    nodes = pids(started.stdout)
+    assert list(nodes) == ["head", "worker1", "worker2"]
+
+    token = Path(environment["RAY_AUTH_TOKEN_PATH"])
+    assert token.stat().st_mode & 0o777 == 0o600 and token.parent.stat().st_mode & 0o077 == 0
+    secret = token.read_text()
+    assert re.fullmatch("[0-9a-f]{64}", secret)
+    every = family(list(nodes.values()))
+    assert not any(secret in argument for process in every for argument in process.cmdline())
+    assert secret not in started.stdout + "".join(log.read_text() for log in place.glob("*/log"))
+
+    address = (place / "address").read_text().split()[0]
+    known = {**environment, "RAY_AUTH_MODE": "token"}
+    probe = [sys.executable, "-c", PROBE, address]
+    seen = json.loads(subprocess.run(probe, env=known, capture_output=True, text=True, timeout=90, check=True).stdout)
+    assert seen["names"] == ["head", "worker1", "worker2"]
+    assert seen["caches"] == [str(place / name / "cache") for name in ("worker1", "worker2")]
+    status = cluster("status")
+    assert status.returncode == 0 and status.stdout.count("1 node_") == 3, status.stdout
+    assert cluster("start").returncode == 2, "it runs already"
+
+    lost = psutil.Process(nodes["worker2"])
+    lost.kill()
+    until = time.monotonic() + 60
+    while running([lost]) or (status := cluster("status")).stdout.count("1 node_") != 2:
+        assert time.monotonic() < until, status.stdout
+    assert "worker1  pid" in status.stdout and re.search(r"worker2  pid \d+  gone", status.stdout)
+
+    stopped = cluster("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert not running(every)
+    assert cluster("status").returncode == 1
+
+    again = cluster("start", "1")
+    assert again.returncode == 0, again.stderr
+    assert list(pids(again.stdout)) == ["head", "worker1"]
+    assert token.read_text() == secret, "a token that is there is kept"
+    every = family(list(pids(again.stdout).values()))
+    assert cluster("stop").returncode == 0
+    assert not running(every)
+
+
+def test_stopping_spares_what_looks_like_ray_and_a_later_process_with_a_known_id(cluster: Run, place: Path) -> None:
+    place.mkdir()
+    with subprocess.Popen(["bash", "-c", "exec -a raylet sleep 60"]) as other:
+        (place / "nodes").write_text(f"worker1 {other.pid} Mon_Jan_1_00:00:00_2024\n")
+        assert cluster("stop").returncode == 0
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], "usage"), (["begin"], "usage"), (["start", "0"], "1 to 99"), (["start", "x"], "x")]
+)
+def test_a_command_that_cannot_be_is_refused_in_a_line(cluster: Run, arguments: list[str], words: str) -> None:
+    done = cluster(*arguments)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_a_folder_that_somebody_else_made_is_not_used(cluster: Run, place: Path) -> None:
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    done = cluster("start")
+    assert done.returncode == 2 and "belongs to somebody else" in done.stderr

@@ -1,0 +1,89 @@
+"""cluster/with_spot_notice.py against a server that answers as the clouds' metadata servers do."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "cluster" / "with_spot_notice.py"
+# Says what it got, and ends with a code of its own.
+COMMAND = [
+    sys.executable,
+    "-uc",
+    "import signal, sys, time\n"
+    "signal.signal(signal.SIGTERM, lambda *_: (print('drained'), sys.exit(7)))\n"
+    "print('ready')\n"
+    "time.sleep(float(sys.argv[1])); sys.exit(3)",
+]
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """AWS wants its session token back, Google its header; each refuses without."""
+
+    taken = threading.Event()
+
+    def do_PUT(self) -> None:
+        self.say(200, "session")
+
+    def do_GET(self) -> None:
+        taken = self.taken.is_set()
+        if self.path == "/latest/meta-data/spot/instance-action":
+            if self.headers["X-aws-ec2-metadata-token"] != "session":
+                self.say(401, "")
+            else:
+                self.say(200, '{"action": "terminate", "time": "2026-01-01T00:00:00Z"}') if taken else self.say(404, "")
+        elif self.path == "/computeMetadata/v1/instance/preempted" and self.headers["Metadata-Flavor"] == "Google":
+            self.say(200, "TRUE" if taken else "FALSE")
+        else:
+            self.say(403, "")
+
+    def say(self, code: int, body: str) -> None:
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def metadata() -> Iterator[str]:
+    """Its address; `Metadata.taken` says whether the machine will be taken away."""
+    Metadata.taken.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def start(cloud: str, base: str, seconds: int) -> subprocess.Popen:
+    command = [sys.executable, str(SCRIPT), cloud, *COMMAND, str(seconds)]
+    return subprocess.Popen(command, env={**os.environ, "HEARAI_METADATA": base}, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_notice_drains_the_node(cloud: str, metadata: str) -> None:
+    with start(cloud, metadata, 60) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        Metadata.taken.set()
+        assert process.wait(20) == 7
+        assert process.stdout.read() == "drained\n"
+
+
+@pytest.mark.parametrize("base", ["", "http://127.0.0.1:9"])
+def test_without_a_notice_or_without_an_answer_the_command_runs_to_its_end(base: str, metadata: str) -> None:
+    with start("aws", base or metadata, 1) as process:
+        out, _ = process.communicate(timeout=20)
+        assert (process.returncode, out) == (3, "ready\n")
+
+
+def test_a_signal_is_handed_on(metadata: str) -> None:
+    with start("gcp", metadata, 60) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(20) == 7
