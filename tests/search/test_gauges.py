@@ -149,3 +149,16 @@ def shown(address: str, name: str) -> float | None:
     """The highest value that Prometheus has seen of the study `watched`."""
     found = query(address, f'max(max_over_time({PREFIX}{name}{{study="watched"}}[5m]))')
     return float(found[0]["value"][1]) if found else None
+
+
+@pytest.mark.slow
+@needs_prometheus
+def test_of_a_group_of_workers_the_first_one_shows_the_speed_of_all(
+    ray_session: None, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    long = {"train_parameters.epochs": 60}
+    study = make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}, long, "grouped")
+    with prometheus(tmp_path / "prometheus", DISCOVERY) as address:
+        run_study(study, Options(tmp_path, workers=2), lambda line: None)
+        processes = query(address, f'max_over_time({PREFIX}{CLIPS}{{study="grouped"}}[5m]) > 0')
+    assert [entry["metric"]["trial"] for entry in processes] == ["0000"], "one series, of one process"
