@@ -133,8 +133,8 @@ def _trainable(place: Place) -> type[ray.tune.Trainable]:
 def _named(function: Callable) -> type[ray.tune.Trainable]:
     """A trial function as an actor whose name in the dashboard says what it is.
 
-    Ray asks for it once, when the actor starts: one that is reused keeps the name of its first trial. (A fresh actor for
-    each trial has the right name, and costs 3 s instead of 0.1 s. Titles of processes Ray overwrites at each report.)
+    Ray asks for it once, when the actor starts: one that is reused keeps the name of its first trial. (A fresh actor
+    for each trial would have the right name, at 3 s instead of 0.1 s. A process's title Ray overwrites at each report.)
     """
 
     class Trial(wrap_function(function)):

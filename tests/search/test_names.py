@@ -18,9 +18,7 @@ def test_a_title_names_study_trial_and_the_first_parameters() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_the_actor_list_shows_trials_by_name(
-    make_study: Callable[..., Study], tmp_path: Path
-) -> None:
+def test_the_actor_list_shows_trials_by_name(make_study: Callable[..., Study], tmp_path: Path) -> None:
     actors = set()
 
     def look(line: str) -> None:
