@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
@@ -173,7 +174,18 @@ def connect(address: str | None) -> Cluster:
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
     if address is not None and url:
         refuse_open(url)
-    return Cluster(_machines(), url, is_shared=address is not None, growth=_growth())
+    return Cluster(_machines(), url if url and answers(url) else None, is_shared=address is not None, growth=_growth())
+
+
+def answers(url: str) -> bool:
+    """Whether a dashboard runs there, though it may ask for a token."""
+    try:
+        urllib.request.urlopen(f"{url}/api/version", timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _machines() -> list[tuple[float, float]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayError
+from ray.exceptions import LocalRayletDiedError, NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hearai.config import Config, build_config, to_dict
@@ -58,10 +58,15 @@ class Answer:
     marker: tuple[str, str] | None = None
     """(name, content) of the file that it has left in the storage"""
     seconds: float = 0.0
+    gone: bool = False
+    """Whether the node has died meanwhile."""
 
 
 def visit(nodes: Sequence[str], errand: Callable[[Errand], Answer], about: Errand) -> list[Answer]:
-    """Runs the errand on each of the nodes (Ray's ids) at once; a node that gives no answer has a problem."""
+    """Runs the errand on each of the nodes (Ray's ids) at once.
+
+    A node that gives no answer has a problem; one that dies meanwhile has none: nothing will be sent there.
+    """
     task = ray.remote(num_cpus=0, max_retries=0)(errand)
     asked = [
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(about)
@@ -71,6 +76,8 @@ def visit(nodes: Sequence[str], errand: Callable[[Errand], Answer], about: Erran
     for reference in asked:
         try:
             answers.append(ray.get(reference, timeout=max(0.0, until - time.monotonic())))
+        except (TaskUnschedulableError, NodeDiedError, LocalRayletDiedError):
+            answers.append(Answer(notes=["died while it was asked; the search goes on without it"], gone=True))
         except RayError as error:  # GetTimeoutError is one
             reason = next(line for line in reversed(str(error).strip().splitlines() or ["no answer"]))
             answers.append(Answer([f"gave no answer within {ANSWER_S:g} s, or died ({reason.strip()})"]))
@@ -93,7 +100,9 @@ def look(about: Errand) -> Answer:
             _render_demo(config, about.demo_clips)
         load_data(config)
         if (here := portable_fingerprint(config)) != about.fingerprint:
-            problems.append(f"{_folders(config)}: another dataset than the driver's ({here}, not {about.fingerprint})")
+            problems.append(
+                f"{', '.join(_folders(config))}: another dataset than the driver's ({here}, not {about.fingerprint})"
+            )
         with_weights(config, pretraining_follows=True)
     except UserError as error:
         problems += error.problems[:5]

@@ -24,7 +24,7 @@ from hearai.training.checkpoint import BEST, LAST
 
 JOURNAL = "journal.log"
 COPY_S = 10.0
-"""How often the journal's copy is brought up to date."""
+"""How often the journal's copy is brought up to date while trials run; it knows each of them before it starts."""
 STAYS_HERE = (TRIALS, JOURNAL, OWNER, "owner.lock")
 
 
@@ -169,7 +169,7 @@ class Mirror:
         """
         if self.store is not None:
             self.store.push(self.folder, skip=STAYS_HERE)
-            self._copy_journal()
+            self.copy_journal()
 
     def fetch(self, label: str, *, checkpoints: bool = False) -> None:
         """Brings a trial's folder here: its log and metrics, or its checkpoints as well."""
@@ -215,12 +215,18 @@ class Mirror:
     def _keep_copying(self, done: threading.Event) -> None:
         while not done.wait(COPY_S):
             try:
-                self._copy_journal()
+                self.copy_journal()
             except StoreLost:
                 continue  # the next attempt may get through; the last one, after all trials, is told
 
-    def _copy_journal(self) -> None:
-        """Whole lines only: the driver may be writing the last one."""
+    def copy_journal(self) -> None:
+        """Whole lines only: the driver may be writing the last one.
+
+        Raises:
+            StoreLost: the store cannot be reached, or refuses.
+        """
+        if self.store is None:
+            return
         owner = owner_of(self.folder)
         if owner:
             self.store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())

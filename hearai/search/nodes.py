@@ -5,8 +5,9 @@ the features that its trials look up, with all its CPUs, while no trial runs.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -27,7 +28,7 @@ class Node:
     """A living node."""
 
     id: str
-    host: str
+    name: str
     is_ours: bool
     """Whether the driver runs on it."""
 
@@ -36,10 +37,16 @@ def living_nodes() -> list[Node]:
     """All nodes that can carry a worker, and the driver's own even if it cannot."""
     ours = ray.get_runtime_context().get_node_id()
     return [
-        Node(node["NodeID"], node["NodeManagerHostname"], node["NodeID"] == ours)
+        Node(node["NodeID"], _name(node), node["NodeID"] == ours)
         for node in ray.nodes()
         if node["Alive"] and (node["Resources"].get("CPU") or node["NodeID"] == ours)
     ]
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """That which it was started with, else its host's: an address alone tells little."""
+    named = node["NodeName"] != node["NodeManagerAddress"]
+    return node["NodeName"] if named else node["NodeManagerHostname"]
 
 
 def provide_everywhere(plan: Plan, mirror: Mirror, per_trial: PerTrial, say: Say) -> float:
@@ -92,13 +99,14 @@ def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
                 problems[node].append(f"{mirror}: what this node writes there cannot be read by the driver")
     _raise(problems)
     said = zip(nodes, answers, strict=True)
-    notes = [f"  node {node.host}: {note}" for node, answer in said for note in answer.notes]
+    notes = [f"  node {node.name}: {note}" for node, answer in said for note in answer.notes]
     clips = len(plan.data.clips)
-    return [f"{len(nodes) + 1} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
+    there = 1 + sum(not answer.gone for answer in answers)
+    return [f"{there} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
 
 
 def _raise(problems: dict[Node, list[str]]) -> None:
-    if lines := [f"node {node.host}: {line}" for node, found in problems.items() for line in found]:
+    if lines := [f"node {node.name}: {line}" for node, found in problems.items() for line in found]:
         raise UserError(list(dict.fromkeys(lines)))
 
 

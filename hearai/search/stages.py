@@ -160,6 +160,7 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     """Plain YAML types: what `hearai.search.trial` describes."""
     label, per_trial = label_of(proposal.number, proposal.notes), place.per_trial
     folder, config = place.folder.absolute() / TRIALS / label, stage.config_of(proposal)
+    place.mirror.copy_journal()  # a trial that is known nowhere but here would be another one after a crash
     place.mirror.fetch(label, checkpoints=True)
     for fold, run in enumerate(run_folders(folder, place.splits)):
         if clear_unusable(run, fold_config(config, fold) if place.splits > 1 else config):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,9 +24,11 @@ def free_port() -> int:
 class Node:
     """`ray start --block` with all that it started."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path):
+    def __init__(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path, inside: Sequence[str] = ()
+    ):
         self.name, self._log = name, folder / f"{name}.log"
-        command = [RAY, "start", "--block", "--disable-usage-stats", f"--node-name={name}", *arguments]
+        command = [*inside, RAY, "start", "--block", "--disable-usage-stats", f"--node-name={name}", *arguments]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -117,13 +119,14 @@ class LocalCluster:
         self.nodes[0].wait()
         return self
 
-    def add(self, name: str, cpus: int = 1, **environment: str) -> Node:
+    def add(self, name: str, cpus: int = 1, inside: Sequence[str] = (), **environment: str) -> Node:
+        """inside: a command that runs the node in surroundings of its own."""
         arguments = [
             f"--address={self.address}",
             f"--num-cpus={cpus}",
             f"--object-store-memory={128 * 2**20}",
         ]
-        node = Node(name, arguments, {**self.environment(name), **environment}, self.folder)
+        node = Node(name, arguments, {**self.environment(name), **environment}, self.folder, inside)
         self.nodes.append(node)
         node.wait()  # two that start at once get into each other's way
         return node
