@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hearai.errors import ConfigError, UserError
-from hearai.files import FULL, disk_full
+from hearai.files import UNWRITABLE, disk_full
 from hearai.yamls import parse_yaml
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ def run_script(main: Callable[[], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in UNWRITABLE:
             raise
-        print_problems(disk_full(error.filename or tempfile.gettempdir()).problems)
+        print_problems(disk_full(error.filename or tempfile.gettempdir(), error.errno).problems)
         code = BAD_INPUT
     sys.exit(code)
 

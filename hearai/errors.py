@@ -27,7 +27,7 @@ class DataError(UserError):
 
 
 class DiskFull(UserError):
-    """A file could not be written for want of room; what it held before is whole."""
+    """A file could not be written: its disk is full, read-only or gone; what it held before is whole."""
 
 
 class StoreLost(UserError):

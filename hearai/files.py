@@ -4,13 +4,15 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearai.errors import DiskFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors that a full disk raises, or one whose share for this user is used up."""
+UNWRITABLE = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
+"""The same of any disk that takes nothing: it has become read-only, is broken, or a network's and gone."""
 
 
 def cache_folder() -> Path:
@@ -34,12 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in UNWRITABLE:
             raise
-        temporary.unlink(missing_ok=True)
-        raise disk_full(path) from error
+        raise disk_full(path, error.errno) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has become read-only keeps what was half-written
+            temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -48,8 +50,13 @@ def write_whole(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def disk_full(path: str | Path) -> DiskFull:
-    """Names the disk and says what helps."""
+def disk_full(path: str | Path, number: int | None = errno.ENOSPC) -> DiskFull:
+    """Names the disk and says what helps. number: of the error that was raised."""
+    if number not in FULL:
+        return DiskFull(
+            f"{path}: cannot be written ({os.strerror(number or 0)}); what was there before is as it was: make it "
+            "writable, and give the same command again"
+        )
     folder = next(parent for parent in (Path(path).absolute(), *Path(path).absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     return DiskFull(

@@ -39,7 +39,7 @@ def death_of(trial: Trial) -> Death:
 
 
 LEFT = "leaving.Leaving: "
-_NO_ROOM = re.compile(r"DiskFull: |StoreLost: |(?=\[Errno 28\])")
+_NO_ROOM = re.compile(r"DiskFull: |StoreLost: |(?=\[Errno (?:5|28|30|116)\])")
 _UNREACHABLE = "The actor is temporarily unavailable"
 _GONE = "its node has died"
 

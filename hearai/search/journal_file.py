@@ -8,7 +8,7 @@ enough: with 18 parameters 40 lines. The format is Optuna's; its dashboard reads
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +68,28 @@ class JournalFile(BaseJournalBackend):
             raise self._broken
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in self._waiting)
         self._waiting = []
-        with self.path.open("ab", buffering=0) as file:
-            before = os.fstat(file.fileno()).st_size
-            try:
-                whole = text.encode()
-                if file.write(whole) < len(whole):
-                    raise OSError("the disk is full")
-                os.fsync(file.fileno())
-            except OSError as error:
-                os.ftruncate(file.fileno(), before)  # no half line, which would break the journal for good
-                self._broken = UserError(
-                    f"{self.path}: cannot be written ({error.strerror or error}); what it holds is whole: make room, "
-                    "and give the same command again"
-                )
-                raise self._broken from error
+        try:
+            _append(self.path, text.encode())
+        except OSError as error:
+            self._broken = UserError(
+                f"{self.path}: cannot be written ({error.strerror or error}); what it holds is whole: make room, "
+                "and give the same command again"
+            )
+            raise self._broken from error
+
+
+def _append(path: Path, whole: bytes) -> None:
+    """All of it, on the disk; or nothing, and an OSError."""
+    with path.open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(whole) < len(whole):
+                raise OSError("the disk is full")
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # where even that cannot be: half a line is cut off when the search goes on
+                os.ftruncate(file.fileno(), before)
+            raise
 
 
 def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class JournalSearcher(Searcher):
         return self._stage
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        with self._in_trouble():
+        with self.in_trouble():
             if not self.closed:
                 return self._suggest(trial_id)
         return Searcher.FINISHED
@@ -173,7 +173,7 @@ class JournalSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._running and not self.closed and "objective" in result:
             trial = self._handed[trial_id]
-            with self._in_trouble():
+            with self.in_trouble():
                 trial.stage.observe(trial.number, int(result["epoch"]), float(result["objective"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -183,7 +183,7 @@ class JournalSearcher(Searcher):
             self.on_trial_result(trial_id, result)  # the report that triggered a stop comes only here
         self._running.remove(trial_id)
         trial = self._handed[trial_id]
-        with self._in_trouble():
+        with self.in_trouble():
             if error or not result or "objective" not in result:
                 self._failed(trial, self._deaths.pop(trial_id, None) or Death(failure_of(trial.folder)))
             else:
@@ -225,7 +225,7 @@ class JournalSearcher(Searcher):
         self._again.append(trial.stage)
 
     @contextmanager
-    def _in_trouble(self) -> Iterator[None]:
+    def in_trouble(self) -> Iterator[None]:
         """Where the search cannot go on: Tune would bury the reason in a traceback, so it ends at its next step."""
         try:
             yield

@@ -64,7 +64,8 @@ def run_stages(
         return _payload(proposal, stage, place)
 
     def died(trial: Trial) -> None:
-        place.mirror.fetch(trial.config["label"])  # its log says why
+        with searcher.in_trouble():
+            place.mirror.fetch(trial.config["label"])  # its log says why
         searcher.on_trial_death(trial.trial_id, death_of(trial))
 
     searcher = JournalSearcher(stages, payload)
@@ -113,7 +114,7 @@ def _tuner(
             callbacks=[
                 LiveLines(place.say, searcher),
                 HangWatch(searcher, place.hang_seconds),
-                _Fetching(place.mirror),
+                _Fetching(place.mirror, searcher),
                 *callbacks,
                 _Interruption(searcher),
             ],
@@ -187,11 +188,12 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
 class _Fetching(ray.tune.Callback):
     """Brings what a trial has written in an object store to the driver's disk when it ends."""
 
-    def __init__(self, mirror: Mirror):
-        self._mirror = mirror
+    def __init__(self, mirror: Mirror, searcher: JournalSearcher):
+        self._mirror, self._searcher = mirror, searcher
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Trial, **info: Any) -> None:
-        self._mirror.fetch(trial.config["label"])
+        with self._searcher.in_trouble():
+            self._mirror.fetch(trial.config["label"])
 
 
 class _Interruption(ray.tune.Callback):

@@ -2,16 +2,12 @@
 
 import json
 import os
-import select
-import socket
-import socketserver
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from s3_server import Bucket
+from s3_server import Bucket, Flaky, flaky_way_to
 
 from hearai.errors import StoreLost, UserError
 from hearai.search.mirror import JOURNAL, Mirror
@@ -67,34 +63,11 @@ def test_a_store_that_cannot_be_used_says_why(
         Store(uri).write("file", b"")
 
 
-class Flaky(socketserver.BaseRequestHandler):
-    """Hands a connection on to the real server, and hangs up on every third one."""
-
-    port, count = 0, 0
-
-    def handle(self) -> None:
-        Flaky.count += 1
-        if Flaky.count % 3 == 1:
-            return
-        with socket.create_connection(("127.0.0.1", Flaky.port)) as there:
-            other = {self.request: there, there: self.request}
-            while ready := select.select(list(other), [], [], 5)[0]:
-                for side in ready:
-                    block = side.recv(65536)
-                    if not block:
-                        return
-                    other[side].sendall(block)
-
-
 @pytest.fixture
 def flaky(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    Flaky.port, Flaky.count = int(bucket.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]), 0
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Flaky)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    yield
-    server.shutdown()
+    with flaky_way_to(bucket) as environment:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", environment["AWS_ENDPOINT_URL"])
+        yield
 
 
 def test_a_store_that_fails_now_and_then_loses_nothing(
