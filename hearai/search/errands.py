@@ -27,7 +27,9 @@ from hearai.search.mirror import StudyPlace
 from hearai.search.on_node import at_home
 from hearai.study_file import Pretrain
 from hearai.training.features import ensure_features
+from hearai.training.loop import fit
 from hearai.training.prepare import BACKBONE, provide_backbone, with_weights
+from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.splits import backbone_file
 
 ANSWER_S = 900.0
@@ -166,6 +168,34 @@ def pretrain_somewhere(config: Config, settings: Pretrain, *, cpus: float, gpus:
         return ray.get(task.remote(to_dict(config), settings.model_dump(), max(1, int(cpus))))
     except ray.exceptions.RayTaskError as error:
         raise UserError(f"pre-training on the cluster: {str(error).strip().splitlines()[-1]}") from None
+
+
+def train_somewhere(config: Config, study: StudyPlace, run: str, resume: bool, *, cpus: float, gpus: float) -> str:
+    """One run on whatever node has room, into the folder `run` of the study; its host.
+
+    A node that dies is replaced by another, which goes on.
+
+    Raises:
+        UserError: the run failed; why.
+    """
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=3)(_train)
+    try:
+        return ray.get(task.remote(to_dict(config), study, run, resume, max(1, int(cpus))))
+    except RayError as error:
+        raise UserError(f"{study}/{run}: {str(error).strip().splitlines()[-1]}") from None
+
+
+def _train(raw: Mapping[str, Any], study: StudyPlace, run: str, resume: bool, threads: int) -> str:
+    torch.set_num_threads(threads)
+    home, config = study.local(), build_config(raw)
+    store = study.store.below(run) if study.store else None
+    if store and resume:
+        store.pull(home / run)
+    gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
+    fit(at_home(config, study.folder, home), LocalRuntime(choose_device(gpu), home / run, resume=resume))
+    if store:
+        store.push(home / run)
+    return socket.gethostname()
 
 
 def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:

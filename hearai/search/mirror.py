@@ -182,6 +182,11 @@ class Mirror:
         if self.store is not None:
             self.store.below(TRIALS).pull(self.folder / TRIALS, skip=(LAST,))
 
+    def fetch_run(self, name: str) -> None:
+        """Brings a run of the study's folder here that was made elsewhere."""
+        if self.store is not None:
+            self.store.below(name).pull(self.folder / name)
+
     def drop(self, label: str, *names: str) -> None:
         """Removes files or folders of a trial from the store."""
         if self.store is not None:

@@ -7,19 +7,29 @@ the features that its trials look up, with all its CPUs, while no trial runs.
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 
-from hearai.config import to_dict
+from hearai.config import Config, to_dict
 from hearai.data.folders import portable_fingerprint
 from hearai.errors import UserError
 from hearai.files import replacing
 from hearai.search.cluster import PerTrial
-from hearai.search.errands import Errand, compute_features, look, pretrain_somewhere, versions, visit
+from hearai.search.errands import (
+    Errand,
+    compute_features,
+    look,
+    pretrain_somewhere,
+    train_somewhere,
+    versions,
+    visit,
+)
 from hearai.search.live import Say
 from hearai.search.mirror import Mirror
 from hearai.search.plan import Plan, provide
+from hearai.search.retrain import Train, train_here
 from hearai.training.splits import backbone_file, fold_config
 
 
@@ -103,6 +113,19 @@ def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
     clips = len(plan.data.clips)
     there = 1 + sum(not answer.gone for answer in answers)
     return [f"{there} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
+
+
+def train_on(mirror: Mirror, per_trial: PerTrial, say: Say) -> Train:
+    """What trains a run on a node with room for a trial's worker, or here where there is no other node."""
+
+    def train(config: Config, run: Path, resume: bool) -> None:
+        if len(living_nodes()) == 1:
+            return train_here(config, run, resume)
+        room = {"cpus": per_trial.cpus, "gpus": per_trial.gpus}
+        say(f"trained on {train_somewhere(config, mirror.study, run.name, resume, **room)}")
+        mirror.fetch_run(run.name)
+
+    return train
 
 
 def _raise(problems: dict[Node, list[str]]) -> None:

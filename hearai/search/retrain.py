@@ -6,11 +6,12 @@ those answered once, for the config. A backbone that was pre-trained keeps what 
 """
 
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from optuna.trial import TrialState
 
-from hearai.config import to_yaml
+from hearai.config import Config, to_yaml
 from hearai.files import write_whole
 from hearai.overrides import override
 from hearai.search.journal import Ledger
@@ -26,8 +27,19 @@ FINAL = "final"
 """The run's folder in the study's."""
 
 
-def retrain_winner(study: Study, search: Ledger, finals: Ledger, folder: Path, number: int, say: Say) -> None:
-    """Trains it in this process into `final/`, with `final.yaml` beside; goes on where an earlier call was killed."""
+Train = Callable[[Config, Path, bool], None]
+"""Trains a config into a folder; goes on with what is there if told so."""
+
+
+def train_here(config: Config, run: Path, resume: bool) -> None:
+    """In this process; see `hearai.search.nodes.train_on` for another."""
+    fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=resume))
+
+
+def retrain_winner(
+    study: Study, search: Ledger, finals: Ledger, folder: Path, number: int, say: Say, train: Train = train_here
+) -> None:
+    """Trains it into `final/`, with `final.yaml` beside; goes on where an earlier call was killed."""
     epochs = epochs_to_train(search, finals, number)
     config = override(
         study.config_of(search[number].params, study.settings.seed),
@@ -46,7 +58,7 @@ def retrain_winner(study: Study, search: Ledger, finals: Ledger, folder: Path, n
     )
     same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
     write_whole(known, text)
-    fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=same))
+    train(config, run, same)
 
 
 def epochs_to_train(search: Ledger, finals: Ledger, number: int) -> int:

@@ -21,10 +21,10 @@ from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.mirror import Mirror
-from hearai.search.nodes import provide_everywhere
+from hearai.search.nodes import provide_everywhere, train_on
 from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import Plan, decide, provide
-from hearai.search.retrain import retrain_winner
+from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.samplers import sampler_note, suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
@@ -95,12 +95,8 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
                 mirror.fetch_best()
-                require_winner(plan.study, search, finals, folder)
-                score_test(plan.study, search, finals, folder)
-                _keep_winner(plan.study, folder, search, winner(search, finals))
-                keep_front(plan.study, search, folder)
-                if plan.study.settings.finalists.retrain:
-                    retrain_winner(plan.study, search, finals, folder, winner(search, finals), say)
+                train = train_on(mirror, place.per_trial, say) if options.address else train_here
+                _conclude(plan.study, folder, search, finals, say, train)
             sweeper.sweep()
         finally:
             _record(search, memory, time.monotonic() - started)
@@ -182,6 +178,16 @@ def _sound_values(trial: FrozenTrial) -> dict[int, float]:
     """{epoch: value} without the epoch in which the trial diverged."""
     values = trial.intermediate_values
     return {e: v for e, v in values.items() if not (trial.user_attrs.get("diverged") and e == max(values))}
+
+
+def _conclude(study: Study, folder: Path, search: Ledger, finals: Ledger, say: Say, train: Train) -> None:
+    """The test clips, once; the winner's files; the winner once more, if asked for."""
+    require_winner(study, search, finals, folder)
+    score_test(study, search, finals, folder)
+    _keep_winner(study, folder, search, winner(search, finals))
+    keep_front(study, search, folder)
+    if study.settings.finalists.retrain:
+        retrain_winner(study, search, finals, folder, winner(search, finals), say, train)
 
 
 def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> None:
