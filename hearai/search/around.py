@@ -50,7 +50,8 @@ def surroundings(
     with ExitStack() as stack:
         place = stack.enter_context(trial_place(payload, writes=rank == 0, fetches=first_here))
         wait()
-        stack.enter_context(trial_log(place.folder))
+        workers = payload.get("workers", 1)
+        stack.enter_context(trial_log(place.folder, f"worker {rank} of {workers}" if workers > 1 else ""))
         # in Ray Train's local mode there is no cluster, and no notice comes
         notice = stack.enter_context(preemption_notice()) if ray.is_initialized() else Notice()
         gauges = stack.enter_context(trial_gauges(payload["study"] if rank == 0 else None, payload.get("label", "")))

@@ -25,8 +25,10 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder is ours; see hearai/training/trackers.py
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt leaves running trials RUNNING in the journal
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own state is never restored: the journal is
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # workers of a group first report that they have begun
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a stopped run may be in the middle of writing its checkpoint
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",  # the dashboard's Train page
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # workers look for notices themselves; see hearai/search/drain.py
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # tears a worker group down in 0.8 s instead of 5 s
 }
 

@@ -14,7 +14,7 @@ from hearai.search.journal import BASE, Ledger, Proposal, primary
 from hearai.search.searcher import Stage
 from hearai.search.trial_folder import TRIALS, label_of
 from hearai.study import Study
-from hearai.training.checkpoint import BEST, STATE
+from hearai.training.checkpoint import BEST, holds_checkpoint
 from hearai.training.evaluate import score_split
 from hearai.training.run_folders import run_folders
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -88,7 +88,7 @@ def require_winner(study: Study, search: Ledger, finals: Ledger, folder: Path) -
     seeds = results(finals).get(number, {})
     labels = [label_of(number, {}), *(label_of(number, {"source": number, "seed": seed}) for seed in seeds)]
     trials = [run for label in labels for run in run_folders(folder / TRIALS / label, study.settings.splits)]
-    if missing := [trial for trial in trials if not (trial / BEST / STATE).is_file()]:
+    if missing := [trial for trial in trials if not holds_checkpoint(trial / BEST)]:
         raise UserError(
             [
                 f"{trial / BEST}: the checkpoint of the winner, trial {number}, is missing; put it back, or make it "
@@ -117,7 +117,7 @@ def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> di
         notes = [{"source": source, "seed": seed} for seed in seeds] or [{}]
         trials = [folder / TRIALS / label_of(source, note) for note in notes]
         by_seed = [[run / BEST for run in run_folders(trial, study.settings.splits)] for trial in trials]
-        sound = all(checkpoint.is_dir() for checkpoints in by_seed for checkpoint in checkpoints)
+        sound = all(holds_checkpoint(checkpoint) for checkpoints in by_seed for checkpoint in checkpoints)
         scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, by_seed)} if sound else None
     write_whole(path, json.dumps(scores, indent=1))
     return scores

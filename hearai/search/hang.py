@@ -18,7 +18,8 @@ class HangWatch(Callback):
 
     Workers of a Ray Train group belong to their trial's actor and end with it.
 
-    seconds: since its last report, or its start.
+    seconds: since its last report, or its start. A group of workers starts when they report that they have begun; it
+    may have waited for room on the cluster for hours.
     """
 
     def __init__(self, searcher: JournalSearcher, seconds: float):
@@ -26,7 +27,8 @@ class HangWatch(Callback):
         self._heard: dict[Trial, float] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._heard[trial] = time.monotonic()
+        if trial.config["workers"] == 1:
+            self._heard[trial] = time.monotonic()
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
         self._heard[trial] = time.monotonic()

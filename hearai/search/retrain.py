@@ -18,7 +18,7 @@ from hearai.search.journal import Ledger
 from hearai.search.live import Say
 from hearai.search.pareto import with_near_backbone
 from hearai.study import Study
-from hearai.training.checkpoint import BEST, load_checkpoint
+from hearai.training.checkpoint import BEST, holds_checkpoint, load_checkpoint
 from hearai.training.loop import fit
 from hearai.training.prepare import BACKBONE
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -68,7 +68,7 @@ def epochs_to_train(search: Ledger, finals: Ledger, number: int) -> int:
 
 
 def _is_whole(run: Path) -> bool:
-    if not (run / BEST).is_dir():
+    if not holds_checkpoint(run / BEST):
         return False
     metrics = load_checkpoint(run / BEST)["metrics"]
     return metrics["epoch"] == metrics["epochs"]

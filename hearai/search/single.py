@@ -30,6 +30,7 @@ def train_with_ray(config: Config, folder: Path, workers: int) -> None:
         "config": to_dict(config),
         "threads": per_worker.threads,
         "splits": 1,
+        "workers": per_worker.workers,
         "hang_seconds": None,  # a breakpoint may stop it for as long as it likes
     }
     TorchTrainer(

@@ -65,7 +65,7 @@ def run_trial(payload: dict[str, Any]) -> None:
 
 def run_worker_group(payload: dict[str, Any]) -> None:
     """The trial function of trials with several workers: waits for a Ray Train worker group."""
-    from ray.train import RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -82,19 +82,24 @@ def run_worker_group(payload: dict[str, Any]) -> None:
         run_config=RunConfig(
             name="train",
             storage_path=str(Path(payload["folder"]).absolute() / "ray"),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # the search decides, nobody else
             callbacks=[TuneReportCallback()],
         ),
     )
     trainer.fit()
 
 
-DRIVER_CPU = 0.01
-"""What a trial that only waits for its workers asks of the cluster: zero is refused."""
+DRIVER_CPU, DRIVERS_CPU = 0.0001, 0.01
+"""What a trial that only waits for its workers asks of the cluster: zero is refused. And what is left for all of those
+that Ray may put on one node: a hundred."""
+
+BEGUN = "begun"
+"""What the workers of a group report first. Until there is room for them on the cluster, they have not begun."""
 
 
 def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
-    """What one worker of a group asks for: room is left for the driver, or 2 x 1 CPU never fits on 2 CPUs."""
-    resources = {"CPU": max(cpus - DRIVER_CPU, DRIVER_CPU)}
+    """What one worker of a group asks for: room is left for the drivers, or 2 x 1 CPU never fits on 2 CPUs."""
+    resources = {"CPU": max(cpus - DRIVERS_CPU, DRIVERS_CPU)}
     return {**resources, "GPU": gpus} if gpus else resources
 
 

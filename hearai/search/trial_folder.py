@@ -24,8 +24,10 @@ class Stopped(SystemExit):
 
 
 @contextmanager
-def trial_log(folder: Path) -> Iterator[None]:
+def trial_log(folder: Path, worker: str = "") -> Iterator[None]:
     """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder.
+
+    worker: which one of a group this process is, in words.
 
     Raises:
         RuntimeError: the run's code called sys.exit; in an actor that would pass as an ordinary end.
@@ -37,7 +39,7 @@ def trial_log(folder: Path) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        logger.info("process %d begins", os.getpid())
+        logger.info("process %d begins%s", os.getpid(), worker and f" as {worker}")
         yield
     except Stopped:
         raise

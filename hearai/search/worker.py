@@ -1,5 +1,6 @@
 """The Ray Train worker: `RayRuntime` around `fit`. One of K in a group, or alone in Ray Train's local mode."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hearai.config import Config
 from hearai.search.around import Around, surroundings
-from hearai.search.trial import forget
-from hearai.training.checkpoint import LAST
+from hearai.search.trial import BEGUN, forget
+from hearai.training.checkpoint import LAST, holds_checkpoint
 from hearai.training.loop import FitResult, fit
+from hearai.training.runtime import log_epoch
 from hearai.training.splits import Report, fit_splits
 
 AGREE_STEPS = 4
 """How often the workers of a group ask each other whether to leave."""
+
+PATIENCE_S = 30.0
+"""How long a worker that has lost touch with another one waits for Ray to hear from that one why."""
 
 
 class RayRuntime:
@@ -44,6 +49,8 @@ class RayRuntime:
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         """All workers hold the same, already summed metrics; Ray Train hands on those of rank 0."""
+        if self.rank == 0:
+            log_epoch(metrics)
         metrics = self._whole(metrics)
         self._around.told(metrics, self.device)
         ray.train.report(metrics)
@@ -56,11 +63,13 @@ class RayRuntime:
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
-        return last if last.is_dir() else None
+        return last if holds_checkpoint(last) else None
 
 
 def train_worker(payload: dict[str, Any]) -> None:
     """The worker function; `payload` as in `hearai.search.trial`."""
+    if payload["study"]:
+        ray.train.report({BEGUN: 1.0})
     torch.set_num_threads(payload["threads"])
     context = ray.train.get_context()
     rank, first_here = context.get_world_rank(), context.get_local_rank() == 0
@@ -70,11 +79,21 @@ def train_worker(payload: dict[str, Any]) -> None:
             on_gpu = config.general_parameters.gpu >= 0 and torch.cuda.is_available()
 
             def run(config: Config, folder: Path, whole: Report) -> FitResult:
-                return fit(config, RayRuntime(folder, on_gpu=on_gpu, around=around, whole=whole))
+                try:
+                    return fit(config, RayRuntime(folder, on_gpu=on_gpu, around=around, whole=whole))
+                except RuntimeError as error:
+                    if _lost_touch(error):
+                        time.sleep(PATIENCE_S)  # Ray ends this process when it knows; what it says here hides the cause
+                    raise
 
             fit_splits(config, around.place.folder, payload["splits"], run)
     finally:
         forget()
+
+
+def _lost_touch(error: RuntimeError) -> bool:
+    """Whether it is only what the death of another worker looks like from here. (Gloo's errors have no own type.)"""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 def _wait_for_all() -> None:

@@ -50,6 +50,11 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         shutil.copyfile(source / STATE, temporary)
 
 
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether a state was saved there. A process that is killed before its first was whole leaves a folder without."""
+    return (folder / STATE).is_file()
+
+
 def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     """The state saved in `folder`, its tensors on the CPU. Only tensors and plain values are unpickled.
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from hearai.errors import ConfigError
 from hearai.metrics import CHOSEN_SCORE, OBJECTIVE, SCORE
-from hearai.training.checkpoint import LAST
+from hearai.training.checkpoint import LAST, holds_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,17 @@ class Runtime(Protocol):
         """Whether the run is to end after this step of an epoch, to go on elsewhere; all workers hear the same."""
 
 
+def log_epoch(metrics: Mapping[str, float]) -> None:
+    """One line for a person; metrics: as reported."""
+    named = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
+    log.info(
+        "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f%s, best %.3f (%.1f s)",
+        *(metrics[key] for key in ("epoch", "train/loss", "val/loss", SCORE)),
+        named,
+        *(metrics[key] for key in (OBJECTIVE, "seconds")),
+    )
+
+
 class LocalRuntime:
     """A run alone in this process: what a debugger wants."""
 
@@ -67,20 +79,14 @@ class LocalRuntime:
         return values
 
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
-        named = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
-        log.info(
-            "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f%s, best %.3f (%.1f s)",
-            *(metrics[key] for key in ("epoch", "train/loss", "val/loss", SCORE)),
-            named,
-            *(metrics[key] for key in (OBJECTIVE, "seconds")),
-        )
+        log_epoch(metrics)
 
     def leaves(self, step: int) -> bool:
         return False
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
-        return last if self._resume and last.is_dir() else None
+        return last if self._resume and holds_checkpoint(last) else None
 
 
 def choose_device(gpu: int) -> torch.device:

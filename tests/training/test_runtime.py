@@ -33,5 +33,8 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 def test_a_local_run_goes_on_only_when_asked_and_only_from_what_is_there(tmp_path):
     assert LocalRuntime("cpu", tmp_path, resume=True).restore_from() is None
     (tmp_path / "last").mkdir()
+    (tmp_path / "last" / ".state.pt.1").touch()  # of a process that was killed while it wrote
+    assert LocalRuntime("cpu", tmp_path, resume=True).restore_from() is None
+    (tmp_path / "last" / "state.pt").touch()
     assert LocalRuntime("cpu", tmp_path).restore_from() is None
     assert LocalRuntime("cpu", tmp_path, resume=True).restore_from() == tmp_path / "last"
