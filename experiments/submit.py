@@ -11,12 +11,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tune
 
 from hearai.cli import DONE, INTERRUPTED, run_script, study_name
 from hearai.errors import UserError
+from hearai.study import Study
 
 if TYPE_CHECKING:
     from hearai.search.jobs import Jobs
@@ -28,7 +29,14 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    start = verbs.add_parser("tune", help="start a search; all options of tune.py", allow_abbrev=False)
+    start = verbs.add_parser(
+        "tune",
+        help="start a search; all options of tune.py",
+        usage="submit.py tune [--no-follow] [--address URL] (options of tune.py: --space, --storage, ...)",
+        epilog="All other options are those of `python experiments/tune.py --help`. Paths of --storage and --data-path "
+        "are the cluster's, and whole; files of --space, --config and --warm-start are sent from here.",
+        allow_abbrev=False,
+    )
     start.add_argument("--no-follow", action="store_true", help="start it, and do not watch")
     for verb, text in (
         ("status", "how it stands; of all studies if none is named"),
@@ -39,11 +47,16 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         sub = verbs.add_parser(verb, help=text, allow_abbrev=False)
         sub.add_argument("study", type=study_name, metavar="STUDY", nargs="?" if verb == "status" else None)
         if verb == "logs":
-            sub.add_argument("--follow", action="store_true", help="until it ends")
+            sub.add_argument("--follow", action="store_true", help="until it ends; its exit code")
         if verb == "fetch":
             sub.add_argument("--to", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     for sub in verbs.choices.values():
-        sub.add_argument("--address", default=os.environ.get("RAY_API_SERVER_ADDRESS"), metavar="http://HEAD:8265")
+        sub.add_argument(
+            "--address",
+            default=os.environ.get("RAY_API_SERVER_ADDRESS"),
+            metavar="URL",
+            help="the dashboard's, http://HEAD:8265; default: $RAY_API_SERVER_ADDRESS",
+        )
     args, rest = parser.parse_known_args()
     if rest and args.verb != "tune":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -55,21 +68,32 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
 def start(args: argparse.Namespace, rest: list[str]) -> int:
     asked = tune.parse_args(rest)
     study = tune.study_of(asked)  # what is wrong with it is said before anything is sent
-    if asked.dry_run or asked.address:
-        raise UserError("--dry-run shows a study here: python experiments/tune.py; --address is the dashboard's")
-    if "://" not in asked.storage and not Path(asked.storage).is_absolute():
-        raise UserError(
-            f"--storage {asked.storage}: give the full path of a folder that all nodes share, or s3:// or gs://: the "
-            "job's own folder goes with it"
-        )
+    if problems := wrong_there(asked, study):
+        raise UserError(problems)
     from hearai.search.jobs import Jobs  # heavy imports come when the input is known to be good
 
     jobs = Jobs(args.address)
-    files = [file for file in (asked.space, asked.config, asked.warm_start) if file and Path(file).is_file()]
-    job = jobs.submit(study.name, asked.storage, rest, files)
-    print(f"job {job} on {args.address}", flush=True)
-    print(f"  submit.py status|logs|stop|fetch {study.name} --address {args.address}", flush=True)
+    job = jobs.submit(study.name, asked.storage, rest)
+    print(f"job {job}; find it again with\n  submit.py status|logs|stop|fetch {study.name} --address {args.address}")
+    sys.stdout.flush()
     return DONE if args.no_follow else follow(jobs, job)
+
+
+def wrong_there(asked: argparse.Namespace, study: Study) -> list[str]:
+    """What is right on this machine, but not in a job's folder on another."""
+    problems = []
+    if asked.dry_run or asked.estimate:
+        problems.append("--dry-run, --estimate: they start nothing; use python experiments/tune.py here")
+    places = study.base.general_parameters.data_path or ()
+    paths = [("--storage", asked.storage)] if "://" not in asked.storage else []
+    paths += [("data_path", place if isinstance(place, str) else place.path) for place in places]
+    if (journal := study.settings.warm_start) and not Path(asked.warm_start or "").is_file():
+        paths.append(("warm_start", journal))
+    for option, path in paths:
+        if not Path(path).is_absolute():
+            other = ", or s3:// or gs://" if option == "--storage" else ""
+            problems.append(f"{option}: got {path}; give its full path on the cluster's nodes{other}")
+    return problems
 
 
 def follow(jobs: "Jobs", job: str) -> int:
@@ -84,12 +108,13 @@ def show(jobs: "Jobs", study: str | None) -> None:
     known = [jobs.latest(study)] if study else jobs.of()
     if not known:
         print("no searches are known there")
-    for job in known:
+    for job in {job.metadata["hearai_study"]: job for job in reversed(known)}.values():  # the last job of each study
         name, seconds = job.metadata["hearai_study"], ((job.end_time or 1e3 * time.time()) - job.start_time) / 1e3
         began = time.strftime("%F %H:%M", time.localtime(job.start_time / 1e3))
-        print(f"{name:<24} {job.status.value.lower():<10} since {began}, {seconds / 60:.1f} min  {job.submission_id}")
+        print(f"{name:<24} {job.status.value.lower():<9} since {began}, {seconds / 60:.1f} min")
         if study:
-            print("\n".join(f"  {line}" for line in jobs.log(job.submission_id).strip().splitlines()[-5:]))
+            print(f"job {job.submission_id}; the end of its log:")
+            print("\n".join(f"  {line}".rstrip() for line in jobs.log(job.submission_id).strip().splitlines()[-5:]))
 
 
 def fetch(jobs: "Jobs", study: str, to: Path) -> int:
@@ -97,15 +122,36 @@ def fetch(jobs: "Jobs", study: str, to: Path) -> int:
     from hearai.search.parcel import LEFT_OUT, unwrap
     from hearai.search.store import Store, is_uri
 
-    storage, folder = jobs.latest(study).metadata[STORAGE], to / study
+    job = jobs.latest(study)
+    storage, folder = job.metadata[STORAGE], to / study
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--to {to}: {error.strerror}; give a folder that can be written to") from None
     if is_uri(storage):
         if not Store(storage).below(study).pull(folder, skip=LEFT_OUT):
             raise UserError(f"{storage}/{study}: nothing is there yet")
-    elif (there := Path(storage) / study).is_dir():
-        shutil.copytree(there, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    elif is_of(there := Path(storage) / study, job.submission_id):
+        if there.resolve() != folder.resolve():
+            shutil.copytree(there, folder, ignore=shutil.ignore_patterns(*LEFT_OUT, ".*"), dirs_exist_ok=True)
     else:
         unwrap(jobs.parcel(study, str(there)), folder)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    return DONE
+
+
+def is_of(folder: Path, job: str) -> bool:
+    """Whether a folder of this machine is the cluster's, and not another one with the same path."""
+    commands = folder / "command.txt"
+    return commands.is_file() and f"  job {job}\n" in commands.read_text(encoding="utf-8")
+
+
+def stop(jobs: "Jobs", job: str) -> int:
+    print(f"job {job} is asked to end; it puts its trials away", flush=True)
+    if jobs.stop(job):
+        print("it is stopped; the same submit.py tune command continues it")
+    else:
+        print("it had ended by itself; submit.py status tells how")
     return DONE
 
 
@@ -121,14 +167,12 @@ def main() -> int:
         return DONE
     if args.verb == "fetch":
         return fetch(jobs, args.study, args.to)
-    job: Any = jobs.latest(args.study)
-    if args.verb == "logs":
-        if args.follow:
-            return follow(jobs, job.submission_id)
-        sys.stdout.write(jobs.log(job.submission_id))
-        return DONE
-    jobs.stop(job.submission_id)
-    print(f"job {job.submission_id} is stopped; the same submit.py tune command continues it")
+    job = jobs.latest(args.study).submission_id
+    if args.verb == "stop":
+        return stop(jobs, job)
+    if args.follow:
+        return follow(jobs, job)
+    sys.stdout.write(jobs.log(job))
     return DONE
 
 

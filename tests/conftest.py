@@ -5,7 +5,6 @@ import os
 import random
 import runpy
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from s3_server import Bucket
+from s3_server import Bucket, serving
 
 from hearai.config import Config, build_config
 from hearai.hamnosys import HEADS
@@ -149,21 +148,7 @@ def real_data() -> Path:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty one."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/reset", data=b"").close()  # its buckets outlive a server
-    boto3.client("s3").create_bucket(Bucket="studies")
-    yield Bucket("s3://studies/team", environment)
-    server.stop()
+    with serving() as started:
+        for name, value in started.environment.items():
+            monkeypatch.setenv(name, value)
+        yield started

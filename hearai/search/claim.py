@@ -17,6 +17,7 @@ from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
 from hearai.overrides import leaves
+from hearai.search.jobs import JOB
 from hearai.search.journal import Ledger
 from hearai.search.live import Say
 from hearai.search.plan import Plan
@@ -87,7 +88,8 @@ def _command() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "ray", "optuna"))
     return (
         f"{time.strftime('%F %T')}  python {shlex.join(sys.argv)}\n"
-        f"  {code_version()}\n"
+        + (f"  job {job}\n" if (job := os.environ.get(JOB)) else "")
+        + f"  {code_version()}\n"
         f"  {os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}, {libraries}\n"
     )
 

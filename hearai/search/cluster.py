@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -10,6 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +215,7 @@ MANY = 1000
 def _baggage() -> dict[str, Any]:
     """What goes to the nodes with a driver: this package, which need not be installed there, and how Ray behaves.
 
-    A submitted job has brought the code already, see `hearai.search.submit`.
+    A submitted job has brought the code already, see `hearai.search.jobs`.
     """
     baggage: dict[str, Any] = {"env_vars": {key: os.environ[key] for key in ENVIRONMENT}}
     if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
@@ -228,12 +230,15 @@ def refuse_open(url: str) -> None:
         UserError: it is so.
     """
     host = urllib.parse.urlsplit(url).hostname or ""
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+    if host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host):
         return
     try:
         with urllib.request.urlopen(f"{url}/api/jobs/", timeout=10):
             pass
-    except OSError:  # 401 and 403 are what is wanted; one that cannot be reached from here is open to nobody here
+    except (
+        OSError,
+        HTTPException,
+    ):  # 401 and 403 are what is wanted; one that cannot be reached from here is open to nobody here
         return
     raise UserError(
         f"{url}: this dashboard is open to the network and asks for no token, so anybody there can run code on the "

@@ -38,15 +38,23 @@ def unwrap(text: str, folder: Path) -> None:
     """Puts what `wrap` has wrapped somewhere in a text into the folder; nothing outside of it is touched.
 
     Raises:
-        UserError: it is not whole.
+        UserError: it is not whole, or would write elsewhere.
     """
     inner = text.partition(BEGIN)[2].partition(END)[0].split()
-    content = base64.b64decode(inner[1]) if len(inner) == 2 else b""
+    try:
+        content = base64.b64decode(inner[1], validate=True) if len(inner) == 2 else b""
+    except ValueError:  # letters that base64 does not have
+        content = b""
     if not content or hashlib.sha256(content).hexdigest() != inner[0]:
         raise UserError("the results did not arrive whole; fetch them again")
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        archive.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            for member in archive:  # all of them before any is written
+                tarfile.data_filter(member, str(folder))
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise UserError(f"the results were not unpacked: {error}; who has made them?") from None
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ class LocalCluster:
             f"--dashboard-port={self.dashboard_port}",
             "--dashboard-host=127.0.0.1",
             "--include-dashboard=true",
-            f"--temp-dir={self._scratch.name}",
+            f"--dashboard-agent-listen-port={free_port()}",  # the usual one may be another cluster's
+            f"--temp-dir={self._scratch.name}/head",
             f"--num-cpus={self._head_cpus}",
             "--node-ip-address=127.0.0.1",
             f"--object-store-memory={128 * 2**20}",
@@ -124,6 +125,8 @@ class LocalCluster:
         arguments = [
             f"--address={self.address}",
             f"--num-cpus={cpus}",
+            f"--temp-dir={self._scratch.name}/{name}",  # one node's agent would throw away another's code
+            f"--dashboard-agent-listen-port={free_port()}",
             f"--object-store-memory={128 * 2**20}",
         ]
         node = Node(name, arguments, {**self.environment(name), **environment}, self.folder, inside)
