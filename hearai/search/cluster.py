@@ -235,10 +235,7 @@ def refuse_open(url: str) -> None:
     try:
         with urllib.request.urlopen(f"{url}/api/jobs/", timeout=10):
             pass
-    except (
-        OSError,
-        HTTPException,
-    ):  # 401 and 403 are what is wanted; one that cannot be reached from here is open to nobody here
+    except (OSError, HTTPException):  # 401 and 403 are what is wanted; what cannot be reached is open to nobody here
         return
     raise UserError(
         f"{url}: this dashboard is open to the network and asks for no token, so anybody there can run code on the "

@@ -82,7 +82,7 @@ def train_worker(payload: dict[str, Any]) -> None:
                 try:
                     return fit(config, RayRuntime(folder, on_gpu=on_gpu, around=around, whole=whole))
                 except RuntimeError as error:
-                    if _lost_touch(error):
+                    if lost_touch(error):
                         time.sleep(PATIENCE_S)  # Ray ends this process when it knows; what it says here hides the cause
                     raise
 
@@ -91,7 +91,7 @@ def train_worker(payload: dict[str, Any]) -> None:
         forget()
 
 
-def _lost_touch(error: RuntimeError) -> bool:
+def lost_touch(error: RuntimeError) -> bool:
     """Whether it is only what the death of another worker looks like from here. (Gloo's errors have no own type.)"""
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 

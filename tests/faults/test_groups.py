@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # the run that 
 from test_leaving import same_ending, stay
 
 pytestmark = pytest.mark.slow
+START_S = 300
+"""A group of workers takes 15 s to start on two free cores."""
 WORKER = re.compile(r"process (\d+) begins as worker (\d) of 2")
 
 
@@ -80,17 +82,17 @@ def test_a_group_of_which_a_worker_is_killed_or_hangs_fails_alone(
 ) -> None:
     with LocalCluster(tmp_path / "cluster", head_cpus=4) as cluster:
         running = search(cluster, "--hang-timeout", "20s", epochs=200, trials=4)
-        running.wait_until(lambda: folder.epoch(0) >= 3)
+        running.wait_until(lambda: folder.epoch(0) >= 3, START_S)
         killed = running.wait_until(lambda: True)
         os.kill(pid_of(folder, 0, rank=1), signal.SIGKILL)
-        running.wait_until(lambda: folder.epoch(1) >= 3)
+        running.wait_until(lambda: folder.epoch(1) >= 3, START_S)
         stopped = [psutil.Process(pid_of(folder, 1, rank)) for rank in (0, 1)]
         hung = running.wait_until(lambda: True)
         stopped[1].suspend()
         noticed = running.wait_until(lambda: running.when("0000 FAILED")) - killed
         ended = running.wait_until(lambda: running.when("0001 FAILED")) - hung
         gone = running.wait_until(lambda: not any(process.is_running() for process in stopped), 15) - hung - ended
-        assert running.finish() == 0, running.output
+        assert running.finish(2 * START_S) == 0, running.output
     trials = folder.trials
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     reasons = [trial.user_attrs["reason"] for trial in trials[:2]]
@@ -123,7 +125,7 @@ def test_a_group_goes_on_elsewhere_from_its_last_epoch_when_a_machine_of_it_dies
         running = search(cluster, "--max-concurrent", 1, epochs=epochs, trials=2)
 
         def kill(trial: int, choose: Callable[[], Node]) -> None:
-            running.wait_until(lambda: folder.epoch(trial) >= 5)
+            running.wait_until(lambda: folder.epoch(trial) >= 5, START_S)
             victim, at = choose(), running.wait_until(lambda: True)
             nodes.remove(victim)
             victim.kill()
@@ -135,9 +137,9 @@ def test_a_group_goes_on_elsewhere_from_its_last_epoch_when_a_machine_of_it_dies
             return next(home for home in homes if home is not driver_home(nodes))
 
         kill(0, of_a_worker)
-        running.wait_until(lambda: running.when("0000 complete"))
+        running.wait_until(lambda: running.when("0000 complete"), START_S)
         kill(1, lambda: driver_home(nodes))
-        assert running.finish() == 0, running.output
+        assert running.finish(2 * START_S) == 0, running.output
     folder.check_whole(2, epochs)
     assert [trial.user_attrs.get("lost") for trial in folder.trials] == [1, 1]
     assert folder.epochs_lost() == 0, "of what died, only the epoch under way"
@@ -159,11 +161,11 @@ def test_a_group_leaves_a_machine_together_and_ends_like_one_that_stays(
         nodes = [cluster.add(name) for name in ("first", "second", "third")]
         steps = ["--set", "train_parameters.batch_size=1"]  # more than one in which they can leave
         running = search(cluster, *steps, epochs=epochs, trials=1)
-        running.wait_until(lambda: folder.epoch(0) >= 3)
+        running.wait_until(lambda: folder.epoch(0) >= 3, START_S)
         noticed = running.wait_until(lambda: True)
         home_of(nodes, pid_of(folder, 0, rank=1)).reclaim()
         left = running.wait_until(lambda: running.when("is told to leave its machine")) - noticed
-        assert running.finish() == 0, running.output
+        assert running.finish(2 * START_S) == 0, running.output
     folder.check_whole(1, epochs)
     (trial,) = folder.trials
     assert trial.user_attrs.get("moved") == 1 and "lost" not in trial.user_attrs
