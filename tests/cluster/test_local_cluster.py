@@ -93,6 +93,7 @@ def occupied(ports: list[int], stack: ExitStack) -> None:
             pass  # another Ray has it indeed
 
 
+@pytest.mark.slow
 def test_a_cluster_of_three_nodes_starts_loses_a_worker_and_stops_without_a_trace(
     cluster: Run, environment: dict[str, str], place: Path
 ) -> None:

@@ -19,9 +19,10 @@ EPOCH = re.compile(r" epoch (\d+): train loss")
 BEGINS = re.compile(r"process (\d+) begins")
 
 
-def report(fault: str, promised: str, **seen: object) -> None:
+def report(fault: str, promised: str, seen: str = "", **figures: object) -> None:
     """One line of the table in cluster/RELIABILITY.md; also into the file that HEARAI_FAULTS names."""
-    line = " | ".join(["FAULT", fault, promised, ", ".join(f"{key} {value}" for key, value in seen.items())])
+    all_seen = [seen, *(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())]
+    line = " | ".join(["FAULT", fault, promised, ", ".join(filter(None, all_seen))])
     print(line)
     if place := os.environ.get("HEARAI_FAULTS"):
         with Path(place).open("a", encoding="utf-8") as file:

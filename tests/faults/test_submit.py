@@ -18,22 +18,13 @@ import pytest
 from killing import epochs_of, wait_for
 from local_cluster import LocalCluster, Node, free_port
 from s3_server import Bucket, serving
+from searching import ROOT, report
 
 from hearai.search.book import read_journal
 from hearai.search.journal import SEARCH
 
-ROOT = Path(__file__).parents[2]
 SUBMIT = str(ROOT / "experiments" / "submit.py")
 slow = pytest.mark.slow
-
-
-def report(fault: str, promised: str, seen: str) -> None:
-    """A line of the table in cluster/RELIABILITY.md; also into the file that HEARAI_FAULTS names."""
-    line = f"FAULT | {fault} | {promised} | {seen}"
-    print(line)
-    if place := os.environ.get("HEARAI_FAULTS"):
-        with Path(place).open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +82,7 @@ def jobs_of(cluster: LocalCluster) -> str:
         return answer.read().decode()
 
 
+@slow
 def test_a_search_is_submitted_watched_and_brought_home(
     cluster: LocalCluster, submit: Submit, space: Path, data: Path, tmp_path: Path
 ) -> None:
