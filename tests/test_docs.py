@@ -11,13 +11,15 @@ from hearai.yamls import parse_yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "cluster").rglob("*.md"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for script, options in re.findall(r"python experiments/(\w+\.py)([^\n]*(?:\\\n[^\n]*)*)", text):
-        source = (ROOT / "experiments" / script).read_text(encoding="utf-8")
+        scripts = [script, "tune.py"] if script == "submit.py" else [script]  # that hands its options on
+        source = "".join((ROOT / "experiments" / name).read_text(encoding="utf-8") for name in scripts)
         for option in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", options.split("#")[0]):
             assert f'"{option}"' in source, f"{page.name}: {script} has no {option}"
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):

@@ -13,8 +13,8 @@ FATAL = "Fatal Python error: "
 TIMEOUT = "Timeout ("
 """How the stacks of a process begin that has hung."""
 OURS = "/hearai/"
-WATCHING = "/hearai/search/drain.py"
-"""A thread that only waits, beside the one that runs the trial."""
+WAITING = ("/hearai/search/drain.py", "/hearai/search/gauges.py")
+"""Threads that only wait, beside the one that runs the trial."""
 
 
 @contextmanager
@@ -57,7 +57,9 @@ def place_in(lines: Sequence[str]) -> str:
             threads[-1].append(line.strip())
     threads.sort(key=lambda thread: not thread[0].startswith("Current"))  # stable: the crashed one first
     for thread in threads:
-        frames = [line for line in thread if line.startswith("File ") and OURS in line and WATCHING not in line]
+        frames = [line for line in thread if line.startswith("File ") and OURS in line]
+        if any(waiting in frame for frame in frames for waiting in WAITING):
+            continue
         if frames:
             file, _, rest = frames[0].partition(", line ")
             line, _, function = rest.partition(" in ")
