@@ -28,6 +28,7 @@ def leave_alone(rank: int, folder: Path, how: str) -> None:
         (folder / f"{how}.txt").write_text(f"{lost_touch(error)} {error}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["sum", "gradients"])
 def test_a_worker_knows_when_it_has_only_lost_touch_with_another_one(tmp_path: Path, how: str) -> None:
     mp.spawn(leave_alone, (tmp_path, how), nprocs=2)
