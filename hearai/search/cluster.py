@@ -17,6 +17,7 @@ from typing import Any
 
 import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.state import state
 
 from hearai.errors import ConfigError, UserError
@@ -166,9 +167,9 @@ def connect(address: str | None) -> Cluster:
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if address is None:
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
-    else:
-        options |= {"runtime_env": _baggage()}
     try:
+        if address is not None:
+            options |= {"runtime_env": _baggage(canonicalize_bootstrap_address_or_die(address))}
         context = ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -212,12 +213,16 @@ MANY = 1000
 """Machines of a kind that has no limit."""
 
 
-def _baggage() -> dict[str, Any]:
+def _baggage(address: str) -> dict[str, Any]:
     """What goes to the nodes with a driver: this package, which need not be installed there, and how Ray behaves.
+
+    address: of the cluster. What cleans up after a group of workers looks for it by itself, and fails where another Ray
+    runs on the same machine: the group's CPUs and GPUs were never free again.
 
     A submitted job has brought the code already, see `hearai.search.jobs`.
     """
-    baggage: dict[str, Any] = {"env_vars": {key: os.environ[key] for key in ENVIRONMENT}}
+    variables = {key: os.environ[key] for key in ENVIRONMENT}
+    baggage: dict[str, Any] = {"env_vars": {**variables, "RAY_ADDRESS": address}}
     if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
         baggage["py_modules"] = [str(Path(__file__).parents[1])]
     return baggage
