@@ -112,7 +112,7 @@ def test_the_exit_code_is_the_drivers(submit: Submit, space: Path, data: Path, t
     done = submit(*options(space, tmp_path / "no-data", "nodata", tmp_path / "runs"))
     assert "no-data" in done.stdout and "Traceback" not in done.stdout
     codes["no dataset on the cluster"] = done.returncode
-    failing = [*options(space, data, "failing", tmp_path / "runs", trials=1), "--hang-timeout", "0.01s"]
+    failing = [*options(space, data, "failing", tmp_path / "runs", trials=1), "--set", "train_parameters.lr=1.0e+30"]
     done = submit(*failing)
     codes["no trial succeeded"] = done.returncode
     assert codes == {"no dataset on the cluster": 2, "no trial succeeded": 3}, done.stdout
