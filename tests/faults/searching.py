@@ -4,12 +4,15 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import pytest
 
 from hearai.search.book import read_journal
 from hearai.search.journal import SEARCH
@@ -27,6 +30,13 @@ def report(fault: str, promised: str, seen: str = "", **figures: object) -> None
     if place := os.environ.get("HEARAI_FAULTS"):
         with Path(place).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+
+
+def in_its_own_view(other: Path, over: Path) -> list[str]:
+    """A command that runs a node for which `over` holds what is in `other`."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("a node with another view of the disks needs root and unshare")
+    return ["unshare", "--mount", "sh", "-c", f'mount --bind "{other}" "{over}" && exec "$@"', "sh"]
 
 
 class Search:

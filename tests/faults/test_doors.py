@@ -1,13 +1,12 @@
 """What is wrong with a cluster is said at the door: before anything is trained, with exit code 2."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from local_cluster import LocalCluster
-from searching import Search, report
+from searching import Search, in_its_own_view, report
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +23,6 @@ def refused(search: Search, words: str) -> float:
     assert search.finish() == 2, search.output
     assert words in search.output and "Traceback" not in search.output, search.output
     return search.lines[-1][0]
-
-
-def in_its_own_view(other: Path, over: Path) -> list[str]:
-    """A command that runs a node for which `over` holds what is in `other`."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("a node with another view of the disks needs root and unshare")
-    return ["unshare", "--mount", "sh", "-c", f'mount --bind "{other}" "{over}" && exec "$@"', "sh"]
 
 
 def test_a_trial_that_fits_nowhere(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:

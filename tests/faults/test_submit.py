@@ -18,7 +18,7 @@ import pytest
 from killing import epochs_of, wait_for
 from local_cluster import LocalCluster, Node, free_port
 from s3_server import Bucket, serving
-from searching import ROOT, report
+from searching import ROOT, in_its_own_view, report
 
 from hearai.search.book import read_journal
 from hearai.search.journal import SEARCH
@@ -112,7 +112,11 @@ def test_the_exit_code_is_the_drivers(submit: Submit, space: Path, data: Path, t
     done = submit(*options(space, tmp_path / "no-data", "nodata", tmp_path / "runs"))
     assert "no-data" in done.stdout and "Traceback" not in done.stdout
     codes["no dataset on the cluster"] = done.returncode
-    failing = [*options(space, data, "failing", tmp_path / "runs", trials=1), "--set", "train_parameters.lr=1.0e+30"]
+    failing = [
+        *options(space, data, "failing", tmp_path / "runs", trials=1),
+        "--set",
+        "train_parameters.weight_decay=1.0e+38",
+    ]
     done = submit(*failing)
     codes["no trial succeeded"] = done.returncode
     assert codes == {"no dataset on the cluster": 2, "no trial succeeded": 3}, done.stdout
@@ -237,7 +241,7 @@ def test_results_come_home_by_the_jobs_api_alone(
     assert submit("fetch", "away", "--to", home).returncode == 0
     assert sorted(path.name for path in (home / "away").iterdir()) == wanted
     assert (home / "away/report.html").read_bytes() == (there / "report.html").read_bytes()
-    assert "fetch-" not in submit("status").stdout + jobs_of(cluster), "nothing is left of the errand"
+    assert "fetch-" not in submit("status").stdout, "the errand is no search"
 
     there.rename(tmp_path / "gone")
     refused(submit("fetch", "away", "--to", home), "no such folder")
@@ -261,11 +265,18 @@ def test_results_come_home_from_a_bucket(
 def test_the_code_reaches_workers_on_which_it_is_not_installed(
     cluster: LocalCluster, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Whichever way a search comes to the cluster, its workers run what was sent, from Ray's own folder."""
+    """Whichever way a search comes to the cluster, its workers run what was sent, from Ray's own folder.
+
+    Ray gives workers the driver's search path, which is right on this machine: so one node does not see our folder.
+    """
+    (tmp_path / "nothing").mkdir()
+    cluster.add("bare", inside=in_its_own_view(tmp_path / "nothing", ROOT / "hearai"))
     probe = (
         "import ray, sys; from hearai.search.cluster import connect; connect(sys.argv[1])\n"
+        "from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as There\n"
         "@ray.remote\ndef place():\n    import hearai; return hearai.__file__\n"
-        "print(ray.get(place.remote()))"
+        "(bare,) = [node['NodeID'] for node in ray.nodes() if node['NodeName'] == 'bare' and node['Alive']]\n"
+        "print(ray.get(place.options(scheduling_strategy=There(bare, soft=False)).remote()))"
     )
     joined = cluster.run("-c", probe, cluster.address, PYTHONPATH=str(ROOT))
     assert "runtime_resources/py_modules_files" in joined.stdout, joined.stderr
