@@ -35,6 +35,8 @@ SILENT_S = 60
 """A log that says nothing for so long is asked for anew: a connection may be dead without knowing it."""
 CHATTY = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging")
 """Parts of Ray that tell of each package and connection."""
+FORGETS_S = 3
+"""Ray looks after a job each second; one that it looks for after its entry is gone comes back as failed."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ class Jobs:
             job = self._start(f"fetch-{study}", ["python", "-m", "hearai.search.parcel", folder], code, {})
         self.wait(job)
         text, worked = self.log(job), self._status(job) == "SUCCEEDED"
+        time.sleep(FORGETS_S)
         self._told(lambda: self._client.delete_job(job))
         if not worked:
             raise UserError(f"on the cluster: {(text.strip().splitlines() or ['the job failed'])[-1]}")
