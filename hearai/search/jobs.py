@@ -35,6 +35,8 @@ SILENT_S = 60
 """A log that says nothing for so long is asked for anew: a connection may be dead without knowing it."""
 CHATTY = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging")
 """Parts of Ray that tell of each package and connection."""
+FORGETS_S = 3
+"""Ray looks after a job each second; one that it looks for after its entry is gone comes back as failed."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ class Jobs:
             job = self._start(f"fetch-{study}", ["python", "-m", "hearai.search.parcel", folder], code, {})
         self.wait(job)
         text, worked = self.log(job), self._status(job) == "SUCCEEDED"
+        time.sleep(FORGETS_S)
         self._told(lambda: self._client.delete_job(job))
         if not worked:
             raise UserError(f"on the cluster: {(text.strip().splitlines() or ['the job failed'])[-1]}")
@@ -235,8 +238,8 @@ class Jobs:
 
         try:
             return ask()
-        except AuthenticationError as error:
-            raise UserError(f"{self._address}: {_why_not(error)}") from None
+        except AuthenticationError:
+            raise UserError(f"{self._address}: {_why_not()}") from None
         except (ConnectionError, requests.ConnectionError, requests.Timeout):
             raise Lost(f"{self._address}: no connection; the search there does not need one") from None
         except (requests.RequestException, RuntimeError, ValueError) as error:
@@ -269,10 +272,10 @@ def _words(text: str) -> str:
     return re.sub(r"^Request failed with status code \d+: ", "", line.strip())[:300].rstrip(".")
 
 
-def _why_not(error: Exception) -> str:
+def _why_not() -> str:
     place = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
-    if str(error).startswith("Authentication required"):
-        return f"asks for a token, and there is none here; copy the cluster's into {place} (chmod 600)"
     if "RAY_AUTH_TOKEN" in os.environ:
         place = f"{place} (and unset RAY_AUTH_TOKEN, which goes first)"
+    elif not Path(place).expanduser().is_file():
+        return f"asks for a token, and there is none here; copy the cluster's into {place} (chmod 600)"
     return f"does not accept this token; copy the cluster's into {place} (chmod 600): it may have been changed"

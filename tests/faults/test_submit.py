@@ -242,6 +242,7 @@ def test_results_come_home_by_the_jobs_api_alone(
     assert sorted(path.name for path in (home / "away").iterdir()) == wanted
     assert (home / "away/report.html").read_bytes() == (there / "report.html").read_bytes()
     assert "fetch-" not in submit("status").stdout, "the errand is no search"
+    assert '"submission_id": "fetch-' not in jobs_of(cluster), "nothing is left of the errand"
 
     there.rename(tmp_path / "gone")
     refused(submit("fetch", "away", "--to", home), "no such folder")
@@ -318,10 +319,10 @@ def test_tokens_none_wrong_and_changed(tmp_path: Path) -> None:
             wrong.write_text(old or "0" * 64)
             for verb in (["status"], ["tune", "--space", "smoke", "--storage", str(tmp_path)]):
                 words = [SUBMIT, *verb, "--address", cluster.dashboard]
-                refused(
-                    cluster.run(*words, RAY_AUTH_TOKEN_PATH=str(none)), f"copy the cluster's into {none} (chmod 600)"
-                )
-                refused(cluster.run(*words, RAY_AUTH_TOKEN_PATH=str(wrong)), "does not accept this token; copy the")
+                for token, what in ((none, "asks for a token"), (wrong, "does not accept this token")):
+                    done = cluster.run(*words, RAY_AUTH_TOKEN_PATH=str(token))
+                    refused(done, what)
+                    refused(done, f"copy the cluster's into {token} (chmod 600)")
             assert cluster.run(SUBMIT, "status", "--address", cluster.dashboard).returncode == 0
             tune = [str(ROOT / "experiments/tune.py"), "--space", "smoke", "--storage", str(tmp_path / "runs")]
             joined = cluster.run(*tune, "--address", cluster.address, RAY_AUTH_TOKEN_PATH=str(wrong))
@@ -334,9 +335,11 @@ def test_tokens_none_wrong_and_changed(tmp_path: Path) -> None:
 
 @slow
 def test_a_dashboard_that_is_open_to_the_network_is_refused_and_one_with_a_token_is_not(tmp_path: Path) -> None:
-    ip = socket.gethostbyname(socket.gethostname())
-    if ip.startswith("127."):
+    known = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
+    own = [entry.address for entry in known if entry.family == socket.AF_INET and entry.address[:4] != "127."]
+    if not own:
         pytest.skip("this machine has no address of its own")
+    ip = own[0]
     for mode in ("disabled", "token"):
         port, place = free_port(), tmp_path / mode
         with LocalCluster(place, environment={"RAY_AUTH_MODE": mode}) as cluster:
