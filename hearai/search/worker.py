@@ -8,6 +8,7 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
+from ray.exceptions import RayActorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -81,7 +82,7 @@ def train_worker(payload: dict[str, Any]) -> None:
             def run(config: Config, folder: Path, whole: Report) -> FitResult:
                 try:
                     return fit(config, RayRuntime(folder, on_gpu=on_gpu, around=around, whole=whole))
-                except RuntimeError as error:
+                except (RuntimeError, RayActorError) as error:
                     if lost_touch(error):
                         time.sleep(PATIENCE_S)  # Ray ends this process when it knows; what it says here hides the cause
                     raise
@@ -91,9 +92,12 @@ def train_worker(payload: dict[str, Any]) -> None:
         forget()
 
 
-def lost_touch(error: RuntimeError) -> bool:
-    """Whether it is only what the death of another worker looks like from here. (Gloo's errors have no own type.)"""
-    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
+def lost_touch(error: Exception) -> bool:
+    """Whether it is only what the death of another worker, or of what waits for them all, looks like from here.
+
+    (Gloo's errors have no type of their own.)
+    """
+    return isinstance(error, (dist.DistError, RayActorError)) or "/gloo/" in str(error)
 
 
 def _wait_for_all() -> None:

@@ -72,7 +72,7 @@ class Search:
         """Until it is so; the second."""
         until = time.monotonic() + seconds
         while not so():
-            assert self.process.poll() is None, f"it has ended:\n{self.output}"
+            assert self.process.poll() is None, f"it has ended with {self.process.poll()}:\n{self.output}"
             assert time.monotonic() < until, f"it never happened:\n{self.output}"
             time.sleep(0.05)
         return time.monotonic() - self.started

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from ray.exceptions import ActorUnavailableError
 from torch.nn.parallel import DistributedDataParallel
 
 from hearai.search.deaths import explain
@@ -33,6 +34,11 @@ def leave_alone(rank: int, folder: Path, how: str) -> None:
 def test_a_worker_knows_when_it_has_only_lost_touch_with_another_one(tmp_path: Path, how: str) -> None:
     mp.spawn(leave_alone, (tmp_path, how), nprocs=2)
     assert (tmp_path / f"{how}.txt").read_text().startswith("True ")
+
+
+def test_a_report_that_nobody_hears_any_more_is_one_of_those() -> None:
+    """As a worker that was reporting sees it when the actor that waits for its group is killed."""
+    assert lost_touch(ActorUnavailableError("RPC error: recvmsg: Connection reset by peer", None))
 
 
 def test_a_fault_of_its_own_is_none_of_those() -> None:
