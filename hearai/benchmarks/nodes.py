@@ -30,6 +30,8 @@ from hearai.search.early_stopping import build_stopper
 from hearai.search.journal import open_journal
 from hearai.search.ledgers import build_finals_ledger, build_search_ledger
 from hearai.search.live import Say
+from hearai.search.memory import pss_of
+from hearai.search.mirror import Mirror
 from hearai.search.samplers import suggest
 from hearai.search.searcher import Stage
 from hearai.search.stages import Place, run_stages
@@ -90,7 +92,7 @@ def measure_nodes(
         say(f"{nodes} nodes, {slots} slots; {trials:,} trials of {seconds:g} s")
         asleep = functools.partial(sleep_trial, epoch_seconds=seconds / EPOCHS)
         lines = sparsely(say, max(1, trials // SAID))
-        place = Place(study.name, folder, PerTrial(), slots, lines, study.settings.hang_seconds, trial=asleep)
+        place = Place(study.name, Mirror(folder), PerTrial(), slots, lines, study.settings.hang_seconds, trial=asleep)
         complete = _search(sleeping(study, trials), place, head)
         took = time.time() - ready
     records = [json.loads(path.read_text()) for path in sorted((folder / TRIALS).glob(f"*/{RECORD}"))]
@@ -127,7 +129,7 @@ def _search(study: Study, place: Place, head: ray.tune.Callback) -> int:
             slots=place.slots,
             spending=Spending(settings.budget, search),
         )
-        sweeper = Sweeper(place.folder, search, finals, keep=settings.finalists.count, slots=place.slots)
+        sweeper = Sweeper(place.mirror, search, finals, keep=settings.finalists.count, slots=place.slots)
         run_stages(iter([stage]), place, build_stopper(settings.early_stopping, study.max_epochs), [sweeper, head])
         return len(search.trials(TrialState.COMPLETE))
 
@@ -206,11 +208,4 @@ class _HeadMemory(ray.tune.Callback):
 def _tree_pss(pid: int) -> int:
     """Bytes of a process and of what it started; a driver's children are the cluster."""
     process = psutil.Process(pid)
-    family = [process] if process == psutil.Process() else [process, *process.children(recursive=True)]
-    total = 0
-    for member in family:
-        try:
-            total += member.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue  # it ended between the listing and the look
-    return total
+    return pss_of([process] if process == psutil.Process() else [process, *process.children(recursive=True)])

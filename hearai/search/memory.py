@@ -1,6 +1,7 @@
 """Peak memory of a search: proportional set size (PSS) of this process and all it started, Ray's included."""
 
 import threading
+from collections.abc import Iterable
 
 import psutil
 
@@ -31,8 +32,13 @@ class MemoryMeter:
 def total_pss() -> int:
     """Bytes of this process and its descendants."""
     me = psutil.Process()
+    return pss_of([me, *me.children(recursive=True)])
+
+
+def pss_of(processes: Iterable[psutil.Process]) -> int:
+    """Bytes of all of them that are alive."""
     total = 0
-    for process in [me, *me.children(recursive=True)]:
+    for process in processes:
         try:
             total += process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):

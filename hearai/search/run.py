@@ -125,7 +125,7 @@ def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say
     if cluster.is_shared:
         say(f"  Actors: trials, each actor by its first one (`{study.name} 0007 lr=...`); curves: cluster/grafana")
     settings = study.settings
-    return Place(study.name, mirror.folder, per_trial, slots, say, settings.hang_seconds, mirror, settings.splits)
+    return Place(study.name, mirror, per_trial, slots, say, settings.hang_seconds, settings.splits)
 
 
 def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:

@@ -37,18 +37,22 @@ class Place:
     """Where and how the trials of a study run."""
 
     name: str
-    folder: Path
+    mirror: Mirror
+    """The study's folder; keeps it in an object store, if that is its storage."""
     per_trial: PerTrial
     slots: int
     say: Say
     hang_seconds: float
     """How long a trial may report nothing."""
-    mirror: Mirror
-    """Keeps the study in an object store, if that is its storage."""
     splits: int = 1
     """On how many divisions of the clips each trial is scored."""
     trial: Callable[[dict[str, Any]], None] = run_trial
     """What a trial with one worker does with its payload; a benchmark may time the search without training."""
+
+    @property
+    def folder(self) -> Path:
+        """The study's, on the driver's disk."""
+        return self.mirror.folder
 
 
 def run_stages(
@@ -69,11 +73,7 @@ def run_stages(
         searcher.on_trial_death(trial.trial_id, death_of(trial))
 
     searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(
-        stopper,
-        overdue=searcher.cuts,
-        died=died,
-    )
+    scheduler = EpochScheduler(stopper, overdue=searcher.cuts, died=died)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),
