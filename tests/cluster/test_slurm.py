@@ -11,27 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from small_space import small_space
 
 ROOT = Path(__file__).parents[2]
 SBATCH = ROOT / "cluster" / "slurm" / "tune.sbatch"
 NODE = Path(__file__).with_name("slurm_node.sh")
 UNSHARE = ["unshare", "--pid", "--net", "--mount", "--fork", "--kill-child", "--mount-proc"]
-SPACE = """
-description: tiny
-budget: {trials: 2}
-sampler: {name: random}
-early_stopping: {name: none}
-finalists: {count: 0}
-pretrain: false
-config:
-  general_parameters: {gpu: -1, ratio_test: 0.25, ratio_train_test: 0.67}
-  augmentations_parameters: {resize_size: 32, center_crop_size: 32}
-  train_parameters: {classification_mode: gloss, epochs: 2, batch_size: 4, num_segments: 3}
-  feature_extractor: {model_path: test_efficientnet, representation_size: 16, pretrained: false}
-  transformer: {feedforward_size: 32, num_attention_heads: 2, num_encoder_layers: 1, output_size: 16}
-space:
-  train_parameters.lr: {float: [1.0e-4, 1.0e-1], log: true}
-"""
+SPACE = small_space(trials=2, epochs=2)
 
 
 def test_the_script_is_sound_shell_and_hands_its_options_where_they_belong() -> None:

@@ -1,7 +1,8 @@
 """What is wrong with a cluster is said at the door: before anything is trained, with exit code 2."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,71 +26,68 @@ def refused(search: Search, words: str) -> float:
     return search.lines[-1][0]
 
 
-def test_a_trial_that_fits_nowhere(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
-    search = Search(
-        *("--space", space, "--data-path", data, "--storage", tmp_path / "runs", "--address", cluster.address),
-        *("--cpus-per-trial", 64),
-        environment=cluster.environment(),
+@contextmanager
+def node_that_sees(cluster: LocalCluster, name: str, other: Path, over: Path) -> Iterator[None]:
+    """A node for which `over` holds what is in `other`, while the context lasts."""
+    node = cluster.add(name, inside=in_its_own_view(other, over))
+    try:
+        yield
+    finally:
+        node.kill()
+
+
+Begin = Callable[..., Search]
+
+
+@pytest.fixture
+def begin(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> Begin:
+    """begin(*more options): a search on the cluster, its files in `tmp_path / runs`."""
+    options = ["--space", space, "--data-path", data, "--storage", tmp_path / "runs", "--address", cluster.address]
+    return lambda *more: Search(*options, *more, environment=cluster.environment())
+
+
+def test_a_trial_that_fits_nowhere(begin: Begin) -> None:
+    seconds = refused(
+        begin("--cpus-per-trial", 64), "a trial needs 1 x (64 CPUs, 0 GPUs), the cluster has (1 CPUs, 0 GPUs)"
     )
-    seconds = refused(search, "a trial needs 1 x (64 CPUs, 0 GPUs), the cluster has (1 CPUs, 0 GPUs)")
     assert seconds < 60
     report("unsatisfiable request", "refused 25 s after joining", after_the_command=f"{seconds:.0f} s", exit_code=2)
 
 
-def test_a_node_that_does_not_see_the_storage(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_storage(cluster: LocalCluster, begin: Begin, tmp_path: Path) -> None:
     runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
     runs.mkdir(), elsewhere.mkdir()
-    node = cluster.add("blind", inside=in_its_own_view(elsewhere, runs))
-    try:
-        options = ["--space", space, "--data-path", data, "--storage", runs, "--address", cluster.address]
-        search = Search(*options, environment=cluster.environment())
+    with node_that_sees(cluster, "blind", elsewhere, runs):
+        search = begin()
         refused(search, "not the storage that the driver sees; give --storage a folder that is shared by all nodes")
-        assert "error: node blind: " in search.output
-        assert not (runs / "tiny" / "trials").exists(), "nothing was trained"
-        report("storage that a node does not see", "refused at the door", exit_code=2)
-    finally:
-        node.kill()
+    assert "error: node blind: " in search.output
+    assert not (runs / "tiny" / "trials").exists(), "nothing was trained"
+    report("storage that a node does not see", "refused at the door", exit_code=2)
 
 
-def test_a_node_with_another_dataset(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
+def test_a_node_with_another_dataset(cluster: LocalCluster, begin: Begin, data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(data, other)
     rows = (other / "test_gloss.txt").read_text().splitlines()
     (other / "test_gloss.txt").write_text("\n".join(rows[:-1]) + "\n")
-    node = cluster.add("stale", inside=in_its_own_view(other, data))
-    try:
-        options = ["--space", space, "--data-path", data, "--storage", tmp_path / "runs", "--address", cluster.address]
-        search = Search(*options, environment=cluster.environment())
-        refused(search, f"{data}: another dataset than the driver's")
-        report("dataset that differs on a node", "refused at the door", exit_code=2)
-    finally:
-        node.kill()
+    with node_that_sees(cluster, "stale", other, data):
+        refused(begin(), f"{data}: another dataset than the driver's")
+    report("dataset that differs on a node", "refused at the door", exit_code=2)
 
 
-def test_a_node_without_the_dataset(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
+def test_a_node_without_the_dataset(cluster: LocalCluster, begin: Begin, data: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    node = cluster.add("poor", inside=in_its_own_view(empty, data))
-    try:
-        options = ["--space", space, "--data-path", data, "--storage", tmp_path / "runs", "--address", cluster.address]
-        search = Search(*options, environment=cluster.environment())
-        refused(search, f"error: node poor: {data}: has no test_gloss.txt")
-        report("dataset that is missing on a node", "refused at the door", exit_code=2)
-    finally:
-        node.kill()
+    with node_that_sees(cluster, "poor", empty, data):
+        refused(begin(), f"error: node poor: {data}: has no test_gloss.txt")
+    report("dataset that is missing on a node", "refused at the door", exit_code=2)
 
 
-def test_a_copy_of_the_dataset_is_as_good(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_dataset_is_as_good(cluster: LocalCluster, begin: Begin, data: Path, tmp_path: Path) -> None:
     """Copied without its times, as a careless `cp -r` does."""
     copy = tmp_path / "copy"
     shutil.copytree(data, copy, copy_function=shutil.copyfile)
-    node = cluster.add("copied", inside=in_its_own_view(copy, data))
-    try:
-        options = ["--space", space, "--data-path", data, "--storage", tmp_path / "runs", "--address", cluster.address]
-        search = Search(
-            *options, "--set", "train_parameters.epochs=2", "--trials", 2, environment=cluster.environment()
-        )
+    with node_that_sees(cluster, "copied", copy, data):
+        search = begin("--set", "train_parameters.epochs=2", "--trials", 2)
         assert search.finish() == 0, search.output
-        assert "2 nodes: all see the storage and the same 12 clips" in search.output
-    finally:
-        node.kill()
+    assert "2 nodes: all see the storage and the same 12 clips" in search.output

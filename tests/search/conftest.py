@@ -6,25 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_space import small_space
 
 from hearai.study import Request, Study, load_study
 
-SMALL_SPACE = """
-description: tiny
-budget: {trials: 3}
-sampler: {name: random}
-early_stopping: {name: none}
-finalists: {count: 1, seeds: 2}
-pretrain: false
-config:
-  general_parameters: {gpu: -1, ratio_test: 0.25, ratio_train_test: 0.67}
-  augmentations_parameters: {resize_size: 32, center_crop_size: 32}
-  train_parameters: {classification_mode: gloss, epochs: 3, batch_size: 4, num_segments: 3}
-  feature_extractor: {model_path: test_efficientnet, representation_size: 16, pretrained: false}
-  transformer: {feedforward_size: 32, num_attention_heads: 2, num_encoder_layers: 1, output_size: 16}
-space:
-  train_parameters.lr: {float: [1.0e-4, 1.0e-1], log: true}
-"""
+SMALL_SPACE = small_space(trials=3, epochs=3, finalists="{count: 1, seeds: 2}")
 
 
 @pytest.fixture(scope="session", autouse=True)
