@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import tune
 
-from hearai.cli import DONE, INTERRUPTED, run_script, study_name
+from hearai.cli import DONE, INTERRUPTED, is_uri, run_script, study_name
 from hearai.errors import UserError
 from hearai.study import Study
 
@@ -85,7 +85,7 @@ def wrong_there(asked: argparse.Namespace, study: Study) -> list[str]:
     if asked.dry_run or asked.estimate:
         problems.append("--dry-run, --estimate: they start nothing; use python experiments/tune.py here")
     places = study.base.general_parameters.data_path or ()
-    paths = [("--storage", asked.storage)] if "://" not in asked.storage else []
+    paths = [] if is_uri(asked.storage) else [("--storage", asked.storage)]
     paths += [("data_path", place if isinstance(place, str) else place.path) for place in places]
     if (journal := study.settings.warm_start) and not Path(asked.warm_start or "").is_file():
         paths.append(("warm_start", journal))
@@ -120,7 +120,7 @@ def show(jobs: "Jobs", study: str | None) -> None:
 def fetch(jobs: "Jobs", study: str, to: Path) -> int:
     from hearai.search.jobs import STORAGE
     from hearai.search.parcel import LEFT_OUT, unwrap
-    from hearai.search.store import Store, is_uri
+    from hearai.search.store import Store
 
     job = jobs.latest(study)
     storage, folder = job.metadata[STORAGE], to / study

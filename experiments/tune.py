@@ -18,6 +18,7 @@ from hearai.cli import (
     NO_TRIAL_SUCCEEDED,
     assignment,
     duration,
+    is_uri,
     names,
     positive,
     run_script,
@@ -148,7 +149,7 @@ def main() -> int:
     from hearai.search.mirror import mirrors
     from hearai.search.run import Options, run_study
 
-    store = args.storage if "://" in args.storage else None
+    store = args.storage if is_uri(args.storage) else None
     options = Options(
         mirrors(store) if store else Path(args.storage),
         args.address,

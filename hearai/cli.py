@@ -104,9 +104,14 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def is_uri(text: str) -> bool:
+    """Whether it names a place in an object store rather than a folder."""
+    return "://" in text
+
+
 def local_folder(text: str) -> Path:
     """A folder of this machine, or one that it mounts."""
-    if "://" in text:
+    if is_uri(text):
         raise argparse.ArgumentTypeError(f"got {text!r}; give a folder")
     return Path(text)
 

@@ -17,9 +17,9 @@ from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
 from hearai.overrides import leaves
-from hearai.search.jobs import JOB
 from hearai.search.journal import Ledger
 from hearai.search.live import Say
+from hearai.search.owner import JOB
 from hearai.search.plan import Plan
 from hearai.study import Study
 from hearai.yamls import read_yaml

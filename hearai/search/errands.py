@@ -25,6 +25,7 @@ from hearai.data.folders import load_data, portable_fingerprint
 from hearai.errors import UserError
 from hearai.search.mirror import StudyPlace
 from hearai.search.on_node import at_home
+from hearai.search.trial import assigned_gpu
 from hearai.study_file import Pretrain
 from hearai.training.features import ensure_features
 from hearai.training.loop import fit
@@ -148,10 +149,9 @@ def compute_features(about: Errand) -> Answer:
     started = time.monotonic()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        home = about.study.local()
         about.study.fetch([backbone_file(fold) for fold in range(about.splits)])
         for raw in about.configs:
-            ensure_features(at_home(build_config(raw), about.study.folder, home))
+            ensure_features(at_home(build_config(raw), about.study))
     except UserError as error:
         return Answer(error.problems[:5])
     return Answer(seconds=time.monotonic() - started)
@@ -187,14 +187,13 @@ def train_somewhere(config: Config, study: StudyPlace, run: str, resume: bool, *
 
 def _train(raw: Mapping[str, Any], study: StudyPlace, run: str, resume: bool, threads: int) -> str:
     torch.set_num_threads(threads)
-    home, config = study.local(), build_config(raw)
+    config, folder = at_home(build_config(raw), study), study.local() / run
     store = study.store.below(run) if study.store else None
     if store and resume:
-        store.pull(home / run)
-    gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
-    fit(at_home(config, study.folder, home), LocalRuntime(choose_device(gpu), home / run, resume=resume))
+        store.pull(folder)
+    fit(config, LocalRuntime(choose_device(assigned_gpu(config)), folder, resume=resume))
     if store:
-        store.push(home / run)
+        store.push(folder)
     return socket.gethostname()
 
 

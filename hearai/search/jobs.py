@@ -20,13 +20,12 @@ import requests
 from hearai.errors import UserError
 from hearai.search.cluster import refuse_open
 from hearai.search.live import Say
+from hearai.search.owner import JOB
 from hearai.search.packing import packed
 
 T = TypeVar("T")
 STUDY, STORAGE = "hearai_study", "hearai_storage"
 """Keys of a job's metadata."""
-JOB = "HEARAI_JOB"
-"""The variable that tells a driver the name of its job."""
 PATIENCE_S = 90
 """How long a stopped search may take to put its trials away before it is killed."""
 LOST_S = 120

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hearai.domains import Value
 from hearai.metrics import METRICS, OBJECTIVE
 from hearai.search.journal_file import Journal
-from hearai.search.owner import owned
+from hearai.search.owner import JOURNAL, owned
 from hearai.search.repair import mend
 
 SEARCH, FINALS = "search", "finals"
@@ -49,7 +49,7 @@ def open_journal(folder: Path, kept: AbstractContextManager | None = None) -> It
     Raises:
         UserError: another process is searching in this folder, or the journal is damaged beyond its end.
     """
-    path = folder / "journal.log"
+    path = folder / JOURNAL
     with owned(folder), kept or nullcontext():
         mend(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s

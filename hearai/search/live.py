@@ -55,12 +55,8 @@ class LiveLines(Callback):
             label = trial.config["label"]
             self._running.pop(label, None)
             moved = "moved" in known.user_attrs and "lost" not in known.user_attrs
-            last = (
-                "is told to leave its machine: it goes on from its last step"
-                if moved
-                else ("lost its machine: it goes on from its last epoch")
-            )
-            self._line(f"  {label} {last} elsewhere")
+            why, since = ("is told to leave", "step") if moved else ("lost", "epoch")
+            self._line(f"  {label} {why} its machine: it goes on from its last {since} elsewhere")
 
     def _ended(self, trial: Trial, how: str) -> None:
         label = trial.config["label"]

@@ -17,15 +17,14 @@ from pathlib import Path
 
 from hearai.errors import StoreLost, UserError
 from hearai.files import write_whole
-from hearai.search.owner import FRESH_S, OWNER, describe, owner_of
+from hearai.search.owner import FRESH_S, JOURNAL, LOCK, OWNER, describe, owner_of
 from hearai.search.store import Store
 from hearai.search.trial_folder import TRIALS
 from hearai.training.checkpoint import BEST, LAST
 
-JOURNAL = "journal.log"
 COPY_S = 10.0
 """How often the journal's copy is brought up to date while trials run; it knows each of them before it starts."""
-STAYS_HERE = (TRIALS, JOURNAL, OWNER, "owner.lock")
+STAYS_HERE = (TRIALS, JOURNAL, OWNER, LOCK)
 
 
 def mirrors(uri: str) -> Path:
@@ -111,11 +110,9 @@ class Mirror:
         return {}
 
     @property
-    def address(self) -> dict[str, str]:
+    def address(self) -> dict[str, str | None]:
         """What a trial is told, see `hearai.search.trial`."""
-        if self.store is None:
-            return {}
-        return {"store": self.store.uri, "storage": self.storage, "home": str(self.folder.absolute())}
+        return {"home": str(self.study.folder), "storage": self.storage}
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -30,7 +30,7 @@ from hearai.search.live import Say
 from hearai.search.mirror import Mirror
 from hearai.search.plan import Plan, provide
 from hearai.search.retrain import Train, train_here
-from hearai.training.splits import backbone_file, fold_config
+from hearai.training.splits import backbone_file, split_configs
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def provide_everywhere(plan: Plan, mirror: Mirror, per_trial: PerTrial, say: Say
         return seconds
     for line in check_nodes(plan, mirror, others):
         say(line)
-    folds = range(plan.study.settings.splits)
-    seconds = sum(_pretrained(plan, fold, mirror, per_trial, say) for fold in folds)
+    splits = plan.study.settings.splits
+    starts = enumerate(split_configs(plan.start, splits))
+    seconds = sum(_pretrained(plan, start, mirror.folder / backbone_file(i), per_trial, say) for i, start in starts)
     mirror.publish()
-    base = plan.study.base
-    configs = [to_dict(fold_config(base, fold) if len(folds) > 1 else base) for fold in folds]
-    errand = Errand(configs, mirror.study, splits=len(folds))
+    configs = [to_dict(config) for config in split_configs(plan.study.base, splits)]
+    errand = Errand(configs, mirror.study, splits=splits)
     took = visit([node.id for node in nodes], compute_features, errand)
     _raise({node: answer.problems for node, answer in zip(nodes, took, strict=True)})
     return round(seconds + max(answer.seconds for answer in took), 3)
@@ -133,12 +133,10 @@ def _raise(problems: dict[Node, list[str]]) -> None:
         raise UserError(list(dict.fromkeys(lines)))
 
 
-def _pretrained(plan: Plan, fold: int, mirror: Mirror, per_trial: PerTrial, say: Say) -> float:
-    """Puts a fold's pre-trained backbone into the study's folder, if there is one to be had; the seconds it took."""
-    out = mirror.folder / backbone_file(fold)
+def _pretrained(plan: Plan, start: Config, out: Path, per_trial: PerTrial, say: Say) -> float:
+    """Puts the backbone that a division starts from at `out`, if there is one to be had; the seconds it took."""
     if plan.pretrain is None or out.exists():
         return 0.0
-    start = fold_config(plan.start, fold) if plan.study.settings.splits > 1 else plan.start
     say(f"pre-training {start.feature_extractor.model_path} on a node of the cluster")
     host, weights, seconds = pretrain_somewhere(start, plan.pretrain, cpus=per_trial.cpus, gpus=per_trial.gpus)
     say(f"pre-trained on {host} in {seconds:.0f} s")

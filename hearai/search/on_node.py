@@ -8,8 +8,7 @@ from typing import Any
 
 from hearai.config import Config, build_config
 from hearai.overrides import override
-from hearai.search.mirror import mirrors
-from hearai.search.store import Store
+from hearai.search.mirror import StudyPlace
 from hearai.search.trial_folder import TRIALS
 from hearai.training.splits import backbone_file
 
@@ -35,32 +34,28 @@ def trial_place(payload: Mapping[str, Any], *, writes: bool = True, fetches: boo
         StoreLost: the store cannot be reached, or refuses.
     """
     config = build_config(payload["config"], f"trial {payload['number']}")
-    if payload.get("store") is None:
+    if payload.get("storage") is None:
         yield Place(Path(payload["folder"]), config, lambda: None)
         return
-    store = Store(payload["store"])
-    study = mirrors(payload["storage"]) / payload["study"]
-    own, folder = store.below(TRIALS, payload["label"]), study / TRIALS / payload["label"]
+    study = StudyPlace(Path(payload["home"]), payload["storage"])
+    own, folder = study.store.below(TRIALS, payload["label"]), study.local() / TRIALS / payload["label"]
     if fetches:
         own.pull(folder)
-        store.pull(study, [backbone_file(fold) for fold in range(payload["splits"])])
+        study.fetch([backbone_file(fold) for fold in range(payload["splits"])])
 
     def send() -> None:
         if writes:
             own.push(folder)
 
     try:
-        yield Place(folder, at_home(config, Path(payload["home"]), study), send)
+        yield Place(folder, at_home(config, study), send)
     finally:
         send()
 
 
-def at_home(config: Config, theirs: Path, ours: Path) -> Config:
-    """The config with the study's backbone at its place on this node.
-
-    theirs, ours: the study's folder in the driver, and here.
-    """
+def at_home(config: Config, study: StudyPlace) -> Config:
+    """The config with the study's backbone at its place on this node."""
     checkpoint = config.feature_extractor.checkpoint
-    if not checkpoint or Path(checkpoint).parent != theirs:
+    if not checkpoint or Path(checkpoint).parent != study.folder:
         return config
-    return override(config, {"feature_extractor.checkpoint": str(ours / Path(checkpoint).name)})
+    return override(config, {"feature_extractor.checkpoint": str(study.local() / Path(checkpoint).name)})

@@ -16,7 +16,9 @@ from filelock import FileLock, Timeout
 from hearai.errors import UserError
 from hearai.files import write_whole
 
-LOCK, OWNER = "owner.lock", "owner.json"
+JOURNAL, LOCK, OWNER = "journal.log", "owner.lock", "owner.json"
+JOB = "HEARAI_JOB"
+"""The variable that tells a search the name of the cluster's job that it is."""
 FRESH_S = 120.0
 """A journal written so recently is being written: a lock on a shared folder may not be seen from another machine."""
 
@@ -36,7 +38,7 @@ def owned(folder: Path) -> Iterator[None]:
         raise UserError(_refusal(folder, owner_of(folder))) from None
     try:
         other = owner_of(folder)
-        if other and other["host"] != socket.gethostname() and _written_recently(folder / "journal.log"):
+        if other and other["host"] != socket.gethostname() and _written_recently(folder / JOURNAL):
             raise UserError(_refusal(folder, other))
         _sign(path)
         try:

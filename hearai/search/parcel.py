@@ -11,9 +11,11 @@ import tarfile
 from pathlib import Path
 
 from hearai.errors import UserError
+from hearai.search.owner import LOCK, OWNER
+from hearai.search.trial_folder import TRIALS
 
 BEGIN, END = "-----BEGIN hearai results-----", "-----END hearai results-----"
-LEFT_OUT = ("trials", "owner.lock", "owner.json")
+LEFT_OUT = (TRIALS, LOCK, OWNER)
 """The rest is what a search has found; trials are left on the cluster."""
 
 

@@ -51,12 +51,12 @@ def retrain_winner(
     run = folder / FINAL
     text = to_yaml(with_near_backbone(config, folder, BACKBONE))
     known = folder / "final.yaml"
-    if known.exists() and known.read_text(encoding="utf-8", errors="replace") == text and _is_whole(run):
+    same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
+    if same and _is_whole(run):
         return
     say(
         f"trial {number} once more, on training and validation clips: {config.train_parameters.stop_after_epoch} epochs"
     )
-    same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
     write_whole(known, text)
     train(config, run, same)
 

@@ -29,7 +29,7 @@ from hearai.search.trial import DRIVER_CPU, run_trial, run_worker_group
 from hearai.search.trial_folder import TRIALS, label_of, log_size
 from hearai.training.checkpoint import BEST, LAST
 from hearai.training.run_folders import run_folders
-from hearai.training.splits import fold_config
+from hearai.training.splits import split_configs
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def _payload(proposal: Proposal, stage: Stage, place: Place) -> dict[str, Any]:
     folder, config = place.folder.absolute() / TRIALS / label, stage.config_of(proposal)
     place.mirror.copy_journal()  # a trial that is known nowhere but here would be another one after a crash
     place.mirror.fetch(label, checkpoints=True)
-    for fold, run in enumerate(run_folders(folder, place.splits)):
-        if clear_unusable(run, fold_config(config, fold) if place.splits > 1 else config):
+    for run, own in zip(run_folders(folder, place.splits), split_configs(config, place.splits), strict=True):
+        if clear_unusable(run, own):
             place.mirror.drop(label, *((run / name).relative_to(folder).as_posix() for name in (LAST, BEST)))
     return {
         "study": place.name,

@@ -20,18 +20,12 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 T = TypeVar("T")
-SCHEMES = ("s3", "gs")
 PAUSES_S = (0.5, 2.0, 8.0)
 """Between attempts: a store that answers now and then is worth a few of them."""
 AT_ONCE = 8
 """Files on their way at the same time."""
 
 log = logging.getLogger(__name__)
-
-
-def is_uri(text: str) -> bool:
-    """Whether it names a place in an object store rather than a folder."""
-    return "://" in text
 
 
 class Store:

@@ -2,10 +2,9 @@
 
 What a trial function gets (its `payload`, plain YAML types so that any node can read it):
 study (its name), number, kind ("base", "search" or "final"), label, title (for the dashboard), folder, config (as
-`to_dict` gives it),
-threads, splits (on how many divisions of the clips), of each worker its cpus and gpus, hang_seconds (how long it may
-report nothing), and log_from (bytes of its log before this attempt). Where files go to an object store, also
-store (the study's prefix there), storage (what `--storage` named), and home (the study's folder in the driver).
+`to_dict` gives it), threads, splits (on how many divisions of the clips), workers, of each its cpus and gpus,
+hang_seconds (how long it may report nothing), log_from (bytes of its log before this attempt), home (the study's folder
+in the driver), and storage (the object store that `--storage` named, or None).
 """
 
 import gc
@@ -52,15 +51,19 @@ def run_trial(payload: dict[str, Any]) -> None:
     torch.set_num_threads(payload["threads"])
     try:
         with surroundings(payload) as around:
-            config = around.place.config
-            gpu = 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
+            gpu = assigned_gpu(around.place.config)
 
             def run(config: Config, folder: Path, whole: Report) -> FitResult:
                 return fit(config, TuneRuntime(folder, gpu, around, whole))
 
-            fit_splits(config, around.place.folder, payload["splits"], run)
+            fit_splits(around.place.config, around.place.folder, payload["splits"], run)
     finally:
         forget()
+
+
+def assigned_gpu(config: Config) -> int:
+    """The number, for this process, of the GPU that Ray has given it; -1 = none, or none is wanted."""
+    return 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
 
 
 def run_worker_group(payload: dict[str, Any]) -> None:

@@ -76,8 +76,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     rank, first_here = context.get_world_rank(), context.get_local_rank() == 0
     try:
         with surroundings(payload, rank=rank, first_here=first_here, wait=_wait_for_all) as around:
-            config = around.place.config
-            on_gpu = config.general_parameters.gpu >= 0 and torch.cuda.is_available()
+            on_gpu = around.place.config.general_parameters.gpu >= 0 and torch.cuda.is_available()
 
             def run(config: Config, folder: Path, whole: Report) -> FitResult:
                 try:
@@ -87,7 +86,7 @@ def train_worker(payload: dict[str, Any]) -> None:
                         time.sleep(PATIENCE_S)  # Ray ends this process when it knows; what it says here hides the cause
                     raise
 
-            fit_splits(config, around.place.folder, payload["splits"], run)
+            fit_splits(around.place.config, around.place.folder, payload["splits"], run)
     finally:
         forget()
 

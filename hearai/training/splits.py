@@ -34,18 +34,23 @@ def fold_config(config: Config, fold: int) -> Config:
     return override(config, changes)
 
 
+def split_configs(config: Config, splits: int) -> list[Config]:
+    """The config on each of the divisions that a trial is scored on; of one division, as it is."""
+    return [config] if splits == 1 else [fold_config(config, fold) for fold in range(splits)]
+
+
 def fit_splits(config: Config, trial: Path, splits: int, run: Callable[[Config, Path, Report], FitResult]) -> FitResult:
     """Runs the config on each split; the result of the whole: the mean of the best scores.
 
     run: fits a config in a folder, and passes each epoch's metrics through the given function before it reports them.
     """
     done: list[FitResult] = []
-    for fold, folder in enumerate(run_folders(trial, splits)):
+    for own, folder in zip(split_configs(config, splits), run_folders(trial, splits), strict=True):
 
         def whole(metrics: Mapping[str, float]) -> dict[str, float]:
             return combined(metrics, done, splits)
 
-        done.append(run(fold_config(config, fold) if splits > 1 else config, folder, whole))
+        done.append(run(own, folder, whole))
         if done[-1].diverged:
             break
     return replace(
