@@ -12,6 +12,7 @@ from hearai.reporting.importance import importance_of
 from hearai.reporting.pareto import front_rows
 from hearai.reporting.record import OPEN, FinalRecord, Record, TrialRecord
 from hearai.search.journal import BASE
+from hearai.training.checkpoint import BEST, holds_checkpoint
 
 PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
 
@@ -97,7 +98,7 @@ def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
 def _retrained(record: Record) -> dict[str, Any] | None:
     """The winner's run on training and validation clips, if there was one."""
     folder = record.folder / "final"
-    return {"checkpoint": str(folder / "best"), "config": "final.yaml"} if (folder / "best").is_dir() else None
+    return {"checkpoint": str(folder / BEST), "config": "final.yaml"} if holds_checkpoint(folder / BEST) else None
 
 
 def _baseline(trial: TrialRecord | None) -> dict[str, Any] | None:

@@ -2,16 +2,11 @@
 
 import logging
 import os
-import re
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.state import state
 
 from hearai.errors import ConfigError, UserError
+from hearai.search.ray_dashboard import answers, refuse_open
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -51,9 +47,9 @@ class PerTrial:
     """Per worker; a fraction only with one worker."""
 
     def __str__(self) -> str:
-        room = f"{self.cpus:g} CPU{'' if self.cpus == 1 else 's'}"
+        room = some(self.cpus, "CPU")
         if self.gpus:
-            room += f", {self.gpus:g} GPU{'' if self.gpus == 1 else 's'}"
+            room += f", {some(self.gpus, 'GPU')}"
         return f"{self.workers} x ({room})" if self.workers > 1 else room
 
     @property
@@ -83,11 +79,11 @@ class Cluster:
     """(CPUs, GPUs) of each machine that an autoscaler may have in the end; none without one."""
 
     def __str__(self) -> str:
-        now = f"{self.cpus:g} CPUs, {self.gpus:g} GPUs"
+        now = _room(self.cpus, self.gpus)
         if len(self.nodes) > 1:
             now += f" on {len(self.nodes)} nodes"
-        most = (sum(cpus for cpus, _ in self.growth), sum(gpus for _, gpus in self.growth))
-        return f"{now} (grows to {most[0]:g} CPUs, {most[1]:g} GPUs)" if self.growth else now
+        most = _room(sum(cpus for cpus, _ in self.growth), sum(gpus for _, gpus in self.growth))
+        return f"{now} (grows to {most})" if self.growth else now
 
     @property
     def cpus(self) -> float:
@@ -119,7 +115,7 @@ class Cluster:
         machines = [*self.growth] or [*self.nodes]
         fits = sum(per_trial.workers_on(cpus, gpus) for cpus, gpus in machines) // per_trial.workers
         if fits < 1:
-            need = f"{per_trial.workers} x ({per_trial.cpus:g} CPUs, {per_trial.gpus:g} GPUs)"
+            need = f"{per_trial.workers} x ({_room(per_trial.cpus, per_trial.gpus)})"
             raise NoRoom(
                 f"a trial needs {need}, the cluster has {_counted(machines)}; lower --workers-per-trial, "
                 "--cpus-per-trial or --gpus-per-trial"
@@ -127,12 +123,19 @@ class Cluster:
         return min(fits, at_most or fits)
 
 
+def some(number: float, noun: str) -> str:
+    """`1 CPU`, `2 CPUs`."""
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+
+
+def _room(cpus: float, gpus: float) -> str:
+    return f"{some(cpus, 'CPU')}, {some(gpus, 'GPU')}"
+
+
 def _counted(machines: Sequence[tuple[float, float]]) -> str:
-    """`2 x (4 CPUs, 1 GPUs) + (8 CPUs, 0 GPUs)`."""
+    """`2 x (4 CPUs, 1 GPU) + (8 CPUs, 0 GPUs)`."""
     kinds = Counter(machines)
-    return " + ".join(
-        f"{f'{count} x ' if count > 1 else ''}({cpus:g} CPUs, {gpus:g} GPUs)" for (cpus, gpus), count in kinds.items()
-    )
+    return " + ".join(f"{f'{count} x ' if count > 1 else ''}({_room(*kind)})" for kind, count in kinds.items())
 
 
 PATIENCE_S = 25.0
@@ -182,17 +185,6 @@ def connect(address: str | None) -> Cluster:
     return Cluster(_machines(), url if url and answers(url) else None, is_shared=address is not None, growth=_growth())
 
 
-def answers(url: str) -> bool:
-    """Whether a dashboard runs there, though it may ask for a token."""
-    try:
-        urllib.request.urlopen(f"{url}/api/version", timeout=10).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def _machines() -> list[tuple[float, float]]:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines]
@@ -226,26 +218,6 @@ def _baggage(address: str) -> dict[str, Any]:
     if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
         baggage["py_modules"] = [str(Path(__file__).parents[1])]
     return baggage
-
-
-def refuse_open(url: str) -> None:
-    """Refuses a dashboard that others can reach and that asks nobody for a token: whoever reaches it can run code.
-
-    Raises:
-        UserError: it is so.
-    """
-    host = urllib.parse.urlsplit(url).hostname or ""
-    if host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host):
-        return
-    try:
-        with urllib.request.urlopen(f"{url}/api/jobs/", timeout=10):
-            pass
-    except (OSError, HTTPException):  # 401 and 403 are what is wanted; what cannot be reached is open to nobody here
-        return
-    raise UserError(
-        f"{url}: this dashboard is open to the network and asks for no token, so anybody there can run code on the "
-        "cluster; start its nodes with RAY_AUTH_MODE=token (see SECURITY.md), or with --dashboard-host 127.0.0.1"
-    )
 
 
 class Connecting:

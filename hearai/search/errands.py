@@ -8,7 +8,7 @@ import platform
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from hearai.config import Config, build_config, to_dict
 from hearai.data.demo import demo_dataset
 from hearai.data.folders import load_data, portable_fingerprint
 from hearai.errors import UserError
+from hearai.overrides import override
 from hearai.search.mirror import StudyPlace
 from hearai.search.on_node import at_home
 from hearai.search.trial import assigned_gpu
@@ -34,7 +35,9 @@ from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.splits import backbone_file
 
 ANSWER_S = 900.0
-"""How long a node may take: it may have demo data to render, or the features of a large dataset to compute."""
+"""How long a node may look around: it may have demo data to render."""
+A_LITTLE = 0.01
+"""Of a GPU: what Ray must see reserved, or it hides the GPU. No trial runs there while features are computed."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +68,39 @@ class Answer:
     """Whether the node has died meanwhile."""
 
 
-def visit(nodes: Sequence[str], errand: Callable[[Errand], Answer], about: Errand) -> list[Answer]:
+def visit(
+    nodes: Sequence[str],
+    errand: Callable[[Errand], Answer],
+    about: Errand,
+    *,
+    with_gpu: Collection[str] = (),
+    answer_s: float | None = ANSWER_S,
+) -> list[Answer]:
     """Runs the errand on each of the nodes (Ray's ids) at once.
 
     A node that gives no answer has a problem; one that dies meanwhile has none: nothing will be sent there.
+
+    Args:
+        with_gpu: the nodes on which it may use a GPU; it waits there for one that is not taken whole.
+        answer_s: how long to wait for the last answer, in seconds; None = as long as the nodes live.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(errand)
     asked = [
-        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(about)
+        task.options(
+            num_gpus=A_LITTLE if node in with_gpu else 0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        ).remote(about)
         for node in nodes
     ]
-    until, answers = time.monotonic() + ANSWER_S, []
+    until, answers = None if answer_s is None else time.monotonic() + answer_s, []
     for reference in asked:
         try:
-            answers.append(ray.get(reference, timeout=max(0.0, until - time.monotonic())))
+            answers.append(ray.get(reference, timeout=until and max(0.0, until - time.monotonic())))
         except (TaskUnschedulableError, NodeDiedError, LocalRayletDiedError):
             answers.append(Answer(notes=["died while it was asked; the search goes on without it"], gone=True))
         except RayError as error:  # GetTimeoutError is one
             reason = next(line for line in reversed(str(error).strip().splitlines() or ["no answer"]))
-            answers.append(Answer([f"gave no answer within {ANSWER_S:g} s, or died ({reason.strip()})"]))
+            answers.append(Answer([f"gave no answer within {answer_s or 0:g} s, or died ({reason.strip()})"]))
     return answers
 
 
@@ -145,13 +162,13 @@ def _folders(config: Config) -> list[str]:
 
 
 def compute_features(about: Errand) -> Answer:
-    """What the trials of this node will look up, with all its CPUs."""
+    """What the trials of this node will look up, with a GPU of it, or all its CPUs."""
     started = time.monotonic()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         about.study.fetch([backbone_file(fold) for fold in range(about.splits)])
         for raw in about.configs:
-            ensure_features(at_home(build_config(raw), about.study))
+            ensure_features(at_home(_with_gpu_of_ray(raw), about.study))
     except UserError as error:
         return Answer(error.problems[:5])
     return Answer(seconds=time.monotonic() - started)
@@ -200,8 +217,14 @@ def _train(raw: Mapping[str, Any], study: StudyPlace, run: str, resume: bool, th
 def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:
     started = time.monotonic()
     torch.set_num_threads(threads)
-    config = build_config(raw)
+    config = _with_gpu_of_ray(raw)
     with tempfile.TemporaryDirectory(prefix="hearai-") as scratch:
         out = Path(scratch) / BACKBONE
         provide_backbone(config, load_data(config), Pretrain(**settings), out)
         return socket.gethostname(), out.read_bytes(), time.monotonic() - started
+
+
+def _with_gpu_of_ray(raw: Mapping[str, Any]) -> Config:
+    """The config, on the GPU that Ray lets this process see: whatever its number is elsewhere."""
+    config = build_config(raw)
+    return override(config, {"general_parameters.gpu": assigned_gpu(config)})

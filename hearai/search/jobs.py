@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import requests
 
 from hearai.errors import UserError
-from hearai.search.cluster import refuse_open
 from hearai.search.live import Say
 from hearai.search.owner import JOB
 from hearai.search.packing import packed
+from hearai.search.ray_dashboard import refuse_open
 
 T = TypeVar("T")
 STUDY, STORAGE = "hearai_study", "hearai_storage"

@@ -1,7 +1,7 @@
 """The nodes of a cluster are looked at before a trial goes there: storage, dataset, weights, code.
 
-Each node is visited by a task that is bound to it and asks for no resources. Caches belong to the nodes: each computes
-the features that its trials look up, with all its CPUs, while no trial runs.
+Each node is visited by a task that is bound to it and asks for no CPU. Caches belong to the nodes: each computes the
+features that its trials look up, with a GPU or all its CPUs, while no trial runs.
 """
 
 import uuid
@@ -16,7 +16,7 @@ from hearai.config import Config, to_dict
 from hearai.data.folders import portable_fingerprint
 from hearai.errors import UserError
 from hearai.files import replacing
-from hearai.search.cluster import PerTrial
+from hearai.search.cluster import PerTrial, some
 from hearai.search.errands import (
     Errand,
     compute_features,
@@ -30,7 +30,10 @@ from hearai.search.live import Say
 from hearai.search.mirror import Mirror
 from hearai.search.plan import Plan, provide
 from hearai.search.retrain import Train, train_here
+from hearai.training.features import epochs_on_features
 from hearai.training.splits import backbone_file, split_configs
+
+KINDS = ("CPU", "GPU")
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,19 @@ class Node:
     name: str
     is_ours: bool
     """Whether the driver runs on it."""
+    cpus: float
+    gpus: float
 
 
 def living_nodes() -> list[Node]:
     """All nodes that can carry a worker, and the driver's own even if it cannot."""
     ours = ray.get_runtime_context().get_node_id()
-    return [
-        Node(node["NodeID"], _name(node), node["NodeID"] == ours)
+    nodes = [
+        Node(node["NodeID"], _name(node), node["NodeID"] == ours, *(node["Resources"].get(kind, 0) for kind in KINDS))
         for node in ray.nodes()
-        if node["Alive"] and (node["Resources"].get("CPU") or node["NodeID"] == ours)
+        if node["Alive"]
     ]
+    return [node for node in nodes if node.cpus or node.is_ours]
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -79,11 +85,8 @@ def provide_everywhere(plan: Plan, mirror: Mirror, per_trial: PerTrial, say: Say
     starts = enumerate(split_configs(plan.start, splits))
     seconds = sum(_pretrained(plan, start, mirror.folder / backbone_file(i), per_trial, say) for i, start in starts)
     mirror.publish()
-    configs = [to_dict(config) for config in split_configs(plan.study.base, splits)]
-    errand = Errand(configs, mirror.study, splits=splits)
-    took = visit([node.id for node in nodes], compute_features, errand)
-    _raise({node: answer.problems for node, answer in zip(nodes, took, strict=True)})
-    return round(seconds + max(answer.seconds for answer in took), 3)
+    with_room = [node for node in nodes if per_trial.workers_on(node.cpus, node.gpus)]
+    return round(seconds + _features(plan, mirror, with_room, say), 3)
 
 
 def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
@@ -143,3 +146,16 @@ def _pretrained(plan: Plan, start: Config, out: Path, per_trial: PerTrial, say: 
     with replacing(out) as temporary:
         temporary.write_bytes(weights)
     return seconds
+
+
+def _features(plan: Plan, mirror: Mirror, nodes: Sequence[Node], say: Say) -> float:
+    """Computes on each of the nodes what trials will look up there; the seconds that the slowest took."""
+    base, splits = plan.study.base, plan.study.settings.splits
+    if not epochs_on_features(base, plan.data):
+        return 0.0
+    say(f"features of every frame: what is not there yet is computed on {some(len(nodes), 'node')}")
+    errand = Errand([to_dict(config) for config in split_configs(base, splits)], mirror.study, splits=splits)
+    gpus = [node.id for node in nodes if node.gpus and base.general_parameters.gpu >= 0]
+    answers = visit([node.id for node in nodes], compute_features, errand, with_gpu=gpus, answer_s=None)
+    _raise({node: answer.problems for node, answer in zip(nodes, answers, strict=True)})
+    return max((answer.seconds for answer in answers), default=0.0)

@@ -12,7 +12,7 @@ from hearai.config import to_yaml
 from hearai.files import write_whole
 from hearai.search.budget import Spending
 from hearai.search.claim import claim, note_code
-from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint, wait_for_room
+from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint, some, wait_for_room
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
 from hearai.search.gauges import StudyGauges
@@ -120,12 +120,13 @@ def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say
         gpus = 1 if cluster.gpus and study.base.general_parameters.gpu >= 0 else 0
     per_trial = PerTrial(options.workers, options.cpus, gpus)
     cluster, slots = wait_for_room(cluster, per_trial, options.max_concurrent)
-    say(f"cluster: {cluster}; {slots} trials at a time, each {per_trial}")
+    say(f"cluster: {cluster}; {some(slots, 'trial')} at a time, each {per_trial}")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
     if cluster.is_shared:
         say(f"  Actors: trials, each actor by its first one (`{study.name} 0007 lr=...`); curves: cluster/grafana")
     settings = study.settings
-    return Place(study.name, mirror, per_trial, slots, say, settings.hang_seconds, settings.splits)
+    needed = cluster.dashboard if per_trial.workers > 1 else None
+    return Place(study.name, mirror, per_trial, slots, say, settings.hang_seconds, settings.splits, needed)
 
 
 def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:

@@ -230,7 +230,11 @@ class JournalSearcher(Searcher):
         try:
             yield
         except UserError as error:
-            self.trouble, self.closed = error, True
+            self.give_up(error)
+
+    def give_up(self, why: UserError) -> None:
+        """Ends the search at Tune's next step; may be called from any thread."""
+        self.trouble, self.closed = why, True
 
     def __getstate__(self) -> dict:
         """Nothing: Tune pickles its searcher, and the journal is the state."""

@@ -4,7 +4,7 @@ import logging
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from hearai.search.hang import HangWatch
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
 from hearai.search.mirror import Mirror
+from hearai.search.ray_dashboard import dashboard_watch
 from hearai.search.resume import clear_unusable
 from hearai.search.scheduler import EpochScheduler
 from hearai.search.searcher import JournalSearcher, Stage
@@ -46,6 +47,8 @@ class Place:
     """How long a trial may report nothing."""
     splits: int = 1
     """On how many divisions of the clips each trial is scored."""
+    dashboard: str | None = None
+    """Address of Ray's, which must answer while groups of workers run."""
     trial: Callable[[dict[str, Any]], None] = run_trial
     """What a trial with one worker does with its payload; a benchmark may time the search without training."""
 
@@ -61,7 +64,8 @@ def run_stages(
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
     Raises:
-        UserError: the journal or a trial's files cannot be written; running trials are RUNNING in the journal.
+        UserError: the journal or a trial's files cannot be written, or groups have lost the dashboard; running trials
+            are RUNNING in the journal.
     """
 
     def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def run_stages(
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),
         _interruptible(searcher),
+        dashboard_watch(place.dashboard, searcher.give_up) if place.dashboard else nullcontext(),
     ):
         try:
             _tuner(searcher, scheduler, place, scratch, callbacks).fit()

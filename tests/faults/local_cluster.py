@@ -120,11 +120,12 @@ class LocalCluster:
         self.nodes[0].wait()
         return self
 
-    def add(self, name: str, cpus: int = 1, inside: Sequence[str] = (), **environment: str) -> Node:
-        """inside: a command that runs the node in surroundings of its own."""
+    def add(self, name: str, cpus: int = 1, gpus: int = 0, inside: Sequence[str] = (), **environment: str) -> Node:
+        """gpus: as many as Ray is told; inside: a command that runs the node in surroundings of its own."""
         arguments = [
             f"--address={self.address}",
             f"--num-cpus={cpus}",
+            f"--num-gpus={gpus}",
             f"--temp-dir={self._scratch.name}/{name}",  # one node's agent would throw away another's code
             f"--dashboard-agent-listen-port={free_port()}",
             f"--object-store-memory={128 * 2**20}",

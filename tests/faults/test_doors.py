@@ -48,7 +48,7 @@ def begin(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> Beg
 
 def test_a_trial_that_fits_nowhere(begin: Begin) -> None:
     seconds = refused(
-        begin("--cpus-per-trial", 64), "a trial needs 1 x (64 CPUs, 0 GPUs), the cluster has (1 CPUs, 0 GPUs)"
+        begin("--cpus-per-trial", 64), "a trial needs 1 x (64 CPUs, 0 GPUs), the cluster has (1 CPU, 0 GPUs)"
     )
     assert seconds < 60
     report("unsatisfiable request", "refused 25 s after joining", after_the_command=f"{seconds:.0f} s", exit_code=2)

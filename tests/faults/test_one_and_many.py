@@ -64,3 +64,20 @@ def test_one_node_pre_trains_all_start_from_its_backbone_and_one_trains_the_winn
     assert "pre-training" not in more.output, "once is enough"
     (study,) = (cluster.folder / "driver" / "home" / "mirrors").glob("*/taught")
     assert Folder(study).summary["trials"] == {"total": 5, "complete": 5, "pruned": 0, "failed": 0}
+
+
+def test_what_needs_a_gpu_is_done_on_the_node_that_has_one(space: Path, data: Path, tmp_path: Path) -> None:
+    """Ray takes our word for the GPU; torch finds none there and uses the CPU."""
+    text = space.read_text().replace("pretrain: false", "pretrain: {epochs: 1}").replace("gpu: -1", "gpu: 3")
+    space.write_text(text)
+    with LocalCluster(tmp_path / "cluster") as cluster:
+        cluster.add("with", gpus=1)
+        cluster.add("without")
+        command = [*options(space, data, "seen"), "--storage", tmp_path / "runs", "--address", cluster.address]
+        search = Search(*command, "--retrain", environment=cluster.environment())
+        assert search.finish() == 0, search.output
+    assert "features of every frame: what is not there yet is computed on 1 node\n" in search.output
+    assert "1 trial at a time, each 1 CPU, 1 GPU" in search.output
+    made = {(path.parts[-3], path.name.partition("-")[0]) for path in cluster.folder.glob("*/cache/*-*")}
+    assert made == {("with", "pretrained"), ("with", "features"), ("driver", "features")}, "the driver's: of test clips"
+    assert Folder(tmp_path / "runs" / "seen").summary["retrained"]

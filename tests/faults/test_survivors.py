@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,4 +135,36 @@ def test_a_head_that_is_killed_is_replaced_by_a_fresh_cluster_and_the_same_comma
         finished_epochs_lost=0,
         trials=4,
         exit_code=0,
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_dashboard_that_dies_ends_a_search_over_groups_in_words_and_no_other(
+    workers: int, space: Path, data: Path, tmp_path: Path
+) -> None:
+    """That of a Ray which the search has started itself."""
+    folder = Folder(tmp_path / "tiny")
+    command = [*options(space, data, tmp_path), "--workers-per-trial", workers, "--max-concurrent", 1]
+    search = Search(*command)
+    search.wait_until(lambda: folder.epoch(0) >= 2, 300)
+    family = psutil.Process(search.process.pid).children(recursive=True)
+    (dashboard,) = [p for p in family if "dashboard.py" in " ".join(p.cmdline())]
+    dashboard.kill()
+    died = search.wait_until(lambda: True)
+    code = search.finish(300)
+    if workers == 1:
+        assert code == 0, search.output
+        return folder.check_whole(4, EPOCHS)
+    assert code == 2 and "Ray's dashboard has not answered for 30 s" in search.output, search.output
+    ended = time.monotonic() - search.started - died
+    again = Search(*command)
+    assert again.finish(900) == 0, again.output
+    folder.check_whole(4, EPOCHS)
+    assert folder.epochs_lost() == 0
+    report(
+        "dashboard killed (of the search's own Ray)",
+        "one-worker trials go on; a search over groups ends in words, and the same command goes on",
+        ended_after=f"{ended:.0f} s",
+        exit_codes="0, 2, 0",
+        finished_epochs_lost=0,
     )

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hearai.errors import UserError
-from hearai.search.cluster import refuse_open
 from hearai.search.jobs import check_dashboard
 from hearai.search.packing import packed
 from hearai.search.parcel import BEGIN, END, unwrap, wrap
+from hearai.search.ray_dashboard import refuse_open
 
 Call = Callable[..., tuple[int, str, str]]
 NOBODY = "http://127.0.0.1:1"
