@@ -23,8 +23,8 @@ venv: $(READY)  ## the virtual environment .venv
 tune: $(READY)  ## the search on the demo data: watch it finish, then read runs/hamnosys/report.html
 	$(BIN)/python experiments/tune.py --space hamnosys
 
-test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY)  ## the whole test suite, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(READY)  ## what takes longer than the suite allows
 	$(BIN)/python -m pytest -m slow

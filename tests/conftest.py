@@ -24,6 +24,22 @@ SCRIPTS = Path(__file__).parents[1] / "experiments"
 torch.set_num_threads(1)  # models this small are slower on several
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, all that use Ray run in one of these, and those of a file in one."""
+    for item in items:
+        with_ray = item.path.parent.name == "faults" or {"ray_session", "on_slurm"} & set(item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group("ray" if with_ray else item.path.stem))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features and pre-trained backbones of the tests stay out of the user's cache."""
+    before = os.environ.get("HEARAI_CACHE")
+    os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("HEARAI_CACHE") if before is None else os.environ.update(HEARAI_CACHE=before)
+
+
 def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fps: float | None) -> None:
     """Frames of a coarse random pattern that drifts a little, so that frames of a clip look alike."""
     (folder / name).mkdir(parents=True)

@@ -13,15 +13,6 @@ from hearai.study import Request, Study, load_study
 SMALL_SPACE = small_space(trials=3, epochs=3, finalists="{count: 1, seeds: 2}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Features and pre-trained backbones of the tests stay out of the user's cache."""
-    before = os.environ.get("HEARAI_CACHE")
-    os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("HEARAI_CACHE") if before is None else os.environ.update(HEARAI_CACHE=before)
-
-
 @pytest.fixture(scope="session")
 def ray_session(own_cache: None) -> Iterator[None]:
     """Ray on this machine, once for all tests: it takes 10 s to start."""
