@@ -123,7 +123,8 @@ def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say
     say(f"cluster: {cluster}; {some(slots, 'trial')} at a time, each {per_trial}")
     say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
     if cluster.is_shared:
-        say(f"  Actors: trials, each actor by its first one (`{study.name} 0007 lr=...`); curves: cluster/grafana")
+        say(f"  Actors, column Repr: each by its first trial, `{study.name} 0007 lr=...`")
+        say("  curves of all searches: cluster/grafana")
     settings = study.settings
     needed = cluster.dashboard if per_trial.workers > 1 else None
     return Place(study.name, mirror, per_trial, slots, say, settings.hang_seconds, settings.splits, needed)
