@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,12 @@ def login_hint() -> str:
     """How to get into the dashboard; tightens the token file, which Ray writes with the umask."""
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if path.is_file():
-        path.chmod(0o600)
+        _keep_to_its_owner(path)
         return f"log in with the token in {path}"
     return "no token is set on this cluster"
+
+
+def _keep_to_its_owner(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        with suppress(OSError):  # a secret of Docker or Kubernetes is mounted to be read, and is not ours to change
+            path.chmod(0o600)

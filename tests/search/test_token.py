@@ -1,7 +1,10 @@
 """What SECURITY.md says of the token: who has none is sent away, and it stands nowhere but in its file."""
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -63,3 +66,17 @@ def test_the_token_stands_in_its_file_alone_which_its_owner_alone_can_read(
 def test_the_dashboard_listens_on_this_machine_alone() -> None:
     host, _, _ = ray._private.worker.get_dashboard_url().rpartition(":")
     assert host == "127.0.0.1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting needs root and unshare")
+def test_a_token_that_is_mounted_to_be_read_alone_is_used_as_it_is(tmp_path: Path) -> None:
+    """As Docker and Kubernetes mount secrets."""
+    token = tmp_path / "secret"
+    token.write_text("0" * 64)
+    token.chmod(0o644)
+    ask = "from hearai.search.cluster import login_hint; print(login_hint())"
+    mount = f'mount --bind "{tmp_path}" "{tmp_path}" && mount -o remount,ro,bind "{tmp_path}" && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", ask]
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == f"log in with the token in {token}\n", done.stderr
