@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hearai.config import Config, load_config
 from hearai.data import folders
 from hearai.data.dataset import build_dataset, build_loader
-from hearai.data.folders import Data, load_data
+from hearai.data.folders import Data, load_data, portable_fingerprint
 from hearai.data.frames import check_images
 from hearai.errors import ConfigError, DataError
 from hearai.overrides import override
@@ -225,6 +226,22 @@ def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: P
         path = tiny_dataset / "signers.csv"
         path.write_text(path.read_text().replace("c0,s0", "c0,s1"))
     assert fingerprint(config) != before
+
+
+def test_a_copy_is_known_again_and_other_landmarks_of_the_same_size_are_not(
+    make_config: Callable, make_dataset: Callable, tmp_path: Path
+):
+    def portable(folder: Path) -> str:
+        return portable_fingerprint(landmarks_config(make_config(folder), landmarks=True))
+
+    folder = make_dataset(landmarks=True)
+    shutil.copytree(folder, tmp_path / "there" / "data", copy_function=shutil.copyfile)  # with times of its own
+    there = tmp_path / "there" / "data"
+    assert portable(folder) == portable(there)
+    archive = there / "c3" / "c3.npz"
+    size, arrays = archive.stat().st_size, dict(np.load(archive))
+    np.savez(archive, **{part: array + 0.01 for part, array in arrays.items()})
+    assert archive.stat().st_size == size and portable(folder) != portable(there)
 
 
 def check_folder(folder: Path, config: Config) -> Data:

@@ -10,6 +10,7 @@ import yaml
 from optuna.samplers import RandomSampler
 
 from hearai.code_version import code_version
+from hearai.data import folders
 from hearai.data.folders import load_data
 from hearai.errors import ConfigError
 from hearai.search.claim import claim, differences, note_code
@@ -44,6 +45,28 @@ def test_a_changed_dataset_is_said_with_its_clips(make_study: MakeStudy) -> None
         line
         == "the dataset: files or labels were changed, added or removed (clips: train 9 -> 10, val 3 -> 3, test 3 -> 3)"
     )
+
+
+def test_a_search_goes_on_with_a_copy_of_its_dataset_and_not_with_a_changed_one(
+    make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    """A fresh cluster has a dataset of its own, whose files are as old as the cluster."""
+
+    def claimed() -> None:
+        folders._read.cache_clear()
+        folders._split.cache_clear()
+        study = make_study()
+        claim(Plan(study, load_data(study.base), study.base, None), tmp_path / "study")
+
+    (tmp_path / "study").mkdir()
+    claimed()
+    for file in tiny_dataset.rglob("*.jpg"):
+        os.utime(file, (1, 1))
+    claimed()
+    picture = tiny_dataset / "c3" / "c3_2.jpg"
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    with pytest.raises(ConfigError, match="the dataset: files or labels were changed"):
+        claimed()
 
 
 def test_a_study_of_older_code_goes_on_with_the_options_that_came_since_at_their_defaults(
