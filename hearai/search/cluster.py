@@ -258,6 +258,8 @@ class Connecting:
 
 def login_hint() -> str:
     """How to get into the dashboard; tightens the token file, which Ray writes with the umask."""
+    if os.environ.get("RAY_AUTH_TOKEN"):  # goes before a file; KubeRay gives it so
+        return "log in with the token in RAY_AUTH_TOKEN"
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if path.is_file():
         _keep_to_its_owner(path)

@@ -268,7 +268,10 @@ def _words(text: str) -> str:
     """The line of Ray's answer that says what is wrong: the last one of a traceback, else the first."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     line = lines[-1] if "Traceback (most recent call last)" in text else lines[0]
-    return re.sub(r"^Request failed with status code \d+: ", "", line.strip())[:300].rstrip(".")
+    words = re.sub(r"^Request failed with status code \d+: ", "", line.strip())[:300].rstrip(".")
+    if re.fullmatch(r"Job \S+ does not exist", words):
+        return f"{words}: this cluster was started after it; the same submit.py tune command continues its search"
+    return words
 
 
 def _why_not() -> str:

@@ -1,6 +1,7 @@
 """Who searches in a study's folder: one process at a time, and the others are told which."""
 
 import json
+import math
 import os
 import shlex
 import socket
@@ -38,8 +39,8 @@ def owned(folder: Path) -> Iterator[None]:
         raise UserError(_refusal(folder, owner_of(folder))) from None
     try:
         other = owner_of(folder)
-        if other and other["host"] != socket.gethostname() and _written_recently(folder / JOURNAL):
-            raise UserError(_refusal(folder, other))
+        if other and other["host"] != socket.gethostname() and (wait := _still_fresh(folder / JOURNAL)) > 0:
+            raise UserError(f"{_refusal(folder, other)}; if that machine is gone, try again in {math.ceil(wait)} s")
         _sign(path)
         try:
             yield
@@ -94,5 +95,6 @@ def _refusal(folder: Path, owner: Mapping[str, Any] | None) -> str:
     return f"{folder}: is being searched by {describe(owner)}; wait for it, or give another --name"
 
 
-def _written_recently(journal: Path) -> bool:
-    return journal.exists() and time.time() - journal.stat().st_mtime < FRESH_S
+def _still_fresh(journal: Path) -> float:
+    """For how many seconds more it counts as being written."""
+    return journal.stat().st_mtime + FRESH_S - time.time() if journal.exists() else 0.0

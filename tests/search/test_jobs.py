@@ -108,7 +108,7 @@ def test_results_come_out_as_they_went_in_without_the_trials(results: Path, tmp_
     "damage",
     [
         lambda text: text[: len(text) // 2],
-        lambda text: text.replace(text[len(text) // 2], "A"),
+        lambda text: text.replace(text[len(text) // 2], "A" if text[len(text) // 2] != "A" else "B"),
         lambda text: text[: len(text) // 2] + "\u00e4" + text[len(text) // 2 + 1 :],
         lambda text: text[: len(text) // 2] + " " + text[len(text) // 2 :],
         lambda text: f"{BEGIN}\n{END}",

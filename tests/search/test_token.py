@@ -68,6 +68,11 @@ def test_the_dashboard_listens_on_this_machine_alone() -> None:
     assert host == "127.0.0.1"
 
 
+def test_a_token_that_is_a_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    assert login_hint() == "log in with the token in RAY_AUTH_TOKEN"
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting needs root and unshare")
 def test_a_token_that_is_mounted_to_be_read_alone_is_used_as_it_is(tmp_path: Path) -> None:
     """As Docker and Kubernetes mount secrets."""
