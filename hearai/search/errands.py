@@ -100,7 +100,8 @@ def visit(
             answers.append(Answer(notes=["died while it was asked; the search goes on without it"], gone=True))
         except RayError as error:  # GetTimeoutError is one
             reason = next(line for line in reversed(str(error).strip().splitlines() or ["no answer"]))
-            answers.append(Answer([f"gave no answer within {answer_s or 0:g} s, or died ({reason.strip()})"]))
+            within = f" within {answer_s:g} s" if answer_s else ""
+            answers.append(Answer([f"gave no answer{within}, or died ({reason.strip()})"]))
     return answers
 
 

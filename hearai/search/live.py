@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
@@ -22,10 +22,13 @@ class LiveLines(Callback):
     def __init__(self, say: Say, searcher: JournalSearcher):
         self.say, self._searcher = say, searcher
         self._running: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
+        """How many machines each trial had lost when it started."""
         self._spoke = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._running[trial.config["label"]] = 0
+        label = trial.config["label"]
+        self._running[label], self._lost[label] = 0, self._known(trial).user_attrs.get("lost", 0)
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
         if "epoch" in result:
@@ -48,15 +51,18 @@ class LiveLines(Callback):
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        known = self._searcher.stage_of(trial.trial_id).ledger[trial.config["number"]]
+        known = self._known(trial)
         if known.state.is_finished():
             self._ended(trial, f"FAILED: {known.user_attrs.get('reason', '')}")
         elif not self._searcher.closed:
             label = trial.config["label"]
             self._running.pop(label, None)
-            moved = "moved" in known.user_attrs and "lost" not in known.user_attrs
-            why, since = ("is told to leave", "step") if moved else ("lost", "epoch")
+            lost = known.user_attrs.get("lost", 0) > self._lost.get(label, 0)
+            why, since = ("lost", "epoch") if lost else ("is told to leave", "step")
             self._line(f"  {label} {why} its machine: it goes on from its last {since} elsewhere")
+
+    def _known(self, trial: Trial) -> FrozenTrial:
+        return self._searcher.stage_of(trial.trial_id).ledger[trial.config["number"]]
 
     def _ended(self, trial: Trial, how: str) -> None:
         label = trial.config["label"]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hearai.config import build_config
 from hearai.search.budget import Spending
 from hearai.search.deaths import Death
 from hearai.search.journal import Ledger, Proposal, open_journal
+from hearai.search.live import LiveLines
 from hearai.search.searcher import JournalSearcher, Stage
 from hearai.study_file import Budget
 
@@ -110,6 +112,20 @@ def test_after_three_lost_machines_the_fourth_is_a_failure(storage: JournalStora
     assert searcher.suggest("e") == Searcher.FINISHED
     assert only.ledger[0].state is TrialState.FAIL
     assert only.ledger[0].user_attrs["reason"] == "its machine died, 4 times"
+
+
+def test_each_time_that_a_trial_leaves_a_machine_is_told_as_what_it_was(storage: JournalStorage) -> None:
+    said: list[str] = []
+    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), payload)
+    lines = LiveLines(said.append, searcher)
+    for tune_id, death in (("a", GONE), ("b", Death("it is reclaimed", "notice")), ("c", GONE)):
+        config = searcher.suggest(tune_id) | {"label": "0000"}
+        trial = SimpleNamespace(trial_id=tune_id, config=config)  # Ray's, as far as it is read
+        lines.on_trial_start(0, [], trial)
+        fail(searcher, tune_id, death)
+        lines.on_trial_error(0, [], trial)
+    lost = "  0000 lost its machine: it goes on from its last epoch elsewhere"
+    assert said == [lost, "  0000 is told to leave its machine: it goes on from its last step elsewhere", lost]
 
 
 def test_the_last_trial_of_all_is_run_again_too_in_its_own_stage_and_when_the_time_is_up(
