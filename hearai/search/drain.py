@@ -12,6 +12,8 @@ import ray
 from ray._private.state import state  # no public call tells of drains without the dashboard
 from ray.exceptions import RayError
 
+from hearai.search.beside import beside
+
 LOOK_S = 1.0
 """Between two looks."""
 
@@ -32,10 +34,10 @@ class Notice:
 @contextmanager
 def preemption_notice() -> Iterator[Notice]:
     """Watches this process's node while the context lasts."""
-    notice, done = Notice(), threading.Event()
+    notice = Notice()
     node = ray.get_runtime_context().get_node_id()
 
-    def watch() -> None:
+    def watch(done: threading.Event) -> None:
         while not done.wait(LOOK_S) and not notice:
             try:
                 if node in state.get_draining_nodes():
@@ -43,10 +45,5 @@ def preemption_notice() -> Iterator[Notice]:
             except (RayError, ConnectionError, RuntimeError):
                 continue  # the head is busy or gone; who waits for this trial will hear of that
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with beside(watch):
         yield notice
-    finally:
-        done.set()
-        thread.join()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hearai.errors import StoreLost, UserError
 from hearai.files import write_whole
+from hearai.search.beside import beside
 from hearai.search.owner import FRESH_S, JOURNAL, LOCK, OWNER, describe, owner_of
 from hearai.search.store import Store
 from hearai.search.trial_folder import TRIALS
@@ -127,14 +128,8 @@ class Mirror:
             return
         self._refuse_company()
         self._catch_up()
-        done = threading.Event()
-        thread = threading.Thread(target=self._keep_copying, args=(done,), daemon=True)
-        thread.start()
-        try:
+        with beside(self._keep_copying):
             yield
-        finally:
-            done.set()
-            thread.join()
         self.publish()
         self.store.remove(OWNER)
 

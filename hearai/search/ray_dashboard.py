@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 
 from hearai.errors import UserError
+from hearai.search.beside import beside
 
 LOOK_S = 5.0
 """Between two looks of the watch."""
@@ -56,9 +57,9 @@ def refuse_open(url: str) -> None:
 @contextmanager
 def dashboard_watch(url: str, give_up: Callable[[UserError], None]) -> Iterator[None]:
     """Calls `give_up`, from a thread, if the dashboard there falls silent while the context lasts."""
-    done, heard = threading.Event(), time.monotonic()
+    heard = time.monotonic()
 
-    def watch() -> None:
+    def watch(done: threading.Event) -> None:
         nonlocal heard
         while not done.wait(LOOK_S):
             if answers(url):
@@ -72,10 +73,5 @@ def dashboard_watch(url: str, give_up: Callable[[UserError], None]) -> Iterator[
                     )
                 )
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with beside(watch):
         yield
-    finally:
-        done.set()
-        thread.join()
