@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from hearai.code_version import code_version
-from hearai.data.folders import portable_fingerprint
 from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
@@ -77,7 +76,7 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
 
 def prints_of(plan: Plan) -> dict[str, str]:
     """What the dataset is known by: the files as they lie there, and what any copy of them has in common."""
-    return {"fingerprint": plan.data.fingerprint, "content": portable_fingerprint(plan.start)}
+    return {"fingerprint": plan.data.fingerprint, "content": plan.content}
 
 
 def same_data(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 import ray
 
 from hearai.config import Config, to_dict
-from hearai.data.folders import portable_fingerprint
 from hearai.errors import UserError
 from hearai.files import replacing
 from hearai.search.cluster import PerTrial, some
@@ -99,7 +98,7 @@ def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
     errand = Errand(
         [to_dict(plan.start)],
         mirror.study,
-        fingerprint=portable_fingerprint(plan.start),
+        fingerprint=plan.content,
         demo_clips=plan.demo_clips,
         marker=(marker, token),
         versions=versions(),

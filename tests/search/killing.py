@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from hearai.search.beside import beside
+
 PID = re.compile(r"process (\d+) begins")
 
 
@@ -33,22 +35,16 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
 @contextmanager
 def killer(trials: Path, deaths: dict[str, signal.Signals]) -> Iterator[None]:
     """{trial: signal}: sent to its process after its first epoch, while the context lasts."""
-    done = threading.Event()
 
-    def watch() -> None:
+    def watch(done: threading.Event) -> None:
         left = dict(deaths)
         while left and not done.wait(0.01):
             for trial in list(left):
                 if "epoch 1:" in (log := log_of(trials / trial)):
                     os.kill(int(PID.findall(log)[-1]), left.pop(trial))
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with beside(watch):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 @contextmanager
