@@ -129,26 +129,25 @@ def test_prometheus_gets_every_number_of_a_running_search_and_needs_no_token(
 ) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/", timeout=10)
-    long = {"train_parameters.epochs": 80}
+    long = {"train_parameters.epochs": 250}  # several times what lies between two looks of Prometheus
     study = make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}, long, "watched")
     with prometheus(tmp_path / "prometheus", DISCOVERY) as address:
         run_study(study, Options(tmp_path), lambda line: None)
-        expected = {RUNNING: 2, FINISHED: 3, PRUNED: 0, FAILED: 0, MEMORY: 0}
-        most = {}
         until = time.monotonic() + 15  # the last numbers are still on their way
-        while most.get(FINISHED) != 3 and time.monotonic() < until:
-            most = {name: shown(address, name) for name in (*OF_A_STUDY, *OF_A_TRIAL)}
+        while (most := highest(address))[FINISHED] != 3 and time.monotonic() < until:
             time.sleep(0.5)
         at_work = query(address, f'count by (trial) (max_over_time({PREFIX}{CLIPS}{{study="watched"}}[5m]) > 0)')
+    expected = {RUNNING: 2, FINISHED: 3, PRUNED: 0, FAILED: 0, MEMORY: 0}
     assert {name: most[name] for name in expected} == expected
     assert 0 < most[BEST] <= 1 and most[CLIPS] > 1
     assert {entry["metric"]["trial"] for entry in at_work} == {"0000", "0001", "0002"}
 
 
-def shown(address: str, name: str) -> float | None:
-    """The highest value that Prometheus has seen of the study `watched`."""
-    found = query(address, f'max(max_over_time({PREFIX}{name}{{study="watched"}}[5m]))')
-    return float(found[0]["value"][1]) if found else None
+def highest(address: str) -> dict[str, float | None]:
+    """{gauge: highest value that Prometheus has seen of the study `watched`}."""
+    names = (*OF_A_STUDY, *OF_A_TRIAL)
+    found = {name: query(address, f'max(max_over_time({PREFIX}{name}{{study="watched"}}[5m]))') for name in names}
+    return {name: float(series[0]["value"][1]) if series else None for name, series in found.items()}
 
 
 @pytest.mark.slow
