@@ -56,11 +56,12 @@ def test_a_model_is_scored_on_the_test_clips_of_its_own_data(call: Callable, run
     assert Image.open(run / "best" / "evaluation-test" / "gloss.png").width > 200
 
 
+@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile], ids=["moved", "copied"])
 def test_data_that_has_moved_is_known_again_and_other_data_is_scored_whole(
-    call: Callable, run: Path, data: Path, make_dataset: Callable, tmp_path: Path
+    call: Callable, run: Path, data: Path, make_dataset: Callable, tmp_path: Path, copy: Callable
 ):
     assert call("evaluate", "--checkpoint", run, "--out", tmp_path / "own")[0] == 0
-    moved = shutil.copytree(data, tmp_path / "elsewhere" / "data")
+    moved = shutil.copytree(data, tmp_path / "elsewhere" / "data", copy_function=copy)
     shutil.rmtree(data)
     assert call("evaluate", "--checkpoint", run, "--data-path", moved, "--out", tmp_path / "moved")[0] == 0
     own, again = evaluation(tmp_path / "own"), evaluation(tmp_path / "moved")

@@ -1,19 +1,18 @@
 """Dataset folders of a config -> checked, split clips."""
 
 import functools
-import hashlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 from hearai.config import Config
 from hearai.data.annotations import Clip, read_rows
 from hearai.data.class_names import ClassNames, class_names, collect_class_names
-from hearai.data.clip_files import ClipFiles, frame_file, landmarks_file, no_fps_reason
+from hearai.data.clip_files import ClipFiles, no_fps_reason
 from hearai.data.compare import check_given_once, remarks
+from hearai.data.prints import Prints, prints_of
 from hearai.data.problems import Problems, raise_problems
 from hearai.data.split import Split, other_fold, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
@@ -30,10 +29,15 @@ class Data:
     split: Split
     num_class: Mapping[str, int]
     """{head: classes}; `auto` has become the largest label of all clips + 1."""
-    fingerprint: str
-    """Changes when a row, a signer or a file that is used (picture, landmarks) changes; stays when folders move."""
+    prints: Prints
+    """What the dataset is known by."""
     class_names: Mapping[str, Mapping[int, str]] = field(default_factory=FrozenDict)
     """{head: {class: name}} of the heads that have names; see `hearai.data.class_names.class_name`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files as they lie there: caches go by it."""
+        return self.prints.fingerprint
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -110,8 +114,8 @@ def _read(source: _Source) -> Data:
         for head, number in source.heads
     }
     frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
-    fingerprint = _fingerprint(clips, frames=source.frames, landmarks=source.landmarks)
-    return Data(Split((), (), tuple(clips)), num_class, fingerprint, frozen)
+    prints = prints_of(clips, frames=source.frames, landmarks=source.landmarks)
+    return Data(Split((), (), tuple(clips)), num_class, prints, frozen)
 
 
 @functools.lru_cache(maxsize=8)
@@ -170,40 +174,3 @@ def _no_fps(clip: Clip) -> str:
             "time: null is due, or the dataset that this one was made from"
         )
     return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'
-
-
-def portable_fingerprint(config: Config) -> str:
-    """Changes when a row, a signer, the size of a picture or the landmarks change; the same for a copy elsewhere.
-
-    Landmarks of as many frames have the same size, whatever they are: their archives know sums of what is in them.
-
-    Raises:
-        ConfigError, DataError: as `load_data`.
-    """
-    source = _source(config)
-    return _fingerprint(load_data(config).clips, frames=source.frames, landmarks=source.landmarks, times=False)
-
-
-def _fingerprint(clips: Iterable[Clip], *, frames: bool, landmarks: bool, times: bool = True) -> str:
-    digest = hashlib.sha256()
-    for clip in sorted(clips, key=lambda clip: clip.key):
-        row = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
-        digest.update(repr(row).encode())
-        with os.scandir(clip.folder / clip.name) as entries:
-            found = {entry.name: entry for entry in entries}
-        files = [frame_file(clip.name, frame) for frame in range(clip.start, clip.end + 1)] if frames else []
-        files += [landmarks_file(clip.name)] if landmarks else []
-        for stat in (found[file].stat() for file in files):
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns if times else ''}".encode())
-        if landmarks and not times:
-            digest.update(repr(_sums(clip.folder / clip.name / landmarks_file(clip.name))).encode())
-    return digest.hexdigest()[:16]
-
-
-def _sums(archive: Path) -> list[int]:
-    """The checksum of each array in a .npz file, from its directory; none if it is broken, as its reader will say."""
-    try:
-        with ZipFile(archive) as entries:
-            return [entry.CRC for entry in entries.infolist()]
-    except BadZipFile:
-        return []

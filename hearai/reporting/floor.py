@@ -9,6 +9,7 @@ from typing import Any
 
 from hearai.data.annotations import Clip
 from hearai.data.folders import load_data
+from hearai.data.prints import is_same
 from hearai.errors import UserError
 from hearai.reporting.record import Record
 from hearai.training.scores import floor_of
@@ -29,7 +30,7 @@ def most_frequent(record: Record) -> dict[str, Any] | None:
         return None
     parts = _read_split(record.folder / "split.csv")
     clips = {clip.key: clip for clip in data.clips}
-    if data.fingerprint != record.fingerprint or parts.keys() != clips.keys():
+    if not is_same(record.data, data.prints.known()) or parts.keys() != clips.keys():
         log.info("the most frequent classes are left out of the report: the dataset has changed")
         return None
     train, test = ([clip for key, clip in clips.items() if parts[key] == part] for part in ("train", "test"))

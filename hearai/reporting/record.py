@@ -79,8 +79,8 @@ class Record:
 
     folder: Path
     study: Study
-    fingerprint: str | None
-    """Of the dataset."""
+    data: Mapping[str, Any]
+    """What the dataset is known by, for `is_same`, and its clips; as study.yaml has it."""
     trials: Sequence[TrialRecord]
     finals: Sequence[FinalRecord]
     notes: Mapping[str, Any]
@@ -140,7 +140,7 @@ def read_record(folder: Path) -> Record:
     return Record(
         folder,
         study,
-        data.get("fingerprint"),
+        data,
         [_trial_record(trial, folder / TRIALS, study.settings.splits) for trial in search.trials],
         [_final_record(trial) for trial in finals.trials],
         {**search.notes, **_summed(("wall_seconds", "slot_seconds"), search.notes, finals.notes)},

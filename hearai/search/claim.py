@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from hearai.code_version import code_version
+from hearai.data.prints import is_same
 from hearai.data.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import write_whole
@@ -36,7 +37,7 @@ def claim(plan: Plan, folder: Path) -> None:
     """
     path, split = folder / "study.yaml", plan.data.split
     sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-    ours = {**plan.study.to_dict(), "data": {**prints_of(plan), **sizes}}
+    ours = {**plan.study.to_dict(), "data": {**plan.data.prints.known(), **sizes}}
     theirs = _as_now(read_yaml(path), path) if path.exists() else ours
     ours["warm_start"] = ours["warm_start"] or theirs.get("warm_start")  # said once, at the beginning
     if changed := differences(theirs, ours):
@@ -66,24 +67,12 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
         for path in dict.fromkeys([*before, *now])
         if not path.startswith("data.") and _shown(before, path) != _shown(now, path)
     ]
-    if same_data(theirs.get("data", {}), ours.get("data", {})):
+    if is_same(theirs.get("data", {}), ours.get("data", {})):
         return lines
     clips = ", ".join(
         f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in ("train", "val", "test")
     )
     return [*lines, f"the dataset: files or labels were changed, added or removed (clips: {clips})"]
-
-
-def prints_of(plan: Plan) -> dict[str, str]:
-    """What the dataset is known by: the files as they lie there, and what any copy of them has in common."""
-    return {"fingerprint": plan.data.fingerprint, "content": plan.content}
-
-
-def same_data(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    """Whether two studies have the same dataset, or one a copy of the other's: a new head has files of its own."""
-    return any(
-        theirs.get(kind) is not None and theirs.get(kind) == ours.get(kind) for kind in ("fingerprint", "content")
-    )
 
 
 def _leaves(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hearai.config import Config, build_config, to_dict
 from hearai.data.demo import demo_dataset
-from hearai.data.folders import load_data, portable_fingerprint
+from hearai.data.folders import load_data
 from hearai.errors import UserError
 from hearai.overrides import override
 from hearai.search.mirror import StudyPlace
@@ -47,7 +47,8 @@ class Errand:
     configs: Sequence[Mapping[str, Any]]
     study: StudyPlace
     splits: int = 1
-    fingerprint: str = ""
+    content: str = ""
+    """What a copy of the dataset is known by."""
     demo_clips: int | None = None
     """Of the built-in data, which every node renders for itself; None = the user's own."""
     marker: tuple[str, str] = ("", "")
@@ -119,10 +120,9 @@ def look(about: Errand) -> Answer:
         left = _marked(about)
         if about.demo_clips:
             _render_demo(config, about.demo_clips)
-        load_data(config)
-        if (here := portable_fingerprint(config)) != about.fingerprint:
+        if (here := load_data(config).prints.content) != about.content:
             problems.append(
-                f"{', '.join(_folders(config))}: another dataset than the driver's ({here}, not {about.fingerprint})"
+                f"{', '.join(_folders(config))}: another dataset than the driver's ({here}, not {about.content})"
             )
         with_weights(config, pretraining_follows=True)
     except UserError as error:

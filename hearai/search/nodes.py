@@ -98,7 +98,7 @@ def check_nodes(plan: Plan, mirror: Mirror, nodes: Sequence[Node]) -> list[str]:
     errand = Errand(
         [to_dict(plan.start)],
         mirror.study,
-        fingerprint=plan.content,
+        content=plan.data.prints.content,
         demo_clips=plan.demo_clips,
         marker=(marker, token),
         versions=versions(),

@@ -2,11 +2,10 @@
 
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from hearai.config import Config
-from hearai.data.folders import Data, load_data, portable_fingerprint
+from hearai.data.folders import Data, load_data
 from hearai.data.landmarks import check_all_landmarks
 from hearai.errors import ConfigError
 from hearai.overrides import override
@@ -28,11 +27,6 @@ class Plan:
     pretrain: Pretrain | None
     demo_clips: int | None = None
     """Clips of the demo data; None = the user's own data."""
-
-    @cached_property
-    def content(self) -> str:
-        """What any copy of the dataset has in common; kept, as it looks at every file."""
-        return portable_fingerprint(self.start)
 
 
 def decide(study: Study, folder: Path) -> Plan:

@@ -13,10 +13,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hearai.config import Config
+from hearai.data.prints import is_same
 from hearai.domains import Domain, Value
 from hearai.errors import ConfigError
 from hearai.search.book import Book, read_journal
-from hearai.search.claim import prints_of, same_data
 from hearai.search.journal import SEARCH, WARM, Ledger, primary
 from hearai.search.plan import Plan
 from hearai.search.samplers import distribution_of
@@ -66,7 +66,7 @@ def read_warm_start(plan: Plan) -> WarmStart | None:
     mapped = [(params, trial) for trial in ended if (params := _mapped(trial, theirs, plan.study)) is not None]
     if not mapped:
         raise ConfigError(f"--warm-start {journal}: none of its {len(ended)} ended trials is a point of this space")
-    if _comparable(theirs, plan.study) and same_data(data, prints_of(plan)):
+    if _comparable(theirs, plan.study) and is_same(data, plan.data.prints.known()):
         note = f"warm start: {len(mapped)} of {len(ended)} trials of {journal}"
         return WarmStart(journal, mapped, (), note)
     complete = [(params, trial) for params, trial in mapped if trial.state is TrialState.COMPLETE]

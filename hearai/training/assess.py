@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hearai.config import Config
 from hearai.data.folders import Data, load_data, unsplit_data
+from hearai.data.prints import is_same
 from hearai.errors import ConfigError
 from hearai.overrides import override
 from hearai.training.evaluate import predict_clips
@@ -45,7 +46,7 @@ class Assessment:
 def assess(trained: Trained, data_path: Sequence[str] = (), split: str | None = None) -> Assessment:
     """Predicts and scores clips: those of `split`; unset = test of the model's own data, all of any other.
 
-    Own data that has moved is known again by its fingerprint.
+    Own data that has moved, or a copy of it, is known again.
 
     Raises:
         ConfigError: no clips, no labels, or classes that the model was not built for.
@@ -55,7 +56,7 @@ def assess(trained: Trained, data_path: Sequence[str] = (), split: str | None = 
     if data_path:
         config = override(config, {"general_parameters.data_path": list(data_path)})
     data = unsplit_data(config)
-    if not data_path or data.fingerprint == trained.fingerprint:
+    if not data_path or is_same(trained.prints, data.prints.known()):
         data = load_data(config)
         split = split or "test"
     elif split not in (None, ALL):

@@ -18,7 +18,8 @@ class Record:
     """Writes what a run leaves behind."""
 
     def __init__(self, config: Config, data: Data, runtime: Runtime, progress: Progress):
-        self._config, self._facts, self._folder = config, facts_of(data), runtime.folder
+        self._config, self._folder = config, runtime.folder
+        self._facts = facts_of(data) if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from hearai.config import Config, build_config
 from hearai.data.annotations import Clip
 from hearai.data.class_names import class_names
 from hearai.data.folders import Data
+from hearai.data.prints import KINDS
 from hearai.errors import ConfigError
 from hearai.hamnosys import MISSING
 from hearai.models.model import SignModel, build_model
@@ -35,8 +36,8 @@ class Trained:
     """{head: {class: its meaning in words}}, as far as lists name them."""
     train_counts: Mapping[str, Sequence[int]]
     """{head: clips of each class that the model was trained on}; empty where an older run did not note it."""
-    fingerprint: str | None
-    """Of the dataset the model was trained on."""
+    prints: Mapping[str, str]
+    """What the dataset that it was trained on is known by, for `is_same`; an older run noted less."""
 
     @property
     def device(self) -> torch.device:
@@ -50,7 +51,7 @@ def facts_of(data: Data) -> dict:
         "num_class": dict(data.num_class),
         "class_names": {head: dict(names) for head, names in data.class_names.items()},
         "train_counts": {head: class_counts(data.split.train, head, size) for head, size in data.num_class.items()},
-        "fingerprint": data.fingerprint,
+        **data.prints.known(),
     }
 
 
@@ -101,7 +102,7 @@ def load_trained(folder: str | Path, device: torch.device) -> Trained:
         num_class=state["num_class"],
         class_names=state.get("class_names") or class_names({}, state["num_class"]),
         train_counts=state.get("train_counts", {}),
-        fingerprint=state.get("fingerprint"),
+        prints={kind: state[kind] for kind in KINDS if kind in state},
     )
 
 

@@ -13,8 +13,9 @@ import pytest
 from hearai.config import Config, load_config
 from hearai.data import folders
 from hearai.data.dataset import build_dataset, build_loader
-from hearai.data.folders import Data, load_data, portable_fingerprint
+from hearai.data.folders import Data, load_data
 from hearai.data.frames import check_images
+from hearai.data.prints import Prints
 from hearai.errors import ConfigError, DataError
 from hearai.overrides import override
 
@@ -26,10 +27,14 @@ def read_again():
     folders._split.cache_clear()
 
 
-def fingerprint(config: Config) -> str:
+def prints(config: Config) -> Prints:
     folders._read.cache_clear()
     folders._split.cache_clear()
-    return load_data(config).fingerprint
+    return load_data(config).prints
+
+
+def fingerprint(config: Config) -> str:
+    return prints(config).fingerprint
 
 
 def test_clips_are_split_and_classes_counted(tiny_config: Config):
@@ -232,7 +237,7 @@ def test_a_copy_is_known_again_and_other_landmarks_of_the_same_size_are_not(
     make_config: Callable, make_dataset: Callable, tmp_path: Path
 ):
     def portable(folder: Path) -> str:
-        return portable_fingerprint(landmarks_config(make_config(folder), landmarks=True))
+        return prints(landmarks_config(make_config(folder), landmarks=True)).content
 
     folder = make_dataset(landmarks=True)
     shutil.copytree(folder, tmp_path / "there" / "data", copy_function=shutil.copyfile)  # with times of its own

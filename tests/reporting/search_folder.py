@@ -106,7 +106,7 @@ def searching(folder: Path, dataset: Path, **settings: Any) -> Iterator[Searchin
         sampler = build_sampler(study.settings.sampler, 0)
         finals = Ledger(storage, FINALS, sampler, unique=False)
         search = Ledger(storage, SEARCH, sampler, unique=True, metrics=study.settings.metric)
-        plain = {**study.to_dict(), "data": {"fingerprint": data.fingerprint}}
+        plain = {**study.to_dict(), "data": data.prints.known()}
         (folder / "study.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
         write_split(data.split, folder / "split.csv")
         yield Searching(folder, study, search, finals)

@@ -104,6 +104,17 @@ def test_the_most_frequent_class_is_left_out_where_the_dataset_is_gone_or_change
     assert summary_of(finished)["most_frequent"] is None
 
 
+def test_the_most_frequent_class_is_known_of_a_copy_of_the_dataset(
+    finished: Path, dataset: Path, tmp_path: Path
+) -> None:
+    before = summary_of(finished)["most_frequent"]
+    copy = shutil.copytree(dataset, tmp_path / "elsewhere" / dataset.name, copy_function=shutil.copyfile)
+    shutil.rmtree(dataset)
+    study = (finished / "study.yaml").read_text()
+    (finished / "study.yaml").write_text(study.replace(str(dataset), str(copy)))
+    assert before and summary_of(finished)["most_frequent"] == before
+
+
 def test_the_table_has_one_row_a_trial_with_parameters_head_scores_and_reasons(finished: Path) -> None:
     base, best, stopped, failed, diverged = rows_of(finished)
     assert (base["kind"], base["state"], base["objective"], base["seconds"]) == ("base", "COMPLETE", "0.4", "2.0")
