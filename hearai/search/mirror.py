@@ -18,7 +18,7 @@ from pathlib import Path
 from hearai.errors import StoreLost, UserError
 from hearai.files import write_whole
 from hearai.search.beside import beside
-from hearai.search.owner import FRESH_S, JOURNAL, LOCK, OWNER, describe, owner_of
+from hearai.search.owner import FRESH_S, JOURNAL, LOCK, OWNER, describe, owner_of, refuse_overtaken
 from hearai.search.store import Store
 from hearai.search.trial_folder import TRIALS
 from hearai.training.checkpoint import BEST, LAST
@@ -120,7 +120,8 @@ class Mirror:
         """The study as the store has it; while the context lasts, the journal is copied there.
 
         Raises:
-            UserError: another machine is searching there, or its journal and ours have gone separate ways.
+            UserError: another machine is searching there, or has come to do so in between, or its journal and ours have
+                gone separate ways.
             StoreLost: the store cannot be reached, or refuses.
         """
         if self.store is None:
@@ -128,6 +129,7 @@ class Mirror:
             return
         self._refuse_company()
         self._catch_up()
+        self._sign()
         with beside(self._keep_copying):
             yield
         self.publish()
@@ -215,18 +217,37 @@ class Mirror:
                 self.copy_journal()
             except StoreLost:
                 continue  # the next attempt may get through; the last one, after all trials, is told
+            except UserError:
+                return  # whoever watches our ownership tells
+
+    def check_owner(self) -> None:
+        """To be called while the study is ours.
+
+        Raises:
+            UserError: another process has taken it over.
+            StoreLost: the store cannot be reached, or refuses.
+        """
+        refuse_overtaken(self.folder, owner_of(self.folder))
+        if self.store is not None:
+            known = self.store.read(OWNER)
+            refuse_overtaken(self.store, json.loads(known) if known else None)
+
+    def _sign(self) -> None:
+        owner = owner_of(self.folder)
+        if owner:
+            self.store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())
 
     def copy_journal(self) -> None:
         """Whole lines only: the driver may be writing the last one.
 
         Raises:
+            UserError: another process has taken the study over; nothing was written.
             StoreLost: the store cannot be reached, or refuses.
         """
         if self.store is None:
             return
-        owner = owner_of(self.folder)
-        if owner:
-            self.store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())
+        self.check_owner()
+        self._sign()
         path = self.folder / JOURNAL
         if path.exists():
             text = path.read_bytes()

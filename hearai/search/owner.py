@@ -1,4 +1,8 @@
-"""Who searches in a study's folder: one process at a time, and the others are told which."""
+"""Who searches in a study's folder: one process at a time, and the others are told which.
+
+A machine that stands still for so long that it counts as dead (a laptop that sleeps, a virtual machine that is moved)
+finds, when it wakes up, that another has taken the study over: it ends.
+"""
 
 import json
 import math
@@ -6,22 +10,26 @@ import os
 import shlex
 import socket
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hearai.errors import UserError
+from hearai.errors import StoreLost, UserError
 from hearai.files import write_whole
+from hearai.search.beside import beside
 
 JOURNAL, LOCK, OWNER = "journal.log", "owner.lock", "owner.json"
 JOB = "HEARAI_JOB"
 """The variable that tells a search the name of the cluster's job that it is."""
 FRESH_S = 120.0
 """A journal written so recently is being written: a lock on a shared folder may not be seen from another machine."""
+LOOK_S = 5.0
+"""Between two looks whether the study is still ours."""
 
 
 @contextmanager
@@ -45,7 +53,8 @@ def owned(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            if _is_me(owner_of(folder)):
+                path.unlink()
     finally:
         lock.release()
 
@@ -77,6 +86,40 @@ def is_owned(folder: Path) -> bool:
         return True
     lock.release()
     return False
+
+
+def _is_me(owner: Mapping[str, Any] | None) -> bool:
+    return owner is not None and (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname())
+
+
+def refuse_overtaken(place: object, owner: Mapping[str, Any] | None) -> None:
+    """place, owner: where a study is kept, and who searches it, as is written there; None = nobody.
+
+    Raises:
+        UserError: another process than this one.
+    """
+    if owner is not None and not _is_me(owner):
+        raise UserError(
+            f"{place}: was taken over by {describe(owner)}, as nothing was heard of this process for {FRESH_S:g} s; it "
+            "ends, and leaves all to that one"
+        )
+
+
+@contextmanager
+def ownership_watch(check: Callable[[], None], give_up: Callable[[UserError], None]) -> Iterator[None]:
+    """Calls `give_up`, from a thread, with the UserError that `check` raises while the context lasts."""
+
+    def watch(done: threading.Event) -> None:
+        while not done.wait(LOOK_S):
+            try:
+                check()
+            except StoreLost:
+                continue  # that is for those to tell who need it
+            except UserError as error:
+                return give_up(error)
+
+    with beside(watch):
+        yield
 
 
 def describe(owner: Mapping[str, Any] | None) -> str:

@@ -22,6 +22,7 @@ from hearai.search.hang import HangWatch
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
 from hearai.search.mirror import Mirror
+from hearai.search.owner import ownership_watch
 from hearai.search.ray_dashboard import dashboard_watch
 from hearai.search.resume import clear_unusable
 from hearai.search.scheduler import EpochScheduler
@@ -64,8 +65,8 @@ def run_stages(
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
     Raises:
-        UserError: the journal or a trial's files cannot be written, or groups have lost the dashboard; running trials
-            are RUNNING in the journal.
+        UserError: the journal or a trial's files cannot be written, groups have lost the dashboard, or another process
+            has taken the study over; running trials are RUNNING in the journal.
     """
 
     def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def run_stages(
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(place.folder / "tune.log"),
         _interruptible(searcher),
+        ownership_watch(place.mirror.check_owner, searcher.give_up),
         dashboard_watch(place.dashboard, searcher.give_up) if place.dashboard else nullcontext(),
     ):
         try:

@@ -36,6 +36,9 @@ class TuneRuntime(LocalRuntime):
     def leaves(self, step: int) -> bool:
         return bool(self._around.notice)
 
+    def check_in(self) -> None:
+        self._around.place.check_in()
+
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         super().report(metrics, checkpoint)
         metrics = self._whole(metrics)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.search.fault_log import FATAL, TIMEOUT, place_in
-from hearai.training.leaving import Leaving
+from hearai.training.leaving import Leaving, Superseded
 
 TRIALS, LOG = "trials", "train.log"
 _FAILED = "the trial failed"
@@ -45,6 +45,9 @@ def trial_log(folder: Path, worker: str = "") -> Iterator[None]:
         raise
     except Leaving as leaving:
         logger.info("%s: it goes on elsewhere", leaving)
+        raise
+    except Superseded as end:
+        logger.info("process %d ends: %s", os.getpid(), end)
         raise
     except SystemExit as error:
         logger.info("%s (process %d)\nit called sys.exit(%r)", _FAILED, os.getpid(), error.code)

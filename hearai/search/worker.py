@@ -62,6 +62,9 @@ class RayRuntime:
             return bool(self._around.notice)
         return step % AGREE_STEPS == 0 and bool(self.sum(torch.tensor([float(bool(self._around.notice))])).item())
 
+    def check_in(self) -> None:
+        self._around.place.check_in()
+
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
         return last if holds_checkpoint(last) else None

@@ -39,6 +39,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     Raises:
         ConfigError, DataError: input that cannot be used; nothing has been trained.
         Leaving: the surroundings asked for it; the run is saved after its last step.
+        Superseded: the run goes on in another process, and this one has written nothing since that began.
     """
     last = runtime.restore_from()
     saved = load_checkpoint(last) if last else None

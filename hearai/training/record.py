@@ -7,6 +7,7 @@ from hearai.config import Config, to_dict, to_yaml
 from hearai.data.folders import Data
 from hearai.training.checkpoint import BEST, LAST, save_checkpoint
 from hearai.training.learner import Learner
+from hearai.training.leaving import Superseded
 from hearai.training.progress import Progress
 from hearai.training.runtime import Runtime
 from hearai.training.tracked import TrackedRun
@@ -18,7 +19,7 @@ class Record:
     """Writes what a run leaves behind."""
 
     def __init__(self, config: Config, data: Data, runtime: Runtime, progress: Progress):
-        self._config, self._folder = config, runtime.folder
+        self._config, self._folder, self._check_in = config, runtime.folder, runtime.check_in
         self._facts = facts_of(data) if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
@@ -29,8 +30,12 @@ class Record:
             self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)
 
     def save(self, learner: Learner, progress: Progress) -> Path | None:
-        """Writes `last/`, from where the run can go on; its folder (None for the other workers)."""
-        if self._trackers is None:
+        """Writes `last/`, from where the run can go on; its folder (None for the other workers).
+
+        Raises:
+            Superseded: the run goes on in another process; nothing was written, and nothing will be.
+        """
+        if not self._writes():
             return None
         return save_checkpoint(self._folder / LAST, {**learner.state(), "progress": progress.state()})
 
@@ -40,8 +45,12 @@ class Record:
             self._trackers.log(metrics, int(metrics["epoch"]))
 
     def close(self, learner: Learner, progress: Progress) -> None:
-        """Writes `best/`: all weights and all that is needed to use them; `last/` alone has it until now."""
-        if self._trackers is None:
+        """Writes `best/`: all weights and all that is needed to use them; `last/` alone has it until now.
+
+        Raises:
+            Superseded: as `save`.
+        """
+        if not self._writes():
             return
         self._trackers.show(progress.best_confusions, progress.epoch)
         self._trackers.close()
@@ -54,3 +63,13 @@ class Record:
                 "metrics": progress.history[progress.best_epoch - 1],
             }
             save_checkpoint(self._folder / BEST, state)
+
+    def _writes(self) -> bool:
+        if self._trackers is None:
+            return False
+        try:
+            self._check_in()
+        except Superseded:
+            self._trackers = None
+            raise
+        return True

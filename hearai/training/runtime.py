@@ -47,6 +47,13 @@ class Runtime(Protocol):
     def restore_from(self) -> Path | None:
         """The `last` folder of this run's earlier, unfinished attempt."""
 
+    def check_in(self) -> None:
+        """Called by rank 0 each time before it writes.
+
+        Raises:
+            Superseded: the run goes on in another process; nothing may be written here.
+        """
+
     def leaves(self, step: int) -> bool:
         """Whether the run is to end after this step of an epoch, to go on elsewhere; all workers hear the same."""
 
@@ -83,6 +90,9 @@ class LocalRuntime:
 
     def leaves(self, step: int) -> bool:
         return False
+
+    def check_in(self) -> None:
+        """Nobody else runs this."""
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST

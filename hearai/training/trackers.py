@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from torch import Tensor
 
+from hearai.files import write_whole
 from hearai.training.pictures import confusion_picture
 from hearai.training.services import MLflow, Neptune
 from hearai.training.tracked import METRICS_FILE, TrackedRun, Tracker
@@ -20,19 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class JsonLines:
-    """`metrics.jsonl`: one line an epoch, none twice: a resumed run starts from its history."""
+    """`metrics.jsonl`: one line an epoch, none twice: a resumed run starts from its history, in a file of its own.
+
+    (A process of an earlier attempt that was taken for dead may still have the old one open.)
+    """
 
     def __init__(self, run: TrackedRun):
-        self._file = (run.folder / METRICS_FILE).open("w", encoding="utf-8")
-        for metrics in run.history:
-            self._write(metrics)
+        path = run.folder / METRICS_FILE
+        write_whole(path, "".join(map(self._line, run.history)))
+        self._file = path.open("a", encoding="utf-8")
 
-    def _write(self, metrics: Mapping[str, float]) -> None:
-        self._file.write(json.dumps(metrics, allow_nan=False) + "\n")
-        self._file.flush()
+    @staticmethod
+    def _line(metrics: Mapping[str, float]) -> str:
+        return json.dumps(metrics, allow_nan=False) + "\n"
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
-        self._write(metrics)
+        self._file.write(self._line(metrics))
+        self._file.flush()
 
     def show(self, pictures: Mapping[str, np.ndarray], epoch: int) -> None:
         """Lines of numbers hold no pictures."""

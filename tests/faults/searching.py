@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,11 +39,21 @@ def in_its_own_view(other: Path, over: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", f'mount --bind "{other}" "{over}" && exec "$@"', "sh"]
 
 
-class Search:
-    """`tune.py` with these options. Lines are kept with the second in which they came."""
+def under_another_name() -> list[str]:
+    """A command that runs a process as on another machine, as far as it can see."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("a machine with another name needs root and unshare")
+    return ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
 
-    def __init__(self, *options: object, environment: Mapping[str, str] | None = None):
-        command = [sys.executable, "-u", str(ROOT / "experiments" / "tune.py"), *map(str, options)]
+
+class Search:
+    """`tune.py` with these options. Lines are kept with the second in which they came.
+
+    inside: a command that runs it in surroundings of its own.
+    """
+
+    def __init__(self, *options: object, environment: Mapping[str, str] | None = None, inside: Sequence[str] = ()):
+        command = [*inside, sys.executable, "-u", str(ROOT / "experiments" / "tune.py"), *map(str, options)]
         self.started, self.lines = time.monotonic(), list[tuple[float, str]]()
         self.process = subprocess.Popen(
             command,

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from hearai.data.folders import load_data
 from hearai.errors import ConfigError, UserError
 from hearai.search.claim import claim, differences, note_code
 from hearai.search.journal import SEARCH, Ledger, open_journal
-from hearai.search.owner import FRESH_S, OWNER, is_owned, owned
+from hearai.search.mirror import Mirror
+from hearai.search.owner import FRESH_S, OWNER, is_owned, owned, ownership_watch
 from hearai.search.plan import Plan
 from hearai.study import Study
 
@@ -135,3 +137,22 @@ def test_an_owner_on_another_machine_counts_while_it_writes(tmp_path: Path, age:
         with owned(tmp_path):
             pass
     assert "elsewhere" in (tmp_path / OWNER).read_text(), "its sign stays"
+
+
+def test_an_owner_who_stood_still_and_was_replaced_is_told_so_and_leaves_the_others_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearai.search.owner.LOOK_S", 0.01)
+    told: list[UserError] = []
+    with owned(tmp_path):
+        with ownership_watch(Mirror(tmp_path).check_owner, told.append):
+            time.sleep(0.1)
+            assert told == []
+            (tmp_path / OWNER).write_text('{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}')
+            until = time.monotonic() + 10
+            while not told and time.monotonic() < until:
+                time.sleep(0.01)
+    assert [str(error).partition(" since")[0] for error in told] == [
+        f"{tmp_path}: was taken over by process 7 on elsewhere"
+    ]
+    assert "elsewhere" in (tmp_path / OWNER).read_text()

@@ -11,6 +11,7 @@ from s3_server import Bucket, Flaky, flaky_way_to
 
 from hearai.errors import StoreLost, UserError
 from hearai.search.mirror import JOURNAL, Mirror
+from hearai.search.owner import owned
 from hearai.search.store import Store
 
 
@@ -114,7 +115,23 @@ def test_a_study_that_another_machine_searches_is_refused(bucket: Bucket, tmp_pa
     with pytest.raises(UserError, match="is being searched by process 7 on elsewhere"):
         with Mirror(tmp_path / "study", bucket.uri).kept():
             pass
-    Store(bucket.uri).write("study/owner.json", json.dumps({**owner, "seen": time.time() - 500}).encode())
-    with Mirror(tmp_path / "study", bucket.uri).kept():  # it is dead
-        pass
     assert os.listdir(tmp_path) == []
+    Store(bucket.uri).write("study/owner.json", json.dumps({**owner, "seen": time.time() - 500}).encode())
+    with owned(tmp_path / "study"), Mirror(tmp_path / "study", bucket.uri).kept():  # it is dead
+        assert json.loads(Store(bucket.uri).read("study/owner.json"))["pid"] == os.getpid()
+    assert Store(bucket.uri).list() == []
+
+
+def test_a_driver_that_was_taken_for_dead_leaves_the_others_journal_alone(bucket: Bucket, tmp_path: Path) -> None:
+    mirror, store = Mirror(tmp_path / "study", bucket.uri), Store(bucket.uri).below("study")
+    other = json.dumps({"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py", "seen": 0}).encode()
+    with pytest.raises(UserError, match="was taken over by process 7 on elsewhere"):
+        with owned(mirror.folder), mirror.kept():
+            write(mirror.folder / JOURNAL, "one\n")
+            mirror.copy_journal()
+            store.write("owner.json", other)
+            store.write(JOURNAL, b"one\ntheirs\n")
+            write(mirror.folder / JOURNAL, "one\nours\n")
+            with pytest.raises(UserError, match="was taken over"):
+                mirror.check_owner()
+    assert store.read(JOURNAL) == b"one\ntheirs\n" and store.read("owner.json") == other

@@ -1,4 +1,4 @@
-"""A run that is asked to leave its machine loses no step, and ends as if it had stayed."""
+"""A run that leaves its machine loses no step, and ends as if it had stayed; one that was overtaken writes no more."""
 
 import json
 
@@ -10,7 +10,7 @@ from test_workers import GlooRuntime
 
 from hearai.config import load_config, to_yaml
 from hearai.training.checkpoint import load_checkpoint
-from hearai.training.leaving import Leaving
+from hearai.training.leaving import Leaving, Superseded
 from hearai.training.loop import fit
 from hearai.training.runtime import LocalRuntime
 
@@ -30,6 +30,17 @@ class Restless(LocalRuntime):
 
     def leaves(self, step):
         return True
+
+
+class Overtaken(LocalRuntime):
+    """Taken for dead in its third epoch."""
+
+    def report(self, metrics, checkpoint):
+        self.before = files(self.folder)
+
+    def check_in(self):
+        if len(history(self.folder)) == 2:
+            raise Superseded("it goes on elsewhere")
 
 
 class Once(GlooRuntime):
@@ -52,6 +63,12 @@ def history(folder):
     """The reports of a run, without what a clock says."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def files(folder):
+    """{path: bytes} of all that a run has written, but for TensorBoard's files, of which each process has its own."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith("tensorboard")}
 
 
 def same_ending(one, other):
@@ -105,3 +122,11 @@ def test_two_workers_that_leave_together_go_on_together(make_config, tiny_datase
     assert (tmp_path / "left0").exists() and (tmp_path / "left1").exists()
     mp.spawn(work, (tmp_path, Staying), nprocs=2)
     same_ending(tmp_path / "moved", tmp_path / "whole")
+
+
+def test_a_run_that_goes_on_elsewhere_writes_nothing_more(make_config, tiny_dataset, tmp_path):
+    runtime = Overtaken("cpu", tmp_path)
+    with pytest.raises(Superseded):
+        fit(make_config(tiny_dataset, {"train_parameters.epochs": 4}), runtime)
+    assert len(history(tmp_path)) == 2 and files(tmp_path) == runtime.before
+    assert not (tmp_path / "best").exists(), "best/ is written at the end, by the one that gets there"

@@ -63,6 +63,16 @@ def broken_and_resumed(config: Config, folder: Path) -> list[dict[str, float]]:
 # -- files ---------------------------------------------------------------------------------------
 
 
+def test_a_process_of_an_older_attempt_that_still_writes_leaves_the_newer_ones_lines_alone(tmp_path: Path) -> None:
+    older = JsonLines(TrackedRun(tmp_path, {}, None, "run", ()))
+    older.log({"epoch": 1}, 1)
+    newer = JsonLines(TrackedRun(tmp_path, {}, None, "run", ({"epoch": 1},)))
+    older.log({"epoch": 2, "who": 1}, 2)
+    newer.log({"epoch": 2, "who": 2}, 2)
+    older.close(), newer.close()
+    assert lines(tmp_path) == [{"epoch": 1}, {"epoch": 2, "who": 2}]
+
+
 def test_json_lines_and_tensorboard_hold_every_epoch_of_a_resumed_run_once(
     make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path
 ):
