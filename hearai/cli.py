@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from hearai.errors import ConfigError, UserError
 from hearai.files import UNWRITABLE, disk_full
+from hearai.ray_token import show_token
 from hearai.yamls import parse_yaml
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ DONE, SOME_BROKEN, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 130
 def run_script(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits: 2 with one clear message for a user's mistake, 130 when interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    show_token()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:

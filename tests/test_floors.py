@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 GROUND = (
     "cli",
+    "ray_token",
     "code_version",
     "config",
     "domains",

@@ -17,6 +17,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.state import state
 
 from hearai.errors import ConfigError, UserError
+from hearai.ray_token import token_file
 from hearai.search.ray_dashboard import answers, refuse_open
 
 ENVIRONMENT = {
@@ -177,8 +178,9 @@ def connect(address: str | None) -> Cluster:
         context = ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        token = "" if address is None else f", and that {token_file()} holds its token if it asks for one"
         raise UserError(
-            f"--address {address or 'local'}: Ray did not start or answer ({first}); check `ray status`"
+            f"--address {address or 'local'}: Ray did not start or answer ({first}); check `ray status`{token}"
         ) from None
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
     if address is not None and url:
@@ -260,7 +262,7 @@ def login_hint() -> str:
     """How to get into the dashboard; tightens the token file, which Ray writes with the umask."""
     if os.environ.get("RAY_AUTH_TOKEN"):  # goes before a file; KubeRay gives it so
         return "log in with the token in RAY_AUTH_TOKEN"
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    path = token_file()
     if path.is_file():
         _keep_to_its_owner(path)
         return f"log in with the token in {path}"

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import requests
 
 from hearai.errors import UserError
+from hearai.ray_token import token_file
 from hearai.search.live import Say
 from hearai.search.owner import JOB
 from hearai.search.packing import packed
@@ -58,7 +59,6 @@ class Jobs:
         if not re.fullmatch(r"https?://[^/\s]+/?", address):
             raise UserError(f"--address {address}: give the dashboard's address, http://HOST:8265")
         self._address = address.rstrip("/")
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ["RAY_API_SERVER_ADDRESS"] = self._address  # Ray lets the variable win over what it is asked for
         from ray.job_submission import JobSubmissionClient
 
@@ -275,9 +275,9 @@ def _words(text: str) -> str:
 
 
 def _why_not() -> str:
-    place = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
+    place = str(token_file())
     if "RAY_AUTH_TOKEN" in os.environ:
         place = f"{place} (and unset RAY_AUTH_TOKEN, which goes first)"
-    elif not Path(place).expanduser().is_file():
+    elif not token_file().is_file():
         return f"asks for a token, and there is none here; copy the cluster's into {place} (chmod 600)"
     return f"does not accept this token; copy the cluster's into {place} (chmod 600): it may have been changed"

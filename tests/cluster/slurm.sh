@@ -1,44 +1,51 @@
 #!/usr/bin/env bash
-# A Slurm of one node in namespaces of its own, then a command in it: slurm_node.sh FOLDER COMMAND...
-# Run under `unshare --pid --net --mount --fork --kill-child --mount-proc`, as root; all ends with the command.
+# A Slurm over the machines of machines.sh, then a command beside them:
+#   machines.sh FOLDER COUNT slurm.sh COUNT COMMAND...
 set -euo pipefail
 
-folder="$1"
+count="$1"
 shift
-ip link set lo up
-ip address add 192.0.2.1/32 dev lo # with nothing but loopback addresses, not even "localhost" resolves
-mkdir -p "$folder/state" "$folder/spool" "$folder/munge"
-chmod 700 "$folder/munge"
-head -c 64 /dev/urandom >"$folder/munge/key"
-chmod 400 "$folder/munge/key"
-munged --force --key-file "$folder/munge/key" --socket "$folder/munge/socket" --pid-file "$folder/munge/pid" \
-    --log-file "$folder/munge/log" --seed-file "$folder/munge/seed" --num-threads 2
-export SLURM_CONF="$folder/slurm.conf"
+own=/run/hearai-slurm # every machine has its own
+export SLURM_CONF=/mnt/shared/slurm.conf
+head -c 64 /dev/urandom >/mnt/key
+nodes="node$(seq -s ,node "$count")"
 cat >"$SLURM_CONF" <<END
 ClusterName=test
-SlurmctldHost=localhost
+SlurmctldHost=desk
 SlurmUser=root
 SlurmdUser=root
-AuthInfo=socket=$folder/munge/socket
-StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
-SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
-SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
+AuthInfo=socket=$own/socket
+StateSaveLocation=$own/state
+SlurmdSpoolDir=$own/spool
+SlurmctldPidFile=$own/slurmctld.pid
+SlurmdPidFile=$own/slurmd.pid
+SlurmctldLogFile=/mnt/shared/slurmctld.log
+SlurmdLogFile=/mnt/shared/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
-NodeName=localhost CPUs=$(nproc)
-PartitionName=all Nodes=localhost Default=YES
+SlurmdTimeout=20
+NodeName=$nodes CPUs=$(nproc)
+PartitionName=all Nodes=$nodes Default=YES
 END
+# shellcheck disable=SC2016
+munge='
+mkdir -p "$0/state" "$0/spool"
+cp /mnt/key "$0/key"
+chmod 400 "$0/key"
+munged --force --key-file "$0/key" --socket "$0/socket" --pid-file "$0/munge.pid" --log-file "$0/munge.log" \
+    --seed-file "$0/seed" --num-threads 2'
+bash -euc "$munge" "$own"
 slurmctld
-slurmd -N localhost
-for _ in $(seq 100); do
-    if [ "$(sinfo --noheader --format=%t)" = idle ]; then exec "$@"; fi
+for i in $(seq "$count"); do
+    /mnt/on "node$i" bash -euc "$munge; slurmd -N node$i" "$own"
+done
+for _ in $(seq 300); do
+    if [ "$(sinfo --noheader --Node --format=%t | sort | uniq -c | tr -s ' ')" = " $count idle" ]; then exec "$@"; fi
     sleep 0.1
 done
-echo "the node never became idle" >&2
+sinfo >&2
+echo "not all nodes became idle" >&2
 exit 99

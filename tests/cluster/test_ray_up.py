@@ -1,7 +1,11 @@
-"""The files for `ray up`, held to Ray's own schema and to what a search needs of its machines."""
+"""The files for `ray up`, held to Ray's own schema and to what a search needs; the one for SSH is used as well."""
 
 import copy
+import json
 import re
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,12 @@ import pytest
 import ray
 import yaml
 from jsonschema import ValidationError
+from machines import SHARED, with_machines
 from ray.autoscaler._private.util import prepare_config, validate_config
+from small_space import small_space
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # what a fault test has to say
+from searching import Folder, report
 
 ROOT = Path(__file__).parents[2]
 FILES = {name: ROOT / "cluster" / f"{name}.yaml" for name in ("aws", "gcp", "on_prem")}
@@ -111,3 +120,108 @@ def test_what_aws_is_asked_for_is_a_request_that_it_knows() -> None:
         wrong = copy.deepcopy(request)
         wrong["InstanceMarketOption"] = {}
         assert "InstanceMarketOption" in ParamValidator().validate(wrong, shape).generate_report()
+
+
+UP = f"""
+cd {SHARED}/hearai
+export PATH={SHARED}/hearai/.venv/bin:$PATH
+ray get-auth-token --generate >/dev/null
+chmod 600 ~/.ray/auth_token
+cp ~/.ray/auth_token ../token
+ray up --yes {SHARED}/on_prem.yaml
+raylets() {{ for i in 1 2 3 4; do /mnt/on node$i pgrep -c raylet; done | tr '\\n' ' '; }}
+for _ in $(seq 60); do [ "$(raylets)" = "1 1 1 1 " ] && break; sleep 1; done
+export RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265
+ray dashboard {SHARED}/on_prem.yaml &
+until curl --silent --output /dev/null http://127.0.0.1:8265; do sleep 0.5; done
+tune="python experiments/submit.py tune --space {SHARED}/tiny.yaml --data-path {SHARED}/data --storage {SHARED}/runs"
+"""
+DOWN = f"""
+ray exec {SHARED}/on_prem.yaml 'ray status'
+ray down --yes {SHARED}/on_prem.yaml
+for _ in $(seq 90); do [ "$(raylets)" = "0 0 0 0 " ] && break; sleep 1; done
+echo "raylets: $(raylets)"
+exit $code
+"""
+SEARCH = f"""
+$tune --set train_parameters.epochs=100
+code=$?
+python experiments/submit.py fetch tiny --to {SHARED}/fetched
+"""
+
+
+@pytest.fixture
+def shared(tmp_path: Path, tiny_dataset: Path) -> Path:
+    """What the machines share: the checkout, data, a small study, and the file for `ray up` with these paths in it."""
+    folder = tmp_path / "shared"
+    (folder / "hearai").mkdir(parents=True)
+    for name in ("cluster", "experiments", "hearai", "search_spaces"):
+        (folder / "hearai" / name).symlink_to(ROOT / name)
+    (folder / "hearai" / ".venv").symlink_to(sys.prefix)
+    shutil.copytree(tiny_dataset, folder / "data")
+    (folder / "tiny.yaml").write_text(small_space(trials=4, epochs=2))
+    file = FILES["on_prem"].read_text().replace("/shared", SHARED).replace("ssh_user: hearai", "ssh_user: root")
+    (folder / "on_prem.yaml").write_text(file)
+    return folder
+
+
+@pytest.fixture
+def on_prem(shared: Path) -> Callable[[str], str]:
+    """on_prem("a shell script") -> its output; it begins on a machine beside the four of the file, all started."""
+
+    def run(script: str) -> str:
+        command = [str(Path(__file__).with_name("ssh_machines.sh")), "4", "bash", "-c", f"{UP}{script}{DOWN}"]
+        done = with_machines(4, shared, command, timeout=500, PYTHONPATH=str(ROOT))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (shared / "token").read_text() not in done.stdout + done.stderr
+        return done.stdout
+
+    if not shutil.which("sshd", path="/usr/sbin") or not shutil.which("rsync"):
+        pytest.skip("no SSH server or no rsync here; on Debian: apt-get install openssh-server rsync")
+    return run
+
+
+@pytest.mark.slow
+def test_machines_are_started_over_ssh_used_and_left(on_prem: Callable[[str], str], shared: Path) -> None:
+    """What cluster/README.md tells to do with on_prem.yaml, with other paths and as root."""
+    said = on_prem(SEARCH)
+    assert "4 nodes: all see the storage and the same 12 clips" in said
+    summary = json.loads((shared / "fetched" / "tiny" / "summary.json").read_text())
+    assert summary["trials"] == {"total": 4, "complete": 4, "pruned": 0, "failed": 0}
+    assert " 4 local.cluster.node" in said, "`ray status` on the head finds Ray, and shows the token"
+    assert "raylets: 0 0 0 0" in said, "nothing of Ray is left on them"
+
+
+EPOCHS = 2000
+CUT = f"""
+$tune --trials 3 --max-concurrent 3 --set train_parameters.epochs={EPOCHS} &
+search=$!
+trials={SHARED}/runs/tiny/trials
+until [ "$(grep -l 'epoch 20:' $trials/*/train.log | wc -l)" = 3 ]; do sleep 0.3; kill -0 $search || exit 98; done
+cut=$(grep -ho 'node[234]' $trials/*/attempt | head -n 1)
+before=$(cat $trials/*/attempt)
+began=$SECONDS
+ip link set "veth${{cut#node}}" down
+until [ "$before" != "$(cat $trials/*/attempt)" ]; do sleep 0.3; kill -0 $search || exit 97; done
+echo "goes on elsewhere after $((SECONDS - began)) s"
+ip link set "veth${{cut#node}}" up
+wait $search
+code=$?
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_whose_network_is_cut_and_mended_costs_nothing(on_prem: Callable[[str], str], shared: Path) -> None:
+    """It still sees the storage, so its trial could write there when another machine has taken it over."""
+    said = on_prem(CUT)
+    assert said.count("lost its machine: it goes on from its last epoch elsewhere") == 1
+    folder = Folder(shared / "runs" / "tiny")
+    folder.check_whole(3, EPOCHS)
+    after = re.search(r"goes on elsewhere after (\d+) s", said)
+    report(
+        "network of a machine cut, and mended when its trial goes on elsewhere",
+        "its trial goes on from its last epoch, and the old process writes nothing over it",
+        goes_on_after=f"{after[1]} s",
+        finished_epochs_lost=folder.epochs_lost(),
+        exit_code=0,
+    )

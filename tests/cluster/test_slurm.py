@@ -1,4 +1,4 @@
-"""cluster/slurm/tune.sbatch, on a real Slurm of one node (Debian's slurm-wlm and munge)."""
+"""cluster/slurm/tune.sbatch, on a real Slurm (Debian's slurm-wlm and munge), also over several machines."""
 
 import json
 import os
@@ -6,17 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machines import SHARED, with_machines
 from small_space import small_space
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # what a fault test has to say
+from searching import Folder, report
 
 ROOT = Path(__file__).parents[2]
 SBATCH = ROOT / "cluster" / "slurm" / "tune.sbatch"
-NODE = Path(__file__).with_name("slurm_node.sh")
-UNSHARE = ["unshare", "--pid", "--net", "--mount", "--fork", "--kill-child", "--mount-proc"]
 SPACE = small_space(trials=2, epochs=2)
 
 
@@ -48,73 +49,67 @@ def test_a_job_shares_no_node_and_comes_back_after_a_preemption() -> None:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """Short, since sockets lie below it."""
-    path = Path(tempfile.mkdtemp(prefix="sl", dir="/tmp"))
-    yield path
-    shutil.rmtree(path)
+def checkout(tmp_path: Path, tiny_dataset: Path) -> Path:
+    """Of this code, with a small study and its data, in a folder that all machines share."""
+    folder = tmp_path / "shared" / "hearai"
+    folder.mkdir(parents=True)
+    for name in ("cluster", "experiments", "hearai", "search_spaces"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    shutil.copytree(tiny_dataset, folder / "data")
+    (folder / "tiny.yaml").write_text(SPACE)
+    return folder
 
 
 @pytest.fixture
-def on_slurm(folder: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """on_slurm("a shell script", cwd, environment): run where sbatch and srun reach a Slurm of its own."""
+def on_slurm(checkout: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """on_slurm("a shell script", nodes=2): run in the checkout, where sbatch and srun reach a Slurm of its own."""
 
-    def run(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        return subprocess.run(
-            [*UNSHARE, str(NODE), tempfile.mkdtemp(dir=folder), "bash", "-c", script],
-            cwd=cwd,
-            env={**inherited, "PATH": path, "PYTHONPATH": str(ROOT), **environment},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
+    def run(script: str, nodes: int = 1) -> subprocess.CompletedProcess:
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        token = f"{SHARED}/home/token"
+        command = [
+            str(Path(__file__).with_name("slurm.sh")),
+            str(nodes),
+            "bash",
+            "-c",
+            f"cd {SHARED}/hearai\n{script}",
+        ]
+        return with_machines(
+            nodes, checkout.parent, command, PATH=path, PYTHONPATH=str(ROOT), RAY_AUTH_TOKEN_PATH=token
         )
 
-    missing = [
-        name
-        for name in ("slurmctld", "slurmd", "munged", "unshare", "ip")
-        if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    ]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"a Slurm needs {', '.join(missing) or 'root'}; on Debian: apt-get install slurm-wlm munge")
-    tried = run("srun true", folder)
+    found = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("slurmctld", "slurmd", "munged")]
+    if not all(found):
+        pytest.skip("no Slurm here; on Debian: apt-get install slurm-wlm munge")
+    tried = run("srun true")
     if tried.returncode:
         pytest.skip(f"Slurm does not start on this machine: {(tried.stdout + tried.stderr)[-500:]}")
     return run
 
 
-JOBS = """
+SUBMIT = """
 umask 022
+ended() { ! scontrol show --oneliner job "$1" | grep -Eq 'JobState=(PENDING|CONFIGURING|RUNNING|COMPLETING)'; }
 submit() {
-    job=$(sbatch --parsable --nodes=1 --output=log-%j cluster/slurm/tune.sbatch "$@")
-    while scontrol show --oneliner job "$job" | grep -Eq 'JobState=(PENDING|RUNNING|COMPLETING)'; do sleep 0.3; done
+    job=$(sbatch --parsable --output=log-%j "$@")
+    until ended "$job"; do sleep 0.3; done
     scontrol show --oneliner job "$job" | grep -o ' ExitCode=[0-9]*'
 }
-submit --space tiny.yaml --data-path data
-submit --space nowhere.yaml --data-path data
+"""
+JOBS = f"""{SUBMIT}
+submit --nodes=1 cluster/slurm/tune.sbatch --space tiny.yaml --data-path data
+submit --nodes=1 cluster/slurm/tune.sbatch --space nowhere.yaml --data-path data
 export RAY_START_HOOK=no.such.hook
-submit --space tiny.yaml --data-path data --name never
+submit --nodes=1 cluster/slurm/tune.sbatch --space tiny.yaml --data-path data --name never
+echo "left: $(/mnt/on node1 find /tmp -maxdepth 1 -name 'hearai-[123]')"
 """
 
 
 def test_a_search_as_a_job_a_wrong_one_and_one_whose_ray_does_not_start(
-    on_slurm: Callable[..., subprocess.CompletedProcess], tiny_dataset: Path, tmp_path: Path
+    on_slurm: Callable[..., subprocess.CompletedProcess], checkout: Path
 ) -> None:
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    for name in ("cluster", "experiments", "hearai", "search_spaces"):
-        (checkout / name).symlink_to(ROOT / name)
-    (checkout / "data").symlink_to(tiny_dataset)
-    (checkout / "tiny.yaml").write_text(SPACE)
-    token = tmp_path / "home" / "token"
-    done = on_slurm(
-        JOBS,
-        checkout,
-        HEARAI_CACHE=str(tmp_path / "cache"),
-        RAY_AUTH_TOKEN_PATH=str(token),
-    )
+    done = on_slurm(JOBS)
     logs = {number: (checkout / f"log-{number}").read_text() for number in (1, 2, 3)}
     told = re.findall(r"ExitCode=(\d+)", done.stdout)
     assert told == ["0", "2", "1"], done.stdout + done.stderr + "\n".join(logs.values())
@@ -126,6 +121,40 @@ def test_a_search_as_a_job_a_wrong_one_and_one_whose_ray_does_not_start(
     assert not (checkout / "hearai-3.exit").exists() and "the search never began" in logs[3]
     assert not (checkout / "runs" / "never").exists()
 
+    token = checkout.parent / "home" / "token"
     assert token.stat().st_mode & 0o777 == 0o600 and token.parent.stat().st_mode & 0o777 == 0o700
     assert not any(token.read_text() in log for log in logs.values())
-    assert not list(Path("/tmp").glob("hearai-[123]")), "nothing is left on the node's disk"
+    assert "left: \n" in done.stdout, "nothing stays on the node's disk"
+
+
+LOSES_A_NODE = f"""{SUBMIT}
+submit --nodes=3 --no-requeue cluster/slurm/tune.sbatch --space tiny.yaml --data-path data \\
+    --trials 3 --set train_parameters.epochs=300 >told &
+trained() {{ grep -l "epoch 5:" runs/tiny/trials/*/train.log 2>/dev/null | wc -l; }}
+until [ "$(trained)" = 3 ]; do
+    sleep 0.3
+    kill -0 $! || exit 98
+done
+/mnt/power-off "$(grep -ho 'node[23]' runs/tiny/trials/*/attempt | head -n 1)"
+wait
+cat told
+"""
+
+
+@pytest.mark.slow
+def test_a_search_over_three_nodes_outlives_one_of_them(
+    on_slurm: Callable[..., subprocess.CompletedProcess], checkout: Path
+) -> None:
+    done = on_slurm(LOSES_A_NODE, nodes=3)
+    log = (checkout / "log-1").read_text() if (checkout / "log-1").exists() else ""
+    assert re.findall(r"ExitCode=(\d+)", done.stdout) == ["0"], done.stdout + done.stderr + log
+    assert "3 nodes: all see the storage and the same 12 clips" in log
+    assert "lost its machine: it goes on from its last epoch elsewhere" in log
+    folder = Folder(checkout / "runs" / "tiny")
+    folder.check_whole(3, 300)
+    report(
+        "node of a Slurm job loses power",
+        "its trial goes on on another node, and the job ends as it would have",
+        finished_epochs_lost=folder.epochs_lost(),
+        exit_code=0,
+    )

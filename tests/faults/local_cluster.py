@@ -92,10 +92,13 @@ class LocalCluster:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
     def environment(self, name: str = "driver") -> dict[str, str]:
-        """Of a node, or of who speaks to the cluster. Each node has a cache and mirrors of its own."""
-        own = self.folder / name
+        """Of a node, or of who speaks to the cluster. Each node has a cache and mirrors of its own.
+
+        That Ray is to show the token is told to the nodes alone: our scripts find it by themselves.
+        """
+        own, mode = self.folder / name, {} if name == "driver" else {"RAY_AUTH_MODE": "token"}
         return {
-            "RAY_AUTH_MODE": "token",
+            **mode,
             "RAY_AUTH_TOKEN_PATH": str(self.token),
             "HEARAI_CACHE": str(own / "cache"),
             "HEARAI_HOME": str(own / "home"),
@@ -156,7 +159,7 @@ class LocalCluster:
         """Python with these arguments, on the driver's side."""
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**os.environ, **self.environment(), **environment},
+            env={**os.environ, **self.environment(), "RAY_AUTH_MODE": "token", **environment},
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -85,3 +85,19 @@ def test_a_token_that_is_mounted_to_be_read_alone_is_used_as_it_is(tmp_path: Pat
     environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == f"log in with the token in {token}\n", done.stderr
+
+
+@pytest.mark.parametrize(("mode", "code"), [(None, 0), ("disabled", 2)], ids=["not said", "refused"])
+def test_scripts_show_the_token_that_is_there_unless_they_are_told_not_to(mode: str | None, code: int) -> None:
+    script = Path(__file__).parents[2] / "experiments" / "submit.py"
+    command = [sys.executable, str(script), "status", "--address"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    done = subprocess.run(
+        [*command, f"http://{ray._private.worker.get_dashboard_url()}"],
+        env=environment if mode is None else {**environment, "RAY_AUTH_MODE": mode},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
