@@ -92,6 +92,12 @@ def _is_me(owner: Mapping[str, Any] | None) -> bool:
     return owner is not None and (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname())
 
 
+def is_overtaken(folder: Path) -> bool:
+    """Whether another process has taken the study over that was ours: nothing is to be written there any more."""
+    owner = owner_of(folder)
+    return owner is not None and not _is_me(owner)
+
+
 def refuse_overtaken(place: object, owner: Mapping[str, Any] | None) -> None:
     """place, owner: where a study is kept, and who searches it, as is written there; None = nobody.
 

@@ -22,6 +22,7 @@ from hearai.search.live import Say
 from hearai.search.memory import MemoryMeter
 from hearai.search.mirror import Mirror
 from hearai.search.nodes import provide_everywhere, train_on
+from hearai.search.owner import is_overtaken
 from hearai.search.pareto import aim_note, keep_front, with_near_backbone
 from hearai.search.plan import Plan, decide, provide
 from hearai.search.retrain import Train, retrain_winner, train_here
@@ -99,7 +100,8 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
                 _conclude(plan.study, folder, search, finals, say, train)
             sweeper.sweep()
         finally:
-            _record(search, memory, time.monotonic() - started)
+            if not is_overtaken(folder):
+                _record(search, memory, time.monotonic() - started)
             connecting.close()
     return Outcome(folder, succeeded, mirror)
 

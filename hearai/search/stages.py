@@ -22,7 +22,7 @@ from hearai.search.hang import HangWatch
 from hearai.search.journal import Proposal
 from hearai.search.live import LiveLines, Say
 from hearai.search.mirror import Mirror
-from hearai.search.owner import ownership_watch
+from hearai.search.owner import is_overtaken, ownership_watch
 from hearai.search.ray_dashboard import dashboard_watch
 from hearai.search.resume import clear_unusable
 from hearai.search.scheduler import EpochScheduler
@@ -89,7 +89,7 @@ def run_stages(
         try:
             _tuner(searcher, scheduler, place, scratch, callbacks).fit()
         finally:
-            if searcher.stage is not None:
+            if searcher.stage is not None and not is_overtaken(place.folder):
                 searcher.stage.tick()
 
 
