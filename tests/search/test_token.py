@@ -101,3 +101,14 @@ def test_scripts_show_the_token_that_is_there_unless_they_are_told_not_to(mode: 
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("first", "mode"), [("", "token"), ("import ray", "None")], ids=["before Ray", "after it"])
+def test_showing_the_token_is_decided_before_ray_is_imported(tmp_path: Path, first: str, mode: str) -> None:
+    (tmp_path / "token").write_text("0" * 64)
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    environment |= {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    lines = (first, "import os, hearai.ray_token", "hearai.ray_token.show_token()", "print(os.getenv('RAY_AUTH_MODE'))")
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == f"{mode}\n", done.stderr
