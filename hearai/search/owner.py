@@ -92,10 +92,13 @@ def _is_me(owner: Mapping[str, Any] | None) -> bool:
     return owner is not None and (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname())
 
 
+def _is_other(owner: Mapping[str, Any] | None) -> bool:
+    return owner is not None and not _is_me(owner)
+
+
 def is_overtaken(folder: Path) -> bool:
     """Whether another process has taken the study over that was ours: nothing is to be written there any more."""
-    owner = owner_of(folder)
-    return owner is not None and not _is_me(owner)
+    return _is_other(owner_of(folder))
 
 
 def refuse_overtaken(place: object, owner: Mapping[str, Any] | None) -> None:
@@ -104,7 +107,7 @@ def refuse_overtaken(place: object, owner: Mapping[str, Any] | None) -> None:
     Raises:
         UserError: another process than this one.
     """
-    if owner is not None and not _is_me(owner):
+    if _is_other(owner):
         raise UserError(
             f"{place}: was taken over by {describe(owner)}, as nothing was heard of this process for {FRESH_S:g} s; it "
             "ends, and leaves all to that one"

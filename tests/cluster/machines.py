@@ -3,15 +3,27 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("machines.sh")
 UNSHARE = ("unshare", "--pid", "--net", "--uts", "--mount", "--fork", "--kill-child", "--mount-proc")
 SHARED = "/mnt/shared"
 """Where every machine has the folder that they share."""
+
+
+def put_checkout(shared: Path) -> Path:
+    """This code and its environment, as the checkout `hearai` in the folder that the machines share."""
+    folder = shared / "hearai"
+    folder.mkdir(parents=True)
+    for name in ("cluster", "experiments", "hearai", "search_spaces"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
 
 
 def with_machines(

@@ -13,7 +13,7 @@ import pytest
 import ray
 import yaml
 from jsonschema import ValidationError
-from machines import SHARED, with_machines
+from machines import SHARED, put_checkout, with_machines
 from ray.autoscaler._private.util import prepare_config, validate_config
 from small_space import small_space
 
@@ -154,10 +154,7 @@ python experiments/submit.py fetch tiny --to {SHARED}/fetched
 def shared(tmp_path: Path, tiny_dataset: Path) -> Path:
     """What the machines share: the checkout, data, a small study, and the file for `ray up` with these paths in it."""
     folder = tmp_path / "shared"
-    (folder / "hearai").mkdir(parents=True)
-    for name in ("cluster", "experiments", "hearai", "search_spaces"):
-        (folder / "hearai" / name).symlink_to(ROOT / name)
-    (folder / "hearai" / ".venv").symlink_to(sys.prefix)
+    put_checkout(folder)
     shutil.copytree(tiny_dataset, folder / "data")
     (folder / "tiny.yaml").write_text(small_space(trials=4, epochs=2))
     file = FILES["on_prem"].read_text().replace("/shared", SHARED).replace("ssh_user: hearai", "ssh_user: root")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machines import SHARED, with_machines
+from machines import SHARED, put_checkout, with_machines
 from small_space import small_space
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # what a fault test has to say
@@ -51,11 +51,7 @@ def test_a_job_shares_no_node_and_comes_back_after_a_preemption() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, tiny_dataset: Path) -> Path:
     """Of this code, with a small study and its data, in a folder that all machines share."""
-    folder = tmp_path / "shared" / "hearai"
-    folder.mkdir(parents=True)
-    for name in ("cluster", "experiments", "hearai", "search_spaces"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / ".venv").symlink_to(sys.prefix)
+    folder = put_checkout(tmp_path / "shared")
     shutil.copytree(tiny_dataset, folder / "data")
     (folder / "tiny.yaml").write_text(SPACE)
     return folder
