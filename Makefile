@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := hearai experiments tests cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tune test test-slow lint format-check format-apply docs clean
+.PHONY: help venv tune test test-fast test-slow lint format-check format-apply docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,11 +26,15 @@ tune: $(READY)  ## the search on the demo data: watch it finish, then read runs/
 test: $(READY)  ## the whole test suite, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+test-fast: $(READY)  ## tests without Ray and without training
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not ray and not training and not slow'
+
 test-slow: $(READY)  ## what takes longer than the suite allows
 	$(BIN)/python -m pytest -m slow
 
-lint: $(READY) format-check  ## formatting and lint rules
+lint: $(READY) format-check  ## formatting, lint rules and types
 	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy hearai
 
 format-check: $(READY)  ## is everything formatted?
 	$(BIN)/ruff format --check $(CODE)
@@ -40,7 +44,7 @@ format-apply: $(READY)  ## format everything
 	$(BIN)/ruff format $(CODE)
 
 docs: $(READY)  ## docs/options.md, from the config's descriptions
-	$(BIN)/python -m hearai.options > docs/options.md
+	$(BIN)/python -m hearai.config.options_page > docs/options.md
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV) *.egg-info

@@ -13,9 +13,9 @@ import warnings
 from pathlib import Path
 
 from hearai.cli import DONE, duration, positive, run_script
-from hearai.config import build_config
+from hearai.config.config import build_config
+from hearai.config.overrides import override
 from hearai.errors import ConfigError
-from hearai.overrides import override
 
 COMMON = {
     "train_parameters": {"batch_size": 32, "lr": 1.0e-3, "num_segments": 4},
@@ -57,9 +57,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def compare_models(args: argparse.Namespace) -> None:
-    from hearai.study_file import Pretrain  # heavy imports come when the options are known to be good
-    from hearai.training.compare import EXTRACTOR_CASES, TRANSFORMER_CASES, compare
-    from hearai.training.prepare import with_data
+    from hearai.benchmarks.models import EXTRACTOR_CASES, TRANSFORMER_CASES, compare
+    from hearai.config.study_schema import Pretrain  # heavy imports come when the options are known to be good
+    from hearai.training.setup.prepare import with_data
 
     size = {f"augmentations_parameters.{name}": args.pixels for name in ("resize_size", "center_crop_size")}
     changes = {**size, "general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
@@ -75,8 +75,8 @@ def compare_models(args: argparse.Namespace) -> None:
 
 
 def compare_engines(args: argparse.Namespace) -> None:
-    from hearai.benchmarks.compare import on_real_task, on_surrogate, plot
     from hearai.benchmarks.curves import recorded_study
+    from hearai.benchmarks.engine_comparison import on_real_task, on_surrogate, plot
     from hearai.benchmarks.report import engine_table
     from hearai.benchmarks.surrogate import demo_surrogate, held_out_error
 
@@ -85,11 +85,11 @@ def compare_engines(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     limits = {"seeds": seeds, "epoch_budget": budget, "workers": args.workers}
     if args.real:
-        from hearai.search.plan import decide, provide
-        from hearai.study import Request, load_study
+        from hearai.config.study import Request, load_study
+        from hearai.search.plan import make_plan, prepare_inputs
 
-        plan = decide(load_study(Request("hamnosys")), args.out / "study")
-        provide(plan, args.out / "study")
+        plan = make_plan(load_study(Request("hamnosys")), args.out / "study")
+        prepare_inputs(plan, args.out / "study")
         traces = []
         for trace in on_real_task(plan.study, args.out / f"real-{budget}.jsonl", **limits):
             traces.append(trace)
@@ -124,22 +124,22 @@ def measure(args: argparse.Namespace) -> None:
 def measure_cluster(args: argparse.Namespace) -> None:
     if args.in_flight:
         raise ConfigError("--in-flight: given with --nodes, where each CPU runs one trial; give --cpus-per-node")
+    from hearai.benchmarks.cluster_scale import measure_nodes
     from hearai.benchmarks.curves import recorded_study
-    from hearai.benchmarks.nodes import measure_nodes
     from hearai.benchmarks.report import nodes_table
 
     limits = {"cpus": args.cpus_per_node or 4, "trials": args.trials or 500, "seconds": args.seconds or 10.0}
     print(f"starting {args.nodes} nodes and a head on this machine", flush=True)
     with tempfile.TemporaryDirectory(prefix="hearai-scale-") as folder:
         found = measure_nodes(
-            recorded_study(), Path(folder), nodes=args.nodes, say=lambda line: print(line, flush=True), **limits
+            recorded_study(), Path(folder), nodes=args.nodes, print_line=lambda line: print(line, flush=True), **limits
         )
     print(f"\n{nodes_table(found)}")
 
 
 def record(args: argparse.Namespace) -> None:
     from hearai.benchmarks.curves import record_curves
-    from hearai.study import Request, load_study
+    from hearai.config.study import Request, load_study
 
     with tempfile.TemporaryDirectory(prefix="hearai-record-") as folder:
         curves = record_curves(load_study(Request("hamnosys")), Path(folder), args.to, args.drawn, args.near)

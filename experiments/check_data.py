@@ -21,8 +21,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.data.check import check_folders  # heavy imports come when the options are known to be good
-    from hearai.data.check_report import as_text
+    from hearai.data.tools.check_data import check_folders  # heavy imports come when the options are known to be good
+    from hearai.data.tools.check_report import as_text
 
     watch = progress_bar("checking clips")
     findings = check_folders(args.folders, args.annotation_file, workers=args.workers, watch=watch)

@@ -25,9 +25,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     from hearai.reporting.evaluation import assessment_text, write_assessment  # heavy imports come late
-    from hearai.training.assess import assess
+    from hearai.training.inference.assess import assess
+    from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.runtime import choose_device
-    from hearai.training.trained import find_best, load_trained
 
     best = find_best(args.checkpoint)
     assessment = assess(load_trained(best, choose_device(args.gpu)), args.data_path, args.split)

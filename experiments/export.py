@@ -23,8 +23,8 @@ def main() -> int:
     args = parse_args()
     import torch  # heavy imports come when the options are known to be good
 
-    from hearai.training.export import FORMATS, export
-    from hearai.training.trained import find_best, load_trained
+    from hearai.training.inference.export import FORMATS, export
+    from hearai.training.inference.trained_model import find_best, load_trained
 
     best = find_best(args.checkpoint)
     exported = export(load_trained(best, torch.device("cpu")), args.to, args.out or best / f"model{FORMATS[args.to]}")

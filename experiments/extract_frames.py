@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.data.extraction import extract_frames
+    from hearai.data.tools.extract_frames import extract_frames
 
     result = extract_frames(**vars(args), watch=progress_bar("videos"))
     for note in result.notes:

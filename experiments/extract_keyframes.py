@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from hearai.cli import DONE, SOME_BROKEN, positive, print_problems, progress_bar, run_script
-from hearai.data.keyframes import THRESHOLD
+from hearai.data.tools.motion import THRESHOLD
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,9 +36,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.data.reduction import reduce_dataset
+    from hearai.data.tools.extract_keyframes import extract_keyframes
 
-    result = reduce_dataset(**vars(args), watch=progress_bar("clips"))
+    result = extract_keyframes(**vars(args), watch=progress_bar("clips"))
     share = f" ({result.after / result.before:.0%})" if result.before else ""
     print(
         f"{result.clips} clips: {result.before} frames before, {result.after} after{share}; "

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.reporting.statistics import write_statistics
+    from hearai.reporting.label_statistics.statistics import write_statistics
 
     print(write_statistics(args.file_path, args.output_directory, args.separator))
     return DONE

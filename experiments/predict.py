@@ -27,12 +27,12 @@ def main() -> int:
     args = parse_args()
     if args.json:
         log_to_stderr()  # what is logged is no JSON
-    from hearai.data.given import given_clips  # heavy imports come when the options are known to be good
     from hearai.data.lexicon import check_lexicon_fits, read_lexicon
+    from hearai.data.unlabelled import unlabelled_clips  # heavy imports come when the options are known to be good
     from hearai.reporting.prediction import prediction_rows, prediction_text
-    from hearai.training.evaluate import predict_clips
+    from hearai.training.inference.predict import predict_clips
+    from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.runtime import choose_device
-    from hearai.training.trained import find_best, load_trained
 
     trained = load_trained(find_best(args.checkpoint), choose_device(args.gpu))
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None
@@ -40,7 +40,7 @@ def main() -> int:
         check_lexicon_fits(trained.num_class)
     train = trained.config.train_parameters
     needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
-    with given_clips(args.clips, trained.num_class, **needs) as clips:
+    with unlabelled_clips(args.clips, trained.num_class, **needs) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
     print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))

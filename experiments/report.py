@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     folder = parse_args().folder
-    from hearai.reporting.report import write_results  # heavy imports come when the options are known to be good
+    from hearai.reporting.study_report.page import write_results
 
     print(write_results(folder))
     return DONE

@@ -33,7 +33,7 @@ def sure(question: str, yes: bool) -> bool:
 
 
 def delete(args: argparse.Namespace) -> None:
-    from hearai.reporting.studies import delete_caches, delete_studies, find_study
+    from hearai.reporting.study_list import delete_caches, delete_studies, find_study
 
     folders = [find_study(args.storage, name) for name in args.names]
     if not folders and args.cache is None:
@@ -48,8 +48,8 @@ def delete(args: argparse.Namespace) -> None:
 
 def main() -> int:
     args = parse_args()
-    from hearai.reporting.report import write_results
-    from hearai.reporting.studies import find_study, studies_text
+    from hearai.reporting.study_list import find_study, studies_text
+    from hearai.reporting.study_report.page import write_results
 
     if args.what == "list":
         for line in studies_text(args.storage):

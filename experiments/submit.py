@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import tune
 
 from hearai.cli import DONE, INTERRUPTED, is_uri, run_script, study_name
+from hearai.config.study import Study
 from hearai.errors import UserError
-from hearai.study import Study
 
 if TYPE_CHECKING:
-    from hearai.search.jobs import Jobs
+    from hearai.search.cluster.jobs import Jobs
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -70,7 +70,7 @@ def start(args: argparse.Namespace, rest: list[str]) -> int:
     study = tune.study_of(asked)  # what is wrong with it is said before anything is sent
     if problems := wrong_there(asked, study):
         raise UserError(problems)
-    from hearai.search.jobs import Jobs  # heavy imports come when the input is known to be good
+    from hearai.search.cluster.jobs import Jobs  # heavy imports come when the input is known to be good
 
     jobs = Jobs(args.address)
     job = jobs.submit(study.name, asked.storage, rest)
@@ -98,7 +98,7 @@ def wrong_there(asked: argparse.Namespace, study: Study) -> list[str]:
 
 def follow(jobs: "Jobs", job: str) -> int:
     try:
-        return jobs.follow(job, say=lambda text: print(text, end="", flush=True))
+        return jobs.follow(job, print_line=lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         print(f"\nthe search goes on as job {job}; submit.py stop ends it")
         return INTERRUPTED
@@ -118,9 +118,9 @@ def show(jobs: "Jobs", study: str | None) -> None:
 
 
 def fetch(jobs: "Jobs", study: str, to: Path) -> int:
-    from hearai.search.jobs import STORAGE
-    from hearai.search.parcel import LEFT_OUT, unwrap
-    from hearai.search.store import Store
+    from hearai.search.cluster.jobs import STORAGE
+    from hearai.search.cluster.results_bundle import LEFT_OUT, unwrap
+    from hearai.search.storage.object_store import Store
 
     job = jobs.latest(study)
     storage, folder = job.metadata[STORAGE], to / study
@@ -159,7 +159,7 @@ def main() -> int:
     args, rest = parse_args()
     if args.verb == "tune":
         return start(args, rest)
-    from hearai.search.jobs import Jobs
+    from hearai.search.cluster.jobs import Jobs
 
     jobs = Jobs(args.address)
     if args.verb == "status":

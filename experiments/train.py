@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from hearai.cli import DONE, assignment, positive, run_script
-from hearai.config import Config, build_config, load_config
+from hearai.config.config import Config, build_config, load_config
+from hearai.config.overrides import override
 from hearai.metrics import objective_words
-from hearai.overrides import override
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,8 +42,8 @@ def main() -> int:
     config = config_of(args)
     import torch  # heavy imports come when the config is known to be good
 
-    from hearai.training.prepare import with_data, with_weights
-    from hearai.training.single import pretrain_only, run_folder, run_single, weights_file
+    from hearai.training.setup.prepare import with_data, with_weights
+    from hearai.training.setup.single_run import pretrain_only, run_folder, run_single, weights_file
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -54,7 +54,7 @@ def main() -> int:
         print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")
         return DONE
     if args.ray or args.workers:
-        from hearai.search.single import train_with_ray
+        from hearai.search.cluster.ray_train import train_with_ray
 
         train_with_ray(config, folder, args.workers or 0)
     else:

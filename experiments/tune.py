@@ -25,9 +25,9 @@ from hearai.cli import (
     storage,
     study_name,
 )
+from hearai.config.overrides import leaves
+from hearai.config.study import Request, Study, load_study
 from hearai.errors import ConfigError
-from hearai.overrides import leaves
-from hearai.study import Request, Study, load_study
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,7 +120,7 @@ def show(study: Study) -> None:
 
 
 def show_estimate(study: Study, args: argparse.Namespace) -> None:
-    from hearai.reporting.tables import duration as spoken
+    from hearai.reporting.study_report.tables import duration as spoken
     from hearai.search.estimate import estimate, on_one_machine
 
     found = estimate(study, on_one_machine(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
@@ -145,13 +145,13 @@ def main() -> int:
         return DONE
     if args.estimate:
         raise ConfigError("--estimate: goes with --dry-run")
-    from hearai.reporting.report import write_results  # heavy imports come when the input is known to be good
-    from hearai.search.mirror import mirrors
+    from hearai.reporting.study_report.page import write_results
     from hearai.search.run import Options, run_study
+    from hearai.search.storage.study_sync import mirror_folder
 
     store = args.storage if is_uri(args.storage) else None
     options = Options(
-        mirrors(store) if store else Path(args.storage),
+        mirror_folder(store) if store else Path(args.storage),
         args.address,
         args.workers_per_trial,
         args.cpus_per_trial,
@@ -160,14 +160,14 @@ def main() -> int:
         store,
     )
     try:
-        outcome = run_study(study, options, say=lambda line: print(line, flush=True))
+        outcome = run_study(study, options, print_line=lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         print(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
         return INTERRUPTED
     print(write_results(outcome.folder))
-    outcome.mirror.publish()
+    outcome.sync.publish()
     if store:
-        print(f"all of it is in {outcome.mirror}")
+        print(f"all of it is in {outcome.sync}")
     return DONE if outcome.succeeded else NO_TRIAL_SUCCEEDED
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError, UserError
 from hearai.files import UNWRITABLE, disk_full
-from hearai.ray_token import show_token
-from hearai.yamls import parse_yaml
+from hearai.ray_auth import show_token
 
 T = TypeVar("T")
 
@@ -131,3 +131,6 @@ def study_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         raise argparse.ArgumentTypeError(f"got {text!r}; use letters, digits, '.', '_' and '-'")
     return text
+
+
+Print = Callable[[str], None]

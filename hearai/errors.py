@@ -51,3 +51,11 @@ def pick(table: dict[str, T], name: str, what: str) -> T:
     if name not in table:
         raise ConfigError(f"unknown {what} {name!r}; {choices(name, table)}")
     return table[name]
+
+
+class Preempted(Exception):
+    """The run was asked to leave its machine; it is saved, and goes on where it is called again."""
+
+
+class Superseded(Exception):
+    """The run was taken for dead and goes on in another process; this one may not write any more."""

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from s3_server import Bucket, serving
 
-from hearai.config import Config, build_config
-from hearai.hamnosys import HEADS
-from hearai.overrides import override
-from hearai.skeleton import PARTS
+from hearai.config.config import Config, build_config
+from hearai.config.overrides import override
+from hearai.sign.hamnosys import HEADS
+from hearai.sign.skeleton import PARTS
+from tests.helpers import ROOT
+from tests.helpers.s3_server import Bucket, serving
 
-SCRIPTS = Path(__file__).parents[1] / "experiments"
+SCRIPTS = ROOT / "experiments"
 
 torch.set_num_threads(1)  # models this small are slower on several
 

@@ -9,8 +9,9 @@ import pytest
 
 from hearai.cli import assignment, duration, positive, run_script, study_name
 from hearai.errors import ConfigError, DataError, choices, pick
+from tests.helpers import ROOT
 
-TUNE = Path(__file__).parents[1] / "experiments" / "tune.py"
+TUNE = ROOT / "experiments" / "tune.py"
 
 
 def exit_code(main) -> int:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hearai.config import build_config
-from hearai.study import Request, load_study
-from hearai.yamls import parse_yaml
+from hearai.config.config import build_config
+from hearai.config.study import Request, load_study
+from hearai.config.yaml_io import parse_yaml
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "cluster").rglob("*.md"))
 

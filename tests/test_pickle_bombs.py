@@ -10,32 +10,33 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from bombs import FORMS, array, arrays, old_torch_file, oldest, plain, torch_file, yaml_text
 from optuna.samplers import RandomSampler
 from optuna.storages.journal._base import BaseJournalSnapshot
 from optuna.trial import TrialState
 from torchvision.models import ResNet50_Weights, resnet50
 
-from hearai.benchmarks.compare import read_traces
 from hearai.benchmarks.curves import TABLE, read_curves
-from hearai.config import Config, to_yaml
-from hearai.data.folders import load_data
+from hearai.benchmarks.engine_comparison import read_traces
+from hearai.config.config import Config, to_yaml
+from hearai.config.study import Request, load_study
+from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError, UserError
+from hearai.models.model import build_initial_model
 from hearai.models.pretrained import load_pretrained, load_torchvision
-from hearai.search.book import read_journal
 from hearai.search.finals import score_test
-from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
-from hearai.search.journal_file import JournalFile
-from hearai.search.owner import OWNER, owned, owner_of
-from hearai.search.resume import clear_unusable
-from hearai.study import Request, load_study
-from hearai.training.checkpoint import load_checkpoint
-from hearai.training.features import load_or_compute
-from hearai.training.initial import build_initial_model
-from hearai.training.loop import fit
+from hearai.search.storage.journal_backend import JournalFile
+from hearai.search.storage.journal_reader import read_journal
+from hearai.search.storage.layout import OWNER
+from hearai.search.storage.lock import owned, owner_of
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.trial.resume import clear_unusable
+from hearai.training.feature_cache import load_or_compute
+from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
+from tests.helpers import ROOT
+from tests.helpers.pickle_bombs import FORMS, array, arrays, old_torch_file, oldest, plain, torch_file, yaml_text
 
-ROOT = Path(__file__).parents[1]
 TORCH_FORMS = (plain, oldest, torch_file, old_torch_file)
 MODEL = "test_efficientnet"
 
@@ -116,7 +117,7 @@ def test_a_backbone(call: Callable, tiny_config: Config, tmp_path: Path, crater:
 
 def test_kept_features(tiny_config: Config, crater: Path, cache: Path) -> None:
     data = load_data(tiny_config)
-    extractor = build_initial_model(tiny_config, data).feature_extractor
+    extractor = build_initial_model(tiny_config, data.num_class).feature_extractor
     load_or_compute(tiny_config, data, data.split.train, extractor, torch.device("cpu"))
     (rows,) = cache.glob("features-*/rows.npy")
     for form in (array, arrays, plain):
@@ -229,21 +230,21 @@ def test_a_journal(tmp_path: Path, crater: Path, caplog: pytest.LogCaptureFixtur
 def test_a_journal_in_whose_fields_pickles_lie(tmp_path: Path, crater: Path) -> None:
     bomb = base64.b64encode(plain(crater)).decode()
     with open_journal(tmp_path) as storage:
-        ledger = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
-        number = ledger.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)}).number
-        ledger.note(number, reason=bomb, snapshot={"py/reduce": ["os.mkdir", str(crater)]})
-        ledger.optuna.set_user_attr("snapshot", bomb)
+        store = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
+        number = store.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)}).number
+        store.note(number, reason=bomb, snapshot={"py/reduce": ["os.mkdir", str(crater)]})
+        store.optuna.set_user_attr("snapshot", bomb)
     with open_journal(tmp_path) as storage:
-        ledger = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
-        assert ledger[number].user_attrs["reason"] == bomb, "text, and nothing else"
+        store = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
+        assert store[number].user_attrs["reason"] == bomb, "text, and nothing else"
     assert not issubclass(JournalFile, BaseJournalSnapshot), "Optuna unpickles the snapshots of such backends"
 
 
 def test_the_scores_of_the_test_clips(tmp_path: Path, tiny_dataset: Path, crater: Path) -> None:
     study = load_study(Request("gloss", "tiny", data_paths=(str(tiny_dataset),)))
     with open_journal(tmp_path) as storage:
-        search = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
-        finals = Ledger(storage, FINALS, RandomSampler(0), unique=False)
+        search = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
+        finals = TrialStore(storage, FINALS, RandomSampler(0), unique=False)
         number = search.propose(lambda trial: {}).number
         search.finish(number, TrialState.COMPLETE, 0.5)
         for content in (plain(crater), oldest(crater), b'{"base": "py/reduce"}'):

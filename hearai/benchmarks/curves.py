@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearai.domains import Domain, Value
+from hearai.config.domains import Domain, Value
+from hearai.config.study import Study
+from hearai.config.yaml_io import read_yaml
 from hearai.errors import UserError
-from hearai.search.plan import decide, provide
-from hearai.study import Study
-from hearai.training.loop import fit
+from hearai.search.plan import make_plan, prepare_inputs
+from hearai.training.fit import fit
+from hearai.training.outputs.layout import METRICS_FILE
 from hearai.training.runtime import LocalRuntime
-from hearai.training.tracked import METRICS_FILE
-from hearai.yamls import read_yaml
 
 TABLE = Path(__file__).with_name("curves.csv")
 STUDY = Path(__file__).with_name("curves.yaml")
@@ -85,9 +85,9 @@ def record_curves(study: Study, folder: Path, path: Path, drawn: int, near: int)
 
     Each run is added to the table at `path` as soon as it has ended: about 12 s on one core.
     """
-    plan = decide(study, folder)
+    plan = make_plan(study, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    provide(plan, folder)
+    prepare_inputs(plan, folder)
     study, rng, seen = plan.study, random.Random(1), []
     paths, epochs = list(study.space.domains), range(1, study.max_epochs + 1)
     _append(path, ["kind", "seed", "seconds", *paths, *(f"epoch{epoch}" for epoch in epochs)])

@@ -11,13 +11,13 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hearai.benchmarks.simulation import Run
+from hearai.config.study import Study
 from hearai.search.early_stopping import build_stopper
-from hearai.search.journal import Proposal
-from hearai.search.ledgers import build_search_ledger
-from hearai.search.samplers import distribution_of, suggest
-from hearai.search.scheduler import EpochScheduler
-from hearai.search.searcher import JournalSearcher, Stage
-from hearai.study import Study
+from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest
+from hearai.search.stage import Stage
+from hearai.search.storage.trial_store import Proposal
+from hearai.search.tune.scheduler import EpochScheduler
+from hearai.search.tune.searcher import JournalSearcher
 
 ENDLESS = 1_000_000
 """Trials of a search that its budget of epochs ends."""
@@ -27,14 +27,14 @@ class Ours:
     """Journal, searcher and scheduler of `hearai.search`, called as Tune's controller calls them."""
 
     def __init__(self, study: Study, folder: Path, workers: int, storage: Any):
-        self.ledger = build_search_ledger(storage, study)
-        self.ledger.enqueue(study.base_params(), {"kind": "base"})
+        self.store = build_search_store(storage, study)
+        self.store.enqueue(study.base_params(), {"kind": "base"})
         stage = Stage(
-            self.ledger, lambda trial: suggest(trial, study), lambda _: study.base, limit=ENDLESS, slots=workers
+            self.store, lambda trial: suggest(trial, study), lambda _: study.base, limit=ENDLESS, slots=workers
         )
         self._searcher = JournalSearcher(iter([stage]), lambda proposal, _: _payload(proposal, folder))
         stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
-        self._scheduler = EpochScheduler(stopper, overdue=lambda _: False)
+        self._scheduler = EpochScheduler(stopper, over_budget=lambda _: False)
         self._epochs, self._trials, self._keys = study.max_epochs, {}, map(str, itertools.count())
 
     def ask(self) -> Run | None:
@@ -52,13 +52,13 @@ class Ours:
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
         result |= {"diverged": 0.0, "seconds": 0.0, "training_iteration": epoch}
-        goes_on = self._scheduler.on_trial_result(None, self._trials[key], result) == TrialScheduler.CONTINUE
-        if goes_on:
+        should_continue = self._scheduler.on_trial_result(None, self._trials[key], result) == TrialScheduler.CONTINUE
+        if should_continue:
             self._searcher.on_trial_result(key, result)
-        if last or not goes_on:
+        if last or not should_continue:
             self._searcher.on_trial_complete(key, result)
             del self._trials[key]
-        return goes_on
+        return should_continue
 
 
 def _payload(proposal: Proposal, folder: Path) -> dict[str, Any]:
@@ -96,14 +96,14 @@ class Stock:
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         result, trial = {"epoch": epoch, "objective": value, "training_iteration": epoch}, self._trials[key]
-        goes_on = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
-        if goes_on:
+        should_continue = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+        if should_continue:
             self._search.on_trial_result(key, result)
-        if last or not goes_on:
+        if last or not should_continue:
             self._scheduler.on_trial_complete(None, trial, result)
             self._search.on_trial_complete(key, result)
             del self._trials[key]
-        return goes_on
+        return should_continue
 
 
 class OptunaAlone:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from hearai.benchmarks.compare import REFERENCE, Trace, summarise
-from hearai.benchmarks.nodes import NodesScale
+from hearai.benchmarks.cluster_scale import NodesScale
+from hearai.benchmarks.engine_comparison import REFERENCE, Trace, summarise
 from hearai.benchmarks.scale import Scale
 
 

@@ -13,15 +13,15 @@ from ray.tune.experiment import Trial
 from hearai.benchmarks.engines import Ours
 from hearai.benchmarks.simulation import Run, simulate
 from hearai.benchmarks.surrogate import Surrogate
+from hearai.config.study import Study
 from hearai.search.early_stopping import build_stopper
-from hearai.search.journal import open_journal
-from hearai.search.ledgers import build_finals_ledger, build_search_ledger
-from hearai.search.mirror import Mirror
-from hearai.search.samplers import suggest
-from hearai.search.sweep import Sweeper
-from hearai.search.trial_folder import TRIALS, label_of
-from hearai.study import Study
-from hearai.training.checkpoint import BEST, LAST, save_checkpoint
+from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest
+from hearai.search.storage.layout import TRIALS, label_of
+from hearai.search.storage.study_sync import StudySync
+from hearai.search.storage.trial_store import open_journal
+from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
+from hearai.training.outputs.checkpoint import save_checkpoint
+from hearai.training.outputs.layout import BEST, LAST
 
 WINDOW = 100
 """Suggestions up to a mark whose cost is summarised."""
@@ -62,8 +62,8 @@ class _Timed:
     Each trial leaves small checkpoints when it ends, for the sweeper to find.
     """
 
-    def __init__(self, engine: Ours, trials: int, folder: Path, sweeper: Sweeper):
-        self._engine, self._trials, self._sweeper = engine, trials, sweeper
+    def __init__(self, engine: Ours, trials: int, folder: Path, cleanup: CheckpointCleanup):
+        self._engine, self._trials, self._sweeper = engine, trials, cleanup
         self._folder = folder / TRIALS
         self.seconds: list[float] = []
         self.epochs = self.held = 0
@@ -79,14 +79,14 @@ class _Timed:
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         self.epochs += 1
         number = self._engine.number_of(key)
-        goes_on = self._engine.tell(key, epoch, value, last)
-        if last or not goes_on:
+        should_continue = self._engine.tell(key, epoch, value, last)
+        if last or not should_continue:
             for name in (LAST, BEST):
                 save_checkpoint(self._folder / label_of(number, {}) / name, {"epoch": epoch})
             ended = Trial("scale", config={"kind": "search", "number": number}, stub=True)
             self._sweeper.on_trial_complete(0, [], ended)
             self.held = max(self.held, held(self._folder))
-        return goes_on
+        return should_continue
 
 
 def held(folder: Path) -> int:
@@ -98,13 +98,13 @@ def measure_scale(task: Surrogate, study: Study, folder: Path, *, trials: int, i
     """Runs the whole engine (journal, searcher, scheduler) on recorded curves; `folder` gets its journal."""
     before = psutil.Process().memory_info().rss
     with open_journal(folder) as storage:
-        engine, finals = Ours(study, folder, in_flight, storage), build_finals_ledger(storage)
+        engine, finals = Ours(study, folder, in_flight, storage), build_finals_store(storage)
         keep = study.settings.finalists.count
-        sweeper = Sweeper(Mirror(folder), engine.ledger, finals, keep=keep, slots=in_flight)
-        timed = _Timed(engine, trials, folder, sweeper)
+        cleanup = CheckpointCleanup(StudySync(folder), engine.store, finals, keep=keep, slots=in_flight)
+        timed = _Timed(engine, trials, folder, cleanup)
         for _ in simulate(timed, task, workers=in_flight, epoch_budget=ENDLESS):
             pass
-        sweeper.sweep()
+        cleanup.clean()
         memory = psutil.Process().memory_info().rss - before
     marks = sorted({mark for mark in (100, 1000, 2000, trials) if mark <= trials})
     return Scale(
@@ -127,8 +127,8 @@ def _cost(trials: int, seconds: Sequence[float]) -> Cost:
 def _time_to_continue(study: Study, folder: Path) -> float:
     started = time.perf_counter()
     with open_journal(folder) as storage:
-        ledger = build_search_ledger(storage, study)
+        store = build_search_store(storage, study)
         stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
-        stopper.replay((trial.number, trial.intermediate_values) for trial in ledger.trials())
-        ledger.propose(lambda trial: suggest(trial, study))
+        stopper.replay((trial.number, trial.intermediate_values) for trial in store.trials())
+        store.propose(lambda trial: suggest(trial, study))
         return time.perf_counter() - started

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hearai.benchmarks.surrogate import Surrogate
-from hearai.domains import Value
+from hearai.config.domains import Value
 
 START_SECONDS = 0.5
 """Between two trials of a reused actor, as measured (README)."""

@@ -24,7 +24,7 @@ def sleep_trial(payload: dict[str, Any], epoch_seconds: float) -> None:
     Leaves in its folder a JSON object: pid; start and end of the trial and spans of its epochs (`time.time()`); pss
     (bytes of the process); torch (whether the process has imported it).
 
-    payload: see `hearai.search.trial`.
+    payload: see `hearai.search.trial.one_worker`.
     """
     started, spans = time.time(), []
     epochs = payload["config"]["train_parameters"]["epochs"]

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from hearai.benchmarks.curves import Curve, read_curves, recorded_study
-from hearai.domains import Domain, Value
-from hearai.space import Space
+from hearai.config.domains import Domain, Value
+from hearai.config.space import Space
 
 COMPONENTS, FIT_STEPS = 4, 60
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hearai.config import Config
-from hearai.data.annotations import Clip
+from hearai.config.config import Config
+from hearai.data.annotations.clip import Clip
+from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks import read_landmarks
-from hearai.data.sampling import sample_frames
 from hearai.data.transforms import Inputs, build_augmentation
 from hearai.errors import DataError
-from hearai.hamnosys import MISSING
+from hearai.sign.hamnosys import MISSING
 
 
 @dataclass(frozen=True)

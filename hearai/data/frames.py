@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torchvision.transforms.v2 import functional as F
 
-from hearai.config import Config
-from hearai.data.annotations import Clip
-from hearai.data.pictures import picture_problem, read_picture
-from hearai.data.problems import Problems
+from hearai.config.config import Config
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.problems import Problems
+from hearai.data.images import picture_problem, read_picture
 
 
 def read_frame(path: Path, *, resize: int | None = None, crop: int | None = None) -> torch.Tensor:

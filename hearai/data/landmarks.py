@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hearai.data.annotations import Clip
-from hearai.data.problems import raise_problems
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.problems import raise_problems
 from hearai.errors import DataError
-from hearai.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
+from hearai.sign.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
 
 KEPT_CLIPS = 2048
 """Clips whose points stay in memory: 60 frames take 72 KB."""

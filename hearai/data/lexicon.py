@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hearai.data.annotations import read_annotations
-from hearai.data.class_names import class_name, read_class_names
+from hearai.data.annotations.metadata import class_name, read_class_names
+from hearai.data.annotations.rows import read_annotations
 from hearai.errors import ConfigError, DataError
-from hearai.hamnosys import HEADS, MISSING
+from hearai.sign.hamnosys import HEADS, MISSING
 
 LABELS = "test_hamnosys.txt"
 """Lies beside the gloss file and says how each of its clips is signed."""

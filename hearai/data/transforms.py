@@ -8,9 +8,9 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 from torchvision.tv_tensors import TVTensor
 
-from hearai.config import Config
+from hearai.config.config import Config
+from hearai.config.schema import AugmentationsParameters
 from hearai.data.landmarks import mirrored, rotated
-from hearai.sections import AugmentationsParameters
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -14,6 +14,7 @@ from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
+from hearai.config.schema import FeatureExtractor as Settings
 from hearai.models.gcn import LandmarkGraph
 from hearai.models.pretrained import (
     WeightSource,
@@ -24,7 +25,6 @@ from hearai.models.pretrained import (
     torchvision_weights,
 )
 from hearai.models.video_resnet import DenseR2Plus1D
-from hearai.sections import FeatureExtractor as Settings
 
 
 class Backbone(NamedTuple):

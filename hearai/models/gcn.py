@@ -8,7 +8,7 @@ which is the transformer's here.
 import torch
 from torch import nn
 
-from hearai.skeleton import BODY, BONES, LEFT, POINTS, RIGHT
+from hearai.sign.skeleton import BODY, BONES, LEFT, POINTS, RIGHT
 
 
 def adjacency() -> torch.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hearai.config import Config
+from hearai.config.config import Config
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import (
     FeatureExtractor,
@@ -20,7 +20,8 @@ from hearai.models.feature_extractors import (
     kind_of,
 )
 from hearai.models.heads import Heads
-from hearai.models.transformers import TRANSFORMERS
+from hearai.models.pretrained import resolve_pretrained
+from hearai.models.sequence_encoders import TRANSFORMERS
 
 
 class SignModel(nn.Module):
@@ -79,7 +80,7 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
     extractor = build_extractor(e, pretrained=pretrained and e.checkpoint is None)
     if e.checkpoint is not None:
         load_backbone(extractor.backbone, backbone_name(e), Path(e.checkpoint))
-    beside = config.train_parameters.frames and config.train_parameters.landmarks
+    background = config.train_parameters.frames and config.train_parameters.landmarks
     transformer = TRANSFORMERS[t.name](
         extractor.width,
         feedforward_size=t.feedforward_size,
@@ -94,7 +95,7 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         transformer,
         Heads(transformer.width, num_class, additional_layers=h.additional_layers, dropout_rate=h.dropout_rate),
         reads=kind_of(e).reads,
-        landmark_extractor=build_landmark_extractor(extractor.width) if beside else None,
+        landmark_extractor=build_landmark_extractor(extractor.width) if background else None,
     )
 
 
@@ -125,3 +126,16 @@ def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise ConfigError(f"{where} does not fit {model} ({reason}); give another checkpoint") from None
+
+
+def build_initial_model(config: Config, num_class: Mapping[str, int]) -> SignModel:
+    """The model with the weights that the config's seed, checkpoint or `pretrained` (`auto` is decided here) give.
+
+    Raises:
+        ConfigError: an unknown name, or weights that cannot be had or do not fit.
+    """
+    extractor = config.feature_extractor
+    source = kind_of(extractor).weights(extractor.model_path)
+    pretrained = extractor.checkpoint is None and resolve_pretrained(source, extractor.pretrained)
+    torch.manual_seed(config.general_parameters.seed)
+    return build_model(config, num_class, pretrained=pretrained)

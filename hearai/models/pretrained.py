@@ -24,7 +24,7 @@ from hearai.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 5.0
+ANSWER_TIMEOUT_S = 5.0
 """Seconds until a host that does not answer counts as out of reach (the hub's client retries for 45)."""
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -188,9 +188,9 @@ def _ask(urls: list[str]) -> str | None:
     answer: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=lambda: answer.put(_first_refusal(urls)), daemon=True).start()
     try:
-        return answer.get(timeout=PATIENCE)
+        return answer.get(timeout=ANSWER_TIMEOUT_S)
     except queue.Empty:
-        return f"{urls[0]} does not answer within {PATIENCE:g} s"
+        return f"{urls[0]} does not answer within {ANSWER_TIMEOUT_S:g} s"
 
 
 def _first_refusal(urls: list[str]) -> str | None:
@@ -204,7 +204,7 @@ def _first_refusal(urls: list[str]) -> str | None:
 
 def _head(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=ANSWER_TIMEOUT_S):
             return None
     except (OSError, http.client.HTTPException) as error:
         return f"{url}: {getattr(error, 'reason', error)}"

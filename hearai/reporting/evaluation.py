@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hearai.data.class_names import class_name
+from hearai.data.annotations.metadata import class_name
 from hearai.files import write_whole
-from hearai.hamnosys import short_meaning
-from hearai.reporting.pictures import confusion_picture
-from hearai.training.assess import Assessment
+from hearai.reporting.figures import confusion_picture
+from hearai.sign.hamnosys import short_meaning
+from hearai.training.inference.assess import Assessment
 from hearai.training.scores import Floor, HeadScores
 
 NAME = 32

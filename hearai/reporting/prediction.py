@@ -5,16 +5,16 @@ from typing import Any
 
 from torch import Tensor
 
-from hearai.data.class_names import class_name
+from hearai.data.annotations.metadata import class_name
 from hearai.data.lexicon import Lexicon
-from hearai.hamnosys import HEADS, short_meaning
-from hearai.training.trained import Trained
+from hearai.sign.hamnosys import HEADS, short_meaning
+from hearai.training.inference.trained_model import TrainedModel
 
 COLUMNS = 80
 
 
 def prediction_rows(
-    trained: Trained,
+    trained: TrainedModel,
     clips: Sequence[str],
     probabilities: Mapping[str, Tensor],
     *,
@@ -51,7 +51,7 @@ def _hamnosys(probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {head: p_NK for head, p_NK in probabilities.items() if head in HEADS}
 
 
-def _likeliest(trained: Trained, head: str, p_K: Tensor, top: int) -> list[dict[str, Any]]:
+def _likeliest(trained: TrainedModel, head: str, p_K: Tensor, top: int) -> list[dict[str, Any]]:
     confidence, classes = p_K.topk(min(top, len(p_K)))
     return [
         {

@@ -6,17 +6,17 @@ The number of trials is the `Stage`'s limit. Finals are not counted: what is wor
 import math
 import time
 
-from hearai.search.journal import Ledger, primary
-from hearai.study_file import Budget
+from hearai.config.study_schema import Budget
+from hearai.search.storage.trial_store import TrialStore, primary
 
 
-class Spending:
+class BudgetTracker:
     """Watches the budget. Once it is spent nothing new begins, and running trials end at their next report.
 
     The trial that reached the score runs on to its end: nothing is gained by cutting it.
     """
 
-    def __init__(self, budget: Budget, search: Ledger):
+    def __init__(self, budget: Budget, search: TrialStore):
         self._budget, self._since = budget, time.monotonic() - search.wall_seconds
         self._epochs = {trial.number: max(trial.intermediate_values, default=0) for trial in search.trials()}
         self.epochs = sum(self._epochs.values())
@@ -43,14 +43,14 @@ class Spending:
             return f"the time budget of {budget.seconds:g} s"
         return None
 
-    def cuts(self, number: int) -> bool:
+    def over_budget(self, number: int) -> bool:
         """Whether a trial is to end now."""
         return self.spent is not None and number != self.reached_by
 
     def _is_enough(self, value: float | None) -> bool:
         return value is not None and value >= (math.inf if self._budget.stop_when is None else self._budget.stop_when)
 
-    def _first_to_reach(self, search: Ledger) -> int | None:
+    def _first_to_reach(self, search: TrialStore) -> int | None:
         for trial in search.trials():
             if self._is_enough(primary(trial)) or any(map(self._is_enough, trial.intermediate_values.values())):
                 return trial.number

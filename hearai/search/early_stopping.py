@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from typing import Protocol
 
-from hearai.study_file import EarlyStopping
+from hearai.config.study_schema import EarlyStopping
 
 
 class Stopper(Protocol):
     """Decides at every report of a trial whether it goes on."""
 
-    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+    def should_continue(self, number: int, epoch: int, value: float) -> bool:
         """Notes the trial's value after an epoch (1-based), and decides."""
 
     def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
@@ -40,7 +40,7 @@ class Asha:
             self.rungs[epoch] = {}
             epoch *= reduction_factor
 
-    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+    def should_continue(self, number: int, epoch: int, value: float) -> bool:
         if epoch not in self.rungs:
             return True
         rung = self.rungs[epoch]
@@ -76,8 +76,8 @@ class Hyperband:
         draw = random.Random(number).random()
         return self.brackets[next(i for i, bound in enumerate(self._bounds) if draw < bound or bound == 1)]
 
-    def goes_on(self, number: int, epoch: int, value: float) -> bool:
-        return self.bracket_of(number).goes_on(number, epoch, value)
+    def should_continue(self, number: int, epoch: int, value: float) -> bool:
+        return self.bracket_of(number).should_continue(number, epoch, value)
 
     def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
         for number, values in history:
@@ -97,7 +97,7 @@ class Median:
         self.curves: dict[int, dict[int, float]] = {}
         """{trial: {epoch: value}}"""
 
-    def goes_on(self, number: int, epoch: int, value: float) -> bool:
+    def should_continue(self, number: int, epoch: int, value: float) -> bool:
         self.curves.setdefault(number, {})[epoch] = value
         others = [curve for other, curve in self.curves.items() if other != number and epoch in curve]
         if epoch < self.grace_epochs or len(others) < self.OTHERS:

@@ -8,14 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearai.overrides import override
+from hearai.config.overrides import override
+from hearai.config.study import Study
 from hearai.search.early_stopping import Stopper, build_stopper
-from hearai.search.plan import decide
-from hearai.study import Study
-from hearai.training.checkpoint import BEST, LAST
-from hearai.training.loop import fit
+from hearai.search.plan import make_plan
+from hearai.training.fit import fit
+from hearai.training.outputs.layout import BEST, LAST, METRICS_FILE
 from hearai.training.runtime import LocalRuntime, choose_device
-from hearai.training.tracked import METRICS_FILE
 
 MEASURED_EPOCHS, ROUNDS = 2, 20
 START_SECONDS = 0.5
@@ -55,7 +54,7 @@ def estimate(study: Study, slots: int) -> Estimate:
         ConfigError, DataError: input that cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="hearai-estimate-") as folder:
-        plan = decide(study, Path(folder) / "study")
+        plan = make_plan(study, Path(folder) / "study")
         untrained = {"feature_extractor.pretrained": False, "feature_extractor.checkpoint": None}
         short = override(plan.start, {"train_parameters.epochs": MEASURED_EPOCHS, **untrained})
         before = os.environ.get("HEARAI_CACHE")
@@ -100,7 +99,7 @@ def expected_epochs(study: Study) -> int:
 def _epochs_of(stopper: Stopper | None, number: int, value: float, epochs: int) -> int:
     """How long a trial runs; the base config (the first) to its end."""
     for epoch in range(1, epochs + 1):
-        if stopper is not None and not stopper.goes_on(number, epoch, value) and number:
+        if stopper is not None and not stopper.should_continue(number, epoch, value) and number:
             return epoch
     return epochs
 

@@ -7,26 +7,27 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config import Config
+from hearai.config.config import Config, to_yaml
+from hearai.config.overrides import override
+from hearai.config.study import Study
 from hearai.errors import UserError
 from hearai.files import write_whole
-from hearai.search.journal import BASE, Ledger, Proposal, primary
-from hearai.search.searcher import Stage
-from hearai.search.trial_folder import TRIALS, label_of
-from hearai.study import Study
-from hearai.training.checkpoint import BEST, holds_checkpoint
-from hearai.training.evaluate import score_split
-from hearai.training.run_folders import run_folders
+from hearai.metrics import METRICS, objective_words, pareto_front
+from hearai.search.stage import Stage
+from hearai.search.storage.layout import TRIALS, label_of
+from hearai.search.storage.trial_store import BASE, Proposal, TrialStore, primary
+from hearai.training.inference.assess import score_split
+from hearai.training.outputs.layout import BACKBONE_FILE, BEST, holds_checkpoint, run_folders
 from hearai.training.runtime import LocalRuntime, choose_device
 
 
-def finalists(search: Ledger, count: int) -> list[FrozenTrial]:
+def finalists(search: TrialStore, count: int) -> list[FrozenTrial]:
     """The complete trials that are best by the primary metric, but the base config's; costs have no say here."""
     complete = [trial for trial in search.trials(TrialState.COMPLETE) if trial.number != BASE]
     return sorted(complete, key=lambda trial: -primary(trial))[:count]
 
 
-def base_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
+def base_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int) -> Stage:
     """The base config with new seeds: as many as slots can fall free while the last trial of the search runs.
 
     None where the base config has failed: if it has a part in the finals all the same, that comes with them.
@@ -36,7 +37,7 @@ def base_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stag
     return _retraining(study, search, finals, early if sound else [], slots)
 
 
-def finals_stage(study: Study, search: Ledger, finals: Ledger, slots: int) -> Stage:
+def finals_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int) -> Stage:
     """Each finalist and the base config from scratch with each new seed, to the last epoch."""
     sources = [*(trial.number for trial in finalists(search, study.settings.finalists.count)), BASE]
     wanted = [(source, seed) for source in sources for seed in _seeds(study)]
@@ -48,7 +49,9 @@ def _seeds(study: Study) -> range:
     return range(first, first + study.settings.finalists.seeds)
 
 
-def _retraining(study: Study, search: Ledger, finals: Ledger, wanted: list[tuple[int, int]], slots: int) -> Stage:
+def _retraining(
+    study: Study, search: TrialStore, finals: TrialStore, wanted: list[tuple[int, int]], slots: int
+) -> Stage:
     """wanted: (source trial, seed)."""
     for source, seed in wanted:
         finals.enqueue({}, {"kind": "final", "source": source, "seed": seed})
@@ -60,7 +63,7 @@ def _retraining(study: Study, search: Ledger, finals: Ledger, wanted: list[tuple
     return Stage(finals, lambda _: {}, config_of, limit=limit, slots=slots)
 
 
-def results(finals: Ledger) -> dict[int, dict[int, float]]:
+def results(finals: TrialStore) -> dict[int, dict[int, float]]:
     """{source trial: {seed: validation score}} of the finals that ended."""
     table: dict[int, dict[int, float]] = {}
     for trial in finals.trials(TrialState.COMPLETE):
@@ -68,7 +71,7 @@ def results(finals: Ledger) -> dict[int, dict[int, float]]:
     return table
 
 
-def winner(search: Ledger, finals: Ledger) -> int:
+def winner(search: TrialStore, finals: TrialStore) -> int:
     """The trial with the best mean over the fresh seeds (all of them); without finals, the best trial."""
     table = results(finals)
     if not table:
@@ -78,7 +81,7 @@ def winner(search: Ledger, finals: Ledger) -> int:
     return max(whole, key=lambda source: statistics.fmean(table[source].values()))
 
 
-def require_winner(study: Study, search: Ledger, finals: Ledger, folder: Path) -> None:
+def require_winner(study: Study, search: TrialStore, finals: TrialStore, folder: Path) -> None:
     """Checks that the winner's checkpoints lie where its trials left them.
 
     Raises:
@@ -99,7 +102,7 @@ def require_winner(study: Study, search: Ledger, finals: Ledger, folder: Path) -
         )
 
 
-def score_test(study: Study, search: Ledger, finals: Ledger, folder: Path) -> dict[str, Any]:
+def score_test(study: Study, search: TrialStore, finals: TrialStore, folder: Path) -> dict[str, Any]:
     """Base config and winner on the test clips, each with the same seeds; once: an existing file is the answer.
 
     Returns {"base" | "winner": {trial, seeds, objective, std, per_seed, mean_macro_f1, heads: {head: {accuracy,
@@ -154,3 +157,45 @@ def _mean_scores(study: Study, by_seed: list[list[Path]]) -> dict[str, Any]:
         "per_seed": per_seed,
         "heads": heads,
     }
+
+
+FRONT = "pareto"
+
+
+def aim_note(study: Study) -> str | None:
+    """What `macro-F1` means in this search and what is weighed beside it, where that is not said by itself."""
+    heads, costs = study.base.train_parameters.objective_heads, study.settings.metric[1:]
+    if not heads and not costs:
+        return None
+    named = f": {', '.join(heads)}" if heads else ""
+    background = f"; beside it {', '.join(METRICS[name].words for name in costs)}" if costs else ""
+    return f"searched for: {objective_words(heads, len(study.base.active_heads))}{named}{background}"
+
+
+def front_of(search: TrialStore) -> list[int]:
+    """Complete trials that no other one dominates, by what the search itself saw; none where one metric is asked for.
+
+    The best by the primary metric comes first.
+    """
+    if len(search.metrics) < 2:
+        return []
+    return pareto_front({t.number: t.values for t in search.trials(TrialState.COMPLETE)}, search.metrics)
+
+
+def keep_front(study: Study, search: TrialStore, folder: Path) -> None:
+    """Writes the full config of each trial of the front, as the search ran it; those of an earlier front go."""
+    front = {f"{number:04d}.yaml": number for number in front_of(search)}
+    for path in (folder / FRONT).glob("*.yaml"):
+        if path.name not in front:
+            path.unlink()
+    for name, number in front.items():
+        config = study.config_of(search[number].params, study.settings.seed)
+        (folder / FRONT).mkdir(exist_ok=True)
+        write_whole(folder / FRONT / name, to_yaml(with_near_backbone(config, folder, f"../{BACKBONE_FILE}")))
+
+
+def with_near_backbone(config: Config, folder: Path, near: str) -> Config:
+    """The config with the study's own backbone, if it starts from that, by its place beside the config's file."""
+    if config.feature_extractor.checkpoint != str((folder / BACKBONE_FILE).absolute()):
+        return config
+    return override(config, {"feature_extractor.checkpoint": near})

@@ -4,16 +4,18 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hearai.config import Config
-from hearai.data.folders import Data, load_data
+from hearai.config.config import Config
+from hearai.config.overrides import override
+from hearai.config.study import Study
+from hearai.config.study_schema import Pretrain
+from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks import check_all_landmarks
 from hearai.errors import ConfigError
-from hearai.overrides import override
-from hearai.study import Study
-from hearai.study_file import Pretrain
-from hearai.training.features import ensure_features
-from hearai.training.prepare import BACKBONE, provide_backbone, wants_pretraining, with_data, with_weights
-from hearai.training.splits import backbone_file, fold_config
+from hearai.training.feature_cache import ensure_features
+from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
+from hearai.training.setup.cross_validation import fold_config
+from hearai.training.setup.prepare import wants_pretraining, with_data, with_weights
+from hearai.training.setup.pretrain import ensure_backbone
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Plan:
     """Clips of the demo data; None = the user's own data."""
 
 
-def decide(study: Study, folder: Path) -> Plan:
+def make_plan(study: Study, folder: Path) -> Plan:
     """Checks all input and decides data, weights and pre-training.
 
     Raises:
@@ -54,18 +56,18 @@ def decide(study: Study, folder: Path) -> Plan:
         )
     base = start
     if pretrain:
-        checkpoint = str((folder / BACKBONE).absolute())
+        checkpoint = str((folder / BACKBONE_FILE).absolute())
         base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
     demo_clips = len(data.clips) if study.base.general_parameters.data_path is None else None
     return Plan(replace(study, base=base), data, start, pretrain, demo_clips)
 
 
-def provide(plan: Plan, folder: Path) -> float:
+def prepare_inputs(plan: Plan, folder: Path) -> float:
     """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
     started, splits = time.monotonic(), plan.study.settings.splits
     for fold in range(splits):
         start = override(plan.start, {"general_parameters.fold": fold}) if splits > 1 else plan.start
         if plan.pretrain:  # each division's own: no backbone sees the clips that it will be judged by
-            provide_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
+            ensure_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)

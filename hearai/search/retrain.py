@@ -11,16 +11,16 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from hearai.config import Config, to_yaml
+from hearai.cli import Print
+from hearai.config.config import Config, to_yaml
+from hearai.config.overrides import override
+from hearai.config.study import Study
 from hearai.files import write_whole
-from hearai.overrides import override
-from hearai.search.journal import Ledger
-from hearai.search.live import Say
-from hearai.search.pareto import with_near_backbone
-from hearai.study import Study
-from hearai.training.checkpoint import BEST, holds_checkpoint, load_checkpoint
-from hearai.training.loop import fit
-from hearai.training.prepare import BACKBONE
+from hearai.search.finals import with_near_backbone
+from hearai.search.storage.trial_store import TrialStore
+from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.layout import BACKBONE_FILE, BEST, holds_checkpoint
 from hearai.training.runtime import LocalRuntime, choose_device
 
 FINAL = "final"
@@ -32,12 +32,18 @@ Train = Callable[[Config, Path, bool], None]
 
 
 def train_here(config: Config, run: Path, resume: bool) -> None:
-    """In this process; see `hearai.search.nodes.train_on` for another."""
+    """In this process; see `hearai.search.cluster.node_checks.train_on` for another."""
     fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=resume))
 
 
 def retrain_winner(
-    study: Study, search: Ledger, finals: Ledger, folder: Path, number: int, say: Say, train: Train = train_here
+    study: Study,
+    search: TrialStore,
+    finals: TrialStore,
+    folder: Path,
+    number: int,
+    print_line: Print,
+    train: Train = train_here,
 ) -> None:
     """Trains it into `final/`, with `final.yaml` beside; goes on where an earlier call was killed."""
     epochs = epochs_to_train(search, finals, number)
@@ -49,19 +55,19 @@ def retrain_winner(
         },
     )
     run = folder / FINAL
-    text = to_yaml(with_near_backbone(config, folder, BACKBONE))
+    text = to_yaml(with_near_backbone(config, folder, BACKBONE_FILE))
     known = folder / "final.yaml"
     same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
     if same and _is_whole(run):
         return
-    say(
+    print_line(
         f"trial {number} once more, on training and validation clips: {config.train_parameters.stop_after_epoch} epochs"
     )
     write_whole(known, text)
     train(config, run, same)
 
 
-def epochs_to_train(search: Ledger, finals: Ledger, number: int) -> int:
+def epochs_to_train(search: TrialStore, finals: TrialStore, number: int) -> int:
     """The median of the best epochs of the trial's final runs; without finals, its own best epoch."""
     again = [trial for trial in finals.trials(TrialState.COMPLETE) if trial.user_attrs["source"] == number]
     return max(1, round(statistics.median(trial.user_attrs["best_epoch"] for trial in again or [search[number]])))

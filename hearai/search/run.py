@@ -8,34 +8,41 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config import to_yaml
+from hearai.cli import Print
+from hearai.config.config import to_yaml
+from hearai.config.study import Study
 from hearai.files import write_whole
-from hearai.search.budget import Spending
-from hearai.search.claim import claim, note_code
-from hearai.search.cluster import Cluster, Connecting, PerTrial, login_hint, some, wait_for_room
+from hearai.search.budget import BudgetTracker
+from hearai.search.cluster.connect import RayConnection, login_hint
+from hearai.search.cluster.memory import MemoryMeter
+from hearai.search.cluster.node_checks import prepare_inputs_everywhere, train_on
+from hearai.search.cluster.resources import Cluster, TrialResources, some, wait_for_room
 from hearai.search.early_stopping import Stopper, build_stopper
-from hearai.search.finals import base_stage, finals_stage, require_winner, score_test, winner
-from hearai.search.gauges import StudyGauges
-from hearai.search.journal import Ledger, open_journal
-from hearai.search.ledgers import build_finals_ledger, build_search_ledger
-from hearai.search.live import Say
-from hearai.search.memory import MemoryMeter
-from hearai.search.mirror import Mirror
-from hearai.search.nodes import provide_everywhere, train_on
-from hearai.search.owner import is_overtaken
-from hearai.search.pareto import aim_note, keep_front, with_near_backbone
-from hearai.search.plan import Plan, decide, provide
+from hearai.search.finals import (
+    aim_note,
+    base_stage,
+    finals_stage,
+    keep_front,
+    require_winner,
+    score_test,
+    winner,
+    with_near_backbone,
+)
+from hearai.search.plan import Plan, make_plan, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
-from hearai.search.samplers import sampler_note, suggest
-from hearai.search.searcher import Stage
-from hearai.search.stages import Place, run_stages
-from hearai.search.sweep import Sweeper
-from hearai.search.trial_folder import TRIALS, label_of
-from hearai.search.warm_start import WarmStart, give_to, read_warm_start
-from hearai.study import Study
-from hearai.training.checkpoint import BEST, copy_checkpoint
-from hearai.training.prepare import BACKBONE
-from hearai.training.run_folders import run_folders
+from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest
+from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
+from hearai.search.stage import Stage
+from hearai.search.storage.layout import TRIALS, label_of
+from hearai.search.storage.lock import is_overtaken
+from hearai.search.storage.study_folder import claim, note_code
+from hearai.search.storage.study_sync import StudySync
+from hearai.search.storage.trial_store import TrialStore, open_journal
+from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
+from hearai.search.tune.study_metrics import StudyMetrics
+from hearai.search.tune.tuner import SearchContext, run_stages
+from hearai.training.outputs.checkpoint import copy_checkpoint
+from hearai.training.outputs.layout import BACKBONE_FILE, BEST, run_folders
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Options:
     """Per worker; None = one where the cluster has any and `gpu` is not -1."""
     max_concurrent: int | None = None
     store: str | None = None
-    """Address of an object store, see `hearai.search.store`."""
+    """Address of an object store, see `hearai.search.storage.object_store`."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,11 @@ class Outcome:
 
     folder: Path
     succeeded: bool
-    mirror: Mirror
+    sync: StudySync
     """Sends the folder to the store, if there is one."""
 
 
-def run_study(study: Study, options: Options, say: Say) -> Outcome:
+def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     """The whole search; the same call again continues, or shows what is finished.
 
     Raises:
@@ -72,75 +79,81 @@ def run_study(study: Study, options: Options, say: Say) -> Outcome:
         KeyboardInterrupt: interrupted; the journal holds everything.
     """
     folder, started = options.storage / study.name, time.monotonic()
-    mirror = Mirror(folder, options.store)
-    plan = decide(study, folder)
+    sync = StudySync(folder, options.store)
+    plan = make_plan(study, folder)
     warm = read_warm_start(plan)
-    with MemoryMeter() as memory, open_journal(folder, mirror.kept()) as storage:
+    with MemoryMeter() as memory, open_journal(folder, sync.synced()) as storage:
         claim(plan, folder)
-        search, finals = build_search_ledger(storage, plan.study), build_finals_ledger(storage)
-        note_code(search, say)
-        _begin(plan.study, search, warm, say)
-        connecting = Connecting(options.address)
+        search, finals = build_search_store(storage, plan.study), build_finals_store(storage)
+        note_code(search, print_line)
+        _begin(plan.study, search, warm, print_line)
+        connection = RayConnection(options.address)
         try:
-            place, seconds = _prepare(plan, mirror, options, connecting, say)
+            context, seconds = _prepare(plan, sync, options, connection, print_line)
             search.optuna.set_user_attr("pretraining_seconds", seconds)
-            search.optuna.set_user_attr("threads", place.per_trial.threads)
+            search.optuna.set_user_attr("threads", context.resources.threads)
             for note in filter(None, (aim_note(plan.study), sampler_note(plan.study))):
-                say(note)
+                print_line(note)
             keep = plan.study.settings.finalists.count
-            sweeper = Sweeper(mirror, search, finals, keep=keep, slots=place.slots, splits=place.splits)
-            sweeper.sweep()
-            with closing(StudyGauges(place.name, search, finals)) as gauges:
-                watching = [sweeper, gauges]
-                run_stages(_stages(plan.study, search, finals, place), place, _stopper(plan.study, search), watching)
+            cleanup = CheckpointCleanup(sync, search, finals, keep=keep, slots=context.slots, splits=context.splits)
+            cleanup.clean()
+            with closing(StudyMetrics(context.name, search, finals)) as gauges:
+                watching = [cleanup, gauges]
+                run_stages(
+                    _stages(plan.study, search, finals, context), context, _stopper(plan.study, search), watching
+                )
             succeeded = bool(search.trials(TrialState.COMPLETE))
             if succeeded:
-                mirror.fetch_best()
-                train = train_on(mirror, place.per_trial, say) if options.address else train_here
-                _conclude(plan.study, folder, search, finals, say, train)
-            sweeper.sweep()
+                sync.fetch_best()
+                train = train_on(sync, context.resources, print_line) if options.address else train_here
+                _conclude(plan.study, folder, search, finals, print_line, train)
+            cleanup.clean()
         finally:
             if not is_overtaken(folder):
                 _record(search, memory, time.monotonic() - started)
-            connecting.close()
-    return Outcome(folder, succeeded, mirror)
+            connection.close()
+    return Outcome(folder, succeeded, sync)
 
 
-def _prepare(plan: Plan, mirror: Mirror, options: Options, connecting: Connecting, say: Say) -> tuple[Place, float]:
+def _prepare(
+    plan: Plan, sync: StudySync, options: Options, connection: RayConnection, print_line: Print
+) -> tuple[SearchContext, float]:
     """Where trials run, and the seconds of what comes before them: here, while Ray starts, or on a cluster's nodes."""
     if options.address is None:
-        seconds = provide(plan, mirror.folder)
-        mirror.publish()
-        return _place(plan.study, mirror, options, connecting.join(), say), seconds
-    place = _place(plan.study, mirror, options, connecting.join(), say)
-    return place, provide_everywhere(plan, mirror, place.per_trial, say)
+        seconds = prepare_inputs(plan, sync.folder)
+        sync.publish()
+        return _search_context(plan.study, sync, options, connection.join(), print_line), seconds
+    context = _search_context(plan.study, sync, options, connection.join(), print_line)
+    return context, prepare_inputs_everywhere(plan, sync, context.resources, print_line)
 
 
-def _place(study: Study, mirror: Mirror, options: Options, cluster: Cluster, say: Say) -> Place:
+def _search_context(
+    study: Study, sync: StudySync, options: Options, cluster: Cluster, print_line: Print
+) -> SearchContext:
     gpus = options.gpus
     if gpus is None:
         gpus = 1 if cluster.gpus and study.base.general_parameters.gpu >= 0 else 0
-    per_trial = PerTrial(options.workers, options.cpus, gpus)
-    cluster, slots = wait_for_room(cluster, per_trial, options.max_concurrent)
-    say(f"cluster: {cluster}; {some(slots, 'trial')} at a time, each {per_trial}")
-    say(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
+    resources = TrialResources(options.workers, options.cpus, gpus)
+    cluster, slots = wait_for_room(cluster, resources, options.max_concurrent)
+    print_line(f"cluster: {cluster}; {some(slots, 'trial')} at a time, each {resources}")
+    print_line(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
     if cluster.is_shared:
-        say(f"  Actors, column Repr: each by its first trial, `{study.name} 0007 lr=...`")
-        say("  curves of all searches: cluster/grafana")
+        print_line(f"  Actors, column Repr: each by its first trial, `{study.name} 0007 lr=...`")
+        print_line("  curves of all searches: cluster/grafana")
     settings = study.settings
-    needed = cluster.dashboard if per_trial.workers > 1 else None
-    return Place(study.name, mirror, per_trial, slots, say, settings.hang_seconds, settings.splits, needed)
+    needed = cluster.dashboard if resources.workers > 1 else None
+    return SearchContext(study.name, sync, resources, slots, print_line, settings.hang_seconds, settings.splits, needed)
 
 
-def _begin(study: Study, search: Ledger, warm: WarmStart | None, say: Say) -> None:
+def _begin(study: Study, search: TrialStore, warm: WarmStart | None, print_line: Print) -> None:
     """The base config comes first; then what an older search knows."""
     search.enqueue(study.base_params(), {"kind": "base"})
     if warm is not None:
-        say(warm.note)
-        give_to(search, warm, study.space)
+        print_line(warm.note)
+        apply_warm_start(search, warm, study.space)
 
 
-def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Iterator[Stage]:
+def _stages(study: Study, search: TrialStore, finals: TrialStore, context: SearchContext) -> Iterator[Stage]:
     """The search; the base config with new seeds, as slots fall free; then the finalists, if there are any."""
     seed, budget = study.settings.seed, study.settings.budget
     stage = Stage(
@@ -148,29 +161,33 @@ def _stages(study: Study, search: Ledger, finals: Ledger, place: Place) -> Itera
         choose=lambda trial: suggest(trial, study),
         config_of=lambda proposal: study.config_of(proposal.params, seed),
         limit=budget.trials,
-        slots=place.slots,
-        spending=Spending(budget, search),
+        slots=context.slots,
+        budget_tracker=BudgetTracker(budget, search),
         joins=not study.settings.finalists.count,
     )
     yield stage
     if stage.ended_by and stage.ended_by != search.optuna.user_attrs.get("ended_by"):
         search.optuna.set_user_attr("ended_by", stage.ended_by)
         if not stage.is_full:  # that its trials are done, everybody sees
-            place.say(f"the search has spent {stage.ended_by}")
+            context.print_line(f"the search has spent {stage.ended_by}")
     if not study.settings.finalists.count:
         return
-    yield _announced(base_stage(study, search, finals, place.slots), "the base config again, with new seeds", place.say)
+    yield _announced(
+        base_stage(study, search, finals, context.slots), "the base config again, with new seeds", context.print_line
+    )
     if search.trials(TrialState.COMPLETE):
-        yield _announced(finals_stage(study, search, finals, place.slots), "the finalists, with these seeds", place.say)
+        yield _announced(
+            finals_stage(study, search, finals, context.slots), "the finalists, with these seeds", context.print_line
+        )
 
 
-def _announced(stage: Stage, text: str, say: Say) -> Stage:
+def _announced(stage: Stage, text: str, print_line: Print) -> Stage:
     if not stage.is_full:
-        say(text)
+        print_line(text)
     return stage
 
 
-def _stopper(study: Study, search: Ledger) -> Stopper | None:
+def _stopper(study: Study, search: TrialStore) -> Stopper | None:
     """Early stopping that knows what earlier calls saw."""
     stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
     if stopper:
@@ -184,25 +201,27 @@ def _sound_values(trial: FrozenTrial) -> dict[int, float]:
     return {e: v for e, v in values.items() if not (trial.user_attrs.get("diverged") and e == max(values))}
 
 
-def _conclude(study: Study, folder: Path, search: Ledger, finals: Ledger, say: Say, train: Train) -> None:
+def _conclude(
+    study: Study, folder: Path, search: TrialStore, finals: TrialStore, print_line: Print, train: Train
+) -> None:
     """The test clips, once; the winner's files; the winner once more, if asked for."""
     require_winner(study, search, finals, folder)
     score_test(study, search, finals, folder)
     _keep_winner(study, folder, search, winner(search, finals))
     keep_front(study, search, folder)
     if study.settings.finalists.retrain:
-        retrain_winner(study, search, finals, folder, winner(search, finals), say, train)
+        retrain_winner(study, search, finals, folder, winner(search, finals), print_line, train)
 
 
-def _keep_winner(study: Study, folder: Path, search: Ledger, number: int) -> None:
+def _keep_winner(study: Study, folder: Path, search: TrialStore, number: int) -> None:
     """`best.yaml` and `best/`: the winner as the search ran it; its backbone lies beside them."""
     config = study.config_of(search[number].params, study.settings.seed)
-    write_whole(folder / "best.yaml", to_yaml(with_near_backbone(config, folder, BACKBONE)))
+    write_whole(folder / "best.yaml", to_yaml(with_near_backbone(config, folder, BACKBONE_FILE)))
     first = run_folders(folder / TRIALS / label_of(number, {}), study.settings.splits)[0]
     copy_checkpoint(first / BEST, folder / BEST)
 
 
-def _record(search: Ledger, memory: MemoryMeter, seconds: float) -> None:
+def _record(search: TrialStore, memory: MemoryMeter, seconds: float) -> None:
     """Adds this call's wall time and peak memory to the journal."""
     known = search.optuna.user_attrs
     search.optuna.set_user_attr("total_seconds", round(known.get("total_seconds", 0.0) + seconds, 3))

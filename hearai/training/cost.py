@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from hearai.config import Config
-from hearai.data.annotations import Clip
+from hearai.config.config import Config
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.load import Data
 from hearai.data.dataset import Batch, build_dataset, collate
-from hearai.data.folders import Data
 from hearai.models.model import SignModel
-from hearai.training.feed import prepared
-from hearai.training.precision import autocast
+from hearai.training.batches import on_device
+from hearai.training.optim.torch_options import autocast
 from hearai.training.runtime import Runtime
 
 WARM_UP = 3
@@ -64,7 +64,7 @@ def seconds_per_clip(model: SignModel, batch: Batch, config: Config, device: tor
     """
     was_training = {module: module.training for module in model.modules()}
     model.eval()
-    batch, seconds = prepared(batch, device), []
+    batch, seconds = on_device(batch, device), []
     for _ in range(WARM_UP):
         _seconds_of_a_pass(model, batch, config, device)
     while len(seconds) < REPEATS or sum(seconds) < ENOUGH_S:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hearai.errors import ConfigError
 from hearai.metrics import CHOSEN_SCORE, OBJECTIVE, SCORE
-from hearai.training.checkpoint import LAST, holds_checkpoint
+from hearai.training.outputs.layout import LAST, holds_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ class Runtime(Protocol):
     def restore_from(self) -> Path | None:
         """The `last` folder of this run's earlier, unfinished attempt."""
 
-    def check_in(self) -> None:
+    def ensure_current_attempt(self) -> None:
         """Called by rank 0 each time before it writes.
 
         Raises:
             Superseded: the run goes on in another process; nothing may be written here.
         """
 
-    def leaves(self, step: int) -> bool:
+    def is_preempted(self, step: int) -> bool:
         """Whether the run is to end after this step of an epoch, to go on elsewhere; all workers hear the same."""
 
 
@@ -88,10 +88,10 @@ class LocalRuntime:
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         log_epoch(metrics)
 
-    def leaves(self, step: int) -> bool:
+    def is_preempted(self, step: int) -> bool:
         return False
 
-    def check_in(self) -> None:
+    def ensure_current_attempt(self) -> None:
         """Nobody else runs this."""
 
     def restore_from(self) -> Path | None:

@@ -1,13 +1,13 @@
 """What predictions are worth, head by head, beside what is to be had without looking. N clips, K classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hearai.hamnosys import MISSING
-from hearai.training.objective import accuracy, confusion, macro_f1
+from hearai.data.annotations.clip import Clip
+from hearai.sign.hamnosys import MISSING
 
 TOP = 3
 
@@ -84,3 +84,80 @@ def floor_of(counts: Sequence[int], labels_N: Tensor) -> Floor | None:
     label = max(range(len(counts)), key=lambda k: (counts[k], -k))
     matrix = confusion(torch.full_like(known_N, label), known_N, len(counts))
     return Floor(label, accuracy(matrix), macro_f1(matrix))
+
+
+def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:
+    """Confusion matrix (K, K), true class by predicted class, without MISSING labels.
+
+    One bincount; torchmetrics gives the same matrix (a test compares them) at ten times the price a batch.
+    """
+    known = labels_B != MISSING
+    cells = labels_B[known] * num_class + predicted_B[known]
+    return torch.bincount(cells, minlength=num_class**2).view(num_class, num_class)
+
+
+def macro_f1(matrix: Tensor) -> float:
+    """Mean F1 over the classes with at least one true example; `matrix` (K, K) must hold at least one.
+
+    A class that was predicted but never true costs the precision of others and gets no F1 of its own
+    (torchmetrics' macro average would give it a 0).
+    """
+    matrix = matrix.double()
+    support, predicted = matrix.sum(1), matrix.sum(0)
+    f1 = 2 * matrix.diagonal() / (support + predicted).clamp(min=1)
+    return float(f1[support > 0].mean())
+
+
+def accuracy(matrix: Tensor) -> float:
+    """Share of right answers; `matrix` (K, K) must hold at least one example."""
+    return float(matrix.diagonal().sum() / matrix.sum())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does on a split, summed over all its clips and all workers."""
+
+    loss: float
+    """The training loss (with the loss weights); not the score."""
+    confusions: Mapping[str, Tensor]
+    """{head: (K, K)} for heads with at least one label in the split."""
+
+    @property
+    def heads(self) -> dict[str, dict[str, float]]:
+        """{head: {"accuracy": share, "macro_f1": score}}."""
+        return {
+            head: {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+            for head, matrix in self.confusions.items()
+        }
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean macro-F1 over all heads, in [0, 1], blind to the loss weights: the score where no heads are named."""
+        return self.score(())
+
+    def score(self, heads: Sequence[str]) -> float:
+        """Mean macro-F1 over these heads, in [0, 1]: those of them that have labels here; no names = all heads."""
+        return _mean([macro_f1(matrix) for head, matrix in self.confusions.items() if head in heads or not heads])
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy over heads."""
+        return _mean([accuracy(matrix) for matrix in self.confusions.values()])
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def class_counts(clips: Iterable[Clip], head: str, num_class: int) -> list[int]:
+    """How many clips each class of a head has."""
+    counts = [0] * num_class
+    for clip in clips:
+        if clip.labels[head] != MISSING:
+            counts[clip.labels[head]] += 1
+    return counts
+
+
+def labels_of(clips: Sequence[Clip], heads: Iterable[str]) -> dict[str, Tensor]:
+    """{head: labels (N,)}, class or MISSING."""
+    return {head: torch.tensor([clip.labels[head] for clip in clips]) for head in heads}

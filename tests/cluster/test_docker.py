@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 COMPOSE = ROOT / "cluster" / "docker-compose.yaml"
 DOCKERFILE = (ROOT / "cluster" / "Dockerfile").read_text()
 NODES = ("head", "worker1", "worker2")

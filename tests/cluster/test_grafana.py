@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from scraping import needs_prometheus, prometheus, query
 
-from hearai.search.gauges import OF_A_STUDY, OF_A_TRIAL, PREFIX
+from hearai.search.trial.trial_metrics import OF_A_TRIAL
+from hearai.search.tune.study_metrics import OF_A_STUDY, PREFIX
+from tests.helpers import ROOT
+from tests.helpers.prometheus import needs_prometheus, prometheus, query
 
-FOLDER = Path(__file__).parents[2] / "cluster" / "grafana"
+FOLDER = ROOT / "cluster" / "grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards" / "hearai.json").read_text(encoding="utf-8"))
 PANELS = DASHBOARD["panels"]
 NAMES = {PREFIX + name for name in (*OF_A_STUDY, *OF_A_TRIAL)}

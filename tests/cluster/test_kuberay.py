@@ -14,7 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 FILES = sorted((ROOT / "cluster" / "kuberay").glob("*.yaml"))
 GUARDED = {8265, 10001, 6379}
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "cluster" / "local_cluster.sh"
+from tests.helpers import ROOT
+
+SCRIPT = ROOT / "cluster" / "local_cluster.sh"
 PROBE = """
 import json, os, sys, time
 import ray

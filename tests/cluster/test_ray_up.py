@@ -4,7 +4,6 @@ import copy
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ import pytest
 import ray
 import yaml
 from jsonschema import ValidationError
-from machines import SHARED, put_checkout, with_machines
 from ray.autoscaler._private.util import prepare_config, validate_config
-from small_space import small_space
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # what a fault test has to say
-from searching import Folder, report
+from tests.helpers import ROOT
+from tests.helpers.machines import SHARED, put_checkout, with_machines
+from tests.helpers.search_process import Folder, report
+from tests.helpers.small_space import small_space
 
-ROOT = Path(__file__).parents[2]
 FILES = {name: ROOT / "cluster" / f"{name}.yaml" for name in ("aws", "gcp", "on_prem")}
 CLOUDS = ["aws", "gcp"]
 
@@ -167,7 +165,7 @@ def on_prem(shared: Path) -> Callable[[str], str]:
     """on_prem("a shell script") -> its output; it begins on a machine beside the four of the file, all started."""
 
     def run(script: str) -> str:
-        command = [str(Path(__file__).with_name("ssh_machines.sh")), "4", "bash", "-c", f"{UP}{script}{DOWN}"]
+        command = [str(ROOT / "tests" / "helpers" / "ssh_machines.sh"), "4", "bash", "-c", f"{UP}{script}{DOWN}"]
         done = with_machines(4, shared, command, timeout=500, PYTHONPATH=str(ROOT))
         assert done.returncode == 0, done.stdout + done.stderr
         assert (shared / "token").read_text() not in done.stdout + done.stderr

@@ -1,9 +1,9 @@
 """What cluster/README.md shows can be typed, and every file of the folder is told of."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 FOLDER = ROOT / "cluster"
 TEXT = (FOLDER / "README.md").read_text()
 

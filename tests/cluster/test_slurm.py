@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machines import SHARED, put_checkout, with_machines
-from small_space import small_space
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # what a fault test has to say
-from searching import Folder, report
+from tests.helpers import ROOT
+from tests.helpers.machines import SHARED, put_checkout, with_machines
+from tests.helpers.search_process import Folder, report
+from tests.helpers.small_space import small_space
 
-ROOT = Path(__file__).parents[2]
 SBATCH = ROOT / "cluster" / "slurm" / "tune.sbatch"
 SPACE = small_space(trials=2, epochs=2)
 
@@ -65,7 +64,7 @@ def on_slurm(checkout: Path) -> Callable[..., subprocess.CompletedProcess]:
         path = f"{os.environ['PATH']}:/usr/sbin"
         token = f"{SHARED}/home/token"
         command = [
-            str(Path(__file__).with_name("slurm.sh")),
+            str(ROOT / "tests" / "helpers" / "slurm.sh"),
             str(nodes),
             "bash",
             "-c",
@@ -107,8 +106,8 @@ def test_a_search_as_a_job_a_wrong_one_and_one_whose_ray_does_not_start(
 ) -> None:
     done = on_slurm(JOBS)
     logs = {number: (checkout / f"log-{number}").read_text() for number in (1, 2, 3)}
-    told = re.findall(r"ExitCode=(\d+)", done.stdout)
-    assert told == ["0", "2", "1"], done.stdout + done.stderr + "\n".join(logs.values())
+    on_report = re.findall(r"ExitCode=(\d+)", done.stdout)
+    assert on_report == ["0", "2", "1"], done.stdout + done.stderr + "\n".join(logs.values())
 
     summary = json.loads((checkout / "runs" / "tiny" / "summary.json").read_text())
     assert summary["trials"]["complete"] == 2, logs[1]

@@ -6,11 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "cluster" / "with_spot_notice.py"
+from tests.helpers import ROOT
+
+SCRIPT = ROOT / "cluster" / "with_spot_notice.py"
 # Says what it got, and ends with a code of its own.
 COMMAND = [
     sys.executable,
@@ -28,21 +29,23 @@ class Metadata(BaseHTTPRequestHandler):
     taken = threading.Event()
 
     def do_PUT(self) -> None:
-        self.say(200, "session")
+        self.print_line(200, "session")
 
     def do_GET(self) -> None:
         taken = self.taken.is_set()
         if self.path == "/latest/meta-data/spot/instance-action":
             if self.headers["X-aws-ec2-metadata-token"] != "session":
-                self.say(401, "")
+                self.print_line(401, "")
             else:
-                self.say(200, '{"action": "terminate", "time": "2026-01-01T00:00:00Z"}') if taken else self.say(404, "")
+                self.print_line(
+                    200, '{"action": "terminate", "time": "2026-01-01T00:00:00Z"}'
+                ) if taken else self.print_line(404, "")
         elif self.path == "/computeMetadata/v1/instance/preempted" and self.headers["Metadata-Flavor"] == "Google":
-            self.say(200, "TRUE" if taken else "FALSE")
+            self.print_line(200, "TRUE" if taken else "FALSE")
         else:
-            self.say(403, "")
+            self.print_line(403, "")
 
-    def say(self, code: int, body: str) -> None:
+    def print_line(self, code: int, body: str) -> None:
         self.send_response(code)
         self.end_headers()
         self.wfile.write(body.encode())

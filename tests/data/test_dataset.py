@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from hearai.config import Config
-from hearai.data.annotations import Clip
+from hearai.config.config import Config
+from hearai.config.validation import FrozenDict
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.load import load_data
 from hearai.data.dataset import Batch, ClipDataset, Sample, build_dataset, build_loader, collate
-from hearai.data.folders import load_data
 from hearai.errors import DataError
-from hearai.hamnosys import MISSING
-from hearai.validation import FrozenDict
+from hearai.sign.hamnosys import MISSING
 
 
 def load_numbers(clip: Clip, frames: list[int]) -> torch.Tensor:

@@ -12,9 +12,10 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as F
 
-from hearai.data.annotations import Clip, read_annotations
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.rows import read_annotations
 from hearai.data.frames import build_reader, check_images, read_frame
-from hearai.data.pictures import MAX_PIXELS, read_with_remarks
+from hearai.data.images import MAX_PIXELS, read_with_remarks
 from hearai.errors import DataError
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from hearai.data.annotations import Clip
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.load import load_data
 from hearai.data.dataset import build_dataset
 from hearai.data.demo import demo_dataset
-from hearai.data.folders import load_data
 from hearai.data.landmarks import check_landmarks, mirrored, normalise_points, read_landmarks, rotated
 from hearai.data.transforms import build_augmentation, draw_side
 from hearai.errors import DataError
-from hearai.skeleton import BODY, LEFT, MIRRORED, PARTS, POINTS, RIGHT, SHOULDERS
+from hearai.sign.skeleton import BODY, LEFT, MIRRORED, PARTS, POINTS, RIGHT, SHOULDERS
 
 
 def body(frames: int = 3) -> dict[str, np.ndarray]:

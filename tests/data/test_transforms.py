@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hearai.config import AugmentationsParameters
+from hearai.config.config import AugmentationsParameters
 from hearai.data.transforms import build_augmentation, has_random_augmentation, normalise
 
 SWITCHES = [

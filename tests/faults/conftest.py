@@ -1,13 +1,11 @@
 """A dataset and a study small enough for a cluster on two cores."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_space import small_space
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "search"))  # what kills trials there kills them here
+from tests.helpers.small_space import small_space
 
 SPACE = small_space(trials=4, epochs=40)
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from killing import epochs_of, wait_for
-from local_cluster import LocalCluster, Node, free_port
-from s3_server import Bucket, serving
-from searching import ROOT, in_its_own_view, report
 
-from hearai.search.book import read_journal
-from hearai.search.journal import SEARCH
+from hearai.search.storage.journal_reader import read_journal
+from hearai.search.storage.trial_store import SEARCH
+from tests.helpers.killing import epochs_of, wait_for
+from tests.helpers.local_cluster import LocalCluster, Node, free_port
+from tests.helpers.s3_server import Bucket, serving
+from tests.helpers.search_process import ROOT, in_its_own_view, report
 
 SUBMIT = str(ROOT / "experiments" / "submit.py")
 slow = pytest.mark.slow
@@ -221,9 +221,9 @@ def test_each_line_comes_once_however_often_the_connection_breaks(
     out, _ = watched.communicate(timeout=200)
     assert watched.returncode == 0, out
     assert out.count("no connection; the search there does not need one; trying for 120 s") >= 1
-    told = [line for line in out.splitlines() if not line.startswith("http://127.0.0.1")]
+    on_report = [line for line in out.splitlines() if not line.startswith("http://127.0.0.1")]
     log = submit("logs", "torn").stdout
-    assert "\n".join(told[2:]) + "\n" == log
+    assert "\n".join(on_report[2:]) + "\n" == log
     report("the log's connection breaks 3 times", "each line once", f"{len(log.splitlines())} lines, each once")
 
 
@@ -273,7 +273,7 @@ def test_the_code_reaches_workers_on_which_it_is_not_installed(
     (tmp_path / "nothing").mkdir()
     cluster.add("bare", inside=in_its_own_view(tmp_path / "nothing", ROOT / "hearai"))
     probe = (
-        "import ray, sys; from hearai.search.cluster import connect; connect(sys.argv[1])\n"
+        "import ray, sys; from hearai.search.cluster.connect import connect; connect(sys.argv[1])\n"
         "from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as There\n"
         "@ray.remote\ndef place():\n    import hearai; return hearai.__file__\n"
         "(bare,) = [node['NodeID'] for node in ray.nodes() if node['NodeName'] == 'bare' and node['Alive']]\n"
@@ -284,7 +284,7 @@ def test_the_code_reaches_workers_on_which_it_is_not_installed(
     script = tmp_path / "client.py"
     script.write_text(
         "import sys, os; os.environ['RAY_API_SERVER_ADDRESS'] = sys.argv[1]\n"
-        "from hearai.search.jobs import Jobs; from hearai.search.packing import packed\n"
+        "from hearai.search.cluster.jobs import Jobs; from hearai.search.cluster.code_bundle import packed\n"
         "jobs = Jobs(sys.argv[1])\n"
         "with packed([]) as (folder, _):\n"
         f"    (folder / 'probe.py').write_text({probe!r})\n"

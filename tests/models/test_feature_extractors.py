@@ -8,13 +8,13 @@ import torch
 from torchvision.models import ResNet50_Weights, WeightsEnum, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
+from hearai.config.schema import FeatureExtractor as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import EXTRACTORS, FeatureExtractor, backbone_name, build_extractor, kind_of
 from hearai.models.gcn import LandmarkGraph, adjacency
 from hearai.models.pretrained import resolve_pretrained
 from hearai.models.video_resnet import DenseR2Plus1D
-from hearai.sections import FeatureExtractor as Settings
-from hearai.skeleton import BODY, CHANNELS, LEFT, POINTS, RIGHT
+from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINTS, RIGHT
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "mobilenetv3_small_050"]
 MASK_BT = torch.tensor([[True, True, True], [True, True, False]])

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from hearai.config import load_config
+from hearai.config.config import load_config
+from hearai.data.annotations.load import load_data
 from hearai.data.dataset import build_dataset, build_loader
-from hearai.data.folders import load_data
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, DataError
-from hearai.hamnosys import HEADS
 from hearai.models.heads import Heads
 from hearai.models.model import build_model
-from hearai.training.objective import head_losses, trained_heads, weighted_loss
+from hearai.sign.hamnosys import HEADS
+from hearai.training.optim.loss import head_losses, trained_heads, weighted_loss
 
 
 def test_every_head_gives_its_classes():

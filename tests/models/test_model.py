@@ -7,19 +7,19 @@ from typing import get_args
 import pytest
 import torch
 
-from hearai.config import Config, load_config
+from hearai.config.config import Config, load_config
+from hearai.config.schema import FeatureExtractor as FeatureExtractorSection
+from hearai.config.schema import Transformer as TransformerSection
+from hearai.data.annotations.load import load_data
 from hearai.data.dataset import build_dataset, build_loader
-from hearai.data.folders import load_data
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError
-from hearai.hamnosys import HEADS
 from hearai.models.feature_extractors import EXTRACTORS
 from hearai.models.model import SignModel, build_model
 from hearai.models.pooling import AttentionPooling
-from hearai.models.transformers import TRANSFORMERS
-from hearai.sections import FeatureExtractor as FeatureExtractorSection
-from hearai.sections import Transformer as TransformerSection
-from hearai.skeleton import CHANNELS, POINTS
+from hearai.models.sequence_encoders import TRANSFORMERS
+from hearai.sign.hamnosys import HEADS
+from hearai.sign.skeleton import CHANNELS, POINTS
 
 NUM_CLASS = {"gloss": 5, "x": 3}
 

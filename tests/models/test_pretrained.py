@@ -125,7 +125,7 @@ def test_auto_without_network_or_cache_says_so_in_one_line(
 
 
 def test_host_that_never_answers_costs_seconds(empty_cache: Path, hub: Callable, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pretrained, "PATIENCE", 0.3)
+    monkeypatch.setattr(pretrained, "ANSWER_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hub(f"127.0.0.1:{silent.getsockname()[1]}")
         start = time.monotonic()
@@ -138,7 +138,7 @@ def test_name_server_that_hangs_costs_seconds(empty_cache: Path, monkeypatch: py
         time.sleep(2)
         raise OSError("timed out")
 
-    monkeypatch.setattr(pretrained, "PATIENCE", 0.3)
+    monkeypatch.setattr(pretrained, "ANSWER_TIMEOUT_S", 0.3)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     start = time.monotonic()
     assert resolve_pretrained(timm_weights(MODEL), "auto") is False

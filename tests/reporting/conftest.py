@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from search_folder import Searching, searching, write_dataset, write_finished_search
+
+from tests.helpers.search_folder import Searching, searching, write_dataset, write_finished_search
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_space import small_space
 
-from hearai.study import Request, Study, load_study
+from hearai.config.study import Request, Study, load_study
+from tests.helpers.small_space import small_space
 
 SMALL_SPACE = small_space(trials=3, epochs=3, finalists="{count: 1, seeds: 2}")
 
@@ -18,7 +18,7 @@ def ray_session(own_cache: None) -> Iterator[None]:
     """Ray on this machine, once for all tests: it takes 10 s to start."""
     import ray
 
-    from hearai.search.cluster import connect
+    from hearai.search.cluster.connect import connect
 
     os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # gauges are sent every 10 s otherwise
     connect(None)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearai.config.study_schema import EarlyStopping
 from hearai.search.early_stopping import STOPPERS, Asha, Hyperband, Median, Stopper, build_stopper
-from hearai.study_file import EarlyStopping
 
 calm = settings(deadline=None)
 scores = st.floats(0, 1)
@@ -26,9 +26,9 @@ def test_rungs_grow_by_the_factor_and_end_before_the_last_epoch() -> None:
 
 def test_between_rungs_every_trial_goes_on() -> None:
     stopper = asha()
-    assert all(stopper.goes_on(1, epoch, 0.9) for epoch in (1, 2, 3, 6))
-    assert all(stopper.goes_on(2, epoch, 0.1) for epoch in (1, 3, 4, 5, 7, 20))
-    assert not stopper.goes_on(2, 2, 0.1)
+    assert all(stopper.should_continue(1, epoch, 0.9) for epoch in (1, 2, 3, 6))
+    assert all(stopper.should_continue(2, epoch, 0.1) for epoch in (1, 3, 4, 5, 7, 20))
+    assert not stopper.should_continue(2, 2, 0.1)
 
 
 @calm
@@ -40,7 +40,7 @@ def test_a_trial_goes_on_if_it_is_among_the_best_share_of_those_that_came_before
     for number, value in enumerate(values):
         better = sum(other > value for other in values[:number])
         room = max(1, math.ceil((number + 1) / factor))
-        assert stopper.goes_on(number, 2, value) == (better < room)
+        assert stopper.should_continue(number, 2, value) == (better < room)
 
 
 @calm
@@ -49,9 +49,9 @@ def test_the_best_so_far_always_goes_on_and_of_ever_worse_trials_only_the_first(
     values: list[float], factor: int
 ) -> None:
     rising, falling = asha(factor), asha(factor)
-    assert all(rising.goes_on(i, 2, value) for i, value in enumerate(sorted(values)))
-    kept = [falling.goes_on(i, 2, value) for i, value in enumerate(sorted(values, reverse=True))]
-    assert kept == [True] + [False] * (len(values) - 1)
+    assert all(rising.should_continue(i, 2, value) for i, value in enumerate(sorted(values)))
+    synced = [falling.should_continue(i, 2, value) for i, value in enumerate(sorted(values, reverse=True))]
+    assert synced == [True] + [False] * (len(values) - 1)
 
 
 @pytest.mark.parametrize("name", sorted(STOPPERS.keys() - {"none"}))
@@ -67,18 +67,18 @@ def test_a_stopper_rebuilt_from_the_journal_decides_as_the_one_that_saw_it_all(
     options = EarlyStopping(name=name, grace_epochs=1, reduction_factor=factor)
     live, rebuilt, history = build_stopper(options, 9), build_stopper(options, 9), []
     for number, values in enumerate(runs[:seen]):
-        history.append((number, told(live, number, values)))
+        history.append((number, on_report(live, number, values)))
     rebuilt.replay(history)
     for number, values in enumerate(runs[seen:], start=seen):
-        assert told(live, number, values) == told(rebuilt, number, values)
+        assert on_report(live, number, values) == on_report(rebuilt, number, values)
 
 
-def told(stopper: Stopper, number: int, values: list[float]) -> dict[int, float]:
+def on_report(stopper: Stopper, number: int, values: list[float]) -> dict[int, float]:
     """{epoch: best so far} of a trial until it is stopped: what the journal keeps."""
     reported: dict[int, float] = {}
     for epoch in range(1, len(values) + 1):
         reported[epoch] = max(values[:epoch])
-        if not stopper.goes_on(number, epoch, reported[epoch]):
+        if not stopper.should_continue(number, epoch, reported[epoch]):
             break
     return reported
 
@@ -86,7 +86,7 @@ def told(stopper: Stopper, number: int, values: list[float]) -> dict[int, float]
 def test_a_trial_that_reports_a_rung_again_is_counted_once() -> None:
     stopper = asha()
     stopper.replay([(1, {1: 0.3, 2: 0.5}), (2, {2: 0.6})])
-    assert not stopper.goes_on(1, 2, 0.5)
+    assert not stopper.should_continue(1, 2, 0.5)
     assert stopper.rungs[2] == {1: 0.5, 2: 0.6}
 
 
@@ -118,9 +118,9 @@ def test_a_losing_trial_is_stopped_at_the_first_rung_of_its_own_bracket() -> Non
     stopper = Hyperband(grace_epochs=1, reduction_factor=2, max_epochs=9, brackets=2)
     for number in range(40):
         value, first = 0.9 - number / 100, next(iter(stopper.bracket_of(number).rungs))
-        reached = told(stopper, number, [value] * 9)
+        reached = on_report(stopper, number, [value] * 9)
         assert max(reached) in (first, 9), "only the first of a bracket, which nobody beats, runs to its end"
-    ends = {max(told(stopper, number, [0.1 - number / 1000] * 9)) for number in range(40, 80)}
+    ends = {max(on_report(stopper, number, [0.1 - number / 1000] * 9)) for number in range(40, 80)}
     assert ends == {1, 2}
 
 
@@ -130,20 +130,20 @@ def test_a_losing_trial_is_stopped_at_the_first_rung_of_its_own_bracket() -> Non
 def test_a_trial_below_the_median_of_the_others_averages_is_stopped_after_the_grace() -> None:
     stopper = Median(grace_epochs=2)
     for number, level in enumerate([0.2, 0.4, 0.6]):
-        assert told(stopper, number, [level] * 4).keys() == {1, 2, 3, 4}
-    assert told(stopper, 3, [0.39, 0.39]).keys() == {1, 2}
-    assert not stopper.goes_on(3, 2, 0.39)
-    assert stopper.goes_on(4, 2, 0.41)
+        assert on_report(stopper, number, [level] * 4).keys() == {1, 2, 3, 4}
+    assert on_report(stopper, 3, [0.39, 0.39]).keys() == {1, 2}
+    assert not stopper.should_continue(3, 2, 0.39)
+    assert stopper.should_continue(4, 2, 0.41)
 
 
 def test_the_median_rule_waits_until_three_others_came_as_far() -> None:
     stopper = Median(grace_epochs=1)
-    assert [stopper.goes_on(number, 1, 0.9 - number / 10) for number in range(4)] == [True, True, True, False]
+    assert [stopper.should_continue(number, 1, 0.9 - number / 10) for number in range(4)] == [True, True, True, False]
 
 
 def test_averages_run_over_all_epochs_so_far_so_that_slow_starters_are_not_held_to_final_values() -> None:
     stopper = Median(grace_epochs=1)
     for number in range(3):
         for epoch, value in enumerate([0.0, 0.8], start=1):
-            assert stopper.goes_on(number, epoch, value)
-    assert stopper.goes_on(3, 2, 0.41) and not stopper.goes_on(4, 2, 0.39)
+            assert stopper.should_continue(number, epoch, value)
+    assert stopper.should_continue(3, 2, 0.41) and not stopper.should_continue(4, 2, 0.39)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hearai.config.study import Study
 from hearai.search.estimate import estimate, expected_epochs
-from hearai.study import Study
 
 MakeStudy = Callable[..., Study]
 

@@ -8,14 +8,14 @@ import torch
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from hearai.config import load_config
-from hearai.data.folders import load_data
-from hearai.search.journal import FINALS, SEARCH, Ledger, open_journal
+from hearai.config.config import load_config
+from hearai.config.study import Study
+from hearai.data.annotations.load import load_data
 from hearai.search.retrain import epochs_to_train, retrain_winner
-from hearai.study import Study
-from hearai.training.checkpoint import load_checkpoint
-from hearai.training.evaluate import score_split
-from hearai.training.loop import fit
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.training.fit import fit
+from hearai.training.inference.assess import score_split
+from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
 
 MakeStudy = Callable[..., Study]
@@ -26,8 +26,8 @@ def ended(tmp_path: Path, make_study: MakeStudy):
     """A search whose trial 0 was best in epoch 1, and in epochs 2, 2 and 3 of its final runs."""
     study = make_study()
     with open_journal(tmp_path / "tiny") as storage:
-        search = Ledger(storage, SEARCH, RandomSampler(0), unique=True)
-        finals = Ledger(storage, FINALS, RandomSampler(0), unique=False)
+        search = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
+        finals = TrialStore(storage, FINALS, RandomSampler(0), unique=False)
         search.enqueue(study.base_params(), {"kind": "base"})
         number = search.propose(lambda trial: {"train_parameters.lr": trial.suggest_float("train_parameters.lr", 0, 1)})
         search.note(number.number, best_epoch=1)

@@ -17,14 +17,15 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from hearai.config import load_config
+from hearai.config.config import load_config
+from hearai.config.overrides import override
+from hearai.config.study import Study
 from hearai.errors import ConfigError, DataError
-from hearai.overrides import override
-from hearai.reporting.report import write_results
+from hearai.reporting.study_report.page import write_results
 from hearai.search.run import Options, run_study
-from hearai.study import Study
-from hearai.training.loop import fit
+from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
+from tests.helpers import ROOT
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 MakeStudy = Callable[..., Study]
@@ -191,7 +192,7 @@ def test_a_search_that_died_continues_with_the_trials_that_were_running(
     command = [sys.executable, "experiments/tune.py", "--space", str(tmp_path / "tiny.yaml"), "--trials", "4"]
     command += ["--data-path", str(tiny_dataset), "--storage", str(tmp_path / "runs"), "--finalists", "0"]
     command += ["--set", "train_parameters.epochs=40"]
-    root = Path(__file__).parents[2]
+    root = ROOT
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True)
     journal = tmp_path / "runs" / "tiny" / "journal.log"
     deadline = time.monotonic() + 120
@@ -206,12 +207,12 @@ def test_a_search_that_died_continues_with_the_trials_that_were_running(
     if how is signal.SIGTERM:
         assert process.returncode == 130 and "to continue" in out
     before = tmp_path / "runs" / "tiny" / "trials" / "0000" / "config.yaml"
-    kept = yaml.safe_load(before.read_text())
+    synced = yaml.safe_load(before.read_text())
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "runs" / "tiny" / "summary.json").read_text())
     assert summary["trials"]["total"] == 4 and summary["trials"]["complete"] == 4
-    assert yaml.safe_load(before.read_text()) == kept
+    assert yaml.safe_load(before.read_text()) == synced
     for trial in range(4):
         lines = (tmp_path / "runs" / "tiny" / "trials" / f"{trial:04d}" / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 41))

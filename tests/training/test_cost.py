@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from hearai.config import Config
-from hearai.data.folders import load_data
-from hearai.training.checkpoint import load_checkpoint
+from hearai.config.config import Config
+from hearai.data.annotations.load import load_data
+from hearai.models.model import build_initial_model
 from hearai.training.cost import REPEATS, WARM_UP, costs_of, one_clip, seconds_per_clip, size_of
-from hearai.training.initial import build_initial_model
-from hearai.training.loop import fit
+from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
 
 SPEED = {"general_parameters.measure_speed": True}
@@ -40,7 +40,7 @@ def test_frozen_numbers_count_and_buffers_take_room() -> None:
 
 def test_every_run_reports_its_size_and_only_one_that_is_asked_its_speed(tiny_config: Config, tmp_path: Path) -> None:
     fit(tiny_config, LocalRuntime("cpu", tmp_path / "run"))
-    model = build_initial_model(tiny_config, load_data(tiny_config))
+    model = build_initial_model(tiny_config, load_data(tiny_config).num_class)
     for row in rows_of(tmp_path / "run"):
         assert row["parameters"] == sum(p.numel() for p in model.parameters())
         assert row["size_mb"] == size_of(model)["size_mb"]
@@ -113,7 +113,7 @@ def test_a_clip_is_timed_with_all_that_the_model_reads(make_config: MakeConfig, 
     config = make_config(folder, {"train_parameters.landmarks": True, **SPEED})
     data = load_data(config)
     assert one_clip(config, data.split.val).inputs.keys() == {"frames", "landmarks"}
-    costs = costs_of(build_initial_model(config, data), config, data, LocalRuntime("cpu", folder))
+    costs = costs_of(build_initial_model(config, data.num_class), config, data, LocalRuntime("cpu", folder))
     assert math.isfinite(costs["seconds_per_clip"]) and costs["seconds_per_clip"] > 0
 
 
@@ -122,7 +122,7 @@ def test_more_frames_take_longer(make_config: MakeConfig, tiny_dataset: Path) ->
     for segments in (1, 5):
         config = make_config(tiny_dataset, {"train_parameters.num_segments": segments, **SPEED})
         data = load_data(config)
-        model = build_initial_model(config, data)
+        model = build_initial_model(config, data.num_class)
         seconds.append(costs_of(model, config, data, LocalRuntime("cpu", tiny_dataset))["seconds_per_clip"])
     assert seconds[1] > seconds[0]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from hearai.config import Config, load_config, to_yaml
+from hearai.config.config import Config, load_config, to_yaml
 from hearai.errors import DataError
-from hearai.training.evaluate import score_split
-from hearai.training.loop import FitResult, fit
-from hearai.training.objective import Evaluation
-from hearai.training.prepare import with_data
-from hearai.training.progress import Progress
+from hearai.training.fit import FitResult, fit
+from hearai.training.inference.assess import score_split
+from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime
+from hearai.training.scores import Evaluation
+from hearai.training.setup.prepare import with_data
 
 FIRST, SECOND = "hand_shape_base_form", "symmetry_operator"
 RIGHT, HALF, WRONG = (torch.tensor(rows) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]]))
@@ -50,7 +50,7 @@ def test_the_score_is_the_mean_over_the_named_heads_and_without_names_over_all()
 
 
 def test_the_best_epoch_is_that_of_the_named_heads() -> None:
-    progress = Progress()
+    progress = RunState()
     for confusions in ({"a": HALF, "b": RIGHT}, {"a": RIGHT, "b": WRONG}):
         progress.advance(0.1, Evaluation(0.1, confusions), lr=0.1, epochs=2, clips=4, frozen={}, heads=["a"])
     assert (progress.best, progress.best_epoch) == (1.0, 2), "over both heads, the first epoch is the better one"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hearai.hamnosys import MISSING
+from hearai.sign.hamnosys import MISSING
 from hearai.training.scores import floor_of, score_heads
 
 P_NK = torch.tensor([[0.5, 0.3, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.25, 0.24, 0.26, 0.25]])

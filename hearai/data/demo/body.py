@@ -18,7 +18,7 @@ from hearai.data.demo.places import (
     side_offset,
 )
 from hearai.data.demo.signer import Signer
-from hearai.hamnosys import FINGER_DIRECTIONS, PALM_NORMALS
+from hearai.sign.hamnosys import FINGER_DIRECTIONS, PALM_NORMALS
 
 # T frames; points are (x, y, z) in signer space (see demo_places)
 

@@ -25,7 +25,7 @@ from hearai.data.demo.render import render_clip
 from hearai.data.demo.sheet import contact_sheet
 from hearai.data.demo.signer import Signer, make_signers
 from hearai.files import cache_folder
-from hearai.hamnosys import HEADS
+from hearai.sign.hamnosys import HEADS
 
 SIGNERS = 32
 FPS = 25
@@ -72,7 +72,7 @@ def _fingerprint(**arguments: int) -> str:
     """Changes with every argument, the label tables and the renderer's source."""
     digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode())
     here = Path(__file__).parent
-    for path in [*sorted(here.glob("*.py")), here.parents[1] / "hamnosys_tables.json"]:
+    for path in [*sorted(here.glob("*.py")), here.parents[1] / "sign" / "hamnosys_tables.json"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

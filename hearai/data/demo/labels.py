@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearai.hamnosys import HEADS
+from hearai.sign.hamnosys import HEADS
 
 CLIPS_PER_ENTRY = 8
 """With 1,600 clips a lexicon of 200: large enough that reading a head pays, small enough that a network

@@ -11,13 +11,13 @@ TIP, PALM = "tip", "palm"
 
 @dataclass(frozen=True)
 class Place:
-    """A body part: a point, how the hand meets it, and how far `at` and `beside` are from its middle."""
+    """A body part: a point, how the hand meets it, and how far `at` and `background` are from its middle."""
 
     point: tuple[float, float, float]
     meet: str = TIP
     """TIP: the fingertips touch the point. PALM: the palm is in front of it."""
     at: float = 0.26
-    beside: float = 0.62
+    background: float = 0.62
     clear: float = 0.0
     """The fingertips stop so far short of the point, or the hand would cover what it shows."""
     on_head: bool = True
@@ -28,7 +28,7 @@ class Place:
 
 PLACES: dict[int, Place] = {
     1: Place((0, 1.10, 0.15), meet=PALM, at=0.26),
-    2: Place((0, 0.84, 0.34), meet=PALM, at=0.32, beside=0.70),
+    2: Place((0, 0.84, 0.34), meet=PALM, at=0.32, background=0.70),
     3: Place((0, 0.90, 0.32), clear=0.03),
     4: Place((0, 0.58, 0.46), clear=0.09),
     5: Place((0, 0.52, 0.42), clear=0.07),
@@ -38,15 +38,15 @@ PLACES: dict[int, Place] = {
     9: Place((0, 0.28, 0.36)),
     10: Place((0, 0.20, 0.28)),
     11: Place((0, 0.08, 0.20), on_head=False),
-    12: Place((0, 0.06, 0.14), at=0.46, beside=0.86, on_head=False, paired=True),
-    13: Place((0, 0.0, 0.45), meet=PALM, at=0.42, beside=0.92, on_head=False),
-    14: Place((0, -0.44, 0.45), meet=PALM, at=0.42, beside=0.92, on_head=False),
-    15: Place((0, -0.82, 0.45), meet=PALM, at=0.42, beside=0.92, on_head=False),
-    16: Place((0, -1.18, 0.45), meet=PALM, at=0.42, beside=0.92, on_head=False),
+    12: Place((0, 0.06, 0.14), at=0.46, background=0.86, on_head=False, paired=True),
+    13: Place((0, 0.0, 0.45), meet=PALM, at=0.42, background=0.92, on_head=False),
+    14: Place((0, -0.44, 0.45), meet=PALM, at=0.42, background=0.92, on_head=False),
+    15: Place((0, -0.82, 0.45), meet=PALM, at=0.42, background=0.92, on_head=False),
+    16: Place((0, -1.18, 0.45), meet=PALM, at=0.42, background=0.92, on_head=False),
     17: Place((0, 0.79, 0.34), clear=0.06),
     18: Place((0, 0.71, 0.34), clear=0.09),
-    19: Place((0, 0.68, 0.06), at=0.38, beside=0.74, paired=True),
-    20: Place((0, 0.44, 0.08), at=0.35, beside=0.72, paired=True),
+    19: Place((0, 0.68, 0.06), at=0.38, background=0.74, paired=True),
+    20: Place((0, 0.44, 0.08), at=0.35, background=0.72, paired=True),
     21: Place((0, 0.46, 0.30), clear=0.06, paired=True),
 }
 """Location classes on head and trunk. Class 0 is never written; it means the chest as 14 does."""
@@ -130,5 +130,5 @@ def side_offset(place: Place, x: int, *, two_handed: bool) -> float:
     """Signer-x of the hand for a class of the x head: 1 and 2 lie on the left, 3 and 4 on the right."""
     if x == 0 and not place.paired:
         return GAP if two_handed else 0.0
-    at, beside = TWO_HANDED_SIDES if two_handed else (place.at, place.beside)
-    return {0: at, 1: -beside, 2: -at, 3: beside, 4: at}[x]
+    at, background = TWO_HANDED_SIDES if two_handed else (place.at, place.background)
+    return {0: at, 1: -background, 2: -at, 3: background, 4: at}[x]

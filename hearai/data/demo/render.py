@@ -25,7 +25,7 @@ def render_clip(
 ) -> tuple[list[Image.Image], dict[str, np.ndarray]]:
     """Pictures (size x size, RGB) and landmarks of a signer showing the labels.
 
-    `labels` maps the heads of `hearai.hamnosys.HEADS` to classes. Landmarks: `face` (T, F, 3; the
+    `labels` maps the heads of `hearai.sign.hamnosys.HEADS` to classes. Landmarks: `face` (T, F, 3; the
     points FACE_POINTS), `left_hand`, `right_hand` (T, 21, 3), `pose` (T, 33, 3), float32, x and y as fractions of
     the picture, z smaller = nearer. Drawn right-handed; a left-handed signer is the mirror picture.
     """

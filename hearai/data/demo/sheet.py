@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 
 from hearai.data.demo.render import render_clip
 from hearai.data.demo.signer import Signer
-from hearai.hamnosys import HEADS
+from hearai.sign.hamnosys import HEADS
 
 NEUTRAL = {"hand_shape_base_form": 1, "hand_position_palm_orientation": 4, "hand_location_y": 14}
 """The posture of which each picture changes one head: a flat hand before the chest, palm out."""

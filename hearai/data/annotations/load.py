@@ -1,0 +1,177 @@
+"""Dataset folders of a config -> checked, split clips."""
+
+import functools
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hearai.config.config import Config
+from hearai.config.schema import DataFolder
+from hearai.config.validation import FrozenDict
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.clip_files import ClipFiles, no_fps_reason
+from hearai.data.annotations.consistency import check_given_once, remarks
+from hearai.data.annotations.fingerprint import Fingerprints, prints_of
+from hearai.data.annotations.metadata import ClassNames, class_names, collect_class_names
+from hearai.data.annotations.problems import Problems, raise_problems
+from hearai.data.annotations.rows import read_rows
+from hearai.data.annotations.split import Split, other_fold, split_clips, unseen_classes
+from hearai.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a config's dataset folders hold."""
+
+    split: Split
+    num_class: Mapping[str, int]
+    """{head: classes}; `auto` has become the largest label of all clips + 1."""
+    prints: Fingerprints
+    """What the dataset is known by."""
+    class_names: Mapping[str, Mapping[int, str]] = field(default_factory=FrozenDict)
+    """{head: {class: name}} of the heads that have names; see `hearai.data.annotations.metadata.class_name`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files as they lie there: caches go by it."""
+        return self.prints.fingerprint
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """All clips: train, validation, test; each once, also where validation clips are trained on."""
+        return tuple({clip.key: clip for clip in (*self.split.train, *self.split.val, *self.split.test)}.values())
+
+
+def load_data(config: Config) -> Data:
+    """Reads, checks and splits the clips of the config's dataset folders; kept for the process's next call.
+
+    Whether the pictures can be decoded is not looked at; see `check_images`.
+
+    Raises:
+        ConfigError: `general_parameters.data_path` is not set.
+        DataError: everything that is wrong with the folders.
+    """
+    general = config.general_parameters
+    ratios = (general.ratio_train_test, general.ratio_test)
+    data = _split(_source(config), *ratios, general.split, general.split_seed, general.fold)
+    if not general.train_on_validation:
+        return data
+    return replace(data, split=replace(data.split, train=(*data.split.train, *data.split.val)))
+
+
+def unsplit_data(config: Config) -> Data:
+    """The same with all clips in `test`: for data that nothing is trained on, however small it is.
+
+    Raises:
+        ConfigError, DataError: as `load_data`.
+    """
+    return _read(_source(config))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """All that says which clips there are."""
+
+    folders: tuple[tuple[Path, str], ...]
+    """(dataset folder, annotation file)"""
+    heads: tuple[tuple[str, int | str], ...]
+    """(head, classes)"""
+    frames: bool
+    landmarks: bool
+    fps: bool
+    """Whether every clip needs frames per second."""
+
+
+def _source(config: Config) -> _Source:
+    general, train = config.general_parameters, config.train_parameters
+    if general.data_path is None:
+        raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
+    default = general.annotation_file or f"test_{train.classification_mode}.txt"
+    folders = tuple(
+        (Path(item.path), item.annotation_file or default) if isinstance(item, DataFolder) else (Path(item), default)
+        for item in general.data_path
+    )
+    heads = tuple((head, parameters.num_class) for head, parameters in config.active_heads.items())
+    return _Source(folders, heads, train.frames, train.landmarks, fps=train.time is not None)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(source: _Source) -> Data:
+    datasets = dataset_names([folder for folder, _ in source.folders])
+    clips = _read_all(source, datasets)
+    check_given_once(clips)
+    if source.fps:
+        raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
+    lists = _class_lists({datasets[folder]: folder for folder, _ in source.folders})
+    names = class_names(lists, dict(source.heads))
+    for remark in remarks(clips, lists):
+        logger.warning("%s", remark)
+    num_class = {
+        head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
+        for head, number in source.heads
+    }
+    frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
+    prints = prints_of(clips, frames=source.frames, landmarks=source.landmarks)
+    return Data(Split((), (), tuple(clips)), num_class, prints, frozen)
+
+
+@functools.lru_cache(maxsize=8)
+def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: str, seed: int, fold: int) -> Data:
+    data = _read(source)
+    split = split_clips(data.clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=seed)
+    split = other_fold(split, fold, mode=mode, seed=seed)
+    for head, (unseen, asked) in unseen_classes(split).items():
+        if unseen:
+            logger.warning("%s: %d of the %d evaluated classes are never trained", head, unseen, asked)
+    return replace(data, split=split)
+
+
+def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
+    clips: list[Clip] = []
+    problems = Problems()
+    for folder, annotation_file in source.folders:
+        files = ClipFiles(folder, frames=source.frames, landmarks=source.landmarks) if folder.is_dir() else None
+        try:
+            rows = read_rows(
+                folder, annotation_file, dict(source.heads), problems, files=files, dataset=datasets[folder]
+            )
+        except DataError as error:
+            problems.add_all("annotation files", error.problems)
+        else:
+            clips += rows.clips
+    problems.raise_any()
+    return clips
+
+
+def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Each folder's own name, with as many parents as tell it from the others."""
+    paths = {folder: Path(os.path.abspath(folder)) for folder in folders}
+    depth = 1
+    while len({path.parts[-depth:] for path in paths.values()}) < len(set(paths.values())):
+        depth += 1
+    return {folder: "/".join(path.parts[-depth:]) for folder, path in paths.items()}
+
+
+def _class_lists(folders: Mapping[str, Path]) -> dict[str, ClassNames]:
+    """{dataset: its class lists}."""
+    lists: dict[str, ClassNames] = {}
+    found: dict[str, None] = {}
+    for dataset, folder in folders.items():
+        problems = Problems()
+        lists[dataset] = collect_class_names(folder, problems)
+        found |= dict.fromkeys(problems.first)  # folders that lie together may share a list
+    raise_problems(list(found))
+    return lists
+
+
+def _no_fps(clip: Clip) -> str:
+    if reason := no_fps_reason(clip.properties_path):
+        return (
+            f"{clip.properties_path}: gives no FPS ({reason}), and train_parameters.time needs it; "
+            "time: null is due, or the dataset that this one was made from"
+        )
+    return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'

@@ -1,0 +1,222 @@
+"""A trained model as one file for other programs: ONNX, or PyTorch's own `pt2`. B clips, T frames, K classes.
+
+The exported graph takes what a decoder gives (uint8 pictures of the right size, or landmarks) and normalises by itself.
+"""
+
+import importlib.metadata
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hearai.data.annotations.metadata import class_name
+from hearai.data.transforms import normalise
+from hearai.errors import ConfigError, UserError
+from hearai.files import replacing, write_whole
+from hearai.sign.skeleton import CHANNELS, POINTS
+from hearai.training.inference.trained_model import TrainedModel
+
+FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
+"""Format -> ending of its files."""
+
+TOLERANCE = 1e-3
+"""Largest difference of a logit that counts as rounding: other kernels sum in another order."""
+
+CASES = ((1, 0, 1.0), (3, 0, 0.5), (2, 3, 0.4))
+"""(clips, frames more than in training, share of them in the shortest clip) that an exported model is tried on."""
+
+
+class Deployed(nn.Module):
+    """The model with normalisation in front, and its inputs and outputs in a fixed order."""
+
+    def __init__(self, model: nn.Module, inputs: list[str], heads: list[str]):
+        super().__init__()
+        self.model, self.inputs, self.heads = model, inputs, heads
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Inputs in their order, then the mask (B, T) -> logits (B, K) of each head."""
+        *shown, mask_BT = tensors
+        inputs = dict(zip(self.inputs, shown, strict=True))
+        if "frames" in inputs:
+            inputs["frames"] = normalise(inputs["frames"])
+        logits = self.model(inputs, mask_BT)
+        return tuple(logits[head] for head in self.heads)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how near it is to the model it comes from."""
+
+    path: Path
+    description: Path
+    """JSON beside it: inputs, outputs, class names."""
+    difference: float
+    """Largest difference of a logit on the cases tried."""
+    megabytes: float
+
+
+def export(trained: TrainedModel, to: str, path: Path) -> Exported:
+    """Writes the model and its description, once what was written gives the outputs of the model.
+
+    Raises:
+        ConfigError: pictures of no fixed size; or the place cannot be written.
+        UserError: the packages for ONNX are missing, or the outputs differ.
+    """
+    heads = list(trained.num_class)
+    deployed = Deployed(trained.model.cpu(), inputs_of(trained), heads).eval()
+    example = example_inputs(trained, 2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, torch.no_grad():
+            # torch's exporter warns of its own internals (the weights of an LSTM); what counts is compared below
+            with warnings.catch_warnings(record=True):
+                runner = {"onnx": _write_onnx, "pt2": _write_pt2}[to](deployed, example, temporary)
+            difference = _difference(deployed, runner, trained)
+            if not difference <= TOLERANCE:
+                raise UserError(
+                    f"{path}: not written: its outputs differ by {difference:.3g} from the model's, at most "
+                    f"{TOLERANCE:g} is rounding; try the other of {', '.join(FORMATS)}"
+                )
+        description = path.with_suffix(".json")
+        write_whole(description, json.dumps(describe(trained, runner.any_length), indent=1, ensure_ascii=False))
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot be written ({error.strerror or error}); give another place") from None
+    return Exported(path, description, difference, path.stat().st_size / 1e6)
+
+
+def inputs_of(trained: TrainedModel) -> list[str]:
+    """Names of what the model reads, in the order of the exported graph's inputs; the mask follows."""
+    train = trained.config.train_parameters
+    return [name for name, wanted in (("frames", train.frames), ("landmarks", train.landmarks)) if wanted]
+
+
+def example_inputs(trained: TrainedModel, clips: int, more: int = 0, shortest: float = 1.0) -> tuple[Tensor, ...]:
+    """Random inputs and a mask: `more` frames than in training, the last clip shorter by the factor `shortest`."""
+    frames = max(2, trained.config.train_parameters.num_segments) + more
+    generator = torch.Generator().manual_seed(0)
+    height, width = picture_size(trained) if "frames" in inputs_of(trained) else (0, 0)
+    made = {
+        "frames": lambda: torch.randint(
+            0, 256, (clips, frames, 3, height, width), generator=generator, dtype=torch.uint8
+        ),
+        "landmarks": lambda: torch.randn(clips, frames, POINTS, CHANNELS, generator=generator),
+    }
+    mask_BT = torch.ones(clips, frames, dtype=torch.bool)
+    mask_BT[-1, max(1, round(shortest * frames)) :] = False
+    return (*(made[name]() for name in inputs_of(trained)), mask_BT)
+
+
+def picture_size(trained: TrainedModel) -> tuple[int, int]:
+    """(H, W) of the pictures that the model was trained on.
+
+    Raises:
+        ConfigError: the config crops nothing, so that pictures may have any size.
+    """
+    pictures = trained.config.augmentations_parameters
+    if not pictures.apply_center_crop:
+        raise ConfigError(
+            f"{trained.folder}: augmentations_parameters.apply_center_crop is false, so pictures have no fixed size; "
+            "an exported model needs one"
+        )
+    return (pictures.center_crop_size, pictures.center_crop_size)
+
+
+def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
+    """What a program must know to use the exported model.
+
+    Args:
+        any_length: whether clips may have another number of frames than in training.
+    """
+    train, pictures = trained.config.train_parameters, trained.config.augmentations_parameters
+    frames = "frames" if any_length else train.num_segments
+    shapes: dict[str, Any] = {}
+    if train.frames:
+        shapes["frames"] = {
+            "shape": ["batch", frames, 3, *picture_size(trained)],
+            "type": "uint8",
+            "resize_shorter_side_to": pictures.resize_size if pictures.apply_resize else None,
+            "colours": "RGB",
+        }
+    if train.landmarks:
+        shapes["landmarks"] = {"shape": ["batch", frames, POINTS, CHANNELS], "type": "float32"}
+    shapes["mask"] = {"shape": ["batch", frames], "type": "bool", "meaning": "true at real frames, they come first"}
+    return {
+        "inputs": shapes,
+        "num_segments": train.num_segments,
+        "seconds_between_frames": train.time,
+        "outputs": {
+            head: {"logits": number, "classes": [class_name(trained.class_names, head, k) for k in range(number)]}
+            for head, number in trained.num_class.items()
+        },
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm")},
+    }
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """What was written, read back and ready to run."""
+
+    run: Callable[..., Sequence[Tensor]]
+    any_length: bool
+    """Whether it takes any number of frames; PyTorch's own format fixes that of an LSTM."""
+
+
+def _dimensions(count: int) -> tuple[dict[int, Any], ...]:
+    """Of `count` tensors: any batch, and any number of frames where the model's layers can be written so."""
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    # named once only, as ONNX wants a name for one axis only
+    return tuple({0: torch.export.Dim.AUTO if i else batch, 1: torch.export.Dim.AUTO} for i in range(count))
+
+
+def _write_pt2(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> _Runner:
+    exported = torch.export.export(deployed, example, dynamic_shapes=(_dimensions(len(example)),))
+    with path.open("wb") as file:
+        torch.export.save(exported, file)
+    with path.open("rb") as file:
+        read = torch.export.load(file)
+    shown = next(node for node in read.graph.nodes if node.name == read.graph_signature.user_inputs[0])
+    return _Runner(read.module(), isinstance(shown.meta["val"].shape[1], torch.SymInt))
+
+
+def _write_onnx(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> _Runner:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch's exporter needs it
+    except ImportError as error:
+        raise UserError(f"--to onnx: {error.name} is not installed; pip install 'hearai[export]'") from None
+    names = [*deployed.inputs, "mask"]
+    program = torch.onnx.export(
+        deployed,
+        example,
+        dynamo=True,
+        dynamic_shapes=(_dimensions(len(example)),),
+        input_names=names,
+        output_names=deployed.heads,
+        verbose=False,
+    )
+    program.save(str(path), external_data=False)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        batches = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+        return [torch.from_numpy(np.asarray(found)) for found in session.run(deployed.heads, batches)]
+
+    return _Runner(run, isinstance(session.get_inputs()[0].shape[1], str))
+
+
+def _difference(deployed: Deployed, runner: _Runner, trained: TrainedModel) -> float:
+    """The largest of all logits of all cases that the file takes; infinite where one is no number."""
+    worst = 0.0
+    for clips, more, shortest in CASES:
+        if more and not runner.any_length:
+            continue
+        tensors = example_inputs(trained, clips, more, shortest)
+        for wanted, found in zip(deployed(*tensors), runner.run(*tensors), strict=True):
+            worst = max(worst, float((wanted - found).abs().nan_to_num(torch.inf).max()))
+    return worst

@@ -1,0 +1,109 @@
+"""The training loss, the metrics and the one score.
+
+Everything that is summed (losses, label counts, confusion matrices) is summed over batches and workers
+first and divided once, so that no result depends on how the clips were cut into batches.
+
+H heads, B clips, K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hearai.config.config import Config
+from hearai.data.annotations.load import Data
+from hearai.sign.hamnosys import MISSING
+
+
+def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tensor]:
+    """Names and loss weights (H,) of the heads that are trained: those with a weight above 0."""
+    weights = {head: parameters.loss_weight for head, parameters in config.active_heads.items()}
+    trained = [head for head, weight in weights.items() if weight > 0]
+    return trained, torch.tensor([weights[head] for head in trained], device=device)
+
+
+def build_class_weights(config: Config, data: Data, device: torch.device) -> dict[str, Tensor] | None:
+    """{trained head: weights (K,)} of `train_parameters.class_weights`; None where labels are not weighted."""
+    if config.train_parameters.class_weights == "none":
+        return None
+    return {
+        head: balanced_weights([clip.labels[head] for clip in data.split.train], data.num_class[head]).to(device)
+        for head, parameters in config.active_heads.items()
+        if parameters.loss_weight > 0
+    }
+
+
+def balanced_weights(labels: Sequence[int], num_class: int) -> Tensor:
+    """Weights (K,) inverse to how often each class is among `labels`; MISSING is no class.
+
+    N labels of C different classes give a class with n of them the weight N / (C n) (King & Zeng 2001,
+    "Logistic regression in rare events data"; scikit-learn's "balanced"): the mean over the labels is 1.
+    A class that is not among them gets 0; no label can ask for it.
+    """
+    counts = torch.bincount(torch.tensor([label for label in labels if label != MISSING]).long(), minlength=num_class)
+    balanced = counts.sum() / ((counts > 0).sum() * counts)
+    return torch.where(counts > 0, balanced, 0.0)
+
+
+def head_losses(
+    logits: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    heads: Sequence[str],
+    kind: str,
+    *,
+    smoothing: float = 0.0,
+    class_weights: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Sum of the losses (H,) of `heads`, and what it is to be divided by (H,), see `label_sums`.
+
+    MISSING labels count in neither. A label's whole loss, its smoothed part too, counts as often as its
+    class weighs.
+
+    Args:
+        logits: {head: (B, K)}.
+        labels: {head: (B,)}, class or MISSING.
+        kind: "cross_entropy", or "bce" (on one-hot labels, mean over the classes).
+        smoothing: share of each label that is spread over all K classes, in [0, 1).
+        class_weights: {head: (K,)}; None = all 1.
+    """
+    loss = {"cross_entropy": _cross_entropy, "bce": _bce}[kind]
+    losses = [loss(logits[head], labels[head], smoothing) for head in heads]
+    weights = [_label_weights(labels[head], head, class_weights) for head in heads]
+    sums = torch.stack([(loss_B * weight_B).sum() for loss_B, weight_B in zip(losses, weights, strict=True)])
+    return sums, label_sums(labels, heads, class_weights)
+
+
+def label_sums(
+    labels: Mapping[str, Tensor], heads: Sequence[str], class_weights: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """Sum of the label weights (H,) of `heads`: without class weights, the number of labels."""
+    return torch.stack([_label_weights(labels[head], head, class_weights).sum() for head in heads])
+
+
+def weighted_loss(sums: Tensor, counts: Tensor, weights: Tensor) -> Tensor:
+    """sum(weight * mean loss) / sum(weight) over heads; a head without labels adds 0, not NaN.
+
+    Args:
+        sums, counts, weights: (H,), as `head_losses` gives them.
+    """
+    return (weights * sums / counts.where(counts > 0, 1)).sum() / weights.sum()
+
+
+def _label_weights(labels_B: Tensor, head: str, class_weights: Mapping[str, Tensor] | None) -> Tensor:
+    """(B,), 0 where the label is MISSING."""
+    known_B = labels_B != MISSING
+    return known_B if class_weights is None else class_weights[head][labels_B.clamp(min=0)] * known_B
+
+
+def _cross_entropy(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(
+        logits_BK.float(), labels_B, ignore_index=MISSING, reduction="none", label_smoothing=smoothing
+    )
+
+
+def _bce(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    classes = logits_BK.shape[-1]
+    target_BK = F.one_hot(labels_B.clamp(min=0), classes) * (1 - smoothing) + smoothing / classes
+    return F.binary_cross_entropy_with_logits(logits_BK.float(), target_BK, reduction="none").mean(-1)

@@ -1,0 +1,201 @@
+"""Studies: what the YAML, the demo block, a base config and the command line add up to."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hearai.config.study import Request, Study, load_study
+from hearai.errors import ConfigError
+
+LR, LAYERS = "train_parameters.lr", "transformer.num_encoder_layers"
+HEADS, NAME = "transformer.num_attention_heads", "transformer.name"
+TEXT = """
+description: small
+budget: {trials: 10}
+config:
+  train_parameters: {epochs: 8, lr: 2.0e-3}
+space:
+  train_parameters.lr: {float: [1.0e-4, 1.0e-2], log: true}
+  transformer.num_encoder_layers: {int: [1, 4]}
+demo:
+  budget: {trials: 3}
+  config:
+    train_parameters: {epochs: 2}
+  space:
+    train_parameters.lr: null
+    transformer.dropout_rate: {float: [0.0, 0.5]}
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Study]:
+    """load(text=TEXT, base=None, **request) -> the study of a file `mine.yaml` with that text."""
+
+    def make(text: str = TEXT, base: str | None = None, **request: Any) -> Study:
+        (tmp_path / "mine.yaml").write_text(text)
+        if base is not None:
+            (tmp_path / "base.yml").write_text(base)
+            request["base_config"] = str(tmp_path / "base.yml")
+        return load_study(Request(str(tmp_path / "mine.yaml"), **request))
+
+    return make
+
+
+def problems_of(load: Callable[..., Study], *args: Any, **request: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(*args, **request)
+    return caught.value.problems
+
+
+# -- which data decides what holds ----------------------------------------------------------------
+
+
+def test_the_demo_block_holds_on_demo_data(load: Callable[..., Study]) -> None:
+    study = load()
+    assert study.settings.budget.trials == 3 and study.max_epochs == 2
+    assert study.base.train_parameters.lr == 2e-3
+    assert set(study.space.domains) == {LAYERS, "transformer.dropout_rate"}
+    assert study.settings.demo["budget"] == {"trials": 3}, "what holds is remembered, to be shown"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"data_paths": ("mine",)},
+        {"base": "general_parameters: {data_path: mine}"},
+        {"base": "general_parameters: {data_paths: [mine]}"},
+        {"text": TEXT.replace("config:\n", "config:\n  general_parameters: {data_path: mine}\n", 1)},
+    ],
+    ids=["--data-path", "--config", "--config with the old name", "the study's own config"],
+)
+def test_the_demo_block_is_silent_on_other_data(load: Callable[..., Study], given: dict[str, Any]) -> None:
+    study = load(**given)
+    assert study.settings.budget.trials == 10 and study.max_epochs == 8
+    assert set(study.space.domains) == {LR, LAYERS}
+    assert study.base.general_parameters.data_path == ("mine",)
+    assert not study.settings.demo
+
+
+def test_a_data_path_on_the_command_line_replaces_the_config_files_under_either_name(
+    load: Callable[..., Study],
+) -> None:
+    for name in ("data_path", "data_paths"):
+        study = load(base=f"general_parameters: {{{name}: [theirs]}}", data_paths=("a", "b"))
+        assert study.base.general_parameters.data_path == ("a", "b")
+
+
+def test_old_and_present_names_of_a_key_can_meet_in_two_files(load: Callable[..., Study]) -> None:
+    text = TEXT.replace("lr: 2.0e-3", "frames: true, landmarks: false")
+    study = load(text, base="train_parameters: {use_frames: true, use_landmarks: false}")
+    assert study.base.train_parameters.frames
+
+
+# -- what overrides what --------------------------------------------------------------------------
+
+
+def test_the_base_config_lies_over_the_study_and_the_command_line_over_both(load: Callable[..., Study]) -> None:
+    base = "train_parameters: {epochs: 5, batch_size: 7}"
+    study = load(base=base, changes={"train_parameters.epochs": 6}, settings={"budget": {"trials": 99}, "seed": 4})
+    train = study.base.train_parameters
+    assert (train.epochs, train.batch_size, train.lr) == (6, 7, 2e-3)
+    assert study.settings.budget.trials == 99 and study.settings.seed == 4
+
+
+def test_setting_a_searched_path_fixes_it(load: Callable[..., Study]) -> None:
+    study = load(changes={LAYERS: 3})
+    assert LAYERS not in study.space.domains and study.base.transformer.num_encoder_layers == 3
+    assert study.space.sample(random.Random(0), study.base).keys() == {"transformer.dropout_rate"}
+
+
+def test_a_study_is_named_after_its_file_or_as_asked(load: Callable[..., Study]) -> None:
+    assert (load().name, load().space_name) == ("mine", "mine")
+    assert (load(name="other").name, load(name="other").space_name) == ("other", "mine")
+
+
+def test_a_shipped_space_is_found_by_name_and_a_wrong_name_gets_a_guess() -> None:
+    assert load_study(Request("hamnosys")).name == "hamnosys"
+    with pytest.raises(ConfigError, match=r"--space hamnosis: unknown space; .*did you mean 'hamnosys'"):
+        load_study(Request("hamnosis"))
+
+
+@pytest.mark.parametrize(("written", "epochs"), [("true", 10), ("{epochs: 2}", 2), ("false", None)])
+def test_pretraining_is_switched_or_set(load: Callable[..., Study], written: str, epochs: int | None) -> None:
+    study = load(TEXT + f"pretrain: {written}\n")
+    assert (study.settings.pretrain and study.settings.pretrain.epochs) == epochs
+    assert Study.from_dict(study.to_dict(), "f").settings.pretrain == study.settings.pretrain
+
+
+# -- configs of trials ----------------------------------------------------------------------------
+
+
+def test_a_trials_config_is_the_base_with_its_parameters_and_seed(load: Callable[..., Study]) -> None:
+    config = load().config_of({LAYERS: 4}, seed=11)
+    assert config.transformer.num_encoder_layers == 4 and config.general_parameters.seed == 11
+    assert config.train_parameters.lr == 2e-3
+
+
+def test_the_base_params_are_the_base_configs_own_values_where_the_space_has_them(load: Callable[..., Study]) -> None:
+    text = """
+config: {train_parameters: {lr: 0.5, warmup_steps: 0.1}}
+space:
+  train_parameters.lr: {float: [1.0e-4, 1.0e-2]}
+  train_parameters.warmup_steps: {int: [0, 100]}
+  transformer.num_encoder_layers: {int: [1, 4]}
+"""
+    study = load(text)
+    assert study.base_params() == {LAYERS: 2}  # neither the rate of 0.5 nor the fraction 0.1 is in the space
+    assert study.config_of(study.base_params()) == study.base
+
+
+def test_the_base_params_include_conditional_ones_whose_conditions_hold(load: Callable[..., Study]) -> None:
+    text = f"""
+space:
+  {HEADS}: {{choice: [2, 4], when: {{{NAME}: sign_language_transformer}}}}
+  {LAYERS}: {{int: [1, 4], when: {{{NAME}: lstm}}}}
+  {NAME}: {{choice: [lstm, sign_language_transformer]}}
+"""
+    assert load(text).base_params() == {NAME: "sign_language_transformer", HEADS: 4}
+
+
+def test_a_study_survives_being_written(load: Callable[..., Study]) -> None:
+    study = load(changes={"train_parameters.batch_size": 9}, settings={"seed": 3}, name="x")
+    again = Study.from_dict(yaml.safe_load(study.to_yaml()), "study.yaml")
+    assert again.to_dict() == study.to_dict()
+    assert (again.name, again.space_name, again.base) == ("x", "mine", study.base)
+    assert again.space.domains == study.space.domains
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("description: nothing to search", "space: missing; give {dotted path: domain}"),
+        ("space: [train_parameters.lr]", "space: got ['train_parameters.lr']; must be a mapping"),
+        ("config: x\nspace: {train_parameters.lr: 0.1}", "config: got 'x'; must be a mapping"),
+        ("demo: x\nspace: {train_parameters.lr: 0.1}", "demo: got 'x'; must be a mapping"),
+        ("demo: {space: x}\nspace: {train_parameters.lr: 0.1}", "demo.space: got 'x'; must be a mapping"),
+        ("budgets: {trials: 3}\nspace: {train_parameters.lr: 0.1}", "(did you mean 'budget'?)"),
+        ("budget: {trials: 0}\nspace: {train_parameters.lr: 0.1}", "budget.trials: got 0"),
+        ("sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'tpee'; must be 'tpe', 'gp', "),
+        ("config: {train_parameters: {lr: x}}\nspace: {train_parameters.lr: 0.1}", "config: train_parameters.lr"),
+        ("space: {train_parameters.lr: {float: [1, 0]}}", "space: train_parameters.lr: float: lowest 1"),
+        ("space: {train_parameters.lrr: 0.1}", "space: train_parameters.lrr: no 'lrr' in train_parameters"),
+        ("space: {general_parameters.split_seed: {int: [0, 9]}}", "split_seed: is the same in all trials"),
+        ("space: {train_parameters.classification_mode: gloss}", "classification_mode: is the same in all trials"),
+    ],
+)
+def test_a_wrong_study_is_refused_with_file_and_path(load: Callable[..., Study], text: str, words: str) -> None:
+    (problem,) = problems_of(load, text)
+    assert "mine.yaml: " in problem and words in problem
+
+
+def test_wrong_command_line_values_are_refused_as_such(load: Callable[..., Study]) -> None:
+    assert problems_of(load, changes={"train_parameters.lrr": 1})[0].startswith("--set: train_parameters.lrr: no 'lrr'")
+    assert "finalists.count: got -1" in problems_of(load, settings={"finalists": {"count": -1}})[0]
+    assert "No such file" in problems_of(lambda: load_study(Request("hamnosys", base_config="none.yml")))[0]

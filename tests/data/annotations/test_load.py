@@ -1,0 +1,312 @@
+"""Dataset folders of a config: read, checked, split; known again after a move."""
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hearai.config.config import Config, load_config
+from hearai.config.overrides import override
+from hearai.data.annotations import load as folders
+from hearai.data.annotations.fingerprint import Fingerprints
+from hearai.data.annotations.load import Data, load_data
+from hearai.data.dataset import build_dataset, build_loader
+from hearai.data.frames import check_images
+from hearai.errors import ConfigError, DataError
+from tests.helpers import ROOT
+
+
+@pytest.fixture(autouse=True)
+def read_again():
+    """Tests change folders that `load_data` would keep."""
+    folders._read.cache_clear()
+    folders._split.cache_clear()
+
+
+def prints(config: Config) -> Fingerprints:
+    folders._read.cache_clear()
+    folders._split.cache_clear()
+    return load_data(config).prints
+
+
+def fingerprint(config: Config) -> str:
+    return prints(config).fingerprint
+
+
+def test_clips_are_split_and_classes_counted(tiny_config: Config):
+    data = load_data(tiny_config)
+    assert len(data.clips) == 12
+    assert data.num_class == {"gloss": 3}
+    assert all(data.split.train) and data.split.val and data.split.test
+
+
+def test_auto_head_has_two_classes_at_least(make_config: Callable, make_dataset: Callable):
+    assert load_data(make_config(make_dataset(classes=1))).num_class == {"gloss": 2}
+
+
+def test_given_number_of_classes_stays(make_config: Callable, tiny_dataset: Path):
+    config = make_config(tiny_dataset, {"heads.gloss.gloss.num_class": 40})
+    assert load_data(config).num_class == {"gloss": 40}
+
+
+def test_second_call_reads_nothing(tiny_config: Config):
+    seed = override(tiny_config, {"general_parameters.seed": 5, "train_parameters.lr": 0.5})
+    assert load_data(seed) is load_data(tiny_config)
+    assert load_data(override(tiny_config, {"general_parameters.split_seed": 5})) is not load_data(tiny_config)
+
+
+def test_unset_data_path_is_a_config_error(make_config: Callable):
+    with pytest.raises(ConfigError, match="data_path: not set"):
+        load_data(make_config(None))
+
+
+def test_folders_of_the_same_name_are_told_apart(make_config: Callable, make_dataset: Callable):
+    paths = [str(make_dataset(f"{place}/frames", clips=6)) for place in ("poland", "germany")]
+    data = load_data(make_config(None, {"general_parameters.data_path": paths}))
+    keys = {clip.key for clip in data.clips}
+    assert len(keys) == 12
+    assert {"poland/frames/c0", "germany/frames/c0"} <= keys
+
+
+def test_folder_may_have_an_annotation_file_of_its_own(make_config: Callable, make_dataset: Callable):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    (second / "test_gloss.txt").rename(second / "labels.txt")
+    paths = [str(first), {"path": str(second), "annotation_file": "labels.txt"}]
+    assert len(load_data(make_config(None, {"general_parameters.data_path": paths})).clips) == 12
+
+
+def test_five_folders_of_the_pipeline_load_as_the_page_shows_them(
+    make_dataset: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    names = ["pjm", "basic_lexicon", "galex", "glex", "gsll"]
+    for number, name in enumerate(names):
+        make_dataset(f"data/{name}", clips=4, classes=3 + number)
+    (tmp_path / "data/glex/test_gloss.txt").rename(tmp_path / "data/glex/glex_gloss.txt")
+    (tmp_path / "base.yml").write_text(shown)
+    with caplog.at_level(logging.WARNING):
+        data = load_data(load_config(tmp_path / "base.yml"))
+    assert [name for name in names for _ in range(4)] == sorted((c.dataset for c in data.clips), key=names.index)
+    assert data.num_class == {"gloss": 4}
+    (same_names,) = [line for line in caplog.messages if "clip names" in line]
+    assert same_names == (
+        "4 clip names are in several datasets (such as 'c0' in pjm, basic_lexicon, galex, glex, gsll): "
+        "they are taken for different clips"
+    )
+    (ranges,) = [line for line in caplog.messages if "labels are" in line]
+    assert "gloss: labels are pjm 0..2, basic_lexicon 0..3, galex 0..3, glex 0..3, gsll 0..3" in ranges
+    assert "glosses.csv (gloss_id,word)" in ranges
+
+
+def write_list(folder: Path, *rows: str) -> None:
+    (folder / "glosses.csv").write_text("\n".join(["gloss_id,word", *rows]) + "\n")
+
+
+def test_class_lists_that_agree_end_the_warning(make_config: Callable, make_dataset: Callable, caplog):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    paths = {"general_parameters.data_path": [str(first), str(second)]}
+    write_list(first, "0,A", "1,B", "2,C")
+    with caplog.at_level(logging.WARNING):
+        load_data(make_config(None, paths))
+    assert "b has no class list" in caplog.text
+    write_list(second, "0,a", "2,C", "7,H")
+    caplog.clear()
+    folders._read.cache_clear()
+    folders._split.cache_clear()
+    data = load_data(make_config(None, paths))
+    assert "labels are" not in caplog.text
+    assert data.class_names == {"gloss": {0: "A", 1: "B", 2: "C", 7: "H"}}
+
+
+def test_class_lists_that_clash_are_refused_with_every_clash(make_config: Callable, make_dataset: Callable):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    write_list(first, "0,A", "1,B", "2,C")
+    write_list(second, "0,A", "1,C", "2,B")
+    with pytest.raises(DataError) as caught:
+        load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))
+    assert [problem.split(";")[0] for problem in caught.value.problems] == [
+        "class lists: gloss 1 is 'B' in a and 'C' in b",
+        "class lists: gloss 2 is 'C' in a and 'B' in b",
+    ]
+
+
+def test_wrong_list_that_two_folders_share_is_told_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    paths = [str(make_dataset(name, clips=6)) for name in ("a", "b")]
+    write_list(tmp_path, "x,A")
+    with pytest.raises(DataError) as caught:
+        load_data(make_config(None, {"general_parameters.data_path": paths}))
+    assert len(caught.value.problems) == 1 and "glosses.csv:2: class 'x'" in caught.value.problems[0]
+
+
+def test_one_dataset_gets_no_remarks(tiny_config: Config, caplog):
+    with caplog.at_level(logging.WARNING):
+        load_data(tiny_config)
+    assert "datasets" not in caplog.text and "labels are" not in caplog.text
+
+
+def test_hamnosys_classes_bring_their_names(make_config: Callable, make_dataset: Callable, caplog):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    values = {"general_parameters.data_path": [str(first), str(second)]}
+    with caplog.at_level(logging.WARNING):
+        data = load_data(make_config(None, {**values, "train_parameters.classification_mode": "hamnosys"}))
+    assert "labels are" not in caplog.text  # the numbers mean the same everywhere
+    assert {head: len(names) for head, names in data.class_names.items()} == data.num_class
+
+
+def test_one_folder_by_two_paths_is_refused(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    (tmp_path / "link").symlink_to(make_dataset("a", clips=6))
+    config = make_config(None, {"general_parameters.data_path": [str(tmp_path / "a"), str(tmp_path / "link")]})
+    with pytest.raises(DataError) as caught:
+        load_data(config)
+    assert len(caught.value.problems) == 6
+    assert "clips a/c0 and link/c0 are one and the same folder" in caught.value.problems[0]
+
+
+def test_clip_linked_to_another_of_its_dataset_is_refused(make_config: Callable, tiny_dataset: Path):
+    shutil.rmtree(tiny_dataset / "c2")
+    (tiny_dataset / "c2").symlink_to("c0")
+    for frame in range(5):
+        shutil.copy(tiny_dataset / "c0" / f"c0_{frame}.jpg", tiny_dataset / "c0" / f"c2_{frame}.jpg")
+    with pytest.raises(DataError, match="clips data/c0 and data/c2 are one and the same folder"):
+        load_data(make_config(tiny_dataset))
+
+
+def test_clip_given_twice_is_refused(make_config: Callable, tiny_dataset: Path):
+    config = make_config(None, {"general_parameters.data_path": [str(tiny_dataset), str(tiny_dataset)]})
+    with pytest.raises(DataError, match="clip data/c0 is given 2 times"):
+        load_data(config)
+
+
+def test_problems_of_all_folders_come_at_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    broken = make_dataset("broken")
+    (broken / "c3" / "c3_1.jpg").unlink()
+    config = make_config(None, {"general_parameters.data_path": [str(broken), str(tmp_path / "nowhere")]})
+    with pytest.raises(DataError) as caught:
+        load_data(config)
+    assert len(caught.value.problems) == 2
+    assert "c3_1.jpg is missing" in caught.value.problems[0] and "is no folder" in caught.value.problems[1]
+
+
+def test_time_needs_frames_per_second(make_config: Callable, make_dataset: Callable):
+    config = make_config(make_dataset(), {"train_parameters.time": 0.1})
+    with pytest.raises(DataError, match="c0_properties.json: missing, and train_parameters.time needs it"):
+        load_data(config)
+    assert load_data(make_config(make_dataset("with_fps", fps=25), {"train_parameters.time": 0.1}))
+
+
+def test_classes_that_are_never_trained_are_said(
+    make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        load_data(make_config(make_dataset(classes=12, signers=0)))
+    assert "gloss: 6 of the 6 evaluated classes are never trained" in caplog.text
+
+
+def test_fingerprint_stays_when_the_folder_moves(make_config: Callable, tiny_dataset: Path, tmp_path: Path):
+    before = fingerprint(make_config(tiny_dataset))
+    (tmp_path / "elsewhere").mkdir()
+    moved = shutil.move(tiny_dataset, tmp_path / "elsewhere" / "data")
+    assert fingerprint(make_config(Path(moved))) == before
+
+
+@pytest.mark.parametrize("change", ["picture", "time", "label", "signer"])
+def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: Path, change: str):
+    config = make_config(tiny_dataset)
+    before = fingerprint(config)
+    picture = tiny_dataset / "c3" / "c3_2.jpg"
+    if change == "picture":
+        picture.write_bytes(picture.read_bytes() + b"\0")
+    elif change == "time":
+        os.utime(picture, (1, 1))
+    elif change == "label":
+        path = tiny_dataset / "test_gloss.txt"
+        path.write_text(path.read_text().replace("c0 0 4 0", "c0 0 4 1"))
+    else:
+        path = tiny_dataset / "signers.csv"
+        path.write_text(path.read_text().replace("c0,s0", "c0,s1"))
+    assert fingerprint(config) != before
+
+
+def test_a_copy_is_known_again_and_other_landmarks_of_the_same_size_are_not(
+    make_config: Callable, make_dataset: Callable, tmp_path: Path
+):
+    def portable(folder: Path) -> str:
+        return prints(landmarks_config(make_config(folder), landmarks=True)).content
+
+    folder = make_dataset(landmarks=True)
+    shutil.copytree(folder, tmp_path / "there" / "data", copy_function=shutil.copyfile)  # with times of its own
+    there = tmp_path / "there" / "data"
+    assert portable(folder) == portable(there)
+    archive = there / "c3" / "c3.npz"
+    size, arrays = archive.stat().st_size, dict(np.load(archive))
+    np.savez(archive, **{part: array + 0.01 for part, array in arrays.items()})
+    assert archive.stat().st_size == size and portable(folder) != portable(there)
+
+
+def check_folder(folder: Path, config: Config) -> Data:
+    data = load_data(override(config, {"general_parameters.data_path": str(folder)}))
+    check_images(data.clips)
+    return data
+
+
+@pytest.mark.parametrize("mode", ["gloss", "hamnosys"])
+def test_published_sanity_configs_and_data_load(real_data: Path, mode: str):
+    folder = real_data / "hearai_sanity"
+    config = load_config(folder / f"train_config_sanity_{mode}.yml")
+    data = check_folder(folder, config)
+    assert len(data.clips) == 3
+    assert data.num_class == {head: parameters.num_class for head, parameters in config.active_heads.items()}
+    loader = build_loader(build_dataset(config, data.clips, train=True), batch_size=4, shuffle_seed=0)
+    (batch,) = loader
+    assert batch.inputs["frames"].shape == (3, 8, 3, 256, 256)
+    first_labels = {"gloss": 8, "symmetry_operator": 0, "hand_shape_base_form": 1}
+    for head, label in first_labels.items():
+        if head in batch.labels:
+            assert batch.labels[head].tolist() == [label] * 3
+
+
+@pytest.mark.parametrize(("folder", "classes", "clips"), [("sign_digits", 10, 200), ("isl_avatar/frames", 151, 151)])
+def test_real_gloss_folders_load(real_data: Path, tiny_config: Config, folder: str, classes: int, clips: int):
+    data = check_folder(real_data / folder, tiny_config)
+    assert data.num_class == {"gloss": classes}
+    assert len(data.clips) == clips
+
+
+def landmarks_config(config: Config, **needs: bool) -> Config:
+    """As if the config said so; see `Config._input_problems` for what it lets through."""
+    train = config.train_parameters.model_copy(update=needs)
+    return config.model_copy(update={"train_parameters": train})
+
+
+def test_fingerprint_covers_the_files_that_are_used(make_config: Callable, tiny_dataset: Path):
+    for i in range(12):
+        (tiny_dataset / f"c{i}" / f"c{i}.npz").write_bytes(b"12")
+    base = make_config(tiny_dataset)
+    configs = {
+        "frames": base,
+        "both": landmarks_config(base, landmarks=True),
+        "landmarks": landmarks_config(base, frames=False, landmarks=True),
+    }
+    before = {name: fingerprint(config) for name, config in configs.items()}
+    assert len(set(before.values())) == 3
+
+    def changed() -> set[str]:
+        return {name for name, config in configs.items() if fingerprint(config) != before[name]}
+
+    assert changed() == set()
+    (tiny_dataset / "c3" / "c3.npz").write_bytes(b"123")
+    assert changed() == {"both", "landmarks"}
+    (tiny_dataset / "c3" / "c3.npz").write_bytes(b"12")
+    before = {name: fingerprint(config) for name, config in configs.items()}
+    os.utime(tiny_dataset / "c3" / "c3_2.jpg", (1, 1))
+    assert changed() == {"frames", "both"}
+    (tiny_dataset / "c3" / "c3.npz").unlink()
+    with pytest.raises(DataError, match="c3.npz is missing"):
+        fingerprint(configs["landmarks"])

@@ -1,0 +1,122 @@
+"""Clips given one by one: frame folders and video files, every wrong one named."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from hearai.data.unlabelled import unlabelled_clips
+from hearai.errors import DataError
+from hearai.sign.hamnosys import MISSING
+
+
+def write_frames(folder: Path, numbers: range, name: str | None = None) -> Path:
+    folder.mkdir(parents=True)
+    for i in numbers:
+        Image.new("RGB", (8, 8), (i * 10, 0, 0)).save(folder / f"{name or folder.name}_{i}.jpg")
+    return folder
+
+
+def write_video(path: Path, frames: int = 6, fps: int = 12) -> Path:
+    """Each picture a grey of its own: 20, 40, 60, ..."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width = stream.height = 32
+        for i in range(frames):
+            picture = np.full((32, 32, 3), 20 * (i + 1), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_frame_folder_is_a_clip_of_all_its_frames(tmp_path: Path):
+    folder = write_frames(tmp_path / "sign", range(3, 7))
+    (folder / "sign_properties.json").write_text(json.dumps({"FPS": 12.5}))
+    with unlabelled_clips([folder], ["a", "b"]) as (clip,):
+        assert (clip.start, clip.end, clip.fps) == (3, 6, 12.5)
+        assert clip.labels == {"a": MISSING, "b": MISSING}
+        assert clip.frame_path(3).is_file()
+
+
+def test_a_video_is_a_clip_while_it_is_looked_at(tmp_path: Path):
+    with unlabelled_clips([write_video(tmp_path / "sign.mp4")], ["a"]) as (clip,):
+        assert (clip.start, clip.end) == (0, 5) and clip.fps == pytest.approx(12)
+        shades = [np.asarray(Image.open(clip.frame_path(i))).mean() for i in range(6)]
+        assert shades == pytest.approx([20, 40, 60, 80, 100, 120], abs=6)
+        folder = clip.folder
+    assert not folder.exists()
+
+
+def test_clips_keep_their_order_and_may_share_a_name(tmp_path: Path):
+    one, two = (write_frames(tmp_path / place / "sign", range(n)) for place, n in (("x", 2), ("y", 5)))
+    video = write_video(tmp_path / "sign.mp4")
+    with unlabelled_clips([two, video, one, video], ["a"]) as clips:
+        assert [clip.end + 1 for clip in clips] == [5, 6, 2, 6]
+        assert len({(clip.folder, clip.name) for clip in clips}) == 4
+
+
+def test_all_wrong_paths_are_named_at_once(tmp_path: Path):
+    empty, other = tmp_path / "empty", write_frames(tmp_path / "other", range(2), name="else")
+    empty.mkdir()
+    hole = write_frames(tmp_path / "hole", range(4))
+    (hole / "hole_2.jpg").unlink()
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    paths = [empty, other, hole, text, tmp_path / "nowhere", write_frames(tmp_path / "good", range(2))]
+    with pytest.raises(DataError) as caught, unlabelled_clips(paths, ["a"]):
+        pass
+    problems = caught.value.problems
+    for path, words in [
+        (empty, "holds no frames (found nothing); empty_0.jpg, empty_1.jpg, ... are due"),
+        (other, "holds no frames (found else_0.jpg, else_1.jpg)"),
+        (hole / "hole_2.jpg", "missing; every frame of 0..3 is due"),
+        (text, ""),
+        (tmp_path / "nowhere", "no such file or folder"),
+    ]:
+        assert sum(problem.startswith(f"{path}: ") and words in problem for problem in problems) == 1, path
+    assert len(problems) == 5
+
+
+def test_unknown_speed_is_told_where_it_is_needed(tmp_path: Path):
+    folder = write_frames(tmp_path / "sign", range(3))
+    with pytest.raises(DataError, match="frames per second are not known.*sign_properties.json"):
+        with unlabelled_clips([folder], ["a"], needs_fps=True):
+            pass
+    (folder / "sign_properties.json").write_text('{"FPS": -1}')
+    with pytest.raises(DataError, match="sign_properties.json: is wrong"):
+        with unlabelled_clips([folder], ["a"]):
+            pass
+
+
+def write_points(folder: Path, rows: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    pose = np.random.default_rng(0).uniform(0.2, 0.8, (rows, 33, 3))
+    np.savez(folder / f"{folder.name}.npz", pose=pose, left_hand=pose[:, :21])
+    return folder
+
+
+def test_landmarks_alone_need_no_pictures(tmp_path: Path):
+    with unlabelled_clips([write_points(tmp_path / "sign", 7)], ["a"], frames=False, landmarks=True) as (clip,):
+        assert (clip.start, clip.end) == (0, 6)
+
+
+def test_landmarks_beside_pictures_have_a_row_for_every_frame(tmp_path: Path):
+    folder = write_points(write_frames(tmp_path / "sign", range(5)), 5)
+    with unlabelled_clips([folder], ["a"], landmarks=True) as (clip,):
+        assert (clip.start, clip.end) == (0, 4)
+    write_points(folder, 4)
+    with pytest.raises(DataError, match="sign.npz: has 4 rows; one a frame is due, 5 for frames 0..4"):
+        with unlabelled_clips([folder], ["a"], landmarks=True):
+            pass
+
+
+def test_a_model_of_landmarks_is_told_what_it_lacks(tmp_path: Path):
+    video, folder = write_video(tmp_path / "sign.mp4"), write_frames(tmp_path / "other", range(3))
+    with pytest.raises(DataError) as caught, unlabelled_clips([video, folder], ["a"], frames=False, landmarks=True):
+        pass
+    first, second = caught.value.problems
+    assert first == f"{video}: a video, but the model reads landmarks; a folder NAME with NAME.npz is due"
+    assert second.startswith(f"{folder / 'other.npz'}: cannot be read (No such file")

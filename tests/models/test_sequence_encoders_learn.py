@@ -1,0 +1,50 @@
+"""Every sequence encoder but the floor learns what only the order of frames tells."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hearai.models.pooling import POOLINGS
+from hearai.models.sequence_encoders import TRANSFORMERS
+
+FRAMES, WIDTH, STEPS = 8, 32, 200
+PATTERNS = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(5))
+ENCODERS = sorted(TRANSFORMERS.keys() - {"fake_transformer"})
+
+
+def clips(number: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Clips of 4 to 8 noisy frames, two of which show the patterns; label = whether the first pattern comes first."""
+    length_B1 = torch.randint(4, FRAMES + 1, (number, 1), generator=random)
+    mask_BT = torch.arange(FRAMES) < length_B1
+    shuffled_BT = torch.rand(number, FRAMES, generator=random).masked_fill(~mask_BT, 2.0).argsort(1)
+    first, second = shuffled_BT[:, 0], shuffled_BT[:, 1]
+    x_BTD = 0.3 * torch.randn(number, FRAMES, WIDTH, generator=random)
+    for pattern, place in zip(PATTERNS, (first, second), strict=True):
+        x_BTD[torch.arange(number), place] += pattern
+    return x_BTD, mask_BT, (first < second).long()
+
+
+def learned(name: str, pooling: str) -> float:
+    """Accuracy on new clips after 200 small batches."""
+    torch.manual_seed(0)
+    sizes = {"feedforward_size": 64, "num_attention_heads": 4, "num_encoder_layers": 2, "output_size": 2}
+    model = TRANSFORMERS[name](WIDTH, **sizes, dropout_rate=0.0, pooling=pooling)
+    optimizer, random = torch.optim.AdamW(model.parameters(), lr=3e-3), torch.Generator().manual_seed(0)
+    for _ in range(STEPS):
+        x_BTD, mask_BT, label_B = clips(64, random)
+        optimizer.zero_grad()
+        F.cross_entropy(model(x_BTD, mask_BT), label_B).backward()
+        optimizer.step()
+    x_BTD, mask_BT, label_B = clips(1000, random)
+    with torch.no_grad():
+        return float((model.eval()(x_BTD, mask_BT).argmax(1) == label_B).float().mean())
+
+
+@pytest.mark.parametrize("pooling", sorted(POOLINGS))
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_learns_what_the_order_of_frames_tells(name: str, pooling: str):
+    assert learned(name, pooling) > 0.9
+
+
+def test_the_floor_does_not():
+    assert learned("fake_transformer", "mean") < 0.6

@@ -1,0 +1,37 @@
+"""A pickle bomb in every file that a report is made of: nothing of it runs, and the user is told which file it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.pickle_bombs import oldest, plain, yaml_text
+
+FILES = ("study.yaml", "journal.log", "test.json", "split.csv", "trials/0001/metrics.jsonl")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("form", [plain, oldest], ids=lambda form: form.__name__)
+def test_a_report_of_a_file_that_is_a_bomb(
+    call: Callable, finished: Path, tmp_path: Path, name: str, form: Callable[[Path], bytes]
+) -> None:
+    assert (finished / name).is_file()
+    (finished / name).write_bytes(form(tmp_path / "crater") + b"\n")
+    code, _, err = call("report", finished)
+    assert not (tmp_path / "crater").exists()
+    assert code == 2 and str(finished / name) in err and "Traceback" not in err
+
+
+def test_a_report_of_a_study_whose_yaml_asks_for_a_call(call: Callable, finished: Path, tmp_path: Path) -> None:
+    (finished / "study.yaml").write_text(f"space: {yaml_text(tmp_path / 'crater')}\n")
+    code, _, err = call("report", finished)
+    assert not (tmp_path / "crater").exists()
+    assert code == 2 and "study.yaml:1" in err
+
+
+def test_a_list_of_studies_shows_a_bomb_as_a_broken_one(call: Callable, finished: Path, tmp_path: Path) -> None:
+    (finished / "journal.log").write_bytes(plain(tmp_path / "crater"))
+    (finished / "owner.json").write_bytes(plain(tmp_path / "crater"))
+    code, out, _ = call("studies", "list", "--storage", finished.parent)
+    assert not (tmp_path / "crater").exists()
+    assert code == 0 and "tiny" in out

@@ -1,0 +1,90 @@
+"""Housekeeping: what is there, and what may be deleted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
+
+from hearai.errors import ConfigError, UserError
+from hearai.reporting.study_list import delete_caches, delete_studies, find_study, list_studies, studies_text
+from hearai.search.storage.lock import owned
+from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from tests.helpers import ROOT
+
+SCRIPT = ROOT / "experiments" / "studies.py"
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Studies a (finished), b (unfinished, one trial of two) and c (broken), and two caches."""
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    for name in ("demo-1a", "features-2b"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "file").write_bytes(bytes(2_000_000))
+    for name in "ab":
+        with open_journal(tmp_path / "runs" / name) as journal:
+            store = TrialStore(journal, SEARCH, RandomSampler(0), unique=True)
+            for state in (TrialState.COMPLETE, TrialState.COMPLETE if name == "a" else TrialState.RUNNING):
+                number = store.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)}).number
+                if state is TrialState.COMPLETE:
+                    store.finish(number, state, 0.25 * (number + 1))
+        (tmp_path / "runs" / name / "study.yaml").write_text(yaml.safe_dump({"budget": {"trials": 2}}))
+    (tmp_path / "runs" / "a" / "test.json").write_text("{}")
+    (tmp_path / "runs" / "c").mkdir()
+    (tmp_path / "runs" / "c" / "study.yaml").write_text("{")
+    return tmp_path / "runs"
+
+
+def test_each_study_is_listed_with_its_state_trials_and_best(storage: Path) -> None:
+    seen = {info.folder.name: (info.state, info.ended, info.limit, info.best) for info in list_studies(storage)}
+    assert seen == {"a": ("finished", 2, 2, 0.5), "b": ("unfinished", 1, 2, 0.25), "c": ("broken", 0, 0, None)}
+    with owned(storage / "b"):
+        (searching,) = [info for info in list_studies(storage) if info.state == "searching"]
+        assert searching.folder.name == "b" and f"process {os.getpid()} on " in searching.note
+
+
+def test_the_list_fits_a_terminal_and_knows_the_caches(storage: Path) -> None:
+    lines = list(studies_text(storage))
+    assert all(len(line) <= 80 for line in lines if not line.startswith("caches in"))
+    assert any(line.split()[:4] == ["a", "finished", "2/2", "0.500"] for line in lines)
+    assert any(line.split()[:4] == ["features", "1", "folders", "2"] for line in lines)
+
+
+def test_a_study_that_is_searched_is_not_deleted_nor_those_beside_it(storage: Path) -> None:
+    folders = [find_study(storage, name) for name in "ab"]
+    with owned(storage / "b"):
+        with pytest.raises(UserError, match=r"b: is being searched by process"):
+            delete_studies(folders)
+        with pytest.raises(UserError, match="its trials may read the caches"):
+            delete_caches([], storage)
+    assert all(folder.exists() for folder in folders)
+    delete_studies(folders)
+    assert [path.name for path in storage.iterdir()] == ["c"]
+
+
+def test_caches_are_deleted_by_kind(storage: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--cache feature: no such caches; .*features"):
+        delete_caches(["feature"], storage)
+    assert [info.kind for info in delete_caches(["features"], storage)] == ["features"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["demo-1a"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["delete"], "delete: what? give names of studies, or --cache"),
+        (["delete", "a"], "nobody can be asked here; give --yes"),
+        (["delete", "aa"], "no study 'aa'"),
+        (["show"], "show: give the name of one study"),
+    ],
+)
+def test_mistakes_end_with_exit_code_2_and_nothing_deleted(storage: Path, args: list[str], words: str) -> None:
+    command = [sys.executable, str(SCRIPT), *args, "--storage", str(storage)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    assert (storage / "a").exists()

@@ -1,0 +1,171 @@
+"""A search that is killed again and again ends as if nothing had happened."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from hearai.config.config import load_config
+from hearai.config.study import Study
+from hearai.search.storage.journal_reader import read_journal
+from hearai.search.storage.trial_store import SEARCH
+from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.runtime import LocalRuntime
+from tests.helpers import ROOT
+from tests.helpers.killing import PID, epochs_of, log_of, wait_for
+
+MakeStudy = Callable[..., Study]
+TRIALS, EPOCHS = 4, 40
+EPOCH = re.compile(r" epoch (\d+): train loss")
+
+
+class Chaos:
+    """A study that is started and killed in processes of its own."""
+
+    def __init__(self, place: Path, data: Path, *more: str):
+        self.folder = place / "runs" / "tiny"
+        options = ["--space", str(place / "tiny.yaml"), "--data-path", str(data), "--storage", str(place / "runs")]
+        options += ["--trials", str(TRIALS), "--finalists", "0", "--set", f"train_parameters.epochs={EPOCHS}"]
+        self.command = [sys.executable, "experiments/tune.py", *options, *more]
+
+    def start(self) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            self.command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def run(self) -> str:
+        """To its end; what it printed."""
+        process = self.start()
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out
+        return out
+
+    def run_until(self, moment: Callable[[subprocess.Popen], None], *, all_of_ray: bool) -> None:
+        """Until a moment; then it is killed, with all that it started (as when a machine crashes) or alone."""
+        process = self.start()
+        moment(process)
+        family = [process]
+        if all_of_ray:
+            family += psutil.Process(process.pid).children(recursive=True)
+        for member in family:
+            try:
+                member.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                pass
+        assert process.wait(30) == -signal.SIGKILL, process.stdout.read()
+        process.stdout.close()
+
+    def trials(self) -> list[Path]:
+        return sorted((self.folder / "trials").glob("*"))
+
+    def epochs(self) -> int:
+        return sum(len(epochs_of(trial)) for trial in self.trials())
+
+
+def early(rng: random.Random) -> Callable[[subprocess.Popen], None]:
+    """Within the first two seconds."""
+    return lambda process: time.sleep(rng.uniform(0.1, 2))
+
+
+def training(rng: random.Random, chaos: Chaos) -> Callable[[subprocess.Popen], None]:
+    """Some epochs further than the attempt before."""
+    goal, pause = chaos.epochs() + rng.randint(1, 8), rng.uniform(0, 0.2)
+
+    def moment(process: subprocess.Popen) -> None:
+        wait_for(lambda: chaos.epochs() >= goal or process.poll() is not None, 120)
+        time.sleep(pause)
+
+    return moment
+
+
+def saving(chaos: Chaos) -> Callable[[subprocess.Popen], None]:
+    """While a checkpoint is being written."""
+
+    def moment(process: subprocess.Popen) -> None:
+        goal = chaos.epochs() + 1
+        wait_for(lambda: chaos.epochs() >= goal or process.poll() is not None, 120)
+        pattern = str(chaos.folder / "trials")
+        wait_for(lambda: any(Path(pattern).glob("*/last/.state.pt.*")) or process.poll() is not None, 60)
+
+    return moment
+
+
+def check_nothing_was_lost(chaos: Chaos, place: Path) -> None:
+    """Each trial stands once in the journal and in a folder, whole, with the value that it has when run alone."""
+    trials = read_journal(chaos.folder / "journal.log")[SEARCH].trials
+    assert [(trial.number, trial.state.name) for trial in trials] == [(n, "COMPLETE") for n in range(TRIALS)]
+    assert len({repr(sorted(trial.params.items())) for trial in trials}) == TRIALS
+    assert [folder.name for folder in chaos.trials()] == [f"{n:04d}" for n in range(TRIALS)]
+    summary = json.loads((chaos.folder / "summary.json").read_text())
+    assert summary["trials"] == {"total": TRIALS, "complete": TRIALS, "pruned": 0, "failed": 0}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a trial
+    for trial, folder in zip(trials, chaos.trials(), strict=True):
+        assert epochs_of(folder) == list(range(1, EPOCHS + 1))
+        assert list(trial.intermediate_values) == list(range(1, EPOCHS + 1))
+        assert not [path for path in folder.rglob(".*")], "nothing is left half-written"
+        config = load_config(folder / "config.yaml")
+        assert config.train_parameters.lr == trial.params["train_parameters.lr"]
+        alone = fit(config, LocalRuntime("cpu", place / "alone" / folder.name))
+        assert trial.value == pytest.approx(alone.best, abs=1e-6)
+        if (folder / "best").is_dir():  # those of losing trials are swept
+            ours, theirs = (load_checkpoint(run / "best")["model"] for run in (folder, place / "alone" / folder.name))
+            assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    torch.set_num_threads(threads)
+    synced = [folder.name for folder in chaos.trials() if (folder / "best").is_dir()]
+    assert synced == sorted({"0000", f"{summary['best']['trial']:04d}"}), "the base config's and the winner's"
+
+
+def check_no_epoch_was_trained_twice(chaos: Chaos) -> None:
+    """An attempt goes on after the last epoch that the one before finished: what a kill costs is the one under way."""
+    for folder in chaos.trials():
+        attempts = [[int(n) for n in EPOCH.findall(text)] for text in PID.split(log_of(folder))[2::2]]
+        seen = [epochs for epochs in attempts if epochs]
+        for before, after in zip(seen, seen[1:], strict=False):
+            assert after[0] >= before[-1], f"{folder.name} was at {before[-1]}, and went on from {after[0]}"
+            assert after == list(range(after[0], after[-1] + 1))
+
+
+def test_a_search_that_is_killed_twice_ends_as_if_nothing_had_happened(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, ray_session: None
+) -> None:
+    """On a cluster that lives on: what a dead search ran there must not be in the way of the next."""
+    import ray
+
+    make_study()  # writes tiny.yaml
+    chaos, rng = Chaos(tmp_path, tiny_dataset, "--address", ray.get_runtime_context().gcs_address), random.Random(0)
+    chaos.run_until(training(rng, chaos), all_of_ray=False)
+    assert chaos.epochs() > 0
+    chaos.run_until(early(rng), all_of_ray=False)
+    chaos.run()
+    check_nothing_was_lost(chaos, tmp_path)
+    check_no_epoch_was_trained_twice(chaos)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_ten_times_ends_as_if_nothing_had_happened(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
+) -> None:
+    make_study()  # writes tiny.yaml
+    seed = int(os.environ.get("CHAOS_SEED", time.time()))
+    print(f"CHAOS_SEED={seed}")
+    chaos, rng = Chaos(tmp_path, tiny_dataset), random.Random(seed)
+    moments = ["training", "saving", "early", *rng.choices(["training", "saving", "early"], k=7)]
+    for number, kind in enumerate(moments):
+        moment = {"early": early(rng), "saving": saving(chaos), "training": training(rng, chaos)}[kind]
+        chaos.run_until(moment, all_of_ray=number % 2 == 0)
+    chaos.run()
+    check_nothing_was_lost(chaos, tmp_path)
+    check_no_epoch_was_trained_twice(chaos)

@@ -1,0 +1,90 @@
+"""What an earlier attempt left in a trial's folder, and what of it is of use."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from hearai.config.config import Config
+from hearai.search.trial.resume import clear_unusable
+from hearai.training.fit import fit
+from hearai.training.runtime import LocalRuntime
+
+
+@pytest.fixture
+def trial(tiny_config: Config, tmp_path: Path) -> tuple[Path, Config]:
+    """A whole run of two epochs, and its config."""
+    fit(tiny_config, LocalRuntime("cpu", tmp_path / "0003"))
+    return tmp_path / "0003", tiny_config
+
+
+def test_a_sound_checkpoint_stays_and_a_new_trial_is_none_to_speak_of(
+    trial: tuple[Path, Config], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, config = trial
+    before = (folder / "last" / "state.pt").read_bytes()
+    with caplog.at_level(logging.INFO, "hearai"):
+        clear_unusable(folder, config)
+        clear_unusable(tmp_path / "0004", config)
+    assert (folder / "last" / "state.pt").read_bytes() == before
+    assert not caplog.records and not (tmp_path / "0004").exists()
+
+
+def ruin(folder: Path) -> None:
+    state = folder / "last" / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+
+
+def lose(folder: Path) -> None:
+    (folder / "last" / "state.pt").unlink()
+    (folder / "last").rmdir()
+
+
+def exchange(folder: Path) -> None:
+    """As if the journal had lost this trial, and gave its number to another."""
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("output_size: 16", "output_size: 24"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (ruin, "cannot be read as a checkpoint"),
+        (lose, "the checkpoint of an earlier attempt is missing"),
+        (exchange, "holds a run of another config"),
+        (lambda folder: (folder / "config.yaml").unlink(), "config.yaml"),
+    ],
+)
+def test_what_is_of_no_use_is_cleared_away_and_said(
+    trial: tuple[Path, Config], caplog: pytest.LogCaptureFixture, damage, words: str
+) -> None:
+    folder, config = trial
+    damage(folder)
+    with caplog.at_level(logging.INFO, "hearai"):
+        clear_unusable(folder, config)
+    assert not (folder / "last").exists() and not (folder / "best").exists()
+    for text in (caplog.text, (folder / "train.log").read_text()):
+        assert words in text and "the trial starts again from epoch 1" in text
+
+
+def test_a_trial_begun_again_equals_one_that_was_never_disturbed(trial: tuple[Path, Config]) -> None:
+    folder, config = trial
+    before = (folder / "metrics.jsonl").read_text()
+    ruin(folder)
+    clear_unusable(folder, config)
+    again = fit(config, LocalRuntime("cpu", folder, resume=True))
+    assert again.epochs == 2
+    rows = [
+        line.partition('"seconds"')[0]
+        for text in (before, (folder / "metrics.jsonl").read_text())
+        for line in text.splitlines()
+    ]
+    assert rows[:2] == rows[2:]
+
+
+def test_what_a_killed_process_had_half_written_is_cleared_away(trial: tuple[Path, Config]) -> None:
+    folder, config = trial
+    half = folder / "last" / ".state.pt.123"
+    half.write_bytes(b"half")
+    clear_unusable(folder, config)
+    assert not half.exists() and (folder / "last" / "state.pt").exists()

@@ -1,0 +1,68 @@
+"""Pre-training teaches the backbone something, and writes what a run takes."""
+
+import pytest
+import torch
+
+from hearai.config.overrides import override
+from hearai.config.study_schema import Pretrain
+from hearai.data.annotations.load import load_data
+from hearai.models.model import build_initial_model
+from hearai.training.fit import fit
+from hearai.training.runtime import LocalRuntime
+from hearai.training.setup.pretrain import augment, learning_rate, pretrain, read_stills
+
+
+@pytest.fixture(autouse=True)
+def trial_context(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_run_starts_from_the_pretrained_backbone_and_is_better_for_it(make_config, make_dataset, tmp_path):
+    """A frozen backbone cannot learn in the run: what the run gains, pre-training gave."""
+    folder = make_dataset(clips=24, classes=4, signers=0)
+    config = make_config(folder, {"train_parameters.epochs": 6, "train_parameters.lr": 0.003})
+    out = pretrain(config, LocalRuntime("cpu", tmp_path), tmp_path / "new" / "backbone.pt", Pretrain(epochs=8))
+    saved = torch.load(out, weights_only=True)
+    assert saved["model_path"] == config.feature_extractor.model_path
+    taught = override(config, {"feature_extractor.checkpoint": str(out)})
+    backbone = build_initial_model(taught, load_data(taught).num_class).feature_extractor.backbone.state_dict()
+    assert all(torch.equal(backbone[name], saved["backbone"][name]) for name in backbone)
+    before, after = (fit(c, LocalRuntime("cpu", tmp_path / n)) for n, c in (("before", config), ("after", taught)))
+    assert after.metrics["train/loss"] < before.metrics["train/loss"]
+
+
+def test_the_same_seed_gives_the_same_backbone(tiny_config, tmp_path):
+    settings = Pretrain(epochs=1, batch_size=8)
+    files = [pretrain(tiny_config, LocalRuntime("cpu", tmp_path), tmp_path / name, settings) for name in "ab"]
+    a, b = (torch.load(file, weights_only=True)["backbone"] for file in files)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a", "b"]
+
+
+def test_only_frames_of_the_hold_of_the_given_clips_are_looked_at(tiny_config):
+    train = load_data(tiny_config).split.train
+    stills = read_stills(tiny_config, train)
+    # 5 or 6 frames a clip; the first is (5 // 3), the first two are (6 // 3), on the way
+    assert len(stills.inputs_N) == 4 * len(train)
+    assert stills.inputs_N.dtype == torch.uint8
+    seen = torch.cat([batch.index for batch in stills.batches(5, shuffle=True)])
+    assert sorted(seen.tolist()) == list(range(len(stills.inputs_N)))
+
+
+def test_augmentation_keeps_the_picture_but_mirrors_about_half():
+    torch.manual_seed(0)
+    ramp = torch.linspace(-1, 1, 32).expand(200, 3, 32, 32)
+    changed = augment(ramp)
+    assert changed.shape == ramp.shape and changed.isfinite().all()
+    mirrored = (changed[:, 0, 16, 28] < changed[:, 0, 16, 4]).float().mean()
+    assert 0.35 < mirrored < 0.65
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    rates = [learning_rate(done / 20, 2.0) for done in range(21)]
+    assert rates[0] == 0 and rates[1] == 1.0 and max(rates) == rates[2] == 2.0
+    assert rates[2:] == sorted(rates[2:], reverse=True) and rates[-1] == pytest.approx(0)

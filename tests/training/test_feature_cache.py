@@ -1,0 +1,128 @@
+"""Kept features: the same numbers as the pictures give, computed once, never stale."""
+
+import os
+
+import pytest
+import torch
+
+from hearai.data.annotations.load import load_data
+from hearai.data.frames import build_reader
+from hearai.data.transforms import normalise
+from hearai.errors import ConfigError
+from hearai.models.model import build_initial_model
+from hearai.training.feature_cache import (
+    ensure_features,
+    epochs_on_features,
+    fingerprint,
+    load_features,
+    weights_hash,
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def parts(tiny_config):
+    data = load_data(tiny_config)
+    return data, build_initial_model(tiny_config, data.num_class).feature_extractor
+
+
+def compute(config, parts):
+    data, extractor = parts
+    return load_features(config, data, extractor, torch.device("cpu"))[0]
+
+
+def test_features_are_what_the_backbone_says_of_each_frame(tiny_config, parts):
+    features, (data, extractor) = compute(tiny_config, parts), parts
+    read = build_reader(tiny_config)
+    for clip in (data.split.train[0], data.split.val[-1]):
+        frames = [clip.start, clip.end]
+        pictures = normalise(torch.stack([read(clip.frame_path(frame)) for frame in frames]))
+        with torch.no_grad():
+            wanted = extractor.eval().backbone_features(pictures)
+        assert torch.allclose(features(clip, frames), wanted, atol=1e-5)
+
+
+def test_computing_leaves_the_backbone_as_it_was(tiny_config, parts):
+    extractor = parts[1].train()
+    before = weights_hash(extractor)
+    compute(tiny_config, parts)
+    assert weights_hash(extractor) == before and all(module.training for module in extractor.modules())
+
+
+def test_the_second_run_reads_what_the_first_computed(tiny_config, parts, cache):
+    compute(tiny_config, parts)
+    (rows,) = cache.glob("features-*/rows.npy")
+    stamp = rows.stat().st_mtime_ns
+    compute(tiny_config, parts)
+    assert rows.stat().st_mtime_ns == stamp
+    assert sorted(path.name for path in rows.parent.iterdir()) in (["rows.npy"], ["lock", "rows.npy"])
+
+
+def test_an_interrupted_computation_leaves_nothing_to_trust(tiny_config, parts, cache, monkeypatch):
+    monkeypatch.setattr(parts[1], "backbone_features", lambda frames: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        compute(tiny_config, parts)
+    assert not list(cache.glob("features-*/rows.npy"))
+    monkeypatch.undo()
+    os.environ["HEARAI_CACHE"] = str(cache)
+    compute(tiny_config, parts)
+    assert len(list(cache.glob("features-*/rows.npy"))) == 1
+
+
+def test_the_fingerprint_follows_all_that_features_depend_on(make_config, tiny_dataset, parts):
+    data, extractor = parts
+    config, clips, known = make_config(tiny_dataset), list(data.split.train), weights_hash(extractor.backbone)
+    prints = {fingerprint(config, data, clips, known), fingerprint(config, data, clips[1:], known)}
+    for path, value in (("resize_size", 33), ("apply_center_crop", False)):
+        other = make_config(tiny_dataset, {f"augmentations_parameters.{path}": value})
+        prints.add(fingerprint(other, data, clips, known))
+    with torch.no_grad():
+        next(extractor.backbone.parameters()).flatten()[0] += 1
+    prints.add(fingerprint(config, data, clips, weights_hash(extractor.backbone)))
+    assert len(prints) == 5
+    same = make_config(tiny_dataset, {"train_parameters.lr": 0.5, "transformer.output_size": 8})
+    assert fingerprint(same, data, clips, known) in prints
+
+
+@pytest.mark.parametrize(
+    "change, wanted",
+    [
+        ({}, 2),
+        ({"augmentations_parameters.apply_horizontal_flip": True}, 2),
+        ({"augmentations_parameters.apply_color_jitter": True}, 0),
+        ({"train_parameters.fast_dev_run": True}, 0),
+        ({"freeze_scheduler.model_params": {}}, 0),
+        ({"freeze_scheduler.model_params": {"feature_extractor": [True]}}, 2),
+        ({"freeze_scheduler.model_params": {"feature_extractor.projection": [True]}}, 0),
+        ({"freeze_scheduler.freeze_pattern_repeats": 2}, 2),
+        ({"freeze_scheduler.freeze_pattern_repeats": 1}, 1),
+        ({"freeze_scheduler.freeze_pattern_repeats": 2, "freeze_scheduler.freeze_mode": "step"}, 1),
+        ({"freeze_scheduler.freeze_pattern_repeats": 3, "freeze_scheduler.freeze_mode": "step"}, 1),
+        ({"freeze_scheduler.freeze_pattern_repeats": 1, "freeze_scheduler.freeze_mode": "step"}, 0),
+        ({"freeze_scheduler.freeze_pattern_repeats": 4, "freeze_scheduler.freeze_mode": "step"}, 2),
+    ],
+)
+def test_features_feed_the_epochs_before_anything_changes_them(make_config, tiny_dataset, change, wanted):
+    config = make_config(tiny_dataset, change)  # 2 epochs of 2 steps
+    data = load_data(config)
+    assert len(data.split.train) in range(5, 9)
+    assert epochs_on_features(config, data) == wanted
+
+
+def test_features_can_be_made_before_any_run(tiny_config, parts, cache):
+    ensure_features(tiny_config)
+    assert len(list(cache.glob("features-*/rows.npy"))) == 1
+    compute(tiny_config, parts)
+    assert len(list(cache.glob("features-*/rows.npy"))) == 1, "the run finds what was made before"
+
+
+def test_a_cache_that_cannot_be_written_is_said(tiny_config, parts, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(ConfigError, match="set HEARAI_CACHE to a folder with room"):
+        compute(tiny_config, parts)
