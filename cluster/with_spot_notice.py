@@ -1,9 +1,9 @@
-"""Runs `ray start --block` on a spot machine and tells it when the cloud is about to take the machine away.
+"""Runs `ray start --block` on a spot machine and drains the node when the cloud is about to preempt it.
 
     python with_spot_notice.py aws ray start --address=HEAD:6379 --block
 
-Ray does not ask the cloud by itself. SIGTERM makes it drain the node: trials save at their next step and go on
-elsewhere. Needs Python alone, no package. Notices: 2 minutes ahead on AWS (spot/instance-action), 30 s on Google
+Ray does not query the cloud itself. SIGTERM makes it drain the node: trials save at their next step and resume on
+another node. Needs only Python, no package. Notices: 2 minutes ahead on AWS (spot/instance-action), 30 s on Google
 (instance/preempted). Exit code: the command's.
 """
 
@@ -15,28 +15,28 @@ import time
 import urllib.request
 
 BASES = {"aws": "http://169.254.169.254", "gcp": "http://metadata.google.internal"}
-EVERY_SECONDS = 5
+POLL_INTERVAL_S = 5
 
 
-def ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
-    """The body, or "" where there is none to be had: no notice, or a metadata server that is not up yet."""
+def request(url: str, headers: dict[str, str], method: str = "GET") -> str:
+    """The body, or "" on any error: no notice, or a metadata server that is not up yet."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method=method), timeout=3) as answer:
             return answer.read().decode()
-    except OSError:  # urllib's errors are OSErrors, too; the next question is 5 s away
+    except OSError:  # includes urllib's errors; the next request follows in 5 s
         return ""
 
 
 def aws_notice(base: str) -> bool:
-    """Whether the machine will be stopped or terminated. The token of IMDSv2 is fresh for each question."""
-    token = ask(f"{base}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
-    answer = ask(f"{base}/latest/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token})
+    """Whether the machine will be stopped or terminated. Each request gets a new IMDSv2 token."""
+    token = request(f"{base}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
+    answer = request(f"{base}/latest/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token})
     return '"action"' in answer
 
 
 def gcp_notice(base: str) -> bool:
     """Whether the machine is being preempted."""
-    return ask(f"{base}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"}).strip() == "TRUE"
+    return request(f"{base}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"}).strip() == "TRUE"
 
 
 NOTICES = {"aws": aws_notice, "gcp": gcp_notice}
@@ -49,10 +49,10 @@ def main(cloud: str, command: list[str]) -> int:
         signal.signal(number, lambda *_: child.terminate())
     while child.poll() is None:
         if NOTICES[cloud](base):
-            sys.stderr.write("the cloud takes this machine away: draining it\n")
+            sys.stderr.write("this machine is being preempted: draining the node\n")
             child.terminate()
             return child.wait()
-        time.sleep(EVERY_SECONDS)
+        time.sleep(POLL_INTERVAL_S)
     return child.returncode
 
 

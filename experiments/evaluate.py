@@ -1,7 +1,7 @@
 """Scores a trained model head by head: `python experiments/evaluate.py --checkpoint runs/hamnosys/best`
 
-Without --data-path the test clips of its own data are scored; with it all clips of that data, unless it is the same
-data elsewhere. Exit codes: 0 done; 2 bad input.
+Without --data-path it scores the test clips of the model's own data; with it, all clips of that data, unless it is a
+copy of the model's own. Exit codes: 0 done; 2 bad input.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
-    parser.add_argument("--split", choices=("train", "val", "test", "all"), help="which clips are scored")
+    parser.add_argument("--split", choices=("train", "val", "test", "all"), help="which clips to score")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: evaluation-SPLIT in the checkpoint's folder")
     parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 = CPU; default: the first")
     return parser.parse_args()
@@ -24,7 +24,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.reporting.evaluation import assessment_text, write_assessment  # heavy imports come late
+    from hearai.reporting.evaluation import (
+        assessment_text,
+        write_assessment,
+    )  # heavy imports only after the options are checked
     from hearai.training.inference.assess import assess
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.runtime import choose_device

@@ -1,6 +1,6 @@
-"""A trained model as one file for other programs: `python experiments/export.py --checkpoint DIR --to onnx`
+"""Exports a trained model to one file for other programs: `python experiments/export.py --checkpoint DIR --to onnx`
 
-What was written is run and compared with the model before it counts. Exit codes: 0 done; 2 bad input, or it differs.
+The exported model is run and compared with the original first. Exit codes: 0 done; 2 bad input, or outputs differ.
 """
 
 import argparse
@@ -21,15 +21,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    import torch  # heavy imports come when the options are known to be good
+    import torch  # heavy imports only after the options are checked
 
-    from hearai.training.inference.export import FORMATS, export
+    from hearai.training.inference.export import EXPORT_FORMATS, export
     from hearai.training.inference.trained_model import find_best, load_trained
 
     best = find_best(args.checkpoint)
-    exported = export(load_trained(best, torch.device("cpu")), args.to, args.out or best / f"model{FORMATS[args.to]}")
+    exported = export(
+        load_trained(best, torch.device("cpu")), args.to, args.out or best / f"model{EXPORT_FORMATS[args.to]}"
+    )
     print(f"{exported.path} ({exported.megabytes:.1f} MB)")
-    print(f"its outputs differ from the model's by {exported.difference:.1e} at most")
+    print(f"largest difference from the model's outputs: {exported.difference:.1e}")
     print(f"inputs, outputs and class names: {exported.description}")
     return DONE
 

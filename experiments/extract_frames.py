@@ -1,23 +1,27 @@
 """Turns videos into the frame folders of a dataset: `python experiments/extract_frames.py VIDEO_DIR OUT_DIR`.
 
 Every VIDEO_DIR/NAME.mp4, .webm or .mov becomes OUT_DIR/NAME/NAME_0.jpg ... and NAME_properties.json, whose FPS is the
-average frame rate of the video. The same command again continues: what is complete is kept, a changed video is
-extracted again. Exit codes: 0 done; 1 some videos are broken, the others done; 2 wrong input.
+average frame rate of the video. Running the command again continues: complete clips are kept, changed videos are
+extracted again. Exit codes: 0 done; 1 some videos are broken, the others are done; 2 invalid input.
 """
 
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, SOME_BROKEN, positive, print_problems, progress_bar, run_script
+from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, progress_bar, run_script
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
-    parser.add_argument("video_dir", type=Path, metavar="VIDEO_DIR", help="only read; its sub folders are, too")
-    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the dataset folder to fill")
-    parser.add_argument("--size", type=positive, metavar="PIXELS", help="shorter side of the pictures (default: kept)")
+    parser.add_argument(
+        "video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, including subfolders; not modified"
+    )
+    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the dataset folder to write")
+    parser.add_argument(
+        "--size", type=positive, metavar="PIXELS", help="shorter side of the images (default: unchanged)"
+    )
     parser.add_argument("--quality", type=positive, default=90, metavar="1..100", help="of the JPEGs (default: 90)")
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="extract everything again")
@@ -28,7 +32,7 @@ def main() -> int:
     args = parse_args()
     from hearai.data.tools.extract_frames import extract_frames
 
-    result = extract_frames(**vars(args), watch=progress_bar("videos"))
+    result = extract_frames(**vars(args), progress=progress_bar("videos"))
     for note in result.notes:
         print(f"note: {note}")
     print(
@@ -36,7 +40,7 @@ def main() -> int:
         f"{result.complete} complete before, {len(result.problems)} broken"
     )
     print_problems(result.problems)
-    return SOME_BROKEN if result.problems else DONE
+    return PROBLEMS_FOUND if result.problems else DONE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a trained model sees in clips: `python experiments/predict.py --checkpoint runs/hamnosys/best CLIP...`
+"""Predicts the classes of clips: `python experiments/predict.py --checkpoint runs/hamnosys/best CLIP...`
 
 CLIP is a frame folder (NAME/NAME_0.jpg ...) or a video file. Exit codes: 0 done; 2 bad input.
 """
@@ -26,9 +26,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     if args.json:
-        log_to_stderr()  # what is logged is no JSON
+        log_to_stderr()  # log lines are not JSON
     from hearai.data.lexicon import check_lexicon_fits, read_lexicon
-    from hearai.data.unlabelled import unlabelled_clips  # heavy imports come when the options are known to be good
+    from hearai.data.unlabelled import unlabelled_clips  # heavy imports only after the options are checked
     from hearai.reporting.prediction import prediction_rows, prediction_text
     from hearai.training.inference.predict import predict_clips
     from hearai.training.inference.trained_model import find_best, load_trained

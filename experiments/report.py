@@ -1,6 +1,6 @@
-"""Writes a study's trials.csv, summary.json and report.html anew: `python experiments/report.py runs/hamnosys`.
+"""Regenerates a study's trials.csv, summary.json and report.html: `python experiments/report.py runs/hamnosys`.
 
-Works while the search is still running. Exit codes: 0 done; 2 the folder holds no study.
+Can be run while the search is running. Exit codes: 0 done; 2 the folder is not a study.
 """
 
 import argparse
@@ -13,7 +13,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
-    parser.add_argument("folder", type=Path, metavar="STUDY_DIR", help="a study's folder, such as runs/hamnosys")
+    parser.add_argument("folder", type=Path, metavar="STUDY_DIR", help="study folder, such as runs/hamnosys")
     return parser.parse_args()
 
 

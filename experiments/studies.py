@@ -1,14 +1,14 @@
-"""What searches have left behind: `python experiments/studies.py list|show|delete`
+"""Lists, shows and deletes studies: `python experiments/studies.py list|show|delete`
 
-list: every study with its state, size and age, and the caches. show STUDY: its results. delete STUDY...: removes
-studies; delete --cache [KIND...]: removes caches, which are made again when they are needed.
+list: every study with its state, size and age, and the caches. show STUDY: its results. delete STUDY...: deletes
+studies; delete --cache [KIND...]: deletes caches, which are recreated when needed.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from hearai.cli import DONE, local_folder, run_script
+from hearai.cli import DONE, local_path, run_script
 from hearai.errors import ConfigError
 
 
@@ -16,19 +16,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
     )
-    parser.add_argument("what", choices=("list", "show", "delete"))
-    parser.add_argument("names", nargs="*", metavar="STUDY", help="of show (one) and delete")
-    parser.add_argument("--cache", nargs="*", metavar="KIND", help="delete caches: demo, features, pretrained; all")
-    parser.add_argument("--storage", type=local_folder, default=Path("runs"), metavar="DIR", help="default: runs")
-    parser.add_argument("--yes", action="store_true", help="delete without asking")
+    parser.add_argument("action", choices=("list", "show", "delete"))
+    parser.add_argument("names", nargs="*", metavar="STUDY", help="for show (one) and delete")
+    parser.add_argument(
+        "--cache", nargs="*", metavar="KIND", help="delete caches: demo, features, pretrained; default: all"
+    )
+    parser.add_argument("--storage", type=local_path, default=Path("runs"), metavar="DIR", help="default: runs")
+    parser.add_argument("--yes", action="store_true", help="delete without confirmation")
     return parser.parse_args()
 
 
-def sure(question: str, yes: bool) -> bool:
+def confirm(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ConfigError(f"{question} nobody can be asked here; give --yes")
+        raise ConfigError(f"{question} Cannot prompt: stdin is not a terminal. Pass --yes.")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
@@ -37,11 +39,11 @@ def delete(args: argparse.Namespace) -> None:
 
     folders = [find_study(args.storage, name) for name in args.names]
     if not folders and args.cache is None:
-        raise ConfigError("delete: what? give names of studies, or --cache")
-    if folders and sure(f"delete {', '.join(map(str, folders))}?", args.yes):
+        raise ConfigError("delete: nothing to delete; give the names of studies, or --cache")
+    if folders and confirm(f"delete {', '.join(map(str, folders))}?", args.yes):
         delete_studies(folders)
         print(f"deleted: {', '.join(map(str, folders))}")
-    if args.cache is not None and sure(f"delete caches ({', '.join(args.cache) or 'all'})?", args.yes):
+    if args.cache is not None and confirm(f"delete caches ({', '.join(args.cache) or 'all'})?", args.yes):
         for info in delete_caches(args.cache, args.storage):
             print(f"deleted: {info.folder}")
 
@@ -51,12 +53,12 @@ def main() -> int:
     from hearai.reporting.study_list import find_study, studies_text
     from hearai.reporting.study_report.page import write_results
 
-    if args.what == "list":
+    if args.action == "list":
         for line in studies_text(args.storage):
             print(line)
-    elif args.what == "show":
+    elif args.action == "show":
         if len(args.names) != 1:
-            raise ConfigError("show: give the name of one study")
+            raise ConfigError(f"show: got {len(args.names)} names; give the name of one study")
         print(write_results(find_study(args.storage, args.names[0])))
     else:
         delete(args)

@@ -1,6 +1,6 @@
-"""One training run, in this process: `python experiments/train.py --config best.yaml`. A debugger works.
+"""Trains one model in this process, as a debugger needs it: `python experiments/train.py --config best.yaml`
 
-Without --config the defaults train; without data_path on the demo data. The run's folder is path_to_save.
+Without --config the defaults are used; without data_path, the demo data. The run folder is path_to_save.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from hearai.cli import DONE, assignment, positive, run_script
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.overrides import override
-from hearai.metrics import objective_words
+from hearai.metrics import objective_label
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,8 +19,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
     parser.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
-    parser.add_argument("--resume", action="store_true", help="go on where the run in path_to_save stopped")
-    threads = "torch's threads on the CPU; as many as a trial had give its numbers"
+    parser.add_argument("--resume", action="store_true", help="resume the run in path_to_save")
+    threads = "torch's threads on the CPU; as many as a trial had reproduce its numbers"
     parser.add_argument("--threads", type=positive, metavar="N", help=threads)
     parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
     parser.add_argument("--workers", type=positive, metavar="K", help="through a Ray Train group of K processes")
@@ -40,7 +40,7 @@ def config_of(args: argparse.Namespace) -> Config:
 def main() -> int:
     args = parse_args()
     config = config_of(args)
-    import torch  # heavy imports come when the config is known to be good
+    import torch  # heavy imports only after the config is checked
 
     from hearai.training.setup.prepare import with_data, with_weights
     from hearai.training.setup.single_run import pretrain_only, run_folder, run_single, weights_file
@@ -59,8 +59,8 @@ def main() -> int:
         train_with_ray(config, folder, args.workers or 0)
     else:
         result = run_single(config, folder, resume=args.resume)
-        words = objective_words(config.train_parameters.objective_heads, len(config.active_heads))
-        print(f"validation {words} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
+        label = objective_label(config.train_parameters.objective_heads, len(config.active_heads))
+        print(f"validation {label} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
     if path := weights_file(config, folder):
         print(f"weights: {path}")
     print(f"run folder: {Path(folder)}")

@@ -1,4 +1,4 @@
-"""What the scripts in `experiments/` share: errors in one message, exit codes, log lines, option types."""
+"""Shared code of the scripts in `experiments/`: error handling, exit codes, logging, argument types."""
 
 import argparse
 import logging
@@ -17,12 +17,15 @@ from hearai.files import UNWRITABLE, disk_full
 from hearai.ray_auth import show_token
 
 T = TypeVar("T")
+Print = Callable[[str], None]
+"""Prints one line; scripts pass it to code that must not print by itself."""
 
-DONE, SOME_BROKEN, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, PROBLEMS_FOUND, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes of the scripts."""
 
 
 def run_script(main: Callable[[], int]) -> None:
-    """Runs a script's `main` and exits: 2 with one clear message for a user's mistake, 130 when interrupted."""
+    """Runs a script's `main` and exits with its code, or 2 with a message for user errors, or 130 if interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
     show_token()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
@@ -36,7 +39,7 @@ def run_script(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the state is saved\n")
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader has left, as `head` does
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except OSError as error:
@@ -48,20 +51,20 @@ def run_script(main: Callable[[], int]) -> None:
 
 
 def log_to_stderr() -> None:
-    """Leaves the standard output to what the script prints."""
+    """Sends log lines to stderr, so that stdout has only the output of the script."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
 
 
 def print_problems(problems: Iterable[str]) -> None:
-    """One line a problem, after everything printed so far."""
+    """Writes one line per problem to stderr, after all output so far."""
     sys.stdout.flush()
     sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
 
 
 def progress_bar(text: str) -> Callable[[Iterable[T], int], Iterable[T]]:
-    """(items, how many there will be) -> the items, with a bar on the terminal; where there is none, just the items."""
+    """Returns a function of (items, their number) that yields the items and shows their progress on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -76,7 +79,7 @@ def _interrupt(*_: Any) -> None:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """`a.b=value` of `--set`; the value is read as YAML."""
+    """Parses `a.b=value` of `--set`; the value is YAML."""
     path, sign, value = text.partition("=")
     if not sign or not path:
         raise argparse.ArgumentTypeError(f"got {text!r}; give a.dotted.path=value")
@@ -87,7 +90,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `30m` or `2h`."""
+    """Parses `90`, `90s`, `30m` or `2h` to seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
     if not match or float(match[1]) <= 0:
         raise argparse.ArgumentTypeError(f"got {text!r}; give a time such as 90s, 30m or 2h")
@@ -95,42 +98,39 @@ def duration(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parses an integer of at least 1."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; give a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"got {text!r}; give an integer of at least 1")
     return int(text)
 
 
-def names(text: str) -> list[str]:
-    """`a,b` as a list."""
+def comma_separated(text: str) -> list[str]:
+    """Parses `a,b` to a list."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def is_uri(text: str) -> bool:
-    """Whether it names a place in an object store rather than a folder."""
+    """Whether the text is the URI of an object store rather than the path of a folder."""
     return "://" in text
 
 
-def local_folder(text: str) -> Path:
-    """A folder of this machine, or one that it mounts."""
+def local_path(text: str) -> Path:
+    """Parses the path of a local or mounted folder."""
     if is_uri(text):
         raise argparse.ArgumentTypeError(f"got {text!r}; give a folder")
     return Path(text)
 
 
-def storage(text: str) -> str:
-    """A folder of this machine, or one that it mounts, or a place in an object store."""
-    scheme, mark, place = text.partition("://")
-    if mark and (scheme not in ("s3", "gs") or not place.strip("/")):
+def storage_location(text: str) -> str:
+    """Validates the path of a local or mounted folder, or the URI of an object store."""
+    scheme, separator, rest = text.partition("://")
+    if separator and (scheme not in ("s3", "gs") or not rest.strip("/")):
         raise argparse.ArgumentTypeError(f"got {text!r}; give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
     return text
 
 
 def study_name(text: str) -> str:
-    """A name that is safe as a folder's."""
+    """Validates a name that is used as a folder name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         raise argparse.ArgumentTypeError(f"got {text!r}; use letters, digits, '.', '_' and '-'")
     return text
-
-
-Print = Callable[[str], None]

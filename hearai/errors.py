@@ -1,49 +1,61 @@
-"""What a user did wrong, said once and completely. Scripts turn it into exit code 2."""
+"""Exceptions that scripts and the search handle by type, and error messages for choices by name."""
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class UserError(Exception):
-    """Input that cannot be used: every problem found, each with where, what was given, what is allowed."""
+    """Input or environment that the user must fix; scripts print it without a traceback and exit with code 2.
+
+    `problems` has one message per problem: where it is, what was given, what is allowed.
+    """
 
     def __init__(self, problems: str | Sequence[str]):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
 
-    def __reduce__(self):  # exceptions pickle their message, not their arguments; workers send these home
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled with their message instead of their arguments; workers send these to the driver.
         return type(self), (self.problems,)
 
 
 class ConfigError(UserError):
-    """A config or search space that is wrong."""
+    """An invalid config, search space or option."""
 
 
 class DataError(UserError):
-    """A dataset folder that is wrong."""
+    """An invalid dataset."""
 
 
 class DiskFull(UserError):
-    """A file could not be written: its disk is full, read-only or gone; what it held before is whole."""
+    """A file cannot be written because its disk is full, read-only or unavailable; its previous content is intact."""
 
 
 class StoreLost(UserError):
-    """An object store cannot be reached, or refuses; nothing in it is half-written."""
+    """An object store is unreachable or denies access; none of its objects is partially written."""
+
+
+class Preempted(Exception):
+    """The run was preempted; its state is saved, and the next call resumes it."""
+
+
+class Superseded(Exception):
+    """Another process has resumed the run, because this one was considered dead; this one must not write any more."""
 
 
 def choices(given: object, allowed: Iterable[str]) -> str:
-    """`choose from a, b, c` with a guess at what was meant."""
+    """`choose from a, b, c`, with a suggestion if one is close to what was given."""
     names = sorted(allowed)
     close = difflib.get_close_matches(str(given), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"choose from {', '.join(names)}{hint}"
 
 
-def pick(table: dict[str, T], name: str, what: str) -> T:
-    """The entry of a choice-by-name table.
+def pick(table: Mapping[str, T], name: str, what: str) -> T:
+    """The entry of a table by name. what: the kind of the entries, for the message.
 
     Raises:
         ConfigError: `name` is not in the table.
@@ -51,11 +63,3 @@ def pick(table: dict[str, T], name: str, what: str) -> T:
     if name not in table:
         raise ConfigError(f"unknown {what} {name!r}; {choices(name, table)}")
     return table[name]
-
-
-class Preempted(Exception):
-    """The run was asked to leave its machine; it is saved, and goes on where it is called again."""
-
-
-class Superseded(Exception):
-    """The run was taken for dead and goes on in another process; this one may not write any more."""

@@ -1,4 +1,4 @@
-"""Files: where those lie that can be made again, and writing one whole or not at all."""
+"""The cache folder, and atomic writes with readable errors for full or broken disks."""
 
 import errno
 import os
@@ -9,25 +9,25 @@ from pathlib import Path
 
 from hearai.errors import DiskFull
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Numbers of the errors that a full disk raises, or one whose share for this user is used up."""
-UNWRITABLE = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
-"""The same of any disk that takes nothing: it has become read-only, is broken, or a network's and gone."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk or an exhausted quota."""
+UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EIO, errno.ESTALE)
+"""Error numbers of any disk that cannot be written: full, read-only, broken, or a network file system that is gone."""
 
 
 def cache_folder() -> Path:
-    """Folder of everything that can be computed again: $HEARAI_CACHE, else ~/.cache/hearai."""
+    """The folder of everything that can be recomputed: $HEARAI_CACHE, else ~/.cache/hearai."""
     return Path(os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write; it takes the place of `path` in one move when the block ends well.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary file in the same folder, which replaces `path` when the block ends without an exception.
 
-    So no reader ever sees half of it, and a power cut leaves the old or the new one.
+    Readers never see a partial file, and a power failure leaves either the old or the new one.
 
     Raises:
-        DiskFull: there is no room; `path` is as it was.
+        DiskFull: the disk cannot be written; `path` is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -40,26 +40,26 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
         raise disk_full(path, error.errno) from error
     finally:
-        with suppress(OSError):  # a disk that has become read-only keeps what was half-written
+        with suppress(OSError):  # a disk that has become read-only keeps the temporary file
             temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a text file in one move."""
-    with replacing(path) as temporary:
+def atomic_write_text(path: Path, text: str) -> None:
+    """Replaces the content of a text file atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def disk_full(path: str | Path, number: int | None = errno.ENOSPC) -> DiskFull:
-    """Names the disk and says what helps. number: of the error that was raised."""
-    if number not in FULL:
+    """The error to raise for a path. number: the error number of the OSError."""
+    if number not in NO_SPACE:
         return DiskFull(
-            f"{path}: cannot be written ({os.strerror(number or 0)}); what was there before is as it was: make it "
-            "writable, and give the same command again"
+            f"{path}: cannot be written ({os.strerror(number or 0)}); its previous content is intact: make the disk "
+            "writable, and run the same command again"
         )
     folder = next(parent for parent in (Path(path).absolute(), *Path(path).absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     return DiskFull(
-        f"{path}: cannot be written, its disk is full ({free / 1e6:.1f} MB left in {folder}); what was there before is "
-        "as it was: make room, and give the same command again"
+        f"{path}: cannot be written, its disk is full ({free / 1e6:.1f} MB free in {folder}); its previous content is "
+        "intact: free some space, and run the same command again"
     )

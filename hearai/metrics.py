@@ -1,8 +1,8 @@
-"""What trials are judged by: the objective, and what a model costs. Names, directions, and words for people.
+"""The metrics of a trial: the objective, and the costs of a model. Names, directions and labels.
 
-The objective is the mean macro-F1 over the heads that are searched for. A study may ask for costs beside it
-(`metric: [objective, seconds_per_clip]`): its first metric is the primary one, by which trials are stopped and
-the winner is chosen; the others make a Pareto front of it.
+The objective is the mean macro-F1 over the selected heads. A study can have costs as additional metrics
+(`metric: [objective, seconds_per_clip]`): the first metric is the primary one, by which trials are stopped and the
+winner is selected; the others define a Pareto front.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,24 +12,24 @@ from hearai.errors import choices
 
 OBJECTIVE = "objective"
 SCORE, CHOSEN_SCORE = "val/macro_f1", "val/objective"
-"""Validation score of one epoch: over all heads, and over the heads of `objective_heads` (where any are named)."""
+"""Validation score of one epoch: over all heads, and over those of `objective_heads` (if any are given)."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a trial."""
+    """One metric of a trial."""
 
     direction: str
     """"maximize" or "minimize"."""
-    words: str
-    """What it is called where people read it, with its unit there."""
+    label: str
+    """Its name in reports, with the unit of `format`."""
     column: str
-    """The same in few characters."""
+    """A short form of the label, for column headers."""
     factor: float = 1.0
-    """What a value is multiplied by to be shown."""
+    """Converts a value to the unit of the label."""
 
-    def shown(self, value: float | None) -> str:
-        """The value where people read it; a dash for nothing."""
+    def format(self, value: float | None) -> str:
+        """The value in the unit of the label; a dash for None."""
         if value is None:
             return "-"
         if self.direction == "maximize":
@@ -48,27 +48,28 @@ COSTS = tuple(name for name in METRICS if name != OBJECTIVE)
 
 
 def check_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The metrics of a study as they are.
+    """Returns the metrics of a study unchanged.
 
     Raises:
-        ValueError: an unknown name, a name given twice, or the objective is not the first; all of it at once.
+        ValueError: lists every unknown name and duplicate, and whether the objective is not the first.
     """
-    wrong = [f"unknown {name!r}; {choices(name, METRICS)}" for name in names if name not in METRICS]
-    wrong += [f"{name} is given twice; once is enough" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = [f"unknown {name!r}; {choices(name, METRICS)}" for name in names if name not in METRICS]
+    problems += [f"{name} is given twice; give it once" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not names or names[0] != OBJECTIVE:
-        wrong.append(
-            f"got {', '.join(names) or 'nothing'}; give {OBJECTIVE} first: the first one stops trials and chooses the "
-            "winner, and by its cost alone the smallest model would win, however bad"
+        problems.append(
+            f"got {', '.join(names) or 'nothing'}; give {OBJECTIVE} first: the first metric stops trials and selects "
+            "the winner, and by cost alone the smallest model would win, however bad"
         )
-    if wrong:
-        raise ValueError("\n".join(wrong))
+    if problems:
+        raise ValueError("\n".join(problems))
     return names
 
 
 def pareto_front(values: Mapping[int, Sequence[float]], metrics: Sequence[str]) -> list[int]:
-    """The trials that no other one dominates: as good in every metric, and better in one. Best first metric first.
+    """The trials that no other dominates (as good in every metric and better in one), sorted by the first metric.
 
-    values: {trial: a value of each of `metrics`}, finite.
+    Args:
+        values: {trial: its finite value of each of `metrics`}.
     """
     signs = [1.0 if METRICS[name].direction == "maximize" else -1.0 for name in metrics]
     gains = {trial: [sign * value for sign, value in zip(signs, row, strict=True)] for trial, row in values.items()}
@@ -80,6 +81,6 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
 
 
-def objective_words(heads: Sequence[str], of: int) -> str:
-    """`macro-F1`, or with named heads `macro-F1 over 3 of 8 heads`: the mean over them."""
+def objective_label(heads: Sequence[str], of: int) -> str:
+    """`macro-F1`, or with selected heads `macro-F1 over 3 of 8 heads`."""
     return f"macro-F1 over {len(heads)} of {of} heads" if heads else "macro-F1"

@@ -1,4 +1,4 @@
-"""The token that a Ray cluster asks for: see SECURITY.md."""
+"""The authentication token of a Ray cluster: see SECURITY.md."""
 
 import os
 import sys
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def token_file() -> Path:
-    """Where Ray looks for it, after the variable RAY_AUTH_TOKEN."""
+    """Where Ray looks for the token, unless the variable RAY_AUTH_TOKEN holds it."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def show_token() -> None:
-    """Has Ray show the token if there is one, unless RAY_AUTH_MODE says otherwise; who asks for none does not mind.
+    """Makes Ray send the token if there is one, unless RAY_AUTH_MODE says otherwise; open clusters ignore it.
 
-    To be called before Ray is imported, which looks at the variable once. After that nothing is changed: the processes
-    that it starts would ask for what it does not show.
+    Call it before Ray is imported, which reads the variable once. After that nothing is changed: processes started by
+    this one would require a token that this one does not send.
     """
     if "ray" in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a dataset folder of real JPEGs, and a config small enough for a laptop's CPU."""
+"""Fixtures for all tests: datasets of real JPEGs, configs small enough for a CPU, scripts, an S3 server."""
 
 import json
 import os
@@ -18,23 +18,26 @@ from hearai.config.overrides import override
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import PARTS
 from tests.helpers import ROOT
-from tests.helpers.s3_server import Bucket, serving
+from tests.helpers.s3_server import Bucket, s3_bucket
 
 SCRIPTS = ROOT / "experiments"
+RAY_FIXTURES = {"ray_session", "on_slurm"}
 
-torch.set_num_threads(1)  # models this small are slower on several
+torch.set_num_threads(1)  # such small models are slower with more
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, all that use Ray run in one of these, and those of a file in one."""
+    """Marks tests that use Ray, and groups tests for pytest-xdist: all with Ray in one process, others by file."""
     for item in items:
-        with_ray = item.path.parent.name == "faults" or {"ray_session", "on_slurm"} & set(item.fixturenames)
-        item.add_marker(pytest.mark.xdist_group("ray" if with_ray else item.path.stem))
+        fixtures = getattr(item, "fixturenames", ())
+        if item.path.parent.name == "faults" or RAY_FIXTURES & set(fixtures):
+            item.add_marker(pytest.mark.ray)
+        item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else item.path.stem))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Features and pre-trained backbones of the tests stay out of the user's cache."""
+def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps features and backbones of the tests out of the user's cache."""
     before = os.environ.get("HEARAI_CACHE")
     os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
@@ -42,18 +45,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fps: float | None) -> None:
-    """Frames of a coarse random pattern that drifts a little, so that frames of a clip look alike."""
+    """Writes frames of a coarse random pattern that shifts slightly, so that the frames of a clip are similar."""
     (folder / name).mkdir(parents=True)
     pattern = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     for i in range(frames):
-        picture = Image.fromarray(np.roll(pattern, i % 4, axis=1)).resize((size, size), Image.Resampling.NEAREST)
-        picture.save(folder / name / f"{Path(name).name}_{i}.jpg", quality=90)
+        image = Image.fromarray(np.roll(pattern, i % 4, axis=1)).resize((size, size), Image.Resampling.NEAREST)
+        image.save(folder / name / f"{Path(name).name}_{i}.jpg", quality=90)
     if fps is not None:
         (folder / name / f"{Path(name).name}_properties.json").write_text(json.dumps({"FPS": fps}))
 
 
 def write_landmarks(folder: Path, name: str, frames: int, *, seed: int) -> None:
-    """A body that stands still and hands that are elsewhere in every clip; the left hand is not seen in frame 0."""
+    """Writes landmarks: a fixed body, hands whose position depends on the clip; no left hand in frame 0."""
     rng, arrays = np.random.default_rng(seed), {}
     for part, count in (*PARTS.items(), ("face", 5)):
         start = rng.uniform(0.2, 0.8, (1, count, 3))
@@ -83,7 +86,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         landmarks: bool = False,
     ) -> Path:
         folder, rng = tmp_path / name, random.Random(0)
-        gloss, hamnosys, people = [], [], ["name,signer"]
+        gloss, hamnosys, signer_rows = [], [], ["name,signer"]
         for i in range(clips):
             write_clip(folder, f"c{i}", frames + i % 2, size=size, seed=i % classes, fps=fps)
             if landmarks:
@@ -91,11 +94,11 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
             row = f"c{i} 0 {frames + i % 2 - 1}"
             gloss.append(f"{row} {i % classes}")
             hamnosys.append(" ".join([row, *(str(rng.randrange(head.num_class)) for head in HEADS.values())]))
-            people.append(f"c{i},s{i % max(signers, 1)}")
+            signer_rows.append(f"c{i},s{i % max(signers, 1)}")
         (folder / "test_gloss.txt").write_text("\n".join(gloss) + "\n")
         (folder / "test_hamnosys.txt").write_text("\n".join(hamnosys) + "\n")
         if signers:
-            (folder / "signers.csv").write_text("\n".join(people) + "\n")
+            (folder / "signers.csv").write_text("\n".join(signer_rows) + "\n")
         return folder
 
     return make
@@ -123,19 +126,19 @@ TINY = {
 
 @pytest.fixture
 def make_config() -> Callable[..., Config]:
-    """make_config(folder=None, {dotted path: value}) -> a small config over gloss labels."""
+    """make_config(folder=None, {dotted path: value}) -> a small config with gloss labels."""
 
     def make(folder: Path | None = None, values: dict | None = None) -> Config:
         config = build_config(TINY)
-        place = {} if folder is None else {"general_parameters.data_path": str(folder)}
-        return override(config, {**place, **(values or {})})
+        data = {} if folder is None else {"general_parameters.data_path": str(folder)}
+        return override(config, {**data, **(values or {})})
 
     return make
 
 
 @pytest.fixture
 def tiny_config(make_config: Callable[..., Config], tiny_dataset: Path) -> Config:
-    """The small config over `tiny_dataset`."""
+    """The small config for `tiny_dataset`."""
     return make_config(tiny_dataset)
 
 
@@ -143,29 +146,29 @@ def tiny_config(make_config: Callable[..., Config], tiny_dataset: Path) -> Confi
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
     """call("evaluate", ...) -> (exit code, stdout, stderr)."""
 
-    def run_it(script: str, *args: object) -> tuple[int, str, str]:
+    def run(script: str, *args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
         return (end.value.code, *capsys.readouterr())
 
-    return run_it
+    return run
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real material, named by HEARAI_REAL_DATA."""
+    """The folder of real data that HEARAI_REAL_DATA names."""
     folder = os.environ.get("HEARAI_REAL_DATA")
     if not folder:
-        pytest.skip("HEARAI_REAL_DATA is not set; it names the folder with hearai_sanity and sign_digits")
+        pytest.skip("HEARAI_REAL_DATA is not set; set it to the folder with hearai_sanity and sign_digits")
     return Path(folder)
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """An empty one."""
-    with serving() as started:
-        for name, value in started.environment.items():
+    """An empty S3 bucket, to which the environment variables point."""
+    with s3_bucket() as bucket:
+        for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
-        yield started
+        yield bucket

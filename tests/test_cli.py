@@ -1,6 +1,7 @@
-"""What the scripts share: one message and an exit code for a user's mistake, and strict option values."""
+"""Shared code of the scripts: exit codes, error messages, argument types."""
 
 import argparse
+import pickle
 import runpy
 import sys
 from pathlib import Path
@@ -27,35 +28,33 @@ def fails_with(error: BaseException):
     return main
 
 
-def test_a_script_exits_with_what_its_main_returns() -> None:
+def test_exit_code_is_the_return_value_of_main() -> None:
     assert [exit_code(lambda code=code: code) for code in (0, 3)] == [0, 3]
 
 
-def test_a_users_mistake_ends_in_exit_code_2_and_one_line_a_problem(capsys: pytest.CaptureFixture) -> None:
+def test_user_error_exits_with_2_and_one_line_per_problem(capsys: pytest.CaptureFixture) -> None:
     assert exit_code(fails_with(DataError(["a.txt:3: wrong", "a.txt:4: wrong too"]))) == 2
     assert capsys.readouterr().err == "error: a.txt:3: wrong\nerror: a.txt:4: wrong too\n"
 
 
-def test_an_interruption_ends_in_exit_code_130(capsys: pytest.CaptureFixture) -> None:
+def test_interruption_exits_with_130(capsys: pytest.CaptureFixture) -> None:
     assert exit_code(fails_with(KeyboardInterrupt())) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_our_own_mistakes_keep_their_traceback() -> None:
+def test_other_exceptions_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_script(lambda: 1 // 0)
 
 
-def test_an_error_travels_between_processes_with_all_its_problems() -> None:
-    import pickle
-
+def test_error_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(ConfigError(["one", "two"])))
     assert isinstance(again, ConfigError) and again.problems == ["one", "two"] and str(again) == "one\ntwo"
 
 
-def test_the_value_of_an_assignment_is_read_as_yaml() -> None:
-    given = ["a.b=1", "a.b=[x, 2]", "a=null", "a=", "a=b=c", "a=1e-3"]
-    assert [assignment(text) for text in given] == [
+def test_value_of_an_assignment_is_yaml() -> None:
+    texts = ["a.b=1", "a.b=[x, 2]", "a=null", "a=", "a=b=c", "a=1e-3"]
+    assert [assignment(text) for text in texts] == [
         ("a.b", 1),
         ("a.b", ["x", 2]),
         ("a", None),
@@ -65,7 +64,7 @@ def test_the_value_of_an_assignment_is_read_as_yaml() -> None:
     ]
 
 
-def test_durations_have_units() -> None:
+def test_units_of_durations() -> None:
     assert [duration(text) for text in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]
 
 
@@ -89,13 +88,13 @@ def test_durations_have_units() -> None:
         (study_name, ""),
     ],
 )
-def test_a_wrong_option_value_is_refused_in_words(read, text: str) -> None:
+def test_invalid_argument_is_an_error_with_a_message(read, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         read(text)
     assert str(caught.value)
 
 
-def test_names_are_picked_with_the_choices_and_a_guess() -> None:
+def test_unknown_name_is_an_error_with_choices_and_suggestion() -> None:
     assert pick({"a": 1}, "a", "thing") == 1
     with pytest.raises(ConfigError, match=r"unknown thing 'lsmt'; choose from gru, lstm \(did you mean 'lstm'\?\)"):
         pick({"lstm": 1, "gru": 2}, "lsmt", "thing")
@@ -109,7 +108,7 @@ def tune(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return end.value.code
 
 
-def test_a_dry_run_shows_the_study_and_five_samples_and_writes_nothing(
+def test_dry_run_prints_the_study_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,9 +121,7 @@ def test_a_dry_run_shows_the_study_and_five_samples_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_neptune_is_asked_for_on_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_neptune_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert tune(monkeypatch, "--space", "smoke", "--neptune", "--dry-run") == 0
     assert "neptune: true" in capsys.readouterr().out
 
@@ -135,11 +132,11 @@ def test_neptune_is_asked_for_on_the_command_line(
         (("--space", "hamnosis"), "did you mean 'hamnosys'"),
         (("--space", "hamnosys", "--set", "train_parameters.lrr=1"), "did you mean 'lr'"),
         (("--space", "hamnosys", "--storage", "ftp://bucket/runs"), "give a folder, s3://BUCKET/PREFIX or gs://"),
-        (("--space", "hamnosys", "--trials", "0"), "whole number of at least 1"),
+        (("--space", "hamnosys", "--trials", "0"), "integer of at least 1"),
         (("--space", "hamnosys", "--finalists", "-1"), "finalists.count: got -1"),
     ],
 )
-def test_wrong_options_end_in_exit_code_2_before_anything_starts(
+def test_invalid_options_exit_with_2(
     options: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     assert tune(monkeypatch, *options, "--dry-run") == 2

@@ -1,4 +1,4 @@
-"""What the pages under docs/ and the README show can be typed."""
+"""Commands, options, links and YAML in the README and docs/ are valid."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ PAGES += sorted((ROOT / "cluster").rglob("*.md"))
 def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for script, options in re.findall(r"python experiments/(\w+\.py)([^\n]*(?:\\\n[^\n]*)*)", text):
-        scripts = [script, "tune.py"] if script == "submit.py" else [script]  # that hands its options on
+        scripts = [script, "tune.py"] if script == "submit.py" else [script]  # it passes its options on
         source = "".join((ROOT / "experiments" / name).read_text(encoding="utf-8") for name in scripts)
         for option in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", options.split("#")[0]):
             assert f'"{option}"' in source, f"{page.name}: {script} has no {option}"
@@ -26,7 +26,7 @@ def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
         assert "actions/workflows" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_config_and_study_of_the_pages_loads(tmp_path: Path) -> None:
+def test_every_config_and_study_in_the_pages_loads(tmp_path: Path) -> None:
     blocks = [block for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)]
     assert blocks
     for block in blocks:

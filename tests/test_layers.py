@@ -24,7 +24,7 @@ LAYERS: dict[str, list[str]] = {
         "benchmarks reporting",
     ],
     "hearai.config": [
-        "validation yaml_io",
+        "model_parts validation yaml_io",
         "schema",
         "config",
         "domains constraints",
@@ -38,16 +38,17 @@ LAYERS: dict[str, list[str]] = {
         "images landmarks frame_sampling videos",
         "transforms frames",
         "dataset lexicon unlabelled",
-        "tools demo",
+        "tools",
+        "demo",
     ],
     "hearai.training": [
         "outputs",
         "runtime",
         "optim",
         "feature_cache scores",
-        "batches",
+        "batches run_state",
         "cost evaluation",
-        "trainer run_state",
+        "trainer",
         "run_writer",
         "fit",
         "setup",
@@ -58,13 +59,12 @@ LAYERS: dict[str, list[str]] = {
         "storage",
         "early_stopping budget",
         "sampling stage trial",
-        "finals",
-        "retrain",
+        "finals pareto retrain",
         "cluster",
         "estimate tune",
         "run",
     ],
-    "hearai.reporting": ["figures", "evaluation study_report", "label_statistics", "prediction study_list"],
+    "hearai.reporting": ["figures text", "evaluation study_report", "label_statistics", "prediction study_list"],
 }
 """{package: its layers from the lowest up}. Entries of one line do not import each other."""
 
@@ -177,6 +177,7 @@ def test_reporting_never_imports_ray() -> None:
     assert not [module for module in reached if "ray" in packages_of(module)]
 
 
+@pytest.mark.heavy
 def test_the_process_of_a_trial_imports_no_optuna() -> None:
     code = (
         "import sys, hearai.search.trial.one_worker, hearai.search.trial.worker_group\n"
@@ -193,3 +194,15 @@ def test_only_scripts_print(module: str) -> None:
 
 def test_nothing_imports_the_scripts() -> None:
     assert not [module for module in MODULES if "experiments" in packages_of(module)]
+
+
+def test_the_tree_in_the_documentation_is_complete() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert not [path.name for path in MODULES.values() if path.name != "__init__.py" and f" {path.name}" not in page]
+
+
+def test_the_map_of_the_code_names_existing_paths() -> None:
+    page = (ROOT / "docs" / "where.md").read_text(encoding="utf-8")
+    paths = [word for word in page.split("`") if "/" in word and " " not in word]
+    assert len(paths) >= 20
+    assert not [path for path in paths if not (ROOT / path).exists()]

@@ -1,4 +1,4 @@
-"""No code of ours unpickles a file or runs what it says (what happens if one is a bomb: test_pickle_bombs.py)."""
+"""The code base never unpickles files or executes their content (see also test_pickle_bombs.py)."""
 
 import ast
 from pathlib import Path
@@ -34,16 +34,18 @@ SAFE_LOADERS = {"_StrictLoader", "yaml.SafeLoader"}
 
 
 def dangers(tree: ast.AST) -> list[str]:
-    """Calls that may run what a file says, as `line: call`."""
+    """Calls that can execute the content of a file, as `line: call`."""
     found = []
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name, given = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
-        odd = name in FORBIDDEN
-        odd |= name == "torch.load" and given.get("weights_only") != "True"
-        odd |= name.endswith(("load_state_dict_from_url", "get_state_dict")) and given.get("weights_only") != "True"
-        odd |= given.get("weights_only", "True") != "True" or given.get("allow_pickle", "False") != "False"
-        odd |= name == "yaml.load" and not (len(call.args) > 1 and ast.unparse(call.args[1]) in SAFE_LOADERS)
-        if odd:
+        dangerous = name in FORBIDDEN
+        dangerous |= name == "torch.load" and given.get("weights_only") != "True"
+        dangerous |= (
+            name.endswith(("load_state_dict_from_url", "get_state_dict")) and given.get("weights_only") != "True"
+        )
+        dangerous |= given.get("weights_only", "True") != "True" or given.get("allow_pickle", "False") != "False"
+        dangerous |= name == "yaml.load" and not (len(call.args) > 1 and ast.unparse(call.args[1]) in SAFE_LOADERS)
+        if dangerous:
             found.append(f"{call.lineno}: {name}")
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
     hidden = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
@@ -51,7 +53,7 @@ def dangers(tree: ast.AST) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted([*ROOT.glob("hearai/**/*.py"), *ROOT.glob("experiments/*.py")]), ids=str)
-def test_no_code_unpickles_or_runs_what_a_file_says(path: Path) -> None:
+def test_no_code_executes_the_content_of_files(path: Path) -> None:
     assert dangers(ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
@@ -70,5 +72,5 @@ def test_no_code_unpickles_or_runs_what_a_file_says(path: Path) -> None:
         "weights.get_state_dict(check_hash=True)",
     ],
 )
-def test_the_rule_sees_what_it_forbids(line: str) -> None:
+def test_dangerous_calls_are_detected(line: str) -> None:
     assert dangers(ast.parse(line))

@@ -1,1 +1,1 @@
-"""What the search is worth, measured: engines side by side on recorded learning curves, and at scale."""
+"""Benchmarks: search engines compared on recorded learning curves and on real training, models compared, and scale."""

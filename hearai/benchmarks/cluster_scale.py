@@ -1,7 +1,8 @@
-"""The search engine on a cluster of many nodes, simulated on one machine, with trials that sleep.
+"""The search engine on a Ray cluster of many nodes, simulated on one machine, with trials that sleep.
 
-Everything but the training is real: Ray's nodes (each with its own raylet and processes), Tune, searcher, scheduler,
-journal, live lines and sweeper. The head runs no trials, as on a cluster; the driver runs beside it.
+Everything except the training is real: Ray nodes (each with its own raylet and processes), Tune, searcher, scheduler,
+journal, progress lines and checkpoint cleanup. As on a real cluster the head node runs no trials, and the driver runs
+on the same machine as the head.
 """
 
 import functools
@@ -31,19 +32,21 @@ from hearai.search.cluster.connect import connect
 from hearai.search.cluster.memory import pss_of
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.early_stopping import build_stopper
-from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest
+from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.stage import Stage
+from hearai.search.storage.attributes import BASE_KIND, KIND
 from hearai.search.storage.layout import TRIALS
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.storage.trial_store import open_journal
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.search.tune.tuner import SearchContext, run_stages
 
-EPOCHS, SAID = 5, 10
-"""Of each trial; and how many of the trials' lines are shown."""
+EPOCHS_PER_TRIAL = 5
+SHOWN_LINES = 10
+"""How many of the trials' progress lines are printed."""
 OBJECT_STORE = 80 * 2**20
-"""Bytes of each node's object store, near the least that Ray takes: trials keep nothing there."""
-HEAD = {
+"""Bytes of each node's object store, near the minimum that Ray accepts: trials store nothing there."""
+HEAD_PROCESSES = {
     "driver": "driver",
     "gcs_server": "GCS",
     "dashboard": "dashboard",
@@ -51,54 +54,58 @@ HEAD = {
     "monitor": "autoscaler",
     "log_monitor": "log monitor",
 }
-"""{process of the head node, as Ray calls it: in our words}, each with the processes that it has started."""
+"""{Ray's name of a process of the head node: label}; child processes are included."""
 
 
 @dataclass(frozen=True)
-class NodesScale:
-    """What a search over many nodes came to."""
+class ClusterScaleResult:
+    """Utilisation, speed and memory of a search over many nodes."""
 
     nodes: int
     slots: int
     trials: int
     complete: int
-    """Trials that ended well."""
+    """Trials that completed."""
     processes: int
-    """That trials ran in, one after another."""
+    """Distinct processes that ran trials."""
     with_torch: int
-    """Trials whose process had imported torch."""
+    """Number of trials whose process had imported torch."""
     phases: Phases | None
-    """None: the slots were never all busy."""
+    """None if the slots were never all busy."""
     seconds: float
-    """Of the whole search, once the cluster was there."""
+    """Wall time of the search, once the cluster had started."""
     head_mb: Mapping[str, float]
-    """{process: PSS at the end of the search}, in the words of `HEAD`."""
+    """{label in HEAD_PROCESSES: PSS at the end of the search}"""
     trial_mb: float
-    """PSS of a trial's process, median."""
+    """Median PSS of a trial's process."""
 
 
-def measure_nodes(
+def measure_cluster_scale(
     study: Study, folder: Path, *, nodes: int, cpus: int, trials: int, seconds: float, print_line: Print
-) -> NodesScale:
-    """Runs a search of sleeping trials over `nodes` x `cpus` slots; `folder` gets its journal.
-
-    seconds: of each trial.
+) -> ClusterScaleResult:
+    """Runs a search of sleeping trials of `seconds` each on `nodes` x `cpus` slots; its journal is written to `folder`.
 
     Raises:
-        UserError: not all of the nodes started.
+        UserError: not all nodes started.
     """
     with simulated_nodes(nodes, cpus) as cluster:
         slots, ready, head = connect(cluster.address).slots(TrialResources()), time.time(), _HeadMemory(cluster)
         print_line(f"{nodes} nodes, {slots} slots; {trials:,} trials of {seconds:g} s")
-        asleep = functools.partial(sleep_trial, epoch_seconds=seconds / EPOCHS)
-        lines = sparsely(print_line, max(1, trials // SAID))
-        place = SearchContext(
-            study.name, StudySync(folder), TrialResources(), slots, lines, study.settings.hang_seconds, trial=asleep
+        sleeping_trial = functools.partial(sleep_trial, epoch_seconds=seconds / EPOCHS_PER_TRIAL)
+        lines = every_nth_line(print_line, max(1, trials // SHOWN_LINES))
+        context = SearchContext(
+            study.name,
+            StudySync(folder),
+            TrialResources(),
+            slots,
+            lines,
+            study.settings.hang_seconds,
+            trial_function=sleeping_trial,
         )
-        complete = _search(sleeping(study, trials), place, head)
+        complete = _search(with_short_trials(study, trials), context, head)
         took = time.time() - ready
     records = [json.loads(path.read_text()) for path in sorted((folder / TRIALS).glob(f"*/{RECORD}"))]
-    return NodesScale(
+    return ClusterScaleResult(
         nodes,
         slots,
         trials,
@@ -117,59 +124,59 @@ def measure_nodes(
     )
 
 
-def _search(study: Study, place: SearchContext, head: ray.tune.Callback) -> int:
-    """The search as `hearai.search.run` has it, without data, finals and test; how many of its trials are complete."""
+def _search(study: Study, context: SearchContext, head: ray.tune.Callback) -> int:
+    """Runs a search like `hearai.search.run`, without data, finals and test. Returns the number of completed trials."""
     settings = study.settings
-    with open_journal(place.folder) as storage:
+    with open_journal(context.folder) as storage:
         search, finals = build_search_store(storage, study), build_finals_store(storage)
-        search.enqueue(study.base_params(), {"kind": "base"})
+        search.enqueue(study.base_params(), {KIND: BASE_KIND})
         stage = Stage(
             search,
-            choose=lambda trial: suggest(trial, study),
+            suggest=lambda trial: suggest_params(trial, study),
             config_of=lambda proposal: study.config_of(proposal.params, settings.seed),
             limit=settings.budget.trials,
-            slots=place.slots,
+            slots=context.slots,
             budget_tracker=BudgetTracker(settings.budget, search),
         )
-        cleanup = CheckpointCleanup(place.sync, search, finals, keep=settings.finalists.count, slots=place.slots)
-        run_stages(iter([stage]), place, build_stopper(settings.early_stopping, study.max_epochs), [cleanup, head])
+        cleanup = CheckpointCleanup(context.sync, search, finals, keep=settings.finalists.count, slots=context.slots)
+        run_stages(iter([stage]), context, build_stopper(settings.early_stopping, study.max_epochs), [cleanup, head])
         return len(search.trials(TrialState.COMPLETE))
 
 
-def sleeping(study: Study, trials: int) -> Study:
-    """The study with short trials. Its stopper is asked after each of their epochs, and lets them run to their end."""
+def with_short_trials(study: Study, trials: int) -> Study:
+    """The study with short trials. Early stopping is asked after each epoch, but its grace period covers them all."""
     settings = study.settings
     return replace(
         study,
-        base=override(study.base, {"train_parameters.epochs": EPOCHS}),
+        base=override(study.base, {"train_parameters.epochs": EPOCHS_PER_TRIAL}),
         settings=settings.model_copy(
             update={
                 "budget": settings.budget.model_copy(update={"trials": trials}),
-                "early_stopping": settings.early_stopping.model_copy(update={"grace_epochs": EPOCHS}),
+                "early_stopping": settings.early_stopping.model_copy(update={"grace_epochs": EPOCHS_PER_TRIAL}),
             }
         ),
     )
 
 
-def sparsely(print_line: Print, every: int) -> Print:
-    """Says one of so many lines, and all that tell of a trial in trouble."""
+def every_nth_line(print_line: Print, n: int) -> Print:
+    """Prints every n-th line of a completed trial, and all other lines, such as failures."""
     count = itertools.count(1)
 
-    def said(line: str) -> None:
-        if "complete" not in line or next(count) % every == 0:
+    def print_some(line: str) -> None:
+        if "complete" not in line or next(count) % n == 0:
             print_line(line)
 
-    return said
+    return print_some
 
 
 @contextmanager
 def simulated_nodes(nodes: int, cpus: int) -> Iterator[Nodes]:
-    """A head without CPUs for trials, and so many nodes beside it, all on this machine.
+    """A head node without CPUs for trials, and `nodes` nodes, all on this machine.
 
     Raises:
-        UserError: not all of them started.
+        UserError: not all nodes started.
     """
-    assert not ray.is_initialized(), "connect() would stay with the cluster that this process is part of"
+    assert not ray.is_initialized(), "connect() would use the cluster that this process is connected to"
     store = {"object_store_memory": OBJECT_STORE}
     cluster = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True, **store})
     try:
@@ -187,27 +194,29 @@ def _wait_for(cluster: Nodes, nodes: int) -> None:
     try:
         cluster.wait_for_nodes(timeout=seconds)
     except TimeoutError as error:
-        raise UserError(f"--nodes {nodes}: not all of them started within {seconds} s; give fewer") from error
+        raise UserError(f"--nodes {nodes}: not all nodes started within {seconds} s; use fewer nodes") from error
 
 
 class _HeadMemory(ray.tune.Callback):
-    """Looks at the head's processes when the last trial has ended: later they are gone, and reading costs time."""
+    """Measures the processes of the head node when the last trial has ended: later they have exited."""
 
     def __init__(self, cluster: Nodes):
         self._cluster = cluster
         self.megabytes: dict[str, float] = {}
 
     def __getstate__(self) -> dict:
-        """Nothing: Tune pickles its callbacks."""
+        """No state: Tune pickles its callbacks."""
         return {}
 
     def on_experiment_end(self, trials: list, **info: object) -> None:
         processes = {name: infos[0].process.pid for name, infos in self._cluster.head_node.all_processes.items()}
         processes["driver"] = psutil.Process().pid
-        self.megabytes = {word: _tree_pss(processes[name]) / 1e6 for name, word in HEAD.items() if name in processes}
+        self.megabytes = {
+            label: _tree_pss(processes[name]) / 1e6 for name, label in HEAD_PROCESSES.items() if name in processes
+        }
 
 
 def _tree_pss(pid: int) -> int:
-    """Bytes of a process and of what it started; a driver's children are the cluster."""
+    """PSS in bytes of a process and its children; the driver alone, whose children are the cluster."""
     process = psutil.Process(pid)
     return pss_of([process] if process == psutil.Process() else [process, *process.children(recursive=True)])

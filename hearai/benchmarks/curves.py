@@ -1,7 +1,7 @@
-"""Learning curves of the demo task, recorded once: the table that the surrogate is made of.
+"""Recorded learning curves of the demo task: the table that the surrogate is fitted to.
 
-`curves.yaml` is the study that they were recorded of; two thirds of its configs were drawn from the whole space, the
-rest lie around the best of those before, where a search spends its trials and the surrogate must be right.
+`curves.yaml` is the study from which they were recorded. Two thirds of the configs were drawn from the whole space; the
+rest lie near the best of the earlier ones, where a search spends its trials and the surrogate must be accurate.
 """
 
 import csv
@@ -25,7 +25,10 @@ from hearai.training.runtime import LocalRuntime
 
 TABLE = Path(__file__).with_name("curves.csv")
 STUDY = Path(__file__).with_name("curves.yaml")
-BASE_SEEDS, ELITE, STEP = 3, 15, 0.15
+BASE_SEEDS = 3
+"""Seeds with which the base config is recorded."""
+ELITE, STEP = 15, 0.15
+"""The configs near which further ones are drawn, and how far, as a share of each range."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,26 @@ class Curve:
     params: Mapping[str, Value]
     seed: int
     seconds: float
-    """CPU time of the whole run, on one thread."""
+    """CPU time of the run, on one thread."""
     values: Sequence[float]
     """Validation macro-F1 after each epoch."""
 
     @property
     def best(self) -> float:
-        """Of the best epoch."""
+        """Macro-F1 of the best epoch."""
         return max(self.values)
 
 
 def recorded_study() -> Study:
-    """The study whose trials the table holds."""
+    """The study whose runs are in the table."""
     return Study.from_dict(read_yaml(STUDY), str(STUDY))
 
 
 def read_curves(path: Path = TABLE) -> list[Curve]:
-    """The table's runs.
+    """The runs of a table.
 
     Raises:
-        UserError: it is no such table.
+        UserError: the file is not such a table.
     """
     study = recorded_study()
     try:
@@ -64,7 +67,7 @@ def read_curves(path: Path = TABLE) -> list[Curve]:
             raise ValueError("no rows")
         return curves
     except (csv.Error, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no table of recorded curves ({type(error).__name__}: {error})") from None
+        raise UserError(f"{path}: not a table of recorded curves ({type(error).__name__}: {error})") from None
 
 
 def _curve(study: Study, row: Mapping[str, str]) -> Curve:
@@ -81,14 +84,15 @@ def _value(domain: Domain, text: str) -> Value:
 
 
 def record_curves(study: Study, folder: Path, path: Path, drawn: int, near: int) -> Iterator[Curve]:
-    """Runs the base config with several seeds, then `drawn` random configs, then `near` ones around the best.
+    """Runs the base config with several seeds, then `drawn` random configs, then `near` ones close to the best.
 
-    Each run is added to the table at `path` as soon as it has ended: about 12 s on one core.
+    Each run is appended to the table at `path` when it ends, after about 12 s on one core.
     """
     plan = make_plan(study, folder)
     folder.mkdir(parents=True, exist_ok=True)
     prepare_inputs(plan, folder)
-    study, rng, seen = plan.study, random.Random(1), []
+    study, rng = plan.study, random.Random(1)
+    recorded: list[Curve] = []
     paths, epochs = list(study.space.domains), range(1, study.max_epochs + 1)
     _append(path, ["kind", "seed", "seconds", *paths, *(f"epoch{epoch}" for epoch in epochs)])
     for i in range(BASE_SEEDS + drawn + near):
@@ -97,10 +101,10 @@ def record_curves(study: Study, folder: Path, path: Path, drawn: int, near: int)
         elif i < BASE_SEEDS + drawn:
             kind, params, seed = "drawn", study.space.sample(rng, study.base), 0
         else:
-            best = sorted(seen, key=lambda curve: -curve.best)[:ELITE]
+            best = sorted(recorded, key=lambda curve: -curve.best)[:ELITE]
             kind, params, seed = "near", _near(study, rng.choice(best).params, rng), rng.choice((0, 0, 0, 0, 1, 2))
         curve = _run(study, params, seed)
-        seen.append(curve)
+        recorded.append(curve)
         values = [f"{value:.4f}" for value in curve.values]
         _append(path, [kind, seed, f"{curve.seconds:.2f}", *(params[name] for name in paths), *values])
         yield curve
@@ -116,23 +120,28 @@ def _run(study: Study, params: Mapping[str, Value], seed: int) -> Curve:
 
 
 def _near(study: Study, params: Mapping[str, Value], rng: random.Random) -> dict[str, Value]:
-    """A point whose numbers are moved by about `STEP` of their range, and some of whose choices are drawn anew."""
+    """A point near another: numbers are moved by about `STEP` of their range, some choices are redrawn."""
 
     def choose(path: str, domain: Domain) -> Value:
-        own = params[path]
         if rng.random() < 0.3:
-            return own
+            return params[path]
         if domain.kind == "choice":
-            return own if rng.random() < 0.6 else domain.sample(rng)
-        to, back = (math.log, math.exp) if domain.log else (float, float)
-        low, high = to(domain.low), to(domain.high)
-        moved = back(min(max(rng.gauss(to(own), STEP * (high - low)), low), high))
-        if domain.step:
-            moved = domain.low + domain.step * round((moved - domain.low) / domain.step)
-        moved = min(max(moved, domain.low), domain.high)
-        return round(moved) if domain.kind == "int" else moved
+            return params[path] if rng.random() < 0.6 else domain.sample(rng)
+        return _moved(domain, params[path], rng)
 
     return study.space.walk(choose, study.base)
+
+
+def _moved(domain: Domain, value: Value, rng: random.Random) -> Value:
+    """A number near another one of its domain, on its (log) scale."""
+    assert isinstance(value, int | float)
+    scale, unscale = (math.log, math.exp) if domain.log else (float, float)
+    low, high = scale(domain.low), scale(domain.high)
+    moved = unscale(min(max(rng.gauss(scale(value), STEP * (high - low)), low), high))
+    if domain.step:
+        moved = domain.low + domain.step * round((moved - domain.low) / domain.step)
+    moved = min(max(moved, domain.low), domain.high)
+    return round(moved) if domain.kind == "int" else moved
 
 
 def _append(path: Path, row: Sequence[object]) -> None:

@@ -1,4 +1,4 @@
-"""The engines that are compared, each as its users run it: ours, Ray's stock pair, and Optuna alone."""
+"""The search engines that are compared, each as its users run it: hearai, Ray's stock pair, and Optuna alone."""
 
 import itertools
 from pathlib import Path
@@ -13,41 +13,53 @@ from ray.tune.search.optuna import OptunaSearch
 from hearai.benchmarks.simulation import Run
 from hearai.config.study import Study
 from hearai.search.early_stopping import build_stopper
-from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest
+from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest_params
 from hearai.search.stage import Stage
+from hearai.search.storage.attributes import BASE_KIND, KIND, SEARCH_KIND
 from hearai.search.storage.trial_store import Proposal
+from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.scheduler import EpochScheduler
 from hearai.search.tune.searcher import JournalSearcher
 
-ENDLESS = 1_000_000
-"""Trials of a search that its budget of epochs ends."""
+UNLIMITED_TRIALS = 1_000_000
+"""The limit of trials in a search that ends by its epoch budget."""
 
 
-class Ours:
+class HearaiEngine:
     """Journal, searcher and scheduler of `hearai.search`, called as Tune's controller calls them."""
 
     def __init__(self, study: Study, folder: Path, workers: int, storage: Any):
         self.store = build_search_store(storage, study)
-        self.store.enqueue(study.base_params(), {"kind": "base"})
+        self.store.enqueue(study.base_params(), {KIND: BASE_KIND})
         stage = Stage(
-            self.store, lambda trial: suggest(trial, study), lambda _: study.base, limit=ENDLESS, slots=workers
+            self.store,
+            lambda trial: suggest_params(trial, study),
+            lambda _: study.base,
+            limit=UNLIMITED_TRIALS,
+            slots=workers,
         )
-        self._searcher = JournalSearcher(iter([stage]), lambda proposal, _: _payload(proposal, folder))
+        self._searcher = JournalSearcher(iter([stage]), self._make_spec)
         stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
         self._scheduler = EpochScheduler(stopper, over_budget=lambda _: False)
-        self._epochs, self._trials, self._keys = study.max_epochs, {}, map(str, itertools.count())
+        self._epochs, self._keys = study.max_epochs, map(str, itertools.count())
+        self._trials: dict[str, Trial] = {}
+        self._folder, self._params = str(folder), dict[int, dict[str, Any]]()
+
+    def _make_spec(self, proposal: Proposal, stage: Stage) -> TrialSpec:
+        self._params[proposal.number] = dict(proposal.params)
+        return TrialSpec(proposal.number, self._folder, config={}, kind=proposal.user_attrs.get(KIND, SEARCH_KIND))
 
     def ask(self) -> Run | None:
         key = next(self._keys)
-        payload = self._searcher.suggest(key)
-        if not isinstance(payload, dict):
+        config = self._searcher.suggest(key)
+        if not isinstance(config, dict):
             return None
-        self._trials[key] = Trial("benchmark", config=payload, stub=True)
-        return Run(key, payload["params"])
+        self._trials[key] = Trial("benchmark", config=config, stub=True)
+        return Run(key, self._params.pop(self.number_of(key)))
 
     def number_of(self, key: str) -> int:
-        """The number in the journal of a run that is under way."""
-        return self._trials[key].config["number"]
+        """The trial number in the journal of a current run."""
+        return TrialSpec.of(self._trials[key]).number
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
@@ -61,13 +73,8 @@ class Ours:
         return should_continue
 
 
-def _payload(proposal: Proposal, folder: Path) -> dict[str, Any]:
-    kind = proposal.notes.get("kind", "search")
-    return {"params": dict(proposal.params), "number": proposal.number, "kind": kind, "folder": str(folder)}
-
-
-class Stock:
-    """Ray's `OptunaSearch` and `ASHAScheduler` with their defaults, ASHA with the same grace and factor as ours."""
+class RayEngine:
+    """Ray's `OptunaSearch` and `ASHAScheduler` with their defaults, ASHA with the study's grace period and factor."""
 
     def __init__(self, study: Study, *, base_first: bool = False):
         points = [study.base_params()] if base_first else None
@@ -84,7 +91,8 @@ class Stock:
             grace_period=stopping.grace_epochs,
             reduction_factor=stopping.reduction_factor,
         )
-        self._paths, self._trials, self._keys = list(space), {}, map(str, itertools.count())
+        self._paths, self._keys = list(space), map(str, itertools.count())
+        self._trials: dict[str, Trial] = {}
 
     def ask(self) -> Run | None:
         key = next(self._keys)
@@ -106,15 +114,15 @@ class Stock:
         return should_continue
 
 
-class OptunaAlone:
-    """`study.optimize` as its documentation has it: TPE and the default pruner, or another pruner of Optuna's."""
+class OptunaEngine:
+    """Optuna's ask-and-tell loop as documented: TPE with the default or another of its pruners."""
 
     def __init__(self, study: Study, pruner: optuna.pruners.BasePruner | None = None):
         sampler = optuna.samplers.TPESampler(seed=study.settings.seed)
         self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         self._space, self._base = study.space, study.base
         self._trials: dict[str, optuna.Trial] = {}
-        self._suggest = lambda trial: suggest(trial, study)
+        self._suggest = lambda trial: suggest_params(trial, study)
 
     def ask(self) -> Run | None:
         trial = self._study.ask()

@@ -1,7 +1,7 @@
-"""Engines on a virtual clock: workers that train recorded curves, so that hours pass in seconds.
+"""Simulates a search engine on a virtual clock: training is replaced by learning curves, so hours take seconds.
 
-All code of an engine runs as it is; only training is replaced. An engine is asked for a run whenever a virtual worker
-is free, and hears of every epoch in the order in which the epochs would end.
+The engine's own code is unchanged. It is asked for a run whenever a virtual worker is free, and receives the epochs of
+all runs in the order in which they would end.
 """
 
 import heapq
@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from hearai.benchmarks.surrogate import Surrogate
 from hearai.config.domains import Value
 
 START_SECONDS = 0.5
-"""Between two trials of a reused actor, as measured (README)."""
+"""Between two trials of a reused actor, as measured."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trial as an engine wants it."""
+    """A trial that an engine has proposed."""
 
     key: str
     params: Mapping[str, Value]
@@ -26,53 +25,70 @@ class Run:
 
 
 class Engine(Protocol):
-    """Proposes runs and hears how they go."""
+    """Proposes runs and decides after each epoch whether they continue."""
 
     def ask(self) -> Run | None:
-        """The next run; None when there is none (for now)."""
+        """The next run; None if there is none (for now)."""
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        """The best value so far of a run after an epoch; whether it goes on (not asked after the last)."""
+        """Reports the best value so far of a run after an epoch; returns whether it continues after it."""
+
+
+class Task(Protocol):
+    """What is trained: learning curves and their cost."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a complete run."""
+
+    def curve(self, params: Mapping[str, Value], seed: int) -> list[float]:
+        """The objective after each epoch."""
+
+    def true_value(self, params: Mapping[str, Value]) -> float:
+        """The objective without noise."""
+
+    def epoch_seconds(self, params: Mapping[str, Value]) -> float:
+        """Seconds of an epoch."""
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What a user has who stops the search now."""
+class Incumbent:
+    """The best config of a search at some point of its budget."""
 
     epochs: int
     """Trial-epochs spent by all runs."""
     seconds: float
     """On the virtual clock."""
-    truth: float
-    """What the config is worth, noise apart, whose reported value is the best so far."""
+    true_value: float
+    """Noise-free value of the config with the best reported value so far."""
 
 
 @dataclass
 class _Running:
     run: Run
     curve: list[float]
-    pace: float
+    epoch_seconds: float
     epoch: int = 0
 
 
-def simulate(engine: Engine, task: Surrogate, *, workers: int, epoch_budget: int) -> Iterator[Moment]:
-    """Every epoch until the budget is spent or the engine has no more runs."""
+def simulate(engine: Engine, task: Task, *, workers: int, epoch_budget: int) -> Iterator[Incumbent]:
+    """Yields the incumbent after every epoch until the budget is used up or the engine has no more runs."""
     clock, spent, order = 0.0, 0, 0
-    best, truth = -1.0, 0.0
-    ends: list[tuple[float, int, _Running]] = []  # when the next epoch of each run ends
+    best, true_value = -1.0, 0.0
+    ends: list[tuple[float, int, _Running]] = []  # (end of the next epoch, tie-breaker, run)
     while spent < epoch_budget:
         while len(ends) < workers and (run := engine.ask()):
             running = _Running(run, task.curve(run.params, run.seed), task.epoch_seconds(run.params))
             order += 1
-            heapq.heappush(ends, (clock + START_SECONDS + running.pace, order, running))
+            heapq.heappush(ends, (clock + START_SECONDS + running.epoch_seconds, order, running))
         if not ends:
             return
         clock, _, running = heapq.heappop(ends)
         spent, running.epoch = spent + 1, running.epoch + 1
         value, last = max(running.curve[: running.epoch]), running.epoch == task.epochs
         if value > best:
-            best, truth = value, task.truth(running.run.params)
-        yield Moment(spent, clock, truth)
+            best, true_value = value, task.true_value(running.run.params)
+        yield Incumbent(spent, clock, true_value)
         if engine.tell(running.run.key, running.epoch, value, last) and not last:
             order += 1
-            heapq.heappush(ends, (clock + running.pace, order, running))
+            heapq.heappush(ends, (clock + running.epoch_seconds, order, running))

@@ -1,4 +1,4 @@
-"""A trial that sleeps: what a search costs beside its training. Imports neither torch nor what brings it along.
+"""A trial that sleeps, to measure the overhead of a search. Must not import torch, directly or indirectly.
 
 Dozens of its processes run on two cores, where importing torch in each would take as long as the whole benchmark.
 """
@@ -14,25 +14,27 @@ from typing import Any
 import psutil
 import ray.tune
 
+from hearai.search.trial.spec import TrialSpec
+
 RECORD = "slept.json"
-"""In a trial's folder, what its process knows of it; see `sleep_trial`."""
+"""File in a trial's folder with what its process measured; see `sleep_trial`."""
 
 
-def sleep_trial(payload: dict[str, Any], epoch_seconds: float) -> None:
-    """Sleeps in place of each epoch of the payload's config, and reports as a real trial does.
+def sleep_trial(config: dict[str, Any], epoch_seconds: float) -> None:
+    """Sleeps in place of each epoch of the trial's config, and reports as a real trial does.
 
-    Leaves in its folder a JSON object: pid; start and end of the trial and spans of its epochs (`time.time()`); pss
-    (bytes of the process); torch (whether the process has imported it).
+    Writes a JSON object to its folder: pid; start, end and spans of the epochs (`time.time()`); pss (bytes of the
+    process); torch (whether the process has imported it).
 
-    payload: see `hearai.search.trial.one_worker`.
+    config: a `TrialSpec` as a dictionary.
     """
-    started, spans = time.time(), []
-    epochs = payload["config"]["train_parameters"]["epochs"]
+    spec, started, spans = TrialSpec.from_dict(config), time.time(), []
+    epochs = spec.config["train_parameters"]["epochs"]
     for epoch in range(1, epochs + 1):
-        began = time.time()
+        epoch_start = time.time()
         time.sleep(epoch_seconds)
-        spans.append((began, began + epoch_seconds))  # a process that wakes up late has done no more for it
-        ray.tune.report(report_of(payload["number"], epoch, epochs, time.time() - started))
+        spans.append((epoch_start, epoch_start + epoch_seconds))  # waking up late is not counted as training
+        ray.tune.report(report_of(spec.number, epoch, epochs, time.time() - started))
     record = {
         "pid": os.getpid(),
         "start": started,
@@ -41,13 +43,13 @@ def sleep_trial(payload: dict[str, Any], epoch_seconds: float) -> None:
         "pss": psutil.Process().memory_full_info().pss,
         "torch": "torch" in sys.modules,
     }
-    folder = Path(payload["folder"])
+    folder = Path(spec.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
 def report_of(number: int, epoch: int, epochs: int, seconds: float) -> dict[str, float]:
-    """What searcher and scheduler read: a learning curve that rises to what the trial's number decides, 0.5 to 1."""
+    """Epoch metrics of a learning curve that rises to a limit of 0.5 to 1, which depends on the trial's number."""
     value = random.Random(number).uniform(0.5, 1.0) * (1 - 0.5**epoch)
     return {
         "epoch": epoch,

@@ -1,12 +1,11 @@
-"""The demo task without its cost: a Gaussian process over the recorded learning curves.
+"""A surrogate of the demo task: Gaussian processes fitted to recorded learning curves.
 
-Each curve (E epochs) is written in P principal components; each component is a Gaussian process over the parameters
-(a squared exponential with a length scale for each, fitted by marginal likelihood; Rasmussen & Williams 2006, chapter
-5). What it leaves unexplained is the noise of a seed, drawn again for each (params, seed). N recorded runs, D
-parameters.
+Each curve is expressed in principal components; each component is a Gaussian process over the parameters (squared
+exponential kernel with a length scale per parameter, fitted by marginal likelihood; Rasmussen & Williams 2006,
+chapter 5). The residual is the noise of a seed, drawn for each (params, seed).
 
-Surrogate benchmarks as Eggensperger et al. 2015 propose them. How well it predicts runs that it has not seen is
-measured by `held_out_error` and printed with each benchmark.
+Surrogate benchmarks follow Eggensperger et al. 2015. `held_out_error` measures how well unseen runs are predicted; it
+is printed with each benchmark.
 """
 
 import functools
@@ -22,11 +21,13 @@ from hearai.benchmarks.curves import Curve, read_curves, recorded_study
 from hearai.config.domains import Domain, Value
 from hearai.config.space import Space
 
+# N recorded runs, D parameters, E epochs, P principal components
+
 COMPONENTS, FIT_STEPS = 4, 60
 
 
 class Surrogate:
-    """Predicts curves and seconds of an epoch for any point of the space."""
+    """Predicts learning curve and seconds per epoch for any point of the space."""
 
     def __init__(self, space: Space, curves: Sequence[Curve]):
         self.space = space
@@ -36,7 +37,7 @@ class Surrogate:
         _, _, basis = torch.linalg.svd(y_NE - self._mean_E, full_matrices=False)
         self._basis_PE = basis[:COMPONENTS]
         weights_NP = (y_NE - self._mean_E) @ self._basis_PE.T
-        self._processes = [_Process(x_ND, weights_NP[:, p]) for p in range(COMPONENTS)]
+        self._processes = [_GaussianProcess(x_ND, weights_NP[:, p]) for p in range(COMPONENTS)]
         self._epoch_noise = float((y_NE - self._mean_E - weights_NP @ self._basis_PE).std())
         ones_N1 = torch.ones(len(curves), 1, dtype=torch.float64)
         seconds_N = torch.tensor([curve.seconds for curve in curves], dtype=torch.float64)
@@ -44,19 +45,19 @@ class Surrogate:
 
     @property
     def epochs(self) -> int:
-        """Of a whole trial."""
+        """Epochs of a complete run."""
         return len(self._mean_E)
 
     def curve(self, params: Mapping[str, Value], seed: int) -> list[float]:
-        """Validation macro-F1 after each epoch of a run, the seed's noise included."""
+        """Validation macro-F1 after each epoch of a run, including the noise of the seed."""
         x_D = torch.tensor(self._coordinates(params))
         rng = np.random.default_rng(_hash(params, seed))
         weights = [process.mean(x_D) + process.noise * rng.standard_normal() for process in self._processes]
         values_E = self._mean_E.numpy() + np.array(weights) @ self._basis_PE.numpy()
         return list(np.clip(values_E + self._epoch_noise * rng.standard_normal(self.epochs), 0, 1))
 
-    def truth(self, params: Mapping[str, Value]) -> float:
-        """The best epoch's value without any noise: what a config is worth."""
+    def true_value(self, params: Mapping[str, Value]) -> float:
+        """Noise-free validation macro-F1 of the best epoch."""
         x_D = torch.tensor(self._coordinates(params))
         weights = np.array([process.mean(x_D) for process in self._processes])
         return float((self._mean_E.numpy() + weights @ self._basis_PE.numpy()).max())
@@ -70,8 +71,8 @@ class Surrogate:
         return [_unit(domain, params[path]) for path, domain in self.space.domains.items()]
 
 
-class _Process:
-    """A Gaussian process with a length scale for each coordinate; values are standardised."""
+class _GaussianProcess:
+    """A Gaussian process with a length scale per coordinate; values are standardised."""
 
     def __init__(self, x_ND: Tensor, y_N: Tensor):
         self._x_ND, self._shift, self._scale = x_ND, float(y_N.mean()), float(y_N.std()) or 1.0
@@ -90,11 +91,11 @@ class _Process:
         self.noise = self._scale * math.exp(float(self._log[-1]))
 
     def mean(self, x_D: Tensor) -> float:
-        """The expected value at a point."""
+        """The posterior mean at a point."""
         return self._shift + self._scale * float(self._covariance(self._log, x_D[None], self._x_ND)[0] @ self._alpha_N)
 
     def _loss(self, log: Tensor, y_N: Tensor) -> Tensor:
-        """Negative log marginal likelihood, with a weak pull of the length scales towards 2 (most matter little)."""
+        """Negative log marginal likelihood, with a weak prior on the length scales around 2 (most matter little)."""
         root = torch.linalg.cholesky(self._covariance(log, self._x_ND, self._x_ND) + self._ridge(log, len(y_N)))
         fit = 0.5 * y_N @ torch.cholesky_solve(y_N[:, None], root)[:, 0] + root.diagonal().log().sum()
         return fit + 0.5 * ((log[:-2] - math.log(2.0)) ** 2).sum()
@@ -108,12 +109,13 @@ class _Process:
 
 
 def _unit(domain: Domain, value: Value) -> float:
-    """0..1 over the domain, on its own scale; choices by their order."""
+    """Position in the domain as 0..1, on its (log) scale; choices by their order."""
     if domain.kind == "choice":
         return domain.values.index(value) / max(1, len(domain.values) - 1)
-    to = math.log if domain.log else float
-    low, high = to(domain.low), to(domain.high)
-    return (to(value) - low) / (high - low)
+    assert isinstance(value, int | float)
+    scale = math.log if domain.log else float
+    low, high = scale(domain.low), scale(domain.high)
+    return (scale(value) - low) / (high - low)
 
 
 def _hash(params: Mapping[str, Value], seed: int) -> int:
@@ -122,19 +124,19 @@ def _hash(params: Mapping[str, Value], seed: int) -> int:
 
 @functools.cache
 def demo_surrogate() -> Surrogate:
-    """The one of the recorded table."""
+    """The surrogate of the recorded table."""
     return Surrogate(recorded_study().space, read_curves())
 
 
 def held_out_error(folds: int = 5) -> tuple[float, float]:
-    """(root mean squared error, rank correlation) of the best epoch's value of runs that were not shown."""
+    """(root mean squared error, rank correlation) of the best epoch's predicted value, by cross-validation."""
     curves, space = read_curves(), recorded_study().space
     predicted, true = [], []
     for fold in range(folds):
         model = Surrogate(space, [curve for i, curve in enumerate(curves) if i % folds != fold])
-        shown = [curve for i, curve in enumerate(curves) if i % folds == fold]
-        predicted += [model.truth(curve.params) for curve in shown]
-        true += [curve.best for curve in shown]
+        held_out = [curve for i, curve in enumerate(curves) if i % folds == fold]
+        predicted += [model.true_value(curve.params) for curve in held_out]
+        true += [curve.best for curve in held_out]
     error = float(np.sqrt(np.mean((np.array(predicted) - np.array(true)) ** 2)))
-    ranks = [np.argsort(np.argsort(values)) for values in (predicted, true)]
-    return error, float(np.corrcoef(*ranks)[0, 1])
+    ranks_predicted, ranks_true = (np.argsort(np.argsort(values)).astype(float) for values in (predicted, true))
+    return error, float(np.corrcoef(ranks_predicted, ranks_true)[0, 1])

@@ -1,4 +1,4 @@
-"""How busy the slots of a cluster were, from the times at which trials began and ended. Knows no Ray."""
+"""Utilisation of a cluster's slots, computed from the start and end times of trials. Independent of Ray."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Span = tuple[float, float]
 
 
 def busy_seconds(spans: Sequence[Span], window: Span) -> float:
-    """Seconds of the spans that lie in the window, summed over all spans."""
+    """Seconds of the spans inside the window, summed over all spans."""
     return sum(max(0.0, min(end, window[1]) - max(start, window[0])) for start, end in spans)
 
 
@@ -19,43 +19,43 @@ def utilisation(spans: Sequence[Span], slots: int, window: Span) -> float:
         ValueError: the window is empty.
     """
     if window[1] <= window[0]:
-        raise ValueError(f"window {window}: ends before it begins")
+        raise ValueError(f"window {window}: ends before it starts")
     return busy_seconds(spans, window) / (slots * (window[1] - window[0]))
 
 
 def first_full(spans: Sequence[Span], slots: int) -> float | None:
-    """When so many spans overlap for the first time; None if they never do. One that ends as another begins is over."""
-    moments = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    """When `slots` spans overlap for the first time; None if never. Spans that only touch do not overlap."""
+    events = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
     running = 0
-    for moment, change in moments:
+    for time, change in events:
         running += change
         if running >= slots:
-            return moment
+            return time
     return None
 
 
 @dataclass(frozen=True)
 class Phases:
-    """A search in three parts, in seconds."""
+    """The three phases of a search, in seconds."""
 
     first_trial: float
-    """From the cluster being ready to the first trial's start."""
+    """From the cluster being ready to the start of the first trial."""
     ramp_up: float
     """From the cluster being ready to all slots being busy for the first time."""
     steady: float
-    """From there to the start of the last trial."""
+    """From the end of the ramp-up to the start of the last trial."""
     drain: float
-    """From there to the end of the last trial."""
-    held: float
-    """Share of the steady slot-seconds in which a slot had a trial: 0..1."""
-    at_work: float
-    """Share of them in which that trial was at work, neither waiting for the search nor late: 0..1."""
+    """From the start of the last trial until all trials have ended."""
+    occupied: float
+    """Share of the slot-seconds of the steady state in which a slot had a trial: 0..1."""
+    training: float
+    """Share in which that trial was training, neither waiting for the search nor late: 0..1."""
 
 
-def phases_of(trials: Sequence[Span], work: Sequence[Span], slots: int, ready: float) -> Phases | None:
-    """None if the slots were never all busy, or only once the last trial had begun.
+def phases_of(trials: Sequence[Span], epochs: Sequence[Span], slots: int, ready: float) -> Phases | None:
+    """The phases; None if the slots were never all busy before the last trial started.
 
-    trials: of each trial. work: what of these the trials were at work for. ready: when trials could have begun.
+    trials, epochs: spans of all trials and of all their epochs. ready: when trials could have started.
     """
     full, last = first_full(trials, slots), max((start for start, _ in trials), default=ready)
     if full is None or full >= last:
@@ -66,6 +66,6 @@ def phases_of(trials: Sequence[Span], work: Sequence[Span], slots: int, ready: f
         ramp_up=full - ready,
         steady=last - full,
         drain=max(end for _, end in trials) - last,
-        held=utilisation(trials, slots, window),
-        at_work=utilisation(work, slots, window),
+        occupied=utilisation(trials, slots, window),
+        training=utilisation(epochs, slots, window),
     )

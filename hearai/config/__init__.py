@@ -1,0 +1,1 @@
+"""Configuration of runs and searches: typed, validated, without torch."""

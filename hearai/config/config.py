@@ -1,7 +1,7 @@
-"""The typed config: the published YAML sections and names, read strictly, frozen, written back as YAML.
+"""The typed, immutable config of a run, read from YAML and written back.
 
-A YAML file is a diff over the defaults in `sections.py`. Unknown keys, wrong types and impossible values end in one
-`ConfigError` that lists every problem with its dotted path. Keys of older pipeline files are aliases.
+A YAML file is a diff over the defaults in `schema.py`. Unknown keys, wrong types and invalid values raise one
+`ConfigError` that lists every problem with its dotted path. Keys of older pipeline files are accepted as aliases.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError, model_validator
 
+from hearai.config.model_parts import EXTRACTORS
 from hearai.config.schema import (
     AugmentationsParameters,
     FeatureExtractor,
@@ -24,14 +25,9 @@ from hearai.config.validation import Section, explain
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
 
-LANDMARK_EXTRACTOR, CLIP_EXTRACTOR = "gcn_extractor", "video_resnet"
-"""The extractors that read something else than single pictures."""
-WITH_ATTENTION_HEADS = ("sign_language_transformer", "sign_language_cnn_transformer", "hubert_transformer")
-"""Names of transformers that split the width among attention heads."""
-
 
 class Config(Section):
-    """One run, completely described."""
+    """The complete description of one run."""
 
     general_parameters: GeneralParameters = GeneralParameters()
     augmentations_parameters: AugmentationsParameters = AugmentationsParameters()
@@ -53,76 +49,82 @@ class Config(Section):
         if mode not in self.heads.groups:
             return [f"train_parameters.classification_mode: unknown {mode!r}; {choices(mode, self.heads.groups)}"]
         if not any(head.loss_weight for head in self.active_heads.values()):
-            return [f"heads.{mode}: every loss_weight is 0, so nothing is trained; give one a weight above 0"]
+            return [f"heads.{mode}: every loss_weight is 0, so nothing is trained; set at least one above 0"]
         return self._objective_problems()
 
     def _objective_problems(self) -> list[str]:
-        named, where = self.train_parameters.objective_heads, "train_parameters.objective_heads"
-        unknown = [head for head in named if head not in self.active_heads]
-        twice = [head for head in dict.fromkeys(named) if named.count(head) > 1]
+        heads, path = self.train_parameters.objective_heads, "train_parameters.objective_heads"
+        unknown = [head for head in heads if head not in self.active_heads]
+        repeated = [head for head in dict.fromkeys(heads) if heads.count(head) > 1]
         return [
-            *(f"{where}: unknown {head!r}; {choices(head, self.active_heads)}" for head in unknown),
-            *(f"{where}: {head!r} is named twice; once is enough" for head in twice),
+            *(f"{path}: unknown {head!r}; {choices(head, self.active_heads)}" for head in unknown),
+            *(f"{path}: {head!r} is listed twice; list it once" for head in repeated),
         ]
 
     def _input_problems(self) -> list[str]:
-        aug, problems = self.augmentations_parameters, []
-        if aug.apply_resize and aug.apply_center_crop and aug.center_crop_size > aug.resize_size:
+        augmentations, problems = self.augmentations_parameters, []
+        resize, crop = augmentations.resize_size, augmentations.center_crop_size
+        if augmentations.apply_resize and augmentations.apply_center_crop and crop > resize:
             problems.append(
-                f"augmentations_parameters.center_crop_size: {aug.center_crop_size} is larger than "
-                f"resize_size {aug.resize_size}; at most {aug.resize_size} is allowed"
+                f"augmentations_parameters.center_crop_size: {crop} is larger than resize_size {resize}; "
+                f"at most {resize} is allowed"
             )
-        return problems + self._reader_problems()
+        return problems + self._extractor_problems()
 
-    def _reader_problems(self) -> list[str]:
-        train, name = self.train_parameters, self.feature_extractor.name
+    def _extractor_problems(self) -> list[str]:
+        train, name, spec = self.train_parameters, self.feature_extractor.name, self.feature_extractor.spec
         if not train.frames and not train.landmarks:
-            return ["train_parameters: frames and landmarks are both false; the model needs one of them"]
-        if name == LANDMARK_EXTRACTOR and (train.frames or not train.landmarks):
+            return ["train_parameters: frames and landmarks are both false; the model needs at least one of them"]
+        if spec.reads == "landmarks" and (train.frames or not train.landmarks):
             return [
-                f"feature_extractor.name: {name} reads landmarks alone; set train_parameters.landmarks: true and "
-                "frames: false (for both inputs give an extractor of pictures: the landmarks get one of their own)"
+                f"feature_extractor.name: {name} reads landmarks only; set train_parameters.landmarks: true and "
+                "frames: false (to use both inputs, choose an extractor that reads frames: a second extractor is "
+                "added for the landmarks)"
             ]
-        if name == LANDMARK_EXTRACTOR and self.feature_extractor.pretrained is True:
-            return [f"feature_extractor.pretrained: true, but nobody publishes weights of {name}; give auto or false"]
-        if name != LANDMARK_EXTRACTOR and not train.frames:
+        if spec.weights is None and self.feature_extractor.pretrained is True:
             return [
-                f"train_parameters.frames: false, but {name} reads pictures; set feature_extractor.name: "
-                f"{LANDMARK_EXTRACTOR}, or frames: true"
+                f"feature_extractor.pretrained: true, but there are no published weights for {name}; "
+                "set it to auto or false"
             ]
-        if train.pre_training and name == CLIP_EXTRACTOR:
+        if spec.reads == "frames" and not train.frames:
+            readers = [other for other, known in EXTRACTORS.items() if known.reads == "landmarks"]
             return [
-                f"train_parameters.pre_training: it shows single frames, and {name} looks at whole clips; leave it "
-                "out and let the backbone train (freeze_scheduler)"
+                f"train_parameters.frames: false, but {name} reads frames; set feature_extractor.name: "
+                f"{' or '.join(readers)}, or frames: true"
+            ]
+        if train.pre_training and not spec.per_frame:
+            return [
+                f"train_parameters.pre_training: it trains on single frames, but {name} needs whole clips; remove it "
+                "and train the backbone (freeze_scheduler)"
             ]
         return []
 
     def _transformer_problems(self) -> list[str]:
         transformer, width = self.transformer, self.feature_extractor.representation_size
         problems = []
-        if transformer.name in WITH_ATTENTION_HEADS and width % transformer.num_attention_heads:
+        if transformer.spec.uses_attention_heads and width % transformer.num_attention_heads:
             problems.append(
                 f"transformer.num_attention_heads: {transformer.num_attention_heads} does not divide "
-                f"feature_extractor.representation_size {width}; give a divisor"
+                f"feature_extractor.representation_size {width}; choose a divisor"
             )
-        if transformer.name == "fake_transformer" and transformer.pooling != "mean":
+        if not transformer.spec.uses_pooling and transformer.pooling != "mean":
             problems.append(
-                f"transformer.pooling: got {transformer.pooling!r}, but fake_transformer is the mean of the frames; "
-                "give mean, or another transformer.name"
+                f"transformer.pooling: got {transformer.pooling!r}, but {transformer.name} always takes the mean of "
+                "the frames; set mean, or another transformer.name"
             )
         return problems
 
     @property
     def active_heads(self) -> dict[str, HeadParameters]:
-        """{head: parameters} of the classification mode."""
+        """{head: parameters} of the group that classification_mode selects."""
         return self.heads.groups[self.train_parameters.classification_mode]
 
 
 def build_config(raw: Mapping, where: str = "config") -> Config:
-    """The config a raw mapping describes.
+    """Validates a raw mapping.
 
     Raises:
-        ConfigError: every problem, as `where: dotted.path: what was given; what is allowed`.
+        ConfigError: lists every problem as `where: dotted.path: what was given; what is allowed`.
     """
     try:
         return Config.model_validate(raw)
@@ -131,12 +133,15 @@ def build_config(raw: Mapping, where: str = "config") -> Config:
 
 
 def load_config(path: str | Path) -> Config:
-    """Reads a YAML config file; an empty file gives the defaults. A backbone that lies beside it is found there."""
+    """Reads a YAML config file; an empty file gives the defaults.
+
+    `feature_extractor.checkpoint` may be relative to the file's folder.
+    """
     config = build_config(read_yaml(path), str(path))
-    background = Path(path).parent / (config.feature_extractor.checkpoint or "")
-    if not background.is_file():
+    checkpoint = Path(path).parent / (config.feature_extractor.checkpoint or "")
+    if not checkpoint.is_file():
         return config
-    extractor = config.feature_extractor.model_copy(update={"checkpoint": str(background)})
+    extractor = config.feature_extractor.model_copy(update={"checkpoint": str(checkpoint)})
     return config.model_copy(update={"feature_extractor": extractor})
 
 
@@ -146,5 +151,5 @@ def to_dict(config: Config) -> dict:
 
 
 def to_yaml(config: Config) -> str:
-    """YAML that `load_config` reads back to an equal config."""
+    """YAML from which `load_config` restores an equal config."""
     return yaml.safe_dump(to_dict(config), sort_keys=False)

@@ -1,4 +1,4 @@
-"""One searched parameter: the values it may take, and how a space's YAML writes them."""
+"""The domain of a searched parameter: its possible values, and their YAML syntax."""
 
 import json
 import math
@@ -15,11 +15,11 @@ Value = float | int | str | bool | None
 
 @dataclass(frozen=True)
 class Domain:
-    """The values one parameter may take.
+    """The values that one parameter can take.
 
-    kind: "float" or "int" (both ends included, `step` apart if set, log scale if `log`), or "choice".
-    options: of a tied choice, {label: {dotted path: value}}: its values are the labels.
-    when: {other path: values}: the parameter exists only while each other path has one of its values.
+    kind: "float" or "int" (both bounds included, in multiples of `step` if set, log scale if `log`), or "choice".
+    options: of a tied choice, {label: {dotted path: value}}; its values are the labels.
+    when: {other path: values}; the parameter exists only if every other path has one of its values.
     """
 
     kind: str
@@ -36,17 +36,17 @@ class Domain:
         if self.kind == "choice":
             return rng.choice(self.values)
         if self.step:
-            drawn = self.low + self.step * rng.randint(0, math.floor(self._steps))
-            return self._number(min(drawn, self.high))  # 6 x 0.05 is more than 0.3
+            value = self.low + self.step * rng.randint(0, math.floor(self._steps))
+            return self._number(min(value, self.high))  # in floating point 6 x 0.05 > 0.3
         if self.log:
-            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-            return self._number(min(max(drawn, self.low), self.high))
+            value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+            return self._number(min(max(value, self.low), self.high))
         if self.kind == "int":
             return rng.randint(int(self.low), int(self.high))
         return rng.uniform(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        """Whether the value could have been sampled."""
+        """Whether the value is in the domain."""
         if self.kind == "choice":
             return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -57,11 +57,11 @@ class Domain:
         return math.isclose(steps, round(steps), abs_tol=1e-9)
 
     def corners(self) -> tuple[Value, ...]:
-        """The values a config must accept for the domain to be sound: the ends, or every choice."""
+        """Values that must be valid for the domain to be valid: the bounds, or all choices."""
         return self.values if self.kind == "choice" else (self._number(self.low), self._number(self.high))
 
     def grid(self) -> tuple[Value, ...]:
-        """All values, the smallest first; of a float without a step the one that it has, if its ends are equal."""
+        """All values in ascending order. Defined for choices, ints, and floats with a step or equal bounds."""
         if self.kind == "choice":
             return self.values
         step = self.step or 1
@@ -86,7 +86,7 @@ def parse_domain(spec: Any) -> Domain:
     """The domain that a YAML value describes; a single value is a choice of one.
 
     Raises:
-        ValueError: it describes none; says what was given and what is allowed.
+        ValueError: not a valid domain; the message has what was given and what is allowed.
     """
     if not isinstance(spec, Mapping):
         return Domain("choice", values=(_scalar(spec),))
@@ -112,47 +112,47 @@ def _parse_when(spec: Any) -> dict[str, tuple[Value, ...]]:
     when = {path: tuple(map(_scalar, _as_list(values))) for path, values in spec.items()}
     for path, values in when.items():
         if not values:
-            raise ValueError(f"when: {path}: got no value; give at least one")
+            raise ValueError(f"when: {path}: got no values; give at least one")
     return when
 
 
 def _parse_range(kind: str, spec: Mapping, when: Mapping[str, tuple[Value, ...]]) -> Domain:
-    ends = spec[kind]
-    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
-        raise ValueError(f"{kind}: got {ends!r}; give [lowest, highest]")
-    low, high = (_real(end, kind) for end in ends)
+    bounds = spec[kind]
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        raise ValueError(f"{kind}: got {bounds!r}; give [low, high]")
+    low, high = (_finite(bound, kind) for bound in bounds)
     log, step = spec.get("log", False), spec.get("step")
     if not isinstance(log, bool):
         raise ValueError(f"log: got {log!r}; give true or false")
-    step = None if step is None else _real(step, kind)
+    step = None if step is None else _finite(step, kind)
     if low > high:
-        raise ValueError(f"{kind}: lowest {low:g} is above highest {high:g}; swap them")
+        raise ValueError(f"{kind}: low {low:g} is above high {high:g}; swap them")
     if log and low <= 0:
-        raise ValueError(f"{kind}: lowest {low:g} with log: true; it must be above 0")
+        raise ValueError(f"{kind}: low {low:g} with log: true; it must be above 0")
     if step is not None and (step <= 0 or log):
         raise ValueError(f"step: got {step:g}{' with log: true' if log else ''}; give a step above 0 without log")
     return Domain(kind, low=low, high=high, log=log, step=step, when=when)
 
 
 def _tied_options(choice: Any) -> dict[str, dict[str, Any]]:
-    """{label: {dotted path: value}} of a choice of small mappings, {} of any other."""
+    """{label: {dotted path: value}} of a choice of mappings, {} for any other choice."""
     if isinstance(choice, Mapping):
-        named = list(choice.items())
+        labelled = list(choice.items())
     elif isinstance(choice, (list, tuple)) and any(isinstance(option, Mapping) for option in choice):
-        named = [(_label(option), option) for option in choice]
+        labelled = [(_label(option), option) for option in choice]
     else:
         return {}
-    for label, option in named:
+    for label, option in labelled:
         if not isinstance(option, Mapping) or not option:
             raise ValueError(f"choice: {label}: got {option!r}; give {{dotted path: value}}, as in the other options")
-    labels = [label for label, _ in named]
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise ValueError(f"choice: two options are named {twice[0]!r}; give each a name of its own, {{name: {{...}}}}")
-    return {label: dict(option) for label, option in named}
+    labels = [label for label, _ in labelled]
+    if duplicates := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ValueError(f"choice: two options are named {duplicates[0]!r}; name them: {{name: {{...}}}}")
+    return {label: dict(option) for label, option in labelled}
 
 
 def _label(option: Any) -> Any:
-    """A name for an option that has none: `model_path=resnet18 pretrained=true`."""
+    """The default name of an option: `model_path=resnet18 pretrained=true`."""
     if not isinstance(option, Mapping):
         return option
     return " ".join(f"{path.split('.')[-1]}={_plain(value)}" for path, value in option.items())
@@ -167,11 +167,11 @@ def _choice_values(values: Any) -> tuple[Value, ...]:
         raise ValueError(f"choice: got {values!r}; give a list of at least one value")
     scalars = tuple(map(_scalar, values))
     if len(set(map(repr, scalars))) < len(scalars):
-        raise ValueError(f"choice: {list(values)} names a value twice; name each once")
+        raise ValueError(f"choice: {list(values)} contains duplicates; give each value once")
     return scalars
 
 
-def _real(value: Any, kind: str) -> float:
+def _finite(value: Any, kind: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -179,7 +179,7 @@ def _real(value: Any, kind: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{kind}: got {value!r}; give a finite number")
     if kind == "int" and number != round(number):
-        raise ValueError(f"int: got {value!r}; give a whole number")
+        raise ValueError(f"int: got {value!r}; give an integer")
     return number
 
 
@@ -187,7 +187,7 @@ def _scalar(value: Any) -> Value:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"got {value!r}; give a finite number")
     if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise ValueError(f"got {value!r}; give single values (text, number, true or false)")
+        raise ValueError(f"got {value!r}; give single values (string, number, true or false)")
     return value
 
 

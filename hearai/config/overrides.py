@@ -1,4 +1,4 @@
-"""Dotted paths into a config: setting them, finding them, laying one mapping over another."""
+"""Dotted paths into a config: getting and setting values, merging mappings."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from hearai.errors import ConfigError, choices
 
 
 def override(config: Config, values: Mapping[str, Any], where: str = "override") -> Config:
-    """A new config with dotted paths set: `override(config, {"train_parameters.lr": 1e-3})`.
+    """A copy of the config with the values at dotted paths replaced: `{"train_parameters.lr": 1e-3}`.
 
     Raises:
-        ConfigError: a path the config does not have, or a value that is not allowed there.
+        ConfigError: a path does not exist, or its value is not valid.
     """
     raw = to_dict(config)
     problems = [problem for path, value in values.items() if (problem := _set(raw, path, value))]
@@ -24,7 +24,7 @@ def get_path(config: Config, path: str) -> Any:
     """The value at a dotted path.
 
     Raises:
-        ConfigError: the config has no such path.
+        ConfigError: the path does not exist.
     """
     raw = to_dict(config)
     if problem := _set(raw, path, None):
@@ -36,7 +36,7 @@ def get_path(config: Config, path: str) -> Any:
 
 
 def merge(base: Mapping, diff: Mapping) -> dict:
-    """`diff` laid over `base`, section by section; what is no mapping is replaced."""
+    """`base` updated recursively with `diff`; values other than mappings are replaced."""
     merged = dict(base)
     for key, value in diff.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -44,10 +44,10 @@ def merge(base: Mapping, diff: Mapping) -> dict:
     return merged
 
 
-def leaves(tree: Mapping, within: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of everything in nested mappings."""
+def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of every leaf of nested mappings."""
     for key, value in tree.items():
-        path = f"{within}.{key}" if within else str(key)
+        path = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):
             yield from leaves(value, path)
         else:
@@ -55,22 +55,22 @@ def leaves(tree: Mapping, within: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _set(raw: dict, path: str, value: Any) -> str | None:
-    """Sets a dotted path in a plain dict; returns what is wrong with the path."""
+    """Sets the value at a dotted path of a plain dict in place; returns what is wrong with the path, if anything."""
     *parents, last = split_path(path)
     node: Any = raw
     for i, key in enumerate(parents):
         if not isinstance(node, dict) or key not in node:
             return _no_such(path, ".".join(parents[:i]), key, node)
         node = node[key]
-    open_ended = parents == ["freeze_scheduler", "model_params"]
-    if not isinstance(node, dict) or (last not in node and not open_ended):
+    accepts_new_keys = parents == ["freeze_scheduler", "model_params"]
+    if not isinstance(node, dict) or (last not in node and not accepts_new_keys):
         return _no_such(path, ".".join(parents), last, node)
     node[last] = value
     return None
 
 
 def split_path(path: str) -> list[str]:
-    """Keys of a dotted path; names of model parts in `freeze_scheduler.model_params` keep their dots."""
+    """The keys of a dotted path; the names of model parts in `freeze_scheduler.model_params` contain dots."""
     prefix = "freeze_scheduler.model_params."
     if path.startswith(prefix):
         return ["freeze_scheduler", "model_params", path.removeprefix(prefix)]
@@ -78,7 +78,7 @@ def split_path(path: str) -> list[str]:
 
 
 def _no_such(path: str, section: str, key: str, node: Any) -> str:
-    place = f"in {section}" if section else "at the top"
+    place = f"in {section}" if section else "at the top level"
     if not isinstance(node, dict):
         return f"{path}: no such path; {section} is a single value"
     return f"{path}: no {key!r} {place}; {choices(key, map(str, node))}"

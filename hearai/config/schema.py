@@ -1,6 +1,6 @@
-"""The sections of the config: the published YAML names, one class a section, a description a field.
+"""The sections of the config, by their published YAML names: one class per section, one description per field.
 
-Defaults live here and nowhere else; `docs/options.md` is written from these classes.
+Defaults are defined here only; docs/options.md is generated from these classes (`make docs`).
 """
 
 from collections.abc import Mapping
@@ -8,223 +8,257 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from hearai.config.validation import Fraction, Frozen, FrozenDict, Names, Real, Section, Whole, listed
+from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
+from hearai.config.validation import (
+    Fraction,
+    Frozen,
+    FrozenDict,
+    Integer,
+    Names,
+    Number,
+    OneOf,
+    Section,
+    list_to_tuple,
+)
 from hearai.sign.hamnosys import HEADS
 
 
 class DataFolder(Section):
-    """One dataset folder with an annotation file of its own."""
+    """A dataset folder with its own annotation file."""
 
     path: str = Field(description="Dataset folder.")
-    annotation_file: str | None = Field(None, description="Annotation file inside it; unset = the common one.")
+    annotation_file: str | None = Field(
+        None, description="Annotation file inside it; unset = general_parameters.annotation_file."
+    )
 
 
 def _folders(value: Any) -> Any:
-    return (value,) if isinstance(value, (str, Mapping)) else listed(value)
+    return (value,) if isinstance(value, (str, Mapping)) else list_to_tuple(value)
 
 
 class GeneralParameters(Section):
-    """Where the data is, how it is split, and on what the run runs."""
+    """The data, its split, and the hardware of a run."""
 
     data_path: Annotated[tuple[str | DataFolder, ...], Field(min_length=1), BeforeValidator(_folders)] | None = Field(
         None,
-        description="Dataset folder, or a list of folders or {path, annotation_file}; unset = demo data.",
+        description="A dataset folder, or a list of folders or {path, annotation_file}; unset = demo data.",
     )
     annotation_file: str | None = Field(
-        None, description="Annotation file inside each folder; unset = test_<classification_mode>.txt."
+        None, description="Annotation file in each dataset folder; unset = test_<classification_mode>.txt."
     )
-    ratio_train_test: Annotated[Real, Field(gt=0, lt=1)] = Field(
-        0.8, description="Train share of the clips that are not test; the rest is validation."
+    ratio_train_test: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.8, description="Share of the non-test clips used for training; the rest is for validation."
     )
-    ratio_test: Annotated[Real, Field(ge=0, lt=1)] = Field(0.15, description="Test share of all clips.")
+    ratio_test: Annotated[Number, Field(ge=0, lt=1)] = Field(0.15, description="Share of all clips used for testing.")
     split: Literal["auto", "signer", "random"] = Field(
-        "auto", description="signer = no signer in two splits; auto = signer where signers.csv exists."
+        "auto",
+        description="signer = each signer is in one split only; auto = signer if signers.csv exists, else random.",
     )
-    fold: Whole = Field(0, description="Which division of the clips that are no test clips: 0, 1, 2 ...")
+    fold: Integer = Field(
+        0, description="Index of the fold, that is of the division of the non-test clips: 0, 1, 2 ..."
+    )
     train_on_validation: bool = Field(
-        False, description="Train on the validation clips, too: the last epoch is then kept, as none can be chosen."
+        False,
+        description="Also train on the validation clips; the last epoch is kept, since no best one can be selected.",
     )
-    split_seed: Whole = Field(0, description="Seed of the split alone, so that no other seed moves a clip.")
-    workers: Annotated[Whole, Field(ge=0)] = Field(0, description="Loader processes; 0 = load in the run's process.")
-    gpu: Annotated[Whole, Field(ge=-1)] = Field(
-        0, description="GPU number of a single run; -1 = CPU. Falls back to CPU with a line saying so."
+    split_seed: Integer = Field(0, description="Seed of the split; no other seed affects it.")
+    workers: Annotated[Integer, Field(ge=0)] = Field(
+        0, description="Data loader processes; 0 = load in the main process."
+    )
+    gpu: Annotated[Integer, Field(ge=-1)] = Field(
+        0, description="GPU index of a single run; -1 = CPU. Without a GPU the run falls back to the CPU and logs it."
     )
     path_to_save: str | None = Field(
         None,
-        description="Folder of a single run; a path ending in .pth names the weights file.",
+        description="Output folder of a single run; a path ending in .pth names the weights file.",
     )
-    seed: Whole = Field(0, description="Seed of initial weights, batch order and augmentation.")
+    seed: Integer = Field(0, description="Seed of weight initialisation, batch order and augmentation.")
     measure_speed: bool = Field(
-        False, description="Measure seconds_per_clip before training: a whole forward pass for one clip."
+        False, description="Measure seconds_per_clip before training: a full forward pass of one clip."
     )
     neptune: bool = Field(
         False,
-        description="Log to Neptune as well: to project NEPTUNE_PROJECT_NAME, or offline without NEPTUNE_API_TOKEN.",
+        description="Also log to Neptune: to the project NEPTUNE_PROJECT_NAME, or offline without NEPTUNE_API_TOKEN.",
     )
     mlflow: bool | str = Field(
-        False, description="Log to MLflow as well: true = mlflow.db beside the run's folder; or a tracking URI."
+        False, description="Also log to MLflow: true = mlflow.db next to the run folder; or a tracking URI."
     )
 
 
 class AugmentationsParameters(Section):
-    """Resize and crop of every frame; random changes of training clips, one draw per clip."""
+    """Resize and crop of all frames; random augmentation of training clips, drawn once per clip."""
 
     apply_resize: bool = Field(True, description="Resize the shorter side to resize_size.")
-    apply_center_crop: bool = Field(True, description="Crop the centre square of center_crop_size.")
-    apply_horizontal_flip: bool = Field(False, description="Mirror half of the training clips; labels stay.")
+    apply_center_crop: bool = Field(True, description="Crop a centre square of center_crop_size.")
+    apply_horizontal_flip: bool = Field(
+        False, description="Mirror a training clip with probability 0.5; labels are unchanged."
+    )
     apply_random_erasing: bool = Field(False, description="Erase a random rectangle.")
     apply_random_rotation: bool = Field(False, description="Rotate by up to random_rotation_degree.")
     apply_color_jitter: bool = Field(False, description="Change brightness, contrast, saturation and hue.")
     apply_rgb_shift: bool = Field(False, description="Shift each colour channel.")
     apply_blur: bool = Field(False, description="Blur with a Gaussian kernel.")
-    resize_size: Annotated[Whole, Field(ge=8, le=4096)] = Field(256, description="Shorter side, pixels.")
-    center_crop_size: Annotated[Whole, Field(ge=8, le=4096)] = Field(256, description="Side of the crop, pixels.")
+    resize_size: Annotated[Integer, Field(ge=8, le=4096)] = Field(256, description="Shorter side, pixels.")
+    center_crop_size: Annotated[Integer, Field(ge=8, le=4096)] = Field(256, description="Side of the crop, pixels.")
     random_erasing_probability: Fraction = Field(0.5, description="Probability of erasing.")
-    random_rotation_degree: Annotated[Real, Field(ge=0, le=180)] = Field(5, description="Largest angle, degrees.")
-    color_jitter_brightness: Annotated[Real, Field(ge=0)] = Field(0.1, description="Largest relative change.")
-    color_jitter_contrast: Annotated[Real, Field(ge=0)] = Field(0.1, description="Largest relative change.")
-    color_jitter_saturation: Annotated[Real, Field(ge=0)] = Field(0.1, description="Largest relative change.")
-    color_jitter_hue: Annotated[Real, Field(ge=0, le=0.5)] = Field(0.05, description="Largest hue shift, turns.")
-    rgb_shift_r_shift_limit: Fraction = Field(0.2, description="Largest shift of red, share of full scale.")
-    rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Largest shift of green, share of full scale.")
-    rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Largest shift of blue, share of full scale.")
-    blur_limit: Annotated[Whole, Field(ge=1)] = Field(3, description="Largest kernel, pixels (1 = no blur).")
+    random_rotation_degree: Annotated[Number, Field(ge=0, le=180)] = Field(5, description="Maximum angle, degrees.")
+    color_jitter_brightness: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
+    color_jitter_contrast: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
+    color_jitter_saturation: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
+    color_jitter_hue: Annotated[Number, Field(ge=0, le=0.5)] = Field(
+        0.05, description="Maximum hue shift, as a fraction of the hue circle."
+    )
+    rgb_shift_r_shift_limit: Fraction = Field(0.2, description="Maximum shift of red, as a fraction of full scale.")
+    rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Maximum shift of green, as a fraction of full scale.")
+    rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Maximum shift of blue, as a fraction of full scale.")
+    blur_limit: Annotated[Integer, Field(ge=1)] = Field(3, description="Maximum kernel size, pixels (1 = no blur).")
 
 
 class TrainParameters(Section):
-    """How one run trains."""
+    """Training of one run."""
 
-    classification_mode: str = Field("hamnosys", description="Which group of `heads` is trained.")
+    classification_mode: str = Field("hamnosys", description="The group of `heads` to train.")
     objective_heads: Names = Field(
         (),
-        description="Heads whose mean macro-F1 chooses the best epoch, and in a search the best trial; [] = all heads.",
+        description="Heads whose mean macro-F1 selects the best epoch, and in a search the best trial; [] = all heads.",
     )
-    epochs: Annotated[Whole, Field(ge=1)] = Field(30, description="Passes over the training clips.")
-    stop_after_epoch: Annotated[Whole, Field(ge=1)] | None = Field(
-        None, description="End there; learning rate and freeze schedule run as for all `epochs`."
+    epochs: Annotated[Integer, Field(ge=1)] = Field(30, description="Passes over the training clips.")
+    stop_after_epoch: Annotated[Integer, Field(ge=1)] | None = Field(
+        None, description="Stop after this epoch; the learning rate and freeze schedules are still those of `epochs`."
     )
-    batch_size: Annotated[Whole, Field(ge=1)] = Field(32, description="Clips per step, over all workers.")
-    gradient_accumulation: Annotated[Whole, Field(ge=1)] = Field(
-        1, description="Parts that each batch is computed in, one after the other: less memory, the same step."
+    batch_size: Annotated[Integer, Field(ge=1)] = Field(32, description="Clips per optimizer step, over all workers.")
+    gradient_accumulation: Annotated[Integer, Field(ge=1)] = Field(
+        1, description="Micro-batches per batch: less memory, the same optimizer step."
     )
-    lr: Annotated[Real, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate.")
+    lr: Annotated[Number, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate.")
     optimizer: Literal["adamw", "radam", "sgd"] = Field(
-        "adamw", description="Which optimizer; sgd has a Nesterov momentum of 0.9."
+        "adamw", description="Optimizer; sgd uses Nesterov momentum 0.9."
     )
-    num_segments: Annotated[Whole, Field(ge=1)] = Field(8, description="Frames taken from a clip.")
-    time: Annotated[Real, Field(gt=0)] | None = Field(
-        None, description="Seconds between frames; num_segments then caps their number. Needs the clip's FPS."
+    num_segments: Annotated[Integer, Field(ge=1)] = Field(8, description="Frames sampled from each clip.")
+    time: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="Seconds between sampled frames, at most num_segments of them. Requires the FPS of each clip."
     )
-    fast_dev_run: bool = Field(False, description="One batch of train and validation, end to end.")
-    pre_training: bool = Field(False, description="Train the extractor with the heads on single frames.")
-    frames: bool = Field(True, description="Feed the pictures.")
-    landmarks: bool = Field(False, description="Feed the landmarks: alone, or beside the pictures.")
+    fast_dev_run: bool = Field(False, description="Run a single training and validation batch as a smoke test.")
+    pre_training: bool = Field(False, description="Pre-train the extractor and the heads on single frames.")
+    frames: bool = Field(True, description="Use the images of a clip as input.")
+    landmarks: bool = Field(
+        False, description="Use the landmarks of a clip as input, alone or in addition to its images."
+    )
     lr_schedule: Literal["multiply", "one_cycle"] = Field(
         "multiply",
-        description="multiply = stairs of multiply_lr_step after a linear warm-up; "
-        "one_cycle = up during the warm-up and down to almost 0, along cosines.",
+        description="multiply = linear warm-up, then a factor of multiply_lr_step per epoch; "
+        "one_cycle = cosine warm-up, then cosine decay to almost 0.",
     )
-    warmup_steps: Annotated[Real, Field(ge=0)] = Field(
-        0.1, description="Warm-up: optimizer steps, or a fraction of all steps when below 1; 0 = start at the peak."
+    warmup_steps: Annotated[Number, Field(ge=0)] = Field(
+        0.1, description="Warm-up: number of optimizer steps, or a fraction of all steps if below 1; 0 = none."
     )
-    multiply_lr_step: Annotated[Real, Field(gt=0, le=1)] = Field(
-        0.95, description="Factor on the learning rate per epoch after warm-up; not looked at by one_cycle."
+    multiply_lr_step: Annotated[Number, Field(gt=0, le=1)] = Field(
+        0.95, description="Learning-rate factor per epoch after the warm-up; ignored by one_cycle."
     )
-    weight_decay: Annotated[Real, Field(ge=0)] = Field(
-        0.01, description="Weight decay, not of biases and norms; decoupled but for sgd."
+    weight_decay: Annotated[Number, Field(ge=0)] = Field(
+        0.01, description="Weight decay, except of biases and norms; decoupled, except with sgd."
     )
-    gradient_clip: Annotated[Real, Field(gt=0)] | None = Field(
-        None, description="Largest norm of the gradient of all parameters together."
+    gradient_clip: Annotated[Number, Field(gt=0)] | None = Field(None, description="Maximum global gradient norm.")
+    loss: Literal["cross_entropy", "bce"] = Field(
+        "cross_entropy", description="Loss of each head; bce = binary cross-entropy with one-hot targets."
     )
-    loss: Literal["cross_entropy", "bce"] = Field("cross_entropy", description="Loss of each head; bce is on one-hot.")
-    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = Field(
-        0.0, description="Share of each label that is spread over all classes, in training only."
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="Label smoothing: the fraction of each label spread over all classes, in training only."
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
-        description="balanced = a label counts inversely to how often the training clips have it, in training only.",
+        description="balanced = weight classes inversely to their frequency in the training clips, in training only.",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto = bf16 on GPUs that have it.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto = bf16 on GPUs that support it, else fp32."
+    )
     compile: bool = Field(
-        False, description="Train through torch.compile; without a C++ compiler the run says so and goes on."
+        False, description="Use torch.compile; without a C++ compiler the run logs a warning and continues without it."
     )
 
 
 class FeatureExtractor(Section):
-    """Picture -> vector: a backbone and a projection to representation_size."""
+    """Image or landmarks -> vector: a backbone and a projection to representation_size."""
 
-    name: Literal[
-        "cnn_extractor", "multi_frame_feature_extractor", "resnet50_extractor", "video_resnet", "gcn_extractor"
-    ] = Field(
-        "cnn_extractor",
-        description="cnn_extractor or multi_frame_feature_extractor: any timm model; resnet50_extractor: "
-        "torchvision's; video_resnet: R(2+1)D over the clip; gcn_extractor: a graph over landmarks.",
+    name: Annotated[str, OneOf(EXTRACTORS)] = Field(
+        "cnn_extractor", description="Feature extractor; see the table below."
     )
     model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
-    representation_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the transformer.")
-    pretrained: Literal["auto"] | bool = Field(
-        "auto",
-        description="Published weights: true = must be had, auto = where they can be had, false = random.",
+    representation_size: Annotated[Integer, Field(ge=1)] = Field(
+        512, description="Width of a frame vector, the input of the sequence encoder."
     )
-    checkpoint: str | None = Field(None, description="Backbone weights written by pre-training; replaces pretrained.")
+    pretrained: Literal["auto"] | bool = Field(
+        "auto", description="Published weights: true = required, auto = if available, false = random weights."
+    )
+    checkpoint: str | None = Field(
+        None, description="Backbone weights written by pre-training; takes precedence over pretrained."
+    )
+
+    @property
+    def spec(self) -> FeatureExtractorSpec:
+        """What is known about the extractor of this name."""
+        return EXTRACTORS[self.name]
 
 
 class Transformer(Section):
-    """Sequence of frame vectors -> one vector."""
+    """Sequence encoder: frame vectors -> one vector."""
 
-    name: Literal[
-        "sign_language_transformer", "sign_language_cnn_transformer", "hubert_transformer", "lstm", "fake_transformer"
-    ] = Field(
-        "sign_language_transformer",
-        description="Which sequence encoder; the cnn one has convolutions over time, fake_transformer is the mean of "
-        "the frames: the floor.",
+    name: Annotated[str, OneOf(SEQUENCE_ENCODERS)] = Field(
+        "sign_language_transformer", description="Sequence encoder; see the table below."
     )
-    feedforward_size: Annotated[Whole, Field(ge=1)] = Field(
+    feedforward_size: Annotated[Integer, Field(ge=1)] = Field(
         1024, description="Hidden width of each block; of an LSTM layer's two directions together."
     )
-    num_attention_heads: Annotated[Whole, Field(ge=1)] = Field(
-        4, description="Must divide representation_size; not used by lstm and fake_transformer."
+    num_attention_heads: Annotated[Integer, Field(ge=1)] = Field(
+        4, description="Must divide representation_size; ignored by encoders without attention."
     )
-    num_encoder_layers: Annotated[Whole, Field(ge=1, le=64)] = Field(2, description="Blocks; layers of an LSTM.")
-    output_size: Annotated[Whole, Field(ge=1)] = Field(512, description="Width handed to the heads.")
-    dropout_rate: Annotated[Real, Field(ge=0, lt=1)] = Field(0.1, description="Dropout inside the blocks.")
+    num_encoder_layers: Annotated[Integer, Field(ge=1, le=64)] = Field(2, description="Blocks, or layers of an LSTM.")
+    output_size: Annotated[Integer, Field(ge=1)] = Field(512, description="Width of the output.")
+    dropout_rate: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="Dropout inside the blocks.")
     pooling: Literal["mean", "attention"] = Field(
-        "mean", description="Frames -> one vector; attention = weighted by a learned score of each frame."
+        "mean", description="Frames -> one vector; attention = mean weighted by a learned score per frame."
     )
+
+    @property
+    def spec(self) -> SequenceEncoderSpec:
+        """What is known about the encoder of this name."""
+        return SEQUENCE_ENCODERS[self.name]
 
 
 class HeadParameters(Section):
     """One classification head."""
 
-    num_class: Annotated[Whole, Field(ge=2)] | Literal["auto"] = Field(
-        "auto", description="Number of classes; auto = largest label of the data + 1."
+    num_class: Annotated[Integer, Field(ge=2)] | Literal["auto"] = Field(
+        "auto", description="Number of classes; auto = largest label in the data + 1."
     )
-    loss_weight: Annotated[Real, Field(ge=0)] = Field(1.0, description="Weight in the training loss; 0 = not trained.")
+    loss_weight: Annotated[Number, Field(ge=0)] = Field(
+        1.0, description="Weight in the training loss; 0 = not trained."
+    )
 
 
 class HeadModel(Section):
-    """The shape every head has."""
+    """Architecture of every head."""
 
-    additional_layers: Annotated[Whole, Field(ge=0, le=8)] = Field(
+    additional_layers: Annotated[Integer, Field(ge=0, le=8)] = Field(
         0, description="Hidden layers before the classifier."
     )
-    dropout_rate: Annotated[Real, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before each layer.")
+    dropout_rate: Annotated[Number, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before each layer.")
 
 
 HeadGroup = Annotated[dict[str, HeadParameters], Field(min_length=1), Frozen]
 
 
 class Heads(Section):
-    """Groups of heads; `classification_mode` names one. Any further key is a group of your own."""
+    """Groups of heads; `classification_mode` selects one. Any other key defines a custom group."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, HeadGroup] = Field(init=False)
 
-    model: HeadModel = Field(HeadModel(), description="The shape every head has.")
-    gloss: HeadGroup = Field(FrozenDict(gloss=HeadParameters()), description="One head: the word.")
+    model: HeadModel = Field(HeadModel(), description="Architecture of every head.")
+    gloss: HeadGroup = Field(FrozenDict(gloss=HeadParameters()), description="One head: the gloss.")
     hamnosys: HeadGroup = Field(
         FrozenDict({h.name: HeadParameters(num_class=h.num_class, loss_weight=0.125) for h in HEADS.values()}),
-        description="The eight parts of a notation.",
+        description="The eight parts of a HamNoSys notation.",
     )
 
     @property
@@ -234,22 +268,23 @@ class Heads(Section):
 
 
 class FreezeScheduler(Section):
-    """Which parts are frozen when (no gradient, eval mode). After the pattern everything trains."""
+    """Which parts of the model are frozen when (no gradient, eval mode). After the pattern nothing is frozen."""
 
     model_params: Annotated[
-        dict[str, Annotated[tuple[bool, ...], BeforeValidator(listed), Field(min_length=1)]], Frozen
+        dict[str, Annotated[tuple[bool, ...], BeforeValidator(list_to_tuple), Field(min_length=1)]], Frozen
     ] = Field(
         FrozenDict({"feature_extractor.backbone": (True,)}),
         description="{part: [true, false, ...]}, lists of equal length; true = frozen.",
     )
     freeze_pattern_repeats: (
-        Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], BeforeValidator(listed)] | Annotated[Whole, Field(ge=0)]
+        Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], BeforeValidator(list_to_tuple)]
+        | Annotated[Integer, Field(ge=0)]
     ) = Field(
         1_000_000,
-        description="[5, 3] = first entry 5 times, second 3 times; 4 = the whole pattern four times.",
+        description="[5, 3] = the first entry for 5 units, the second for 3; 4 = the whole pattern four times.",
     )
-    freeze_mode: Literal["epoch", "step"] = Field("epoch", description="What the pattern counts.")
-    verbose: bool = Field(True, description="Say in the log when parts freeze or thaw.")
+    freeze_mode: Literal["epoch", "step"] = Field("epoch", description="Unit of the pattern.")
+    verbose: bool = Field(True, description="Log when parts are frozen or unfrozen.")
 
     @model_validator(mode="after")
     def _equal_lengths(self) -> "FreezeScheduler":
@@ -257,5 +292,5 @@ class FreezeScheduler(Section):
         if isinstance(self.freeze_pattern_repeats, tuple) and lengths:
             lengths["freeze_pattern_repeats"] = len(self.freeze_pattern_repeats)
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"lists of unequal length {lengths}; give all of them the same length")
+            raise ValueError(f"lists of unequal length {lengths}; all must have the same length")
         return self

@@ -1,16 +1,16 @@
-"""Search spaces: dotted paths into the config, each with a domain of values to try.
+"""Search spaces: dotted paths into the config, each with a domain of values.
 
     train_parameters.lr: {float: [1.0e-5, 1.0e-2], log: true}
     transformer.num_encoder_layers: {int: [1, 4]}
     transformer.num_attention_heads: {choice: [2, 4, 8], when: {transformer.name: sign_language_transformer}}
-    train_parameters.batch_size: 32                     # one value: fixed
-    backbone:                                           # a free name: each option sets several paths at once
+    train_parameters.batch_size: 32                     # a single value is constant
+    backbone:                                           # a tied choice under a free name: options set several paths
       choice:
         resnet18: {feature_extractor.name: cnn_extractor, feature_extractor.model_path: resnet18}
         landmarks: {feature_extractor.name: gcn_extractor, train_parameters.landmarks: true}
 
-`Space.walk` visits the domains in an order in which every condition is decided before it is asked about;
-who chooses the values (Optuna, a random generator, a list) is the caller's business.
+`Space.walk` visits the domains in an order in which each condition is decided before the domains that depend on it.
+The caller supplies the values: from Optuna, a random generator or a list.
 """
 
 import random
@@ -18,32 +18,31 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hearai.config.config import Config
-from hearai.config.constraints import Rule, parse_rules
+from hearai.config.constraints import Constraint, parse_constraints
 from hearai.config.domains import Domain, Value, parse_domain
 from hearai.config.overrides import get_path, override
 from hearai.errors import ConfigError
 
-DRAWS = 1000
-"""Random points looked at for one that keeps the rules."""
-POINTS_TRIED = 200
-"""Random points of a space that must give valid configs before a search begins; 0.2 ms each."""
+MAX_DRAWS = 1000
+"""Random points drawn before giving up on finding one that satisfies the constraints."""
+VALIDATION_POINTS = 200
+"""Random points of a space that must be valid configs before a search starts; 0.2 ms each."""
 
 
 class Space:
-    """{name: Domain}, ordered so that conditions come before what depends on them; and rules over its points.
+    """{name: Domain}, ordered so that conditions come before the domains that depend on them; and constraints.
 
     A name is a dotted path into the config, or the free name of a tied choice.
     """
 
-    def __init__(self, domains: Mapping[str, Domain], rules: Sequence[Rule] = ()):
-        self._set_by = {path: name for name, domain in domains.items() for path in _paths_of(domain)}
-        """{path: the tied choice that sets it}"""
-        self.domains = _conditions_first(domains, self._set_by)
-        self.rules = tuple(rules)
+    def __init__(self, domains: Mapping[str, Domain], constraints: Sequence[Constraint] = ()):
+        self._tied_by = _tied_by(domains)
+        self.domains = _conditions_first(domains, self._tied_by)
+        self.constraints = tuple(constraints)
 
     @property
     def paths(self) -> dict[str, tuple[Any, ...]]:
-        """{every dotted path that trials may change: values that it may take (of numbers, the ends)}."""
+        """{every dotted path that trials can change: its possible values (of numbers, the bounds)}."""
         plain = {name: domain.corners() for name, domain in self.domains.items() if not domain.options}
         tied: dict[str, tuple[Any, ...]] = {}
         for domain in self.domains.values():
@@ -52,164 +51,168 @@ class Space:
         return {**plain, **tied}
 
     def expand(self, params: Mapping[str, Value]) -> dict[str, Any]:
-        """{dotted path: value} of a point: tied choices are replaced by what they set."""
+        """{dotted path: value} of a point, with tied choices replaced by the values that they set."""
         changes: dict[str, Any] = {}
         for name, value in params.items():
             options = self.domains[name].options if name in self.domains else {}
-            changes |= options[value] if options else {name: value}
+            changes |= options[str(value)] if options else {name: value}
         return changes
 
-    def broken_rule(self, params: Mapping[str, Value], base: Config) -> str | None:
-        """The first rule that a point breaks, in words."""
-        changes = self.expand(params) if self.rules else {}
-        for rule in self.rules:
-            values = [changes[path] if path in changes else get_path(base, path) for path in rule.paths]
-            if not rule.holds(values):
-                return rule.broken_with(values)
+    def violation(self, params: Mapping[str, Value], base: Config) -> str | None:
+        """A message about the first constraint that a point violates."""
+        changes = self.expand(params) if self.constraints else {}
+        for constraint in self.constraints:
+            values = [changes[path] if path in changes else get_path(base, path) for path in constraint.paths]
+            if not constraint.is_satisfied(values):
+                return constraint.violation(values)
         return None
 
     def walk(self, choose: Callable[[str, Domain], Value], base: Config) -> dict[str, Value]:
-        """{path: chosen value} of every parameter whose conditions hold."""
+        """{name: chosen value} of every parameter whose conditions hold."""
         params: dict[str, Value] = {}
-        for path, domain in self.domains.items():
+        for name, domain in self.domains.items():
             if self.is_active(domain, params, base):
-                params[path] = choose(path, domain)
+                params[name] = choose(name, domain)
         return params
 
     def sample(self, rng: random.Random, base: Config) -> dict[str, Value]:
-        """One random point that keeps the rules.
+        """One random point that satisfies the constraints.
 
         Raises:
-            ConfigError: hardly any point keeps them.
+            ConfigError: none of `MAX_DRAWS` points does.
         """
-        for _ in range(DRAWS):
+        for _ in range(MAX_DRAWS):
             params = self.walk(lambda _, domain: domain.sample(rng), base)
-            if not self.broken_rule(params, base):
+            if not self.violation(params, base):
                 return params
-        raise ConfigError(f"space: rules: none of {DRAWS} random points keeps them; loosen them, or narrow the space")
+        raise ConfigError(
+            f"space: rules: none of {MAX_DRAWS} random points satisfies them; relax them, or narrow the space"
+        )
 
     def is_active(self, domain: Domain, params: Mapping[str, Value], base: Config) -> bool:
-        """Whether the conditions hold, given the parameters chosen so far and the base config."""
+        """Whether the domain's conditions hold, given the parameters chosen so far and the base config."""
         for other, allowed in domain.when.items():
             if other in self.domains and other not in params:
-                return False  # what it depends on is itself switched off
+                return False  # the parameter that it depends on is inactive
             if other in params:
                 actual = params[other]
             else:
-                changes = self.expand(params) if other in self._set_by else {}
+                changes = self.expand(params) if other in self._tied_by else {}
                 actual = changes[other] if other in changes else get_path(base, other)
             if actual not in allowed:
                 return False
         return True
 
-    def problems(self, base: Config) -> list[str]:
-        """What the base config would not accept, one line a problem."""
-        found = self._rule_problems(base)
-        for path, domain in self.domains.items():
-            wrong = [line for own in _paths_of(domain) or [path] for line in _refusals(base, own, None)]
-            if domain.options and not _refusals(base, path, None):
-                wrong.append(f"{path}: is a path of the config; a choice of mappings needs a name of its own")
-            for other, allowed in domain.when.items():
-                wrong += self._condition_problems(base, path, other, allowed)
-            there = {} if wrong else self._where_active(domain)
-            found += wrong or [
-                line
-                for value in domain.corners()
-                for line in self._point_problems(base, self._point_around({**there, path: value}, base))
-            ]
-        found = found or self._misfits(base)
-        return [f"space: {line}" for line in dict.fromkeys(found)]
-
-    def _rule_problems(self, base: Config) -> list[str]:
-        """Rules over paths that do not exist; a rule that the base config breaks."""
-        found = [line for rule in self.rules for line in rule.problems(lambda path: _refusals(base, path, None))]
-        broken = None if found else self.broken_rule({}, base)
-        return [*found, f"rules: the base config breaks one: {broken}; change it in `config`"] if broken else found
-
-    def _where_active(self, domain: Domain) -> dict[str, Value]:
-        """Values under which the conditions hold: the first of each, and of what the others depend on."""
-        values: dict[str, Value] = {}
-        for other, allowed in domain.when.items():
-            if other in self._set_by:
-                tied = self.domains[self._set_by[other]]
-                values |= self._where_active(tied)
-                values[self._set_by[other]] = next(
-                    label for label, option in tied.options.items() if option.get(other) in allowed
-                )
-                continue
-            if other in self.domains:
-                values |= self._where_active(self.domains[other])
-            values[other] = allowed[0]
-        return values
-
-    def _point_around(self, fixed: Mapping[str, Value], base: Config) -> dict[str, Value]:
-        """A whole point with the values that are fixed: what else is searched is near the base config.
-
-        A value may need others beside it (landmarks, for an extractor that reads them), whose conditions it fulfils.
-        """
-
-        def choose(path: str, domain: Domain) -> Value:
-            own = fixed[path] if path in fixed else self.own_value(path, base)
-            return own if domain.contains(own) else domain.corners()[0]
-
-        return {**self.walk(choose, base), **fixed}
-
-    def own_value(self, name: str, base: Config) -> Any:
-        """The base config's value of a parameter; of a tied choice the option that changes nothing, or None."""
+    def base_value(self, name: str, base: Config) -> Any:
+        """The base config's value of a parameter; of a tied choice the option equal to the base config, or None."""
         options = self.domains[name].options
         if not options:
             return get_path(base, name)
         return next((label for label, option in options.items() if _changes_nothing(base, option)), None)
 
+    def problems(self, base: Config) -> list[str]:
+        """Why the space cannot be searched around the base config, one line per problem."""
+        found = self._constraint_problems(base)
+        for name, domain in self.domains.items():
+            wrong = [line for path in _paths_of(domain) or [name] for line in _path_problems(base, path)]
+            if domain.options and not _path_problems(base, name):
+                wrong.append(f"{name}: is a path of the config; a choice of mappings needs a name of its own")
+            for other, allowed in domain.when.items():
+                wrong += self._condition_problems(base, name, other, allowed)
+            active = {} if wrong else self._values_where_active(domain)
+            found += wrong or [
+                line
+                for value in domain.corners()
+                for line in self._point_problems(base, self._complete({**active, name: value}, base))
+            ]
+        found = found or self._combination_problems(base)
+        return [f"space: {line}" for line in dict.fromkeys(found)]
+
+    def _constraint_problems(self, base: Config) -> list[str]:
+        """Constraints over paths that do not exist; a constraint that the base config violates."""
+        found = [
+            line for constraint in self.constraints for line in constraint.problems(lambda p: _path_problems(base, p))
+        ]
+        broken = None if found else self.violation({}, base)
+        return [*found, f"rules: violated by the base config: {broken}; change it in `config`"] if broken else found
+
+    def _values_where_active(self, domain: Domain) -> dict[str, Value]:
+        """Parameters with which the conditions hold: the first allowed value of each, and of their own conditions."""
+        values: dict[str, Value] = {}
+        for other, allowed in domain.when.items():
+            if other in self._tied_by:
+                tied = self.domains[self._tied_by[other]]
+                values |= self._values_where_active(tied)
+                values[self._tied_by[other]] = next(
+                    label for label, option in tied.options.items() if option.get(other) in allowed
+                )
+                continue
+            if other in self.domains:
+                values |= self._values_where_active(self.domains[other])
+            values[other] = allowed[0]
+        return values
+
+    def _complete(self, fixed: Mapping[str, Value], base: Config) -> dict[str, Value]:
+        """A complete point with the fixed values, close to the base config in all other parameters.
+
+        A value may depend on others (an extractor that reads landmarks, on landmarks), so their conditions hold too.
+        """
+
+        def choose(name: str, domain: Domain) -> Value:
+            value = fixed[name] if name in fixed else self.base_value(name, base)
+            return value if domain.contains(value) else domain.corners()[0]
+
+        return {**self.walk(choose, base), **fixed}
+
     def _point_problems(self, base: Config, point: Mapping[str, Value]) -> list[str]:
         return _config_problems(base, self.expand(point))
 
-    def _condition_problems(self, base: Config, path: str, other: str, allowed: tuple[Value, ...]) -> list[str]:
-        """A condition on a path that does not exist, or on a value that can never be."""
-        if other in self._set_by:
-            may_be = [*self.paths[other], get_path(base, other)]
+    def _condition_problems(self, base: Config, name: str, other: str, allowed: tuple[Value, ...]) -> list[str]:
+        """Conditions on a path that does not exist, or on a value that it never takes."""
+        if other in self._tied_by:
+            possible = [*self.paths[other], get_path(base, other)]
             return [
-                f"{path}: when: {other}: got {value!r}, which no option of {self._set_by[other]} sets"
+                f"{name}: when: {other}: got {value!r}, which no option of {self._tied_by[other]} sets"
                 for value in allowed
-                if value not in may_be
+                if value not in possible
             ]
         if other not in self.domains:
-            return _refusals(base, other, None) or [
-                f"{path}: when: {line}" for value in allowed for line in _refusals(base, other, (value,))
+            return _path_problems(base, other) or [
+                f"{name}: when: {line}" for value in allowed for line in _config_problems(base, {other: value})
             ]
         domain = self.domains[other]
         return [
-            f"{path}: when: {other}: got {value!r}, which is never tried; choose from {domain}"
+            f"{name}: when: {other}: got {value!r}, which is not in the space; choose from {domain}"
             for value in allowed
             if not domain.contains(value)
         ]
 
-    def _misfits(self, base: Config) -> list[str]:
-        """Values that are fine one by one and not together, as far as random points show."""
+    def _combination_problems(self, base: Config) -> list[str]:
+        """Values that are valid individually but not in combination, as far as random points show."""
         rng, found = random.Random(0), []
-        for _ in range(POINTS_TRIED):
+        for _ in range(VALIDATION_POINTS):
             found += self._point_problems(base, self.sample(rng, base))
-        return [f"values do not fit together (give a condition with `when:`): {line}" for line in found[:1]]
+        return [f"incompatible values (add a condition with `when:`): {line}" for line in found[:1]]
 
 
-def parse_space(raw: Mapping[str, Any], where: str, rules: Sequence[Any] = ()) -> Space:
+def parse_space(raw: Mapping[str, Any], where: str, constraints: Sequence[Any] = ()) -> Space:
     """The space of a YAML mapping.
 
     Raises:
-        ConfigError: every malformed domain and rule, with its path.
+        ConfigError: every malformed domain and constraint, with its path.
     """
     domains, problems = {}, []
-    for path, spec in raw.items():
+    for name, spec in raw.items():
         try:
-            domains[path] = parse_domain(spec)
+            domains[name] = parse_domain(spec)
         except ValueError as error:
-            problems.append(f"{where}: space: {path}: {error}")
-    parsed, wrong = parse_rules(rules)
-    problems += [f"{where}: {line}" for line in [*wrong, *_set_twice(domains)]]
-    set_by = {path: name for name, domain in domains.items() for path in _paths_of(domain)}
-    for path in domains:
-        if loop := _depends_on_itself(path, domains, set_by):
-            problems.append(f"{where}: space: {path}: its conditions run in a circle ({' -> '.join(loop)})")
+            problems.append(f"{where}: space: {name}: {error}")
+    parsed, malformed = parse_constraints(constraints)
+    problems += [f"{where}: {line}" for line in [*malformed, *_set_twice(domains)]]
+    tied_by = _tied_by(domains)
+    for name in domains:
+        if cycle := _condition_cycle(name, domains, tied_by):
+            problems.append(f"{where}: space: {name}: circular conditions ({' -> '.join(cycle)})")
     if problems:
         raise ConfigError(problems)
     return Space(domains, parsed)
@@ -220,49 +223,54 @@ def _paths_of(domain: Domain) -> list[str]:
     return list(dict.fromkeys(path for option in domain.options.values() for path in option))
 
 
+def _tied_by(domains: Mapping[str, Domain]) -> dict[str, str]:
+    """{path: the tied choice that sets it}."""
+    return {path: name for name, domain in domains.items() for path in _paths_of(domain)}
+
+
 def _set_twice(domains: Mapping[str, Domain]) -> list[str]:
-    """Paths that two entries of a space would set."""
+    """Paths that two entries of a space set."""
     owners: dict[str, list[str]] = {}
     for name, domain in domains.items():
         for path in _paths_of(domain) or [name]:
             owners.setdefault(path, []).append(name)
     return [
-        f"space: {path}: is set by {' and '.join(names)}; leave it to one of them"
+        f"space: {path}: set by both {' and '.join(names)}; keep one of them"
         for path, names in owners.items()
         if len(names) > 1
     ]
 
 
-def _needs(domain: Domain, domains: Mapping[str, Domain], set_by: Mapping[str, str]) -> list[str]:
-    """The entries of the space that a domain's conditions look at."""
-    return [set_by.get(other, other) for other in domain.when if other in domains or other in set_by]
+def _dependencies(domain: Domain, domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> list[str]:
+    """The entries of the space on which a domain's conditions depend."""
+    return [tied_by.get(other, other) for other in domain.when if other in domains or other in tied_by]
 
 
-def _depends_on_itself(path: str, domains: Mapping[str, Domain], set_by: Mapping[str, str]) -> list[str]:
-    """The circle of conditions through `path`, or nothing."""
-    trail, front = [path], _needs(domains[path], domains, set_by)
+def _condition_cycle(name: str, domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> list[str]:
+    """The cycle of conditions through `name`, or an empty list."""
+    trail, stack = [name], _dependencies(domains[name], domains, tied_by)
     seen: set[str] = set()
-    while front:
-        other = front.pop()
+    while stack:
+        other = stack.pop()
         trail.append(other)
-        if other == path:
+        if other == name:
             return trail
         if other not in seen:
             seen.add(other)
-            front += _needs(domains[other], domains, set_by)
+            stack += _dependencies(domains[other], domains, tied_by)
     return []
 
 
-def _conditions_first(domains: Mapping[str, Domain], set_by: Mapping[str, str]) -> dict[str, Domain]:
+def _conditions_first(domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> dict[str, Domain]:
     ordered: dict[str, Domain] = {}
 
-    def place(path: str) -> None:
-        for other in _needs(domains[path], domains, set_by):
-            place(other)
-        ordered.setdefault(path, domains[path])
+    def visit(name: str) -> None:
+        for other in _dependencies(domains[name], domains, tied_by):
+            visit(other)
+        ordered.setdefault(name, domains[name])
 
-    for path in domains:
-        place(path)
+    for name in domains:
+        visit(name)
     return ordered
 
 
@@ -273,11 +281,11 @@ def _changes_nothing(base: Config, option: Mapping[str, Any]) -> bool:
         return False
 
 
-def _refusals(base: Config, path: str, value: tuple[Value] | None) -> list[str]:
-    """What the config says to the value at the path; `value` None asks about the path alone."""
+def _path_problems(base: Config, path: str) -> list[str]:
+    """What is wrong with a path, whatever its value."""
     try:
-        return _config_problems(base, {path: value[0] if value else get_path(base, path)})
-    except ConfigError as error:  # of get_path
+        return _config_problems(base, {path: get_path(base, path)})
+    except ConfigError as error:  # raised by get_path
         return [problem.removeprefix("override: ") for problem in error.problems]
 
 

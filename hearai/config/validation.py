@@ -1,7 +1,8 @@
-"""Strict, frozen pydantic sections, and their errors in words a user can act on."""
+"""Strict, frozen pydantic sections, and readable messages for their validation errors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, get_args
 
 from pydantic import (
     AfterValidator,
@@ -9,30 +10,36 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationError,
     model_validator,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from hearai.errors import choices
 
 OLD_KEYS = {"data_paths": "data_path", "use_frames": "frames", "use_landmarks": "landmarks"}
-"""Names in the older pipeline's files -> names here."""
+"""{key in files of the older pipeline: its present name}."""
 
 
-def present_names(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A raw config in present names, so that another can be laid over it. A key given by both names stays both."""
-    return {name: _renamed(part) if isinstance(part, Mapping) else part for name, part in config.items()}
+def rename_old_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A raw config with its keys by their present names, so that another can be merged into it.
+
+    Where a section has both names of a key, both stay; validation refuses that.
+    """
+    return {name: _rename_in_section(part) if isinstance(part, Mapping) else part for name, part in config.items()}
 
 
-def _renamed(section: Mapping[str, Any]) -> dict[str, Any]:
+def _rename_in_section(section: Mapping[str, Any]) -> dict[str, Any]:
     new = {old: name for old, name in OLD_KEYS.items() if name not in section}
     return {new.get(key, key): value for key, value in section.items()}
 
 
 class FrozenDict(dict):
-    """A dict that cannot change: pydantic freezes a model's fields, not the dicts inside them."""
+    """An immutable, hashable dict: pydantic freezes the fields of a model, not the dicts inside them."""
 
-    def _refuse(self, *_: Any, **__: Any) -> None:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("the config is frozen; use override(config, {...})")
 
     __setitem__ = __delitem__ = update = pop = popitem = setdefault = clear = __ior__ = _refuse
@@ -44,8 +51,8 @@ class FrozenDict(dict):
         return hash(frozenset(self.items()))
 
 
-def number(value: Any) -> Any:
-    """PyYAML reads `1e-4` as a string; a numeric string is welcome where a number is due."""
+def parse_number(value: Any) -> Any:
+    """A numeric string as a number, because PyYAML reads `1e-4` as a string; other values unchanged."""
     if isinstance(value, str):
         for kind in (int, float):
             try:
@@ -55,31 +62,55 @@ def number(value: Any) -> Any:
     return value
 
 
-def listed(value: Any) -> Any:
+def list_to_tuple(value: Any) -> Any:
+    """A YAML list as a tuple; other values unchanged."""
     return tuple(value) if isinstance(value, list) else value
 
 
-def named(value: Any) -> Any:
-    """One name is a list of one."""
-    return (value,) if isinstance(value, str) else listed(value)
+def _name_or_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else list_to_tuple(value)
 
 
-Real = Annotated[float, BeforeValidator(number)]
-Whole = Annotated[int, BeforeValidator(number)]
-Fraction = Annotated[Real, Field(ge=0, le=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(named)]
+Number = Annotated[float, BeforeValidator(parse_number)]
+Integer = Annotated[int, BeforeValidator(parse_number)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
+"""A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates a string that must be a key of `table` at the time of validation."""
+
+    table: Mapping[str, Any]
+
+    def check(self, name: str) -> str:
+        """Returns the name.
+
+        Raises:
+            ValueError: it is not in the table.
+        """
+        if name not in self.table:
+            raise ValueError(f"got {name!r}; {choices(name, self.table)}")
+        return name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "enum": list(self.table)}
+
+
 class Section(BaseModel):
-    """Base of all sections: frozen, strict types, unknown keys refused, no NaN or infinity."""
+    """Base of all sections: frozen, strict types, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
     def _rename_old_keys(cls, raw: Any) -> Any:
-        """Keys of older pipeline files (`OLD_KEYS`) take their present names."""
+        """Renames the keys of older pipeline files (`OLD_KEYS`)."""
         if not isinstance(raw, Mapping):
             return raw
         for old, new in OLD_KEYS.items():
@@ -91,39 +122,44 @@ class Section(BaseModel):
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One line a problem: `dotted.path: what was given; what is allowed`."""
-    rules: dict[tuple[str, str], list[str]] = {}
-    places = [problem["loc"] for problem in error.errors()]
+    """One line per problem: `dotted.path: what was given; what is allowed`."""
+    allowed_at: dict[tuple[str, str], list[str]] = {}
+    locations = [problem["loc"] for problem in error.errors()]
     for problem in error.errors():
-        place = problem["loc"]
-        if problem["type"] == "too_short" and any(len(p) > len(place) and p[: len(place)] == place for p in places):
+        location = problem["loc"]
+        if problem["type"] == "too_short" and any(_is_inside(other, location) for other in locations):
             continue  # pydantic counts the valid entries only
-        path = ".".join(str(part) for part in place if not _is_union_tag(str(part)))
+        path = ".".join(str(part) for part in location if not _is_union_branch(str(part)))
         found, allowed = _found_and_allowed(problem, model)
-        rules.setdefault((path, found), []).append(allowed)
+        allowed_at.setdefault((path, found), []).append(allowed)
     lines = []
-    for (path, found), allowed in rules.items():
-        text = (f"{found}; must be " if found else "") + " or ".join(dict.fromkeys(allowed))
+    for (path, found), alternatives in allowed_at.items():
+        text = (f"{found}; must be " if found else "") + " or ".join(dict.fromkeys(alternatives))
         lines += [f"{path}: {line}" if path else line for line in text.splitlines()]
     return lines
 
 
-def _is_union_tag(part: str) -> bool:
-    """pydantic puts the branch of a union it tried into the location; users know only their keys."""
+def _is_inside(location: tuple[int | str, ...], section: tuple[int | str, ...]) -> bool:
+    return len(location) > len(section) and location[: len(section)] == section
+
+
+def _is_union_branch(part: str) -> bool:
+    """pydantic adds the branch of a union that it tried to the location; users know only their own keys."""
     return part in {"bool", "str", "int", "float", "DataFolder"} or "[" in part or "(" in part
 
 
-_WORDS = {
+_PLAIN = {
     "Input should be ": "",
-    "a valid integer": "a whole number",
+    "a valid integer": "an integer",
     "a valid number": "a number",
     "a valid boolean": "true or false",
-    "a valid string": "text",
+    "a valid string": "a string",
     "a valid tuple": "a list",
     "a valid dictionary": "a mapping",
     "Tuple should have at least 1 item after validation, not 0": "a list of at least one entry",
     "Dictionary should have at least 1 item after validation, not 0": "a mapping with at least one entry",
 }
+"""{what pydantic says: what a reader of YAML understands}."""
 
 
 def _found_and_allowed(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
@@ -137,25 +173,25 @@ def _found_and_allowed(problem: Mapping[str, Any], model: type[BaseModel]) -> tu
         return "", "missing; give a value"
     if kind in {"model_type", "dict_type"}:
         return f"got {given!r}", "a mapping"
-    rule = problem["msg"]
-    for words, plain in _WORDS.items():
-        rule = rule.replace(words, plain)
-    return f"got {given!r}", rule
+    allowed = problem["msg"]
+    for phrase, plain in _PLAIN.items():
+        allowed = allowed.replace(phrase, plain)
+    return f"got {given!r}", allowed
 
 
-def _known_keys(model: type[BaseModel], path: tuple) -> list[str]:
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Field names of the section at `path` inside `model`."""
     for part in path:
         field = model.model_fields.get(part) if isinstance(part, str) else None
         annotation = field.annotation if field else model.__annotations__.get("__pydantic_extra__")
-        inner = [t for t in (annotation, *_nested(annotation)) if _is_section(t)]
-        if inner:
-            model = inner[-1]
+        sections = [t for t in (annotation, *_nested_types(annotation)) if _is_section(t)]
+        if sections:
+            model = sections[-1]
     return list(model.model_fields)
 
 
-def _nested(annotation: Any) -> list[Any]:
-    return [t for arg in get_args(annotation) for t in (arg, *_nested(arg))]
+def _nested_types(annotation: Any) -> list[Any]:
+    return [t for arg in get_args(annotation) for t in (arg, *_nested_types(arg))]
 
 
 def _is_section(annotation: Any) -> bool:

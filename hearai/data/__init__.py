@@ -1,1 +1,1 @@
-"""Files -> tensors: annotation rows, splits, frame sampling, pictures, batches."""
+"""Files -> tensors: annotations, splits, frame sampling, images, landmarks, batches."""

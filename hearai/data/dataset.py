@@ -1,4 +1,7 @@
-"""Clips -> padded batches. B clips, T frames, C/H/W picture, W width of a kept feature, P points of C channels."""
+"""Clips -> padded batches.
+
+B clips, T frames, C/H/W channels, height, width of an image, W width of a cached feature, P points of C channels.
+"""
 
 import functools
 import math
@@ -27,10 +30,10 @@ class Sample:
     """One clip, ready for a batch."""
 
     inputs: Inputs
-    """`frames` (T, C, H, W) uint8 or `features` (T, W) float, `landmarks` (T, P, C) float: what the model reads."""
+    """What the model reads: `frames` (T, C, H, W) uint8 or `features` (T, W) float, `landmarks` (T, P, C) float."""
     labels: Mapping[str, int]
     index: int
-    """Place of the clip in its dataset; -1 = a stand-in without labels (see `build_loader`)."""
+    """Position of the clip in its dataset; -1 = a placeholder without labels (see `build_loader`)."""
 
     @property
     def length(self) -> int:
@@ -40,23 +43,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips padded to the longest of them."""
+    """Clips padded to the longest one."""
 
     inputs: Inputs
     """`frames` (B, T, C, H, W) uint8 or `features` (B, T, W) float, `landmarks` (B, T, P, C); zero where padded."""
     mask: torch.Tensor
-    """(B, T) bool, true at real frames."""
+    """(B, T) bool, true for real frames."""
     labels: dict[str, torch.Tensor]
-    """{head: (B,) int64}, MISSING where a clip says nothing about the head."""
+    """{head: (B,) int64}, MISSING where a clip has no label."""
     index: torch.Tensor
-    """(B,) int64, place of each clip in its dataset; -1 = a stand-in without labels."""
+    """(B,) int64, position of each clip in its dataset; -1 = a placeholder without labels."""
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory; the DataLoader calls this."""
+        """The batch in page-locked memory; called by the DataLoader."""
         return self._map(torch.Tensor.pin_memory)
 
     def split(self, parts: int) -> list["Batch"]:
@@ -65,44 +68,44 @@ class Batch:
         bounds = [len(self.mask) * i // count for i in range(count + 1)]
         return [self._map(operator.itemgetter(slice(*ends))) for ends in pairwise(bounds)]
 
-    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
-        inputs = {name: change(tensor) for name, tensor in self.inputs.items()}
-        labels = {head: change(label_B) for head, label_B in self.labels.items()}
-        return Batch(inputs, change(self.mask), labels, change(self.index))
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        inputs = {name: function(tensor) for name, tensor in self.inputs.items()}
+        labels = {head: function(label_B) for head, label_B in self.labels.items()}
+        return Batch(inputs, function(self.mask), labels, function(self.index))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Pads the clips to the longest one.
 
     Raises:
-        DataError: the pictures differ in size.
+        DataError: the images differ in size.
     """
     lengths = [sample.length for sample in samples]
     mask_BT = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
-    inputs = {name: _padded(name, [sample.inputs[name] for sample in samples]) for name in samples[0].inputs}
+    inputs = {name: _pad(name, [sample.inputs[name] for sample in samples]) for name in samples[0].inputs}
     labels = {head: torch.tensor([s.labels[head] for s in samples]) for head in samples[0].labels}
     return Batch(inputs, mask_BT, labels, torch.tensor([sample.index for sample in samples]))
 
 
-def _padded(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def _pad(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     sizes = {tuple(tensor.shape[1:]) for tensor in tensors}
     if len(sizes) > 1:
         raise DataError(
-            f"{name} of different sizes {sorted(sizes)} in one batch; one size is due "
+            f"{name} of different sizes {sorted(sizes)} in one batch; expected one size "
             "(augmentations_parameters: apply_resize and apply_center_crop)"
         )
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
 
 
 class ClipDataset(Dataset):
-    """Draws frames of clips and loads them: pictures, or cached features of the same frames.
+    """Samples frames of clips and loads them: images, or cached features of the same frames.
 
     Args:
-        heads: names of the labels that samples carry.
+        heads: names of the labels of the samples.
         readers: {input: (clip, frame numbers) -> (T, ...)}.
-        augment: changes what was loaded, drawing from torch's global generator.
+        augment: changes the loaded inputs, drawing from torch's global generator.
         num_segments, time: see `sample_frames`.
-        jitter: draw each frame's place inside its segment instead of taking the centre.
+        jitter: draw each frame's position within its segment instead of taking the centre.
         seed: of jitter and augmentation.
     """
 
@@ -123,14 +126,14 @@ class ClipDataset(Dataset):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Draws are a pure function of (seed, epoch, clip); call before making the epoch's loader."""
+        """Random draws are a pure function of (seed, epoch, clip); call before building the epoch's loader."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Sample:
-        """The clip at `index`; for a negative index, the clip at `~index` as a stand-in without labels."""
+        """The clip at `index`; for a negative index, the clip at `~index` as a placeholder without labels."""
         clip = self.clips[index if index >= 0 else ~index]
         rng = random.Random(f"{self.seed}/{self.epoch}/{clip.key}")
         frames = sample_frames(
@@ -141,9 +144,9 @@ class ClipDataset(Dataset):
             fps=clip.fps,
             rng=rng if self.jitter else None,
         )
-        inputs = {name: read(clip, frames) for name, read in self.readers.items()}
+        inputs: Inputs = {name: read(clip, frames) for name, read in self.readers.items()}
         if self.augment is not None:
-            with torch.random.fork_rng(devices=[]):  # dropout's generators stay where they are
+            with torch.random.fork_rng(devices=[]):  # leaves the generators of the training run unchanged
                 torch.default_generator.manual_seed(rng.getrandbits(63))
                 inputs = self.augment(inputs)
         if index < 0:
@@ -156,18 +159,18 @@ def build_dataset(
     clips: Sequence[Clip],
     *,
     train: bool,
-    lookup: Callable[[Clip, list[int]], torch.Tensor] | None = None,
+    features: Callable[[Clip, list[int]], torch.Tensor] | None = None,
 ) -> ClipDataset:
     """The dataset of a config's clips.
 
     Args:
-        train: jitter the frames and augment what is read; else every epoch shows the same.
-        lookup: kept features take the place of the pictures, and are not augmented.
+        train: jitter the frames and augment the inputs; otherwise every epoch is the same.
+        features: reads cached features instead of images; they are not augmented.
     """
     parameters = config.train_parameters
     readers: dict[str, Callable[[Clip, list[int]], torch.Tensor]] = {}
-    if lookup is not None:
-        readers["features"] = lookup
+    if features is not None:
+        readers["features"] = features
     elif parameters.frames:
         readers["frames"] = functools.partial(_read_clip, build_reader(config))
     if parameters.landmarks:
@@ -179,7 +182,7 @@ def build_dataset(
         num_segments=parameters.num_segments,
         time=parameters.time,
         jitter=train,
-        augment=build_augmentation(config) if train and lookup is None else None,
+        augment=build_augmentation(config) if train and features is None else None,
         seed=config.general_parameters.seed,
     )
 
@@ -191,12 +194,12 @@ def _read_clip(read: Callable[[Path], torch.Tensor], clip: Clip, frames: list[in
 class Loader:
     """The batches of one epoch; see `build_loader`."""
 
-    def __init__(self, dataset: ClipDataset, order: "_Order", workers: int):
-        # the order's index lists go to `_Reader` as they are (batch_size=None): it makes the batches
+    def __init__(self, dataset: ClipDataset, sampler: "_BatchSampler", workers: int):
+        # batch_size=None: `_BatchDataset` gets the sampler's index lists and makes the batches itself
         self._batches = DataLoader(
-            _Reader(dataset),
+            _BatchDataset(dataset),
             batch_size=None,
-            sampler=order,
+            sampler=sampler,
             num_workers=workers,
             pin_memory=torch.cuda.is_available(),
         )
@@ -211,8 +214,8 @@ class Loader:
             yield batch
 
 
-class _Reader(Dataset):
-    """Index lists -> batches. A DataError is handed over: torch would put a traceback into its message."""
+class _BatchDataset(Dataset):
+    """Index lists -> batches. Returns a DataError instead of raising it: torch would add a traceback to its message."""
 
     def __init__(self, dataset: ClipDataset):
         self.dataset = dataset
@@ -225,8 +228,8 @@ class _Reader(Dataset):
 
 
 @dataclass(frozen=True)
-class _Order(Sampler):
-    """Index lists of one worker: its share of every global batch."""
+class _BatchSampler(Sampler):
+    """Index lists of one rank: its share of every global batch."""
 
     size: int
     batch_size: int
@@ -257,19 +260,19 @@ def build_loader(
     world: int = 1,
     first: int = 0,
 ) -> Loader:
-    """Batches of one epoch for worker `rank` of `world`.
+    """Batches of one epoch for rank `rank` of `world`.
 
-    The workers' batches of a step are together the batch that one worker alone would see. All workers
-    take the same number of steps: where a batch has fewer clips than there are workers, the others get a
-    stand-in clip whose labels are all MISSING and whose index is -1.
+    The ranks' batches of a step together are the batch that a single process would see. All ranks take the same
+    number of steps: if a batch has fewer clips than there are ranks, the others get a placeholder clip whose labels
+    are all MISSING and whose index is -1.
 
     Args:
-        batch_size: clips per step over all workers.
-        shuffle_seed: the order is a pure function of it; None = the order of the clips.
+        batch_size: clips per step over all ranks.
+        shuffle_seed: determines the order; None = the order of the clips.
         workers: loader processes; 0 = load in this process.
-        first: batches at the beginning that are left out: they were seen before.
+        first: number of batches to skip at the beginning, because they were seen before.
 
     Raises:
-        DataError: while iterating; a picture that cannot be decoded, or pictures of different sizes.
+        DataError: while iterating; an image cannot be decoded, or images differ in size.
     """
-    return Loader(dataset, _Order(len(dataset), batch_size, shuffle_seed, rank, world, first), workers)
+    return Loader(dataset, _BatchSampler(len(dataset), batch_size, shuffle_seed, rank, world, first), workers)

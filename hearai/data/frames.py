@@ -1,7 +1,7 @@
-"""Frame files -> picture tensors. C/H/W channels, height, width."""
+"""Frame files -> image tensors. C/H/W channels, height, width."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,27 +11,27 @@ from torchvision.transforms.v2 import functional as F
 from hearai.config.config import Config
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import Problems
-from hearai.data.images import picture_problem, read_picture
+from hearai.data.images import image_problem, read_image
 
 
 def read_frame(path: Path, *, resize: int | None = None, crop: int | None = None) -> torch.Tensor:
-    """The picture as uint8 (3, H, W), upright; see `read_picture` for what is read and what is refused.
+    """The image as uint8 (3, H, W), upright; see `read_image` for the formats.
 
     Args:
         resize: length of the shorter side, pixels; None keeps the size.
-        crop: side of the centre square, pixels; a smaller picture is padded with black. None = no crop.
+        crop: side of the centre square, pixels; a smaller image is padded with black. None = no crop.
 
     Raises:
-        DataError: the file is missing, damaged, no picture, or one that moves or is far too large.
+        DataError: the file is missing, damaged, not an image, animated or far too large.
     """
-    image = read_picture(path, shorter_side=resize)
+    image = read_image(path, shorter_side=resize)
     if resize is not None:
         image = F.resize(image, [resize], antialias=True)
-    picture_CHW = F.pil_to_tensor(image)
-    return picture_CHW if crop is None else F.center_crop(picture_CHW, [crop, crop])
+    image_CHW = F.pil_to_tensor(image)
+    return image_CHW if crop is None else F.center_crop(image_CHW, [crop, crop])
 
 
-def build_reader(config: Config) -> Callable[[Path], torch.Tensor]:
+def build_reader(config: Config) -> "functools.partial[torch.Tensor]":
     """`read_frame` with the resize and crop of the config; they are also its `keywords`."""
     parameters = config.augmentations_parameters
     return functools.partial(
@@ -42,21 +42,21 @@ def build_reader(config: Config) -> Callable[[Path], torch.Tensor]:
 
 
 def check_images(clips: Iterable[Clip], workers: int = 0) -> None:
-    """Opens every picture that the clips use; finds refused and cut ones without decoding the good JPEGs.
+    """Opens every image that the clips use; finds unusable and truncated ones without decoding the good JPEGs.
 
     Args:
         workers: threads that read; 0 = one.
 
     Raises:
-        DataError: every picture that cannot be decoded.
+        DataError: every image that cannot be decoded.
     """
     problems = Problems()
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for found in pool.map(_clip_problems, clips):
-            problems.add_all("pictures", found)
+        for messages in pool.map(_clip_problems, clips):
+            problems.add_all("images", messages)
     problems.raise_any()
 
 
 def _clip_problems(clip: Clip) -> list[str]:
     paths = (clip.frame_path(frame) for frame in range(clip.start, clip.end + 1))
-    return [problem for path in paths if (problem := picture_problem(path))]
+    return [problem for path in paths if (problem := image_problem(path))]

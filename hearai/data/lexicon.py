@@ -1,4 +1,4 @@
-"""A lexicon: which glosses have which HamNoSys labels, to find the sign behind what a model saw."""
+"""A lexicon: the HamNoSys labels of glosses, to look up the sign that best matches a model's predictions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from hearai.data.annotations.rows import read_annotations
 from hearai.errors import ConfigError, DataError
 from hearai.sign.hamnosys import HEADS, MISSING
 
-LABELS = "test_hamnosys.txt"
-"""Lies beside the gloss file and says how each of its clips is signed."""
+HAMNOSYS_FILE = "test_hamnosys.txt"
+"""In the folder of the gloss file; gives the HamNoSys labels of its clips."""
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Signs: L entries, each a gloss and how it is signed; a gloss has an entry for each way."""
+    """L entries, each a gloss and its HamNoSys labels; a gloss has one entry for each variant."""
 
     glosses: tuple[str, ...]
-    """(L,) words, or numbers where no class list names them."""
+    """(L,) words, or numbers if no class list names them."""
     labels: Mapping[str, Tensor]
     """{head: (L,) class or MISSING}"""
 
     def nearest(self, probabilities: Mapping[str, Tensor], count: int) -> list[list[tuple[str, float]]]:
         """For each of N clips the nearest glosses and their distances, the nearest first.
 
-        The distance is how many heads are to be expected to differ: the sum over the heads of 1 - p(its class). A
-        head that the entry says nothing of, or the model does not have, counts as half a difference.
+        The distance is the expected number of heads that differ: the sum over the heads of 1 - p(the entry's class).
+        A head without a label in the entry counts 0.5; heads that the model lacks are not counted.
 
         Args:
             probabilities: {head: (N, K)}.
@@ -52,35 +52,37 @@ class Lexicon:
 
 
 def check_lexicon_fits(heads: Iterable[str]) -> None:
-    """Refuses a lexicon for a model that says nothing about HamNoSys.
+    """Refuses a lexicon for a model without HamNoSys heads.
 
     Raises:
-        ConfigError: none of the model's heads is a part of a notation.
+        ConfigError: the model has no HamNoSys head.
     """
     if not set(heads) & set(HEADS):
-        raise ConfigError(f"--lexicon: the model's heads are {', '.join(heads)}; glosses are found by HamNoSys heads")
+        raise ConfigError(f"--lexicon: the model's heads are {', '.join(heads)}; a lexicon needs HamNoSys heads")
 
 
 def read_lexicon(path: Path) -> Lexicon:
-    """The lexicon of a gloss file (`name start end gloss`), joined by clip name with the labels beside it.
+    """The lexicon of a gloss file (`name start end gloss`), joined by clip name with HAMNOSYS_FILE in its folder.
 
     Raises:
-        DataError: a file is missing or wrong, or the two have no clip in common.
+        DataError: a file is missing or invalid, or the two have no clip in common.
     """
     folder = path.parent
-    if not (folder / LABELS).is_file():
-        raise DataError(f"--lexicon {path}: {LABELS} is not beside it; it is due, with the same clips")
+    if not (folder / HAMNOSYS_FILE).is_file():
+        raise DataError(f"--lexicon {path}: no {HAMNOSYS_FILE} in its folder; expected one with the same clips")
     glosses = read_annotations(folder, path.name, {"gloss": "auto"}, frames=False)
     numbers = {head.name: head.num_class for head in HEADS.values()}
-    signed = {clip.name: clip.labels for clip in read_annotations(folder, LABELS, numbers, frames=False)}
+    hamnosys = {clip.name: clip.labels for clip in read_annotations(folder, HAMNOSYS_FILE, numbers, frames=False)}
     names = read_class_names(folder)
     entries = {
-        (clip.labels["gloss"], tuple(signed[clip.name].values()))
+        (clip.labels["gloss"], tuple(hamnosys[clip.name].values()))
         for clip in glosses
-        if clip.name in signed and clip.labels["gloss"] != MISSING
+        if clip.name in hamnosys and clip.labels["gloss"] != MISSING
     }
     if not entries:
-        raise DataError(f"--lexicon {path}: has no clip of {folder / LABELS}; the same names are due in both")
+        raise DataError(
+            f"--lexicon {path}: no clip of it is in {folder / HAMNOSYS_FILE}; expected the same names in both"
+        )
     ordered = sorted(entries)
     words = tuple(class_name(names, "gloss", gloss) for gloss, _ in ordered)
     columns = torch.tensor([labels for _, labels in ordered]).T

@@ -1,4 +1,4 @@
-"""Random changes of a training clip, one draw per clip; normalisation. T frames, C/H/W picture, P points."""
+"""Random augmentation, one draw per clip, and normalisation. T frames, C/H/W channels, height, width, P points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Inputs = Mapping[str, torch.Tensor]
-"""Of a clip: `frames` uint8 (T, C, H, W), `features` (T, W) or `landmarks` (T, P, C)."""
+"""A clip's inputs: `frames` uint8 (T, C, H, W), `features` (T, W) or `landmarks` (T, P, C)."""
 
 
 class Points(TVTensor):
-    """Landmarks, as torchvision's transforms are to see them: they follow a flip or a turn, and nothing else."""
+    """Landmarks as a torchvision type: transforms flip and rotate them, and leave them unchanged otherwise."""
 
 
 @F.register_kernel(functional=F.horizontal_flip, tv_tensor_cls=Points)
@@ -50,7 +50,7 @@ class RandomRGBShift(v2.Transform):
 
 
 class RandomBlur(v2.Transform):
-    """Gaussian blur with a random odd kernel of 1..limit pixels; 1 leaves the clip as it is."""
+    """Gaussian blur with a random odd kernel of 1..limit pixels; 1 leaves the clip unchanged."""
 
     def __init__(self, limit: int):
         super().__init__()
@@ -65,23 +65,23 @@ class RandomBlur(v2.Transform):
 
 
 class Augmentation:
-    """A clip's inputs -> the same, changed alike in every frame; draws from torch's global generator."""
+    """Applies the same random change to all frames of a clip; draws from torch's global generator."""
 
     def __init__(self, steps: Sequence[v2.Transform]):
-        self.change = v2.Compose(steps) if steps else v2.Identity()
+        self.transform = v2.Compose(steps) if steps else v2.Identity()
 
     def __call__(self, inputs: Inputs) -> Inputs:
-        shown = {name: Points(tensor) if name == "landmarks" else tensor for name, tensor in inputs.items()}
-        return {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.change(shown).items()}
+        typed = {name: Points(tensor) if name == "landmarks" else tensor for name, tensor in inputs.items()}
+        return {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.transform(typed).items()}
 
 
 def build_augmentation(config: Config) -> Augmentation:
-    """The random changes that the config turns on."""
-    return Augmentation(_random_steps(config.augmentations_parameters, pictures=config.train_parameters.frames))
+    """The augmentation that the config enables."""
+    return Augmentation(_random_steps(config.augmentations_parameters, images=config.train_parameters.frames))
 
 
 def draw_side(inputs: Inputs) -> Inputs:
-    """Of features of both sides (2, T, W) those of one, as `RandomHorizontalFlip` would draw; landmarks follow."""
+    """Chooses the plain or mirrored features of (2, T, W), as `RandomHorizontalFlip` would; landmarks follow."""
     flipped = bool(torch.rand(1) < 0.5)
     chosen = {**inputs, "features": inputs["features"][int(flipped)]}
     if flipped and "landmarks" in inputs:
@@ -90,18 +90,18 @@ def draw_side(inputs: Inputs) -> Inputs:
 
 
 def has_random_augmentation(config: Config) -> bool:
-    """Whether training pictures differ from epoch to epoch, so that nothing computed of them can be kept."""
-    return bool(_random_steps(config.augmentations_parameters, pictures=True))
+    """Whether training images differ from epoch to epoch, so that nothing computed from them can be cached."""
+    return bool(_random_steps(config.augmentations_parameters, images=True))
 
 
-def _random_steps(p: AugmentationsParameters, *, pictures: bool) -> list[v2.Transform]:
-    """What the config turns on; without pictures, what changes landmarks."""
+def _random_steps(p: AugmentationsParameters, *, images: bool) -> list[v2.Transform]:
+    """The transforms that the config enables; without images, only those that change landmarks."""
     steps: list[v2.Transform] = []
     if p.apply_horizontal_flip:
         steps.append(v2.RandomHorizontalFlip())
     if p.apply_random_rotation:
         steps.append(v2.RandomRotation(p.random_rotation_degree, v2.InterpolationMode.BILINEAR))
-    if not pictures:
+    if not images:
         return steps
     if p.apply_color_jitter:
         steps.append(
@@ -123,7 +123,7 @@ def _random_steps(p: AugmentationsParameters, *, pictures: bool) -> list[v2.Tran
 
 
 def normalise(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 (..., C, H, W) -> float with ImageNet's mean and deviation, what timm's weights expect."""
+    """uint8 (..., C, H, W) -> float, normalised by ImageNet's mean and deviation, as timm's weights expect."""
     mean = torch.tensor(IMAGENET_MEAN, device=frames.device).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=frames.device).view(3, 1, 1)
     return (frames / 255 - mean) / std

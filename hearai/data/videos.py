@@ -1,4 +1,4 @@
-"""Video files -> upright RGB pictures and the frame rate."""
+"""Video files -> upright RGB images and the frame rate; truncated files are detected before they are decoded."""
 
 import math
 import os
@@ -17,78 +17,84 @@ if TYPE_CHECKING:
     from av.video import VideoFrame, VideoStream
 
 SUFFIXES = (".mp4", ".webm", ".mov")
-"""Endings of the files that a folder of videos is searched for, in any case."""
+"""Extensions of the files that are found in a folder of videos; case is ignored."""
 
-CONTAINERS = "mov,matroska,webm,avi"
-"""FFmpeg's readers that may be tried, whatever a file's name says: none of these opens a second file or a network."""
+DEMUXERS = "mov,matroska,webm,avi"
+"""The FFmpeg demuxers that may be tried, whatever the extension: none of these opens a second file or a network."""
 
-UNEVEN = 1.5
-"""The frame rate varies where the longest step between two frames is more than this times the shortest."""
+VARIABLE_RATE_FACTOR = 1.5
+"""The frame rate is variable if the longest interval between two frames is more than this times the shortest."""
+
+INDEX_BOXES = (b"moov", b"moof")
+"""Boxes of an mp4 or mov file that locate the frames (ISO/IEC 14496-12)."""
+
+EBML_HEADER, SEGMENT = 0x1A45DFA3, 0x18538067
+"""Ids of the two outermost elements of a WebM file (RFC 8794, RFC 9559)."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file. Going over it decodes it, each time anew: uint8 (H, W, 3) RGB pictures, upright."""
+    """A video file. Each iteration decodes it again: uint8 (H, W, 3) RGB images, upright."""
 
     path: Path
     fps: float | None
-    """Frames per second, the average over the whole video; None where the file gives no times."""
-    variable: bool
+    """Frames per second, averaged over the whole video; None if the file contains no times."""
+    is_variable: bool
     """Whether the frame rate varies, so that frames are not evenly spaced."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Raises a DataError that names the file where a picture cannot be decoded, or none is there."""
+        """Raises a DataError that names the file if a frame cannot be decoded or there are no frames."""
         import av
 
-        empty = True
-        with _reading(self.path), _open(self.path) as container:
+        is_empty = True
+        with _FileErrors(self.path), _open(self.path) as container:
             try:
                 for frame in container.decode(_video_stream(self.path, container)):
-                    empty = False
-                    yield _upright(frame)
+                    is_empty = False
+                    yield _upright_image(frame)
             except av.FFmpegError as error:
-                raise _unreadable(self.path, f"a picture is damaged: {error.strerror}") from None
-        if empty:
-            raise _unreadable(self.path, "not one picture in it")
+                raise _unreadable(self.path, f"a frame is damaged: {error.strerror}") from None
+        if is_empty:
+            raise _unreadable(self.path, "no frames")
 
 
 def read_video(path: Path) -> Video:
-    """The pictures of an mp4, webm, mov (or mkv, avi) file, with its frame rate.
+    """Opens an mp4, webm, mov (or mkv, avi) file and measures its frame rate.
 
-    Turns and mirrorings that the file asks for (phones film lying down) are applied. The rate is measured from the
-    times of all frames: files name a rate, too, but for a varying one that is a guess.
+    Rotations and mirroring stored in the file (phones record sideways) are applied. The frame rate is computed from
+    the times of all frames: the rate stated in the file is only a guess if it is variable.
 
         video = read_video(path)
-        pictures = list(video)          # uint8 (H, W, 3) RGB
+        images = list(video)            # uint8 (H, W, 3) RGB
         video.fps                       # 24.0004
 
     Raises:
-        DataError: the file cannot be read, holds no video or was cut off; it is named with the reason.
+        DataError: the file cannot be read, contains no video or is truncated; the message names it and the reason.
     """
     if path.exists() and not path.is_file():
-        raise _unreadable(path, "no file")  # a pipe would be waited for
-    with _reading(path):
-        if stated_end(path) > path.stat().st_size:
-            raise _cut_off(path)
-    with _reading(path), _open(path) as container:
+        raise _unreadable(path, "not a regular file")  # reading a pipe would block
+    with _FileErrors(path):
+        if minimum_size(path) > path.stat().st_size:
+            raise _truncated(path)
+    with _FileErrors(path), _open(path) as container:
         stream = _video_stream(path, container)
         if any(entry.pos + entry.size > path.stat().st_size for entry in stream.index_entries):
-            raise _cut_off(path)
+            raise _truncated(path)
         times = []
         for packet in container.demux(stream):
             if packet.is_corrupt:
-                raise _cut_off(path)
+                raise _truncated(path)
             if packet.pts is not None and not packet.is_discard:
                 times.append(packet.pts)
-        steps = np.diff(np.unique(times))
-        if len(steps):
-            fps = float(1 / (Fraction(int(steps.sum()), len(steps)) * stream.time_base))
-            return Video(path, fps, bool(steps.max() > UNEVEN * steps.min()))
+        intervals = np.diff(np.unique(times))
+        if len(intervals) and stream.time_base is not None:
+            fps = float(1 / (Fraction(int(intervals.sum()), len(intervals)) * stream.time_base))
+            return Video(path, fps, bool(intervals.max() > VARIABLE_RATE_FACTOR * intervals.min()))
         return Video(path, float(stream.average_rate) if stream.average_rate else None, False)
 
 
-class _reading:
-    """Turns what FFmpeg and the file system say into a DataError that names the file."""
+class _FileErrors:
+    """Turns errors of FFmpeg and the file system into a DataError that names the file."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -106,8 +112,8 @@ class _reading:
 def _open(path: Path) -> "InputContainer":
     import av
 
-    # "file:" and the whole path: a relative name with a colon would be taken for a protocol
-    return av.open(f"file:{os.path.abspath(path)}", options={"format_whitelist": CONTAINERS})
+    # "file:" and the absolute path: a relative name with a colon would be parsed as a protocol
+    return av.open(f"file:{os.path.abspath(path)}", options={"format_whitelist": DEMUXERS})
 
 
 def _video_stream(path: Path, container: "InputContainer") -> "VideoStream":
@@ -115,93 +121,84 @@ def _video_stream(path: Path, container: "InputContainer") -> "VideoStream":
 
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]  # cover art
     if not streams:
-        raise _unreadable(path, "no video in it")
+        raise _unreadable(path, "no video stream")
     return streams[0]
 
 
 def _unreadable(path: Path, reason: str) -> DataError:
-    return DataError(f"{path}: cannot be read ({reason}); a whole video with pictures is due")
+    return DataError(f"{path}: cannot read ({reason}); expected a complete video")
 
 
-def _cut_off(path: Path) -> DataError:
-    return _unreadable(path, "the file ends too early")
+def _truncated(path: Path) -> DataError:
+    return _unreadable(path, "truncated file")
 
 
-def _upright(frame: "VideoFrame") -> np.ndarray:
-    """The picture as it is to be seen: quarter turns and mirrorings of the file's display matrix applied."""
-    picture_HWC = frame.to_ndarray(format="rgb24")
-    turns, mirrored = _orientation(frame)
-    picture_HWC = np.rot90(picture_HWC, turns)
-    return np.ascontiguousarray(picture_HWC[:, ::-1] if mirrored else picture_HWC)
+def _upright_image(frame: "VideoFrame") -> np.ndarray:
+    """The frame as it is meant to be shown: quarter turns and mirroring of the file's display matrix applied."""
+    quarter_turns, is_mirrored = _orientation(frame)
+    image_HWC = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns)
+    return np.ascontiguousarray(image_HWC[:, ::-1] if is_mirrored else image_HWC)
 
 
 def _orientation(frame: "VideoFrame") -> tuple[int, bool]:
-    """(quarter turns counter-clockwise, whether left and right are swapped after them)."""
+    """(quarter turns counter-clockwise, whether left and right are swapped afterwards)."""
     from av.sidedata.sidedata import Type
 
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # its stub knows names only
     if data is None:
         return 0, False
     matrix: Sequence[int] = np.frombuffer(bytes(data), np.int32).tolist()
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
-    mirrored = a * d - b * c < 0
-    return round(-math.atan2(b, -a if mirrored else a) / (math.pi / 2)) % 4, mirrored
+    is_mirrored = a * d - b * c < 0
+    return round(-math.atan2(b, -a if is_mirrored else a) / (math.pi / 2)) % 4, is_mirrored
 
 
-EBML_HEADER, SEGMENT = 0x1A45DFA3, 0x18538067
-"""Ids of a WebM file's two outermost elements (RFC 8794, RFC 9559)."""
+def minimum_size(path: Path) -> int:
+    """The size in bytes that an mp4, mov or webm file has at least, according to its headers; 0 = not stated.
 
-
-INDEX_BOXES = (b"moov", b"moof")
-"""Boxes of an mp4 or mov file that say where the frames are (ISO/IEC 14496-12)."""
-
-
-def stated_end(path: Path) -> int:
-    """The length in bytes that an mp4, mov or webm file must have by its own account; 0 = it does not say.
-
-    Files that were recorded live do not say. The frames themselves, in an mp4, are listed in its index, not here.
+    Files that were recorded live do not state it. The frames themselves, in an mp4, are located by its index instead.
 
     Raises:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(4096)
-        return _segment_end(head) if _element(head, 0)[0] == EBML_HEADER else _index_end(file)
+        start = file.read(4096)
+        return _webm_segment_end(start) if _read_element(start, 0)[0] == EBML_HEADER else _mp4_index_end(file)
 
 
-def _index_end(file: BinaryIO) -> int:
+def _mp4_index_end(file: BinaryIO) -> int:
     """End of the last index box of an mp4 or mov file."""
-    at = end = 0
-    while len(header := os.pread(file.fileno(), 16, at)) >= 8:
+    position = end = 0
+    while len(header := os.pread(file.fileno(), 16, position)) >= 8:
         size, kind = int.from_bytes(header[:4]), header[4:8]
-        if size == 1:  # the true one follows
+        if size == 1:  # a 64-bit size follows
             size = int.from_bytes(header[8:])
-        if size < 8:  # 0: up to the end of the file; anything else is no box
+        if size < 8:  # 0: until the end of the file; anything else is not a box
             break
-        at += size
-        end = at if kind in INDEX_BOXES else end
+        position += size
+        end = position if kind in INDEX_BOXES else end
     return end
 
 
-def _segment_end(head: bytes) -> int:
-    """End of a WebM file's one segment."""
-    _, size, at = _element(head, 0)
+def _webm_segment_end(data: bytes) -> int:
+    """End of the only segment of a WebM file."""
+    _, size, content = _read_element(data, 0)
     if size is None:
         return 0
-    id_, size, at = _element(head, at + size)
-    return at + size if id_ == SEGMENT and size is not None else 0
+    id_, size, content = _read_element(data, content + size)
+    return content + size if id_ == SEGMENT and size is not None else 0
 
 
-def _element(data: bytes, at: int) -> tuple[int, int | None, int]:
-    """(id, size or None where unknown, first byte of the content) of the EBML element at a place."""
-    if len(data) < at + 12:
-        return 0, None, at
-    id_length = 9 - data[at].bit_length()
-    content = at + id_length
-    size_length = 9 - data[content].bit_length()
+def _read_element(data: bytes, position: int) -> tuple[int, int | None, int]:
+    """(id, size or None if unknown, position of the content) of the EBML element at a position."""
+    if len(data) < position + 12:
+        return 0, None, position
+    id_length = 9 - data[position].bit_length()
+    size_position = position + id_length
+    size_length = 9 - data[size_position].bit_length()
     if id_length > 4 or size_length > 8:
-        return 0, None, at
-    unknown = (1 << 7 * size_length) - 1
-    size = int.from_bytes(data[content : content + size_length]) & unknown
-    id_ = int.from_bytes(data[at:content])
-    return id_, None if size == unknown else size, content + size_length
+        return 0, None, position
+    all_ones = (1 << 7 * size_length) - 1  # means an unknown size
+    size = int.from_bytes(data[size_position : size_position + size_length]) & all_ones
+    id_ = int.from_bytes(data[position:size_position])
+    return id_, None if size == all_ones else size, size_position + size_length

@@ -1,1 +1,1 @@
-"""Tensors -> logits: a picture encoder, a sequence encoder, one classifier a head."""
+"""Models: inputs -> logits, by a feature extractor, a sequence encoder and one classifier per head."""

@@ -1,10 +1,9 @@
-"""Encoders of what a frame shows. B clips, T frames, N = real frames of all clips, W backbone width, D width.
+"""Encoders of single frames or clips. B clips, T frames, N = real frames of all clips, W backbone width, D width.
 
-C/H/W picture, or P points with C channels.
+C/H/W image, or P points with C channels. The table of all extractors is in `hearai.config.model_parts`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import pkgutil
 from typing import NamedTuple
 
 import timm
@@ -21,7 +20,6 @@ from hearai.models.pretrained import (
     check_model_name,
     load_pretrained,
     load_torchvision,
-    timm_weights,
     torchvision_weights,
 )
 from hearai.models.video_resnet import DenseR2Plus1D
@@ -32,16 +30,16 @@ class Backbone(NamedTuple):
 
     net: nn.Module
     width: int
-    """Of its pooled output."""
+    """Width of its pooled output."""
     fixed_size: tuple[int, int] | None = None
-    """(H, W) of the only pictures it takes; None = any."""
+    """(H, W) of the only image size it accepts; None = any."""
 
 
 class FeatureExtractor(nn.Module):
-    """A `backbone`, and a `projection` of its output to `representation_size`.
+    """A `backbone` and a `projection` of its output to `representation_size`.
 
     Args:
-        per_frame: the backbone sees single frames, and only real ones; else whole clips with their mask.
+        per_frame: the backbone gets single frames, and only real ones; otherwise whole clips with their mask.
     """
 
     def __init__(self, backbone: Backbone, representation_size: int, *, per_frame: bool = True):
@@ -54,16 +52,16 @@ class FeatureExtractor(nn.Module):
         self.width = representation_size
 
     def backbone_features(self, x_N: torch.Tensor) -> torch.Tensor:
-        """Single frames, normalised pictures (N, C, H, W) or landmarks (N, P, C) -> pooled backbone output (N, W)."""
+        """Single frames, normalised images (N, C, H, W) or landmarks (N, P, C) -> pooled backbone output (N, W)."""
         if self.fixed_size and tuple(x_N.shape[-2:]) != self.fixed_size:
             x_N = F.interpolate(x_N, self.fixed_size, mode="bilinear", antialias=True)
         return self.backbone(x_N)
 
     def forward(self, x_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """(B, T, D); what is in padded frames has no influence."""
+        """(B, T, D); the content of padded frames has no influence."""
         if not self.per_frame:
             return self.projection(self.backbone(x_BT, mask_BT))
-        if torch.compiler.is_exporting():  # how many frames are real is no shape that an exported graph may have
+        if torch.compiler.is_exporting():  # an exported graph cannot have a shape that depends on the mask's values
             padded = ~mask_BT.view(*mask_BT.shape, *[1] * (x_BT.ndim - 2))
             features_NW = self.backbone_features(x_BT.masked_fill(padded, 0).flatten(0, 1))
             return self.projection(features_NW.unflatten(0, mask_BT.shape).masked_fill(~mask_BT.unsqueeze(-1), 0))
@@ -73,82 +71,77 @@ class FeatureExtractor(nn.Module):
         return self.projection(features_BTW)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What is behind a `feature_extractor.name`."""
-
-    build: Callable[[str, bool], Backbone]
-    """(model_path, pretrained) -> backbone."""
-    weights: Callable[[str], WeightSource]
-    """model_path -> where its pre-trained weights are."""
-    reads: str = "frames"
-    """Which of the inputs: "frames" or "landmarks"."""
-    per_frame: bool = True
-    """Whether a frame's features depend on that frame alone, so that they can be kept."""
-    has_models: bool = False
-    """Whether `model_path` chooses among several."""
+# -- backbones and weight sources, as the table names them ----------------------------------------
 
 
-def _timm(model_path: str, pretrained: bool) -> Backbone:
+def timm_backbone(model_path: str, pretrained: bool) -> Backbone:
+    """A timm model by name."""
     check_model_name(model_path)
     net = load_pretrained(model_path) if pretrained else timm.create_model(model_path, num_classes=0)
-    traits = net.pretrained_cfg
-    fixed_size = tuple(traits["input_size"][1:]) if traits.get("fixed_input_size") else None
+    cfg = net.pretrained_cfg
+    fixed_size = tuple(cfg["input_size"][1:]) if cfg.get("fixed_input_size") else None
     return Backbone(net, net.head_hidden_size, fixed_size)  # not num_features, which a head's hidden layer may follow
 
 
-def _resnet50(_: str, pretrained: bool) -> Backbone:
+def resnet50_backbone(_: str, pretrained: bool) -> Backbone:
+    """torchvision's ResNet-50."""
     net = load_torchvision(resnet50, ResNet50_Weights.IMAGENET1K_V2) if pretrained else resnet50()
     width = net.fc.in_features
     net.fc = nn.Identity()
     return Backbone(net, width)
 
 
-def _video_resnet(_: str, pretrained: bool) -> Backbone:
+def resnet50_weights(_: str) -> WeightSource:
+    """Its ImageNet weights."""
+    return torchvision_weights(ResNet50_Weights.IMAGENET1K_V2)
+
+
+def video_resnet_backbone(_: str, pretrained: bool) -> Backbone:
+    """R(2+1)D with one vector per frame."""
     return Backbone(DenseR2Plus1D(pretrained=pretrained), DenseR2Plus1D.width)
 
 
-def _gcn(_: str, pretrained: bool) -> Backbone:
-    assert not pretrained, "its weight source has none"
+def video_resnet_weights(_: str) -> WeightSource:
+    """Its Kinetics weights."""
+    return torchvision_weights(R2Plus1D_18_Weights.KINETICS400_V1)
+
+
+def gcn_backbone(_: str, pretrained: bool) -> Backbone:
+    """A graph over landmarks."""
+    assert not pretrained, "it has no published weights"
     net = LandmarkGraph()
     return Backbone(net, net.width)
 
 
-_PER_FRAME_CNN = Kind(_timm, timm_weights, has_models=True)
-
-EXTRACTORS = {
-    "cnn_extractor": _PER_FRAME_CNN,
-    "multi_frame_feature_extractor": _PER_FRAME_CNN,
-    "resnet50_extractor": Kind(_resnet50, lambda _: torchvision_weights(ResNet50_Weights.IMAGENET1K_V2)),
-    "video_resnet": Kind(
-        _video_resnet, lambda _: torchvision_weights(R2Plus1D_18_Weights.KINETICS400_V1), per_frame=False
-    ),
-    "gcn_extractor": Kind(_gcn, lambda _: WeightSource("gcn_extractor"), reads="landmarks"),
-}
-"""`feature_extractor.name` -> its kind; the config allows these names."""
-
-
-def kind_of(settings: Settings) -> Kind:
-    """The kind that the config names."""
-    return EXTRACTORS[settings.name]
+# -- from the config -------------------------------------------------------------------------------
 
 
 def backbone_name(settings: Settings) -> str:
-    """Name of the network whose weights fit: the model_path, or the extractor's name where it has one network only."""
-    return settings.model_path if kind_of(settings).has_models else settings.name
+    """Identifies the network, to tell which weights fit: the model_path, or else the extractor's name."""
+    return settings.model_path if settings.spec.uses_model_path else settings.name
+
+
+def weight_source(settings: Settings) -> WeightSource:
+    """Where the published weights of the config's backbone are, if there are any.
+
+    Raises:
+        ConfigError: timm has no such model.
+    """
+    if settings.spec.weights is None:
+        return WeightSource(settings.name)
+    return pkgutil.resolve_name(settings.spec.weights)(settings.model_path)
 
 
 def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor:
-    """The extractor that the config describes, its projection and, unless `pretrained`, its backbone random.
+    """The extractor that the config describes; its projection and, unless `pretrained`, its backbone are random.
 
     Raises:
-        ConfigError: no such model, or weights that cannot be had.
+        ConfigError: no such model, or weights that are not available.
     """
-    kind = kind_of(settings)
-    backbone = kind.build(settings.model_path, pretrained)
-    return FeatureExtractor(backbone, settings.representation_size, per_frame=kind.per_frame)
+    backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained)
+    return FeatureExtractor(backbone, settings.representation_size, per_frame=settings.spec.per_frame)
 
 
 def build_landmark_extractor(representation_size: int) -> FeatureExtractor:
-    """The encoder of landmarks that stands beside one of pictures."""
-    return FeatureExtractor(_gcn("", False), representation_size)
+    """The encoder of landmarks that are used in addition to images."""
+    return FeatureExtractor(gcn_backbone("", False), representation_size)

@@ -1,8 +1,8 @@
 """Graph convolutions over the landmarks of one frame. N frames, P points, C coordinates, D width of a point.
 
 Source: Kipf & Welling 2017, "Semi-Supervised Classification with Graph Convolutional Networks"; joints as nodes and
-bones as edges after Yan et al. 2018, "Spatial Temporal Graph Convolutional Networks", without the part over time,
-which is the transformer's here.
+bones as edges after Yan et al. 2018, "Spatial Temporal Graph Convolutional Networks", without its temporal part, which
+is the sequence encoder's job here.
 """
 
 import torch
@@ -12,7 +12,7 @@ from hearai.sign.skeleton import BODY, BONES, LEFT, POINTS, RIGHT
 
 
 def adjacency() -> torch.Tensor:
-    """(P, P), 1 where a bone joins two points and on the diagonal."""
+    """(P, P), 1 where a bone connects two points and on the diagonal."""
     joined_PP = torch.eye(POINTS)
     for a, b in BONES:
         joined_PP[a, b] = joined_PP[b, a] = 1
@@ -20,7 +20,7 @@ def adjacency() -> torch.Tensor:
 
 
 class GraphConvolution(nn.Module):
-    """A point hears the mean of itself and its known neighbours, and keeps what it was (a residual)."""
+    """Adds to each point a function of itself and of the mean of its known neighbours (a residual block)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -28,7 +28,7 @@ class GraphConvolution(nn.Module):
         self.own, self.heard = nn.Linear(width, width), nn.Linear(width, width, bias=False)
 
     def forward(self, x_NPD: torch.Tensor, weight_NPP: torch.Tensor) -> torch.Tensor:
-        """weight_NPP: how much point p hears of each point; a row sums to 1, or to 0 where nothing is known."""
+        """weight_NPP: the weight of each neighbour of point p; rows sum to 1, or to 0 if no neighbour is known."""
         normed_NPD = self.norm(x_NPD)
         return x_NPD + nn.functional.gelu(self.own(normed_NPD) + weight_NPP @ self.heard(normed_NPD))
 
@@ -36,13 +36,13 @@ class GraphConvolution(nn.Module):
 class LandmarkGraph(nn.Module):
     """Points of the hands and the body of a frame -> one vector.
 
-    Each point brings its place, its place relative to its own wrist (for a hand; else to the shoulders' middle, where
-    the origin is), and which joint it is. A point that is not known is neither heard nor read.
+    The features of a point are its position, for a hand its position relative to the wrist, and a learned embedding of
+    its joint. The origin is the midpoint between the shoulders. Unknown points have no influence.
 
     Args:
-        width: of the vector.
+        width: width of the vector.
         hidden: width of a point.
-        layers: graph convolutions, so the longest way that a message goes.
+        layers: number of graph convolutions, and so the length of the longest path that information takes.
     """
 
     def __init__(self, *, width: int = 256, hidden: int = 64, layers: int = 3):
@@ -59,12 +59,12 @@ class LandmarkGraph(nn.Module):
         self.read = nn.Sequential(nn.LayerNorm(POINTS * 16), nn.Linear(POINTS * 16, width), nn.GELU())
 
     def forward(self, landmarks_NPC: torch.Tensor) -> torch.Tensor:
-        """(N, W) of normalised points with a `known` channel, see `hearai.data.landmarks`."""
-        place_NP3, known_NP1 = landmarks_NPC[..., :3], landmarks_NPC[..., 3:]
-        from_wrist_NP3 = (place_NP3 - place_NP3[:, self.origin_P]) * known_NP1[:, self.origin_P] * self.is_hand_P1
-        x_NPD = self.enter(torch.cat((place_NP3, from_wrist_NP3), -1)) + self.joint_PD
-        heard_NPP = self.joined_PP * known_NP1.transpose(1, 2)
-        heard_NPP = heard_NPP / heard_NPP.sum(-1, keepdim=True).clamp(min=1)
+        """(N, W) from normalised points with a `known` channel, see `hearai.data.landmarks`."""
+        xyz_NP3, known_NP1 = landmarks_NPC[..., :3], landmarks_NPC[..., 3:]
+        from_wrist_NP3 = (xyz_NP3 - xyz_NP3[:, self.origin_P]) * known_NP1[:, self.origin_P] * self.is_hand_P1
+        x_NPD = self.enter(torch.cat((xyz_NP3, from_wrist_NP3), -1)) + self.joint_PD
+        weight_NPP = self.joined_PP * known_NP1.transpose(1, 2)
+        weight_NPP = weight_NPP / weight_NPP.sum(-1, keepdim=True).clamp(min=1)
         for block in self.blocks:
-            x_NPD = block(x_NPD, heard_NPP)
+            x_NPD = block(x_NPD, weight_NPP)
         return self.read((self.leave(x_NPD) * known_NP1).flatten(1))

@@ -9,13 +9,13 @@ from hearai.errors import ConfigError
 
 
 class Heads(nn.ModuleDict):
-    """{head: classifier} over one vector a clip.
+    """{head: classifier} over one vector per clip.
 
     Args:
-        width: of the vector.
+        width: width of the vector.
         heads: {head: number of classes}.
         additional_layers: hidden layers of the same width before each classifier.
-        dropout_rate: before each layer.
+        dropout_rate: dropout before each layer.
     """
 
     def __init__(
@@ -33,20 +33,19 @@ class Heads(nn.ModuleDict):
             try:
                 self[name] = classifier
             except KeyError:
-                raise ConfigError(f"heads: {name!r} cannot name a head; give another name") from None
-        self._idle: frozenset[str] = frozenset()
+                raise ConfigError(f"heads: {name!r} cannot be the name of a head; choose another name") from None
+        self._skipped: frozenset[str] = frozenset()
 
-    def leave_idle(self, names: Iterable[str]) -> None:
-        """Training passes over these heads; they get no gradient, so that weight decay leaves them alone too."""
-        self._idle = frozenset(names)
-        for name in self._idle:
+    def skip_in_training(self, names: Iterable[str]) -> None:
+        """Skips heads in training mode; they get no gradient, so that weight decay does not change them either."""
+        self._skipped = frozenset(names)
+        for name in self._skipped:
             self[name].requires_grad_(False)
 
     def forward(self, x_BD: torch.Tensor) -> dict[str, torch.Tensor]:
-        """{head: logits (B, K)}; in training mode, of those that are not idle."""
-        return {
-            name: classifier(x_BD) for name, classifier in self.items() if not (self.training and name in self._idle)
-        }
+        """{head: logits (B, K)}; in training mode without the skipped heads."""
+        skipped = self._skipped if self.training else frozenset()
+        return {name: classifier(x_BD) for name, classifier in self.items() if name not in skipped}
 
 
 def _hidden_layer(width: int, dropout_rate: float) -> nn.Module:

@@ -1,4 +1,4 @@
-"""HuBERT's encoder over the frames of a sign. B clips, T frames, D width."""
+"""HuBERT's encoder over the frames of a clip. B clips, T frames, D width."""
 
 import math
 
@@ -9,28 +9,27 @@ from hearai.errors import pick
 from hearai.models.pooling import POOLINGS, zero_padding
 
 POSITION_FRAMES = 9
-"""Frames that the position embedding sees, the frame itself in the middle. HuBERT's 128 are of 20 ms of speech each."""
+"""Kernel size of the positional convolution, in frames. HuBERT's is 128, for 20 ms of speech per frame."""
 POSITION_GROUPS = 16
-"""HuBERT's groups of channels in the position embedding; fewer where they do not divide the width."""
+"""HuBERT's channel groups of the positional convolution; fewer if they do not divide the width."""
 
 
 class HubertTransformer(nn.Module):
-    """Hugging Face's HuBERT encoder over the frames, pooled over the real ones, linear map to `output_size`.
+    """Hugging Face's HuBERT encoder over the frames, pooled over the real ones, with a linear map to `output_size`.
 
-    Hsu et al. 2021, "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units",
-    with the norms first in each layer, as in HuBERT Large: those train without pre-training. The frames' vectors take
-    the place of its features of sound. Weights start random; nothing is downloaded. Neither frames (SpecAugment) nor
-    layers (LayerDrop) are left out in training.
+    Hsu et al. 2021, "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units". Uses
+    the pre-norm layers of HuBERT Large, which train without pre-training. Frame vectors replace the acoustic features.
+    Weights are random; nothing is downloaded. SpecAugment and LayerDrop are disabled.
 
-    The package `transformers` is imported when the first one is built: 1 s and 33 MB on top of timm (2 cores).
+    The package `transformers` is imported when the first instance is built: 1 s and 33 MB on top of timm (2 cores).
 
     Args:
         input_size: width of a frame vector, and of HuBERT; a multiple of `num_attention_heads`.
         feedforward_size: HuBERT's `intermediate_size`.
         num_encoder_layers: HuBERT's `num_hidden_layers`.
-        output_size: width of the result.
-        dropout_rate: of hidden vectors, activations and attention.
-        pooling: a name of `POOLINGS`.
+        output_size: width of the output.
+        dropout_rate: dropout of hidden vectors, activations and attention.
+        pooling: a key of `POOLINGS`.
     """
 
     def __init__(
@@ -73,13 +72,13 @@ class HubertTransformer(nn.Module):
     def encode(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
         """(B, T, D).
 
-        The steps of the encoder's own `forward`, which writes into its input, and whose way through depends on whether
-        the mask is all true: the GPU would have to be waited for in each step.
+        Repeats the encoder's `forward`, which modifies its input and branches on whether the mask is all true, which
+        would synchronise with the GPU in every step.
         """
         encoder, length = self.encoder, mask_BT.shape[1]
         x_BTD = zero_padding(x_BTD, mask_BT)
         x_BTD = encoder.dropout(x_BTD + encoder.pos_conv_embed(x_BTD))
-        attended_B1TT = mask_BT[:, None, None, :].expand(-1, 1, length, -1)
+        attention_mask_B1TT = mask_BT[:, None, None, :].expand(-1, 1, length, -1)
         for layer in encoder.layers:
-            x_BTD = layer(x_BTD, attention_mask=attended_B1TT)
+            x_BTD = layer(x_BTD, attention_mask=attention_mask_B1TT)
         return encoder.layer_norm(x_BTD)

@@ -1,11 +1,13 @@
-"""The frames of a clip -> one vector. B clips, T frames, D width."""
+"""Pooling of the frames of a clip to one vector. B clips, T frames, D width."""
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 
 def zero_padding(x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-    """(B, T, D) with 0 where the mask is false, whatever was there: NaN times 0 would stay NaN."""
+    """(B, T, D), set to 0 where the mask is false. Not a multiplication, because NaN * 0 is NaN."""
     return x_BTD.masked_fill(~mask_BT.unsqueeze(-1), 0.0)
 
 
@@ -26,15 +28,15 @@ class MeanPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean over the real frames; a learned score of each frame gives its weight (softmax over time).
+    """A mean over the real frames, weighted by the softmax over time of a learned score per frame.
 
-    Attention with one learned query, as in hierarchical attention networks (Yang et al. 2016) without their hidden
-    layer: the frames come out of an encoder already. The scores start at 0, so that training starts at the mean.
+    Attention with one learned query, as in hierarchical attention networks (Yang et al. 2016), without their hidden
+    layer, since the frames have passed an encoder. Scores are initialised to 0, so that training starts with the mean.
     """
 
     def __init__(self, width: int):
         super().__init__()
-        self.score = nn.Linear(width, 1, bias=False)  # a bias is the same for all frames: softmax takes it out
+        self.score = nn.Linear(width, 1, bias=False)  # no bias: softmax is invariant to it
         nn.init.zeros_(self.score.weight)
 
     def forward(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
@@ -45,5 +47,5 @@ class AttentionPooling(nn.Module):
         return (weight_BT.unsqueeze(1) @ x_BTD).squeeze(1)
 
 
-POOLINGS = {"mean": MeanPooling, "attention": AttentionPooling}
-"""`transformer.pooling` -> (width) -> pooling."""
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {"mean": MeanPooling, "attention": AttentionPooling}
+"""{`transformer.pooling`: class, constructed with the width}."""

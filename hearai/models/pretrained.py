@@ -1,4 +1,4 @@
-"""Pre-trained weights: whether they can be had, said within seconds, and loading them from the local cache first."""
+"""Published weights: a check within seconds of whether they are available, and loading, from the cache if possible."""
 
 import difflib
 import http.client
@@ -25,13 +25,22 @@ from hearai.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 5.0
-"""Seconds until a host that does not answer counts as out of reach (the hub's client retries for 45)."""
+"""Timeout for a host to respond, in seconds (the hub's client retries for 45)."""
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-"""Names of timm's weights in a hub repository, in the order timm asks for them."""
+"""File names of timm's weights in a hub repository, in timm's order of preference."""
 
-BROKEN = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError, SafetensorError)
-"""What readers of weights raise over a file that holds none, or more than weights."""
+LOAD_ERRORS = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+"""What readers of weights raise for a file that is not one, or has content other than weights."""
 
 
 def check_model_name(model_path: str) -> None:
@@ -41,24 +50,24 @@ def check_model_name(model_path: str) -> None:
     if timm.is_model(model_path) and (not tag or model_path in tagged):
         return
     close = difflib.get_close_matches(model_path, tagged or timm.list_models(), n=5)
-    hint = f"; close to it: {', '.join(close)}" if close else ""
+    hint = f"; close matches: {', '.join(close)}" if close else ""
     raise ConfigError(
-        f"feature_extractor.model_path: {model_path!r} is no model of timm {timm.__version__}{hint} "
-        "(timm.list_models() gives all)"
+        f"feature_extractor.model_path: {model_path!r} is not a model of timm {timm.__version__}{hint} "
+        "(timm.list_models() lists all)"
     )
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """The pre-trained weights of one network: where they are looked for."""
+    """Where the published weights of one network can be found."""
 
     model: str
     urls: tuple[str, ...] = ()
-    """Any of them will do; none = there are no such weights."""
+    """Alternatives; empty = there are no published weights."""
     cached: Path | None = None
-    """On this machine's disk."""
+    """The file on disk, if there is one."""
     on_hub: bool = False
-    """Whether the Hugging Face hub's own settings hold for it."""
+    """Whether the settings of the Hugging Face hub apply."""
 
 
 def timm_weights(model_path: str) -> WeightSource:
@@ -71,28 +80,28 @@ def timm_weights(model_path: str) -> WeightSource:
     cfg = timm.get_pretrained_cfg(model_path)
     if cfg is None or not cfg.has_weights:
         return WeightSource(model_path)
-    return WeightSource(model_path, tuple(_urls(cfg)), _cached(cfg), on_hub=bool(cfg.hf_hub_id))
+    return WeightSource(model_path, tuple(_urls(cfg)), _cached_file(cfg), on_hub=bool(cfg.hf_hub_id))
 
 
 def torchvision_weights(weights: WeightsEnum) -> WeightSource:
     """Where torchvision's weights are."""
-    return WeightSource(str(weights), (weights.url,), _downloaded(weights.url))
+    return WeightSource(str(weights), (weights.url,), _torch_hub_file(weights.url))
 
 
 def resolve_pretrained(source: WeightSource, wanted: bool | Literal["auto"]) -> bool:
-    """Whether to start from pre-trained weights; asks the cache, then the network, for a few seconds at most.
+    """Whether to start from published weights; checks the cache, then the network for a few seconds at most.
 
     Raises:
-        ConfigError: `wanted` is true and the weights cannot be had.
+        ConfigError: `wanted` is true and the weights are not available.
     """
     if wanted is False:
         return False
-    obstacle = _obstacle(source)
-    if obstacle is None:
+    reason = _why_unavailable(source)
+    if reason is None:
         return True
     if wanted is True:
-        raise ConfigError(_no_weights(source.model, obstacle))
-    logger.warning("no pretrained weights for %s (%s): starting from random ones", source.model, obstacle)
+        raise ConfigError(_unavailable_error(source.model, reason))
+    logger.warning("no pretrained weights for %s (%s): starting from random weights", source.model, reason)
     return False
 
 
@@ -100,57 +109,57 @@ def load_pretrained(model_path: str) -> nn.Module:
     """The timm model without its classifier, with timm's weights.
 
     Raises:
-        ConfigError: the weights cannot be had.
+        ConfigError: the weights are not available.
     """
     source = timm_weights(model_path)
-    if obstacle := _obstacle(source):
-        raise ConfigError(_no_weights(model_path, obstacle))
+    if reason := _why_unavailable(source):
+        raise ConfigError(_unavailable_error(model_path, reason))
     overlay = {"file": str(source.cached)} if source.cached else None
     try:
         return timm.create_model(model_path, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
-    except BROKEN as error:
-        raise ConfigError(_no_weights(model_path, _reason(error, source))) from None
+    except LOAD_ERRORS as error:
+        raise ConfigError(_unavailable_error(model_path, _load_failure(error, source))) from None
 
 
 def load_torchvision(build: Callable[..., nn.Module], weights: WeightsEnum) -> nn.Module:
-    """A torchvision model with its weights.
+    """A torchvision model with its published weights.
 
     Raises:
-        ConfigError: the weights cannot be had, or their file is broken.
+        ConfigError: the weights are not available, or their file is corrupt.
     """
     source = torchvision_weights(weights)
-    if obstacle := _obstacle(source):
-        raise ConfigError(_no_weights(source.model, obstacle))
+    if reason := _why_unavailable(source):
+        raise ConfigError(_unavailable_error(source.model, reason))
     net = build(num_classes=len(weights.meta["categories"]))
-    try:  # `build(weights=...)` would unpickle whatever lies in the cache
+    try:  # `build(weights=...)` would unpickle the file in the cache
         net.load_state_dict(weights.get_state_dict(check_hash=True, weights_only=True))
-    except BROKEN as error:
-        raise ConfigError(_no_weights(source.model, _reason(error, source))) from None
+    except LOAD_ERRORS as error:
+        raise ConfigError(_unavailable_error(source.model, _load_failure(error, source))) from None
     return net
 
 
-def _reason(error: Exception, source: WeightSource) -> str:
+def _load_failure(error: Exception, source: WeightSource) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"{source.cached}: {reason}" if source.cached else reason
 
 
-def _no_weights(model: str, obstacle: str) -> str:
+def _unavailable_error(model: str, reason: str) -> str:
     return (
-        f"feature_extractor.pretrained: true, but the weights of {model} cannot be had ({obstacle}); "
-        "give pretrained: auto or false, or a feature_extractor.checkpoint written by pre-training"
+        f"feature_extractor.pretrained: true, but the weights of {model} are not available ({reason}); "
+        "set pretrained to auto or false, or give a feature_extractor.checkpoint written by pre-training"
     )
 
 
-def _obstacle(source: WeightSource) -> str | None:
-    """Why the weights cannot be had; None where they are cached or their host answers."""
+def _why_unavailable(source: WeightSource) -> str | None:
+    """Why the weights are not available; None if they are cached or their host has them."""
     if not source.urls:
-        return "there are none for it"
+        return "none are published"
     if source.cached:
         return None
     if source.on_hub and constants.HF_HUB_OFFLINE:
         return "not cached, and HF_HUB_OFFLINE is set"
-    refusal = _ask(list(source.urls))
-    return refusal and f"not cached, and {refusal}"
+    failure = _query(list(source.urls))
+    return failure and f"not cached, and {failure}"
 
 
 def _hub_files(cfg: PretrainedCfg) -> list[tuple[str, str, str | None]]:
@@ -162,17 +171,17 @@ def _hub_files(cfg: PretrainedCfg) -> list[tuple[str, str, str | None]]:
     return [(repository, name, revision or None) for name in names]
 
 
-def _cached(cfg: PretrainedCfg) -> Path | None:
-    """timm's weights on this machine's disk."""
+def _cached_file(cfg: PretrainedCfg) -> Path | None:
+    """The file of timm's weights on disk, if there is one."""
     for repository, name, revision in _hub_files(cfg):
         found = try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(found, str):
             return Path(found)
-    return _downloaded(cfg.url) if cfg.url and not cfg.hf_hub_id else None
+    return _torch_hub_file(cfg.url) if cfg.url and not cfg.hf_hub_id else None
 
 
-def _downloaded(url: str) -> Path | None:
-    """Where torch's hub has put a file it has loaded before."""
+def _torch_hub_file(url: str) -> Path | None:
+    """The file that torch's hub has downloaded before, if there is one."""
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     return path if path.is_file() else None
 
@@ -183,23 +192,23 @@ def _urls(cfg: PretrainedCfg) -> list[str]:
     return [cfg.url]
 
 
-def _ask(urls: list[str]) -> str | None:
-    """Why none of the files is within reach; None where one is. A name server may hang, hence the thread."""
+def _query(urls: list[str]) -> str | None:
+    """Why none of the files can be reached; None if one can. In a thread, because a DNS lookup can hang."""
     answer: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=lambda: answer.put(_first_refusal(urls)), daemon=True).start()
+    threading.Thread(target=lambda: answer.put(_first_failure(urls)), daemon=True).start()
     try:
         return answer.get(timeout=ANSWER_TIMEOUT_S)
     except queue.Empty:
-        return f"{urls[0]} does not answer within {ANSWER_TIMEOUT_S:g} s"
+        return f"{urls[0]} did not respond within {ANSWER_TIMEOUT_S:g} s"
 
 
-def _first_refusal(urls: list[str]) -> str | None:
-    refusals = []
+def _first_failure(urls: list[str]) -> str | None:
+    failures = []
     for url in urls:
-        if (refusal := _head(url)) is None:
+        if (failure := _head(url)) is None:
             return None
-        refusals.append(refusal)
-    return refusals[0]
+        failures.append(failure)
+    return failures[0]
 
 
 def _head(url: str) -> str | None:

@@ -1,23 +1,24 @@
 """Sequence encoders: frame vectors -> one vector. B clips, T frames, D width.
 
-Each keeps one promise: `forward(x_BTD, mask_BT)` is (B, `width`), and `width` is the `output_size` it was given. The
-mask is true at real frames: one at least, and padding only at the end. What the padding holds, NaN included, changes
-nothing. The number of weights does not depend on the number of frames.
+The interface: `forward(x_BTD, mask_BT)` returns (B, `width`), where `width` is the `output_size` that the constructor
+was given. The mask is true at real frames: at least one per clip, padding only at the end. The content of padded
+frames, NaN included, has no influence. The number of weights does not depend on the number of frames.
+The table of all encoders is in `hearai.config.model_parts`.
 """
+
+import pkgutil
 
 import torch
 from torch import nn
 
-from hearai.models.hubert import HubertTransformer
-from hearai.models.lstm import LSTMEncoder
+from hearai.config.schema import Transformer
 from hearai.models.pooling import masked_mean
-from hearai.models.transformer import SignLanguageCnnTransformer, SignLanguageTransformer
 
 
 class FakeTransformer(nn.Module):
-    """Mean over the real frames and a linear map: the floor that every other must beat.
+    """Mean over the real frames and a linear map: the baseline for all other encoders.
 
-    It sees no order of frames. The sizes of blocks are not used.
+    It ignores the order of frames and all sizes but the output's.
     """
 
     def __init__(self, input_size: int, *, output_size: int, **_: float | str):
@@ -30,11 +31,18 @@ class FakeTransformer(nn.Module):
         return self.output(masked_mean(x_BTD, mask_BT))
 
 
-TRANSFORMERS = {
-    "sign_language_transformer": SignLanguageTransformer,
-    "sign_language_cnn_transformer": SignLanguageCnnTransformer,
-    "hubert_transformer": HubertTransformer,
-    "lstm": LSTMEncoder,
-    "fake_transformer": FakeTransformer,
-}
-"""`transformer.name` -> sequence encoder."""
+def build_sequence_encoder(settings: Transformer, input_size: int) -> nn.Module:
+    """The encoder that the config describes, with random weights.
+
+    Args:
+        input_size: width of a frame vector.
+    """
+    return pkgutil.resolve_name(settings.spec.build)(
+        input_size,
+        feedforward_size=settings.feedforward_size,
+        num_attention_heads=settings.num_attention_heads,
+        num_encoder_layers=settings.num_encoder_layers,
+        output_size=settings.output_size,
+        dropout_rate=settings.dropout_rate,
+        pooling=settings.pooling,
+    )

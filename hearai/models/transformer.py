@@ -1,4 +1,4 @@
-"""Attention over the frames of a sign, plain and with convolutions. B clips, T frames, D width."""
+"""Transformer encoders over the frames of a clip, without and with convolutions. B clips, T frames, D width."""
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,11 @@ from hearai.errors import pick
 from hearai.models.pooling import POOLINGS, zero_padding
 
 CONVOLUTION_FRAMES = 5
-"""Frames that a convolution sees, the frame itself in the middle. Clips have 4 to 64; Conformer's 31 are of speech."""
+"""Kernel size in frames. Clips have 4 to 64 frames; Conformer uses 31 for speech."""
 
 
 def sinusoidal_positions(length: int, width: int, device: torch.device) -> torch.Tensor:
-    """(T, D) sines and cosines of wavelengths from 2 pi to 10000 * 2 pi frames (Vaswani et al. 2017)."""
+    """(T, D) sines and cosines with wavelengths from 2 pi to 10000 * 2 pi frames (Vaswani et al. 2017)."""
     time_T1 = torch.arange(length, device=device).unsqueeze(1)
     rate_D = 10000.0 ** (-torch.arange(0, width, 2, device=device) / width)
     angle_TD = time_T1 * rate_D
@@ -20,20 +20,19 @@ def sinusoidal_positions(length: int, width: int, device: torch.device) -> torch
 
 
 class SignLanguageTransformer(nn.Module):
-    """Pre-norm transformer encoder over the frames, pooled over the real ones, linear map to `output_size`.
+    """Pre-norm transformer encoder over the frames, pooled over the real ones, with a linear map to `output_size`.
 
     The recognition encoder (SLRT) of Camgoz et al. 2020, "Sign Language Transformers: Joint End-to-end Sign Language
-    Recognition and Translation", CVPR (code: github.com/neccam/slt): sinusoidal positions added to the frames'
-    vectors, blocks of self-attention and feed-forward network with their norms first, one norm at the end. Different
-    here: a clip is one sign, so that pooling and a linear map stand in the place of its CTC layer; GELU in the place of
-    ReLU; no dropout before the first block.
+    Recognition and Translation", CVPR (code: github.com/neccam/slt): sinusoidal positions added to frame vectors,
+    pre-norm blocks of self-attention and feed-forward network, and a final norm. Differences: a clip is one sign, so
+    pooling and a linear map replace the CTC layer; GELU instead of ReLU; no dropout before the first block.
 
     Args:
         input_size: width of a frame vector; a multiple of `num_attention_heads`.
         feedforward_size: hidden width of each block's feed-forward network.
-        num_encoder_layers: blocks.
-        output_size: width of the result.
-        pooling: a name of `POOLINGS`.
+        num_encoder_layers: number of blocks.
+        output_size: width of the output.
+        pooling: a key of `POOLINGS`.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class SignLanguageTransformer(nn.Module):
     ):
         super().__init__()
         self.width = output_size
-        # nn.TransformerEncoder would copy one block, so that all of them start with the same weights
+        # nn.TransformerEncoder would copy one block: all of them would start with the same weights
         self.blocks = nn.ModuleList(
             self._block(input_size, feedforward_size, num_attention_heads, dropout_rate)
             for _ in range(num_encoder_layers)
@@ -73,17 +72,16 @@ class SignLanguageTransformer(nn.Module):
     def forward(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
         """(B, output_size); frames where the mask is false have no influence."""
         x_BTD = zero_padding(x_BTD, mask_BT)
-        x_BTD = x_BTD + sinusoidal_positions(*x_BTD.shape[1:], x_BTD.device).to(x_BTD.dtype)
+        x_BTD = x_BTD + sinusoidal_positions(x_BTD.shape[1], x_BTD.shape[2], x_BTD.device).to(x_BTD.dtype)
         for block in self.blocks:
             x_BTD = block(x_BTD, src_key_padding_mask=~mask_BT)
         return self.output(self.pooling(self.norm(x_BTD), mask_BT))
 
 
 class SignLanguageCnnTransformer(SignLanguageTransformer):
-    """`SignLanguageTransformer` with a convolution over time in each block, before its attention.
+    """`SignLanguageTransformer` with a convolution over time before the attention of each block.
 
-    Attention finds what belongs together anywhere in the clip; the convolution sees the movement between neighbouring
-    frames.
+    Attention relates frames anywhere in the clip; the convolution captures motion between neighbouring frames.
     """
 
     @staticmethod
@@ -108,9 +106,9 @@ class ConvolutionBlock(nn.Module):
 
 class ConvolutionModule(nn.Module):
     """The convolution module of Conformer (Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for
-    Speech Recognition", Interspeech): a gated map, a convolution of each channel over time, a map back.
+    Speech Recognition", Interspeech): gated linear unit, depthwise convolution over time, linear output.
 
-    A LayerNorm is in the place of its BatchNorm, whose statistics would depend on padding and on the other clips.
+    LayerNorm replaces its BatchNorm, whose statistics would depend on padding and on the other clips of the batch.
     """
 
     def __init__(self, width: int, dropout_rate: float):
@@ -123,7 +121,7 @@ class ConvolutionModule(nn.Module):
         self.dropout = nn.Dropout(dropout_rate)
 
     def forward(self, x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """(B, T, D); padding is to a real frame what lies beyond the end of the clip: zeros."""
+        """(B, T, D); padded frames count as zeros, like the convolution's padding beyond the clip."""
         x_BTD = zero_padding(F.glu(self.gate(self.norm(x_BTD)), dim=-1), mask_BT)
         x_BTD = self.depthwise(x_BTD.transpose(1, 2)).transpose(1, 2)
         return self.dropout(self.output(F.silu(self.depthwise_norm(x_BTD))))

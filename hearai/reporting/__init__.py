@@ -1,1 +1,1 @@
-"""What a search left behind, in words, tables and pictures: plain files in, plain files out. Never imports Ray."""
+"""Reports of searches, models and datasets as text, tables, figures and pages; reads and writes files, without Ray."""

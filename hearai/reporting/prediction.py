@@ -1,4 +1,4 @@
-"""What `predict.py` says of each clip: the likeliest classes in words and HamNoSys symbols, the nearest glosses."""
+"""The output of `predict.py`: the likeliest classes of each clip, with HamNoSys symbols, and the nearest glosses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,9 @@ from torch import Tensor
 
 from hearai.data.annotations.metadata import class_name
 from hearai.data.lexicon import Lexicon
+from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
 from hearai.training.inference.trained_model import TrainedModel
-
-COLUMNS = 80
 
 
 def prediction_rows(
@@ -23,13 +22,13 @@ def prediction_rows(
 ) -> list[dict[str, Any]]:
     """For each clip {"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}, "glosses": [...]}.
 
-    The likeliest class is the first. `symbol` is None where the head is no part of HamNoSys; `glosses` is there with
-    a lexicon only: [{"gloss", "distance"}, ...], see `Lexicon.nearest`.
+    The likeliest class is the first. `symbol` is None where the head is not part of HamNoSys. `glosses` is present only
+    with a lexicon: [{"gloss", "distance"}, ...], see `Lexicon.nearest`.
 
     Args:
-        clips: what the user gave, N of them.
-        probabilities: {head: (N, K)}.
-        top: classes and glosses that are listed.
+        clips: paths as the user gave them, N of them.
+        probabilities: {head: (N, K)}, N clips, K classes.
+        top: number of classes and glosses to list.
     """
     nearest = lexicon.nearest(_hamnosys(probabilities), top) if lexicon else None
     rows = []
@@ -37,13 +36,13 @@ def prediction_rows(
         heads = {head: _likeliest(trained, head, p_NK[i], top) for head, p_NK in probabilities.items()}
         row: dict[str, Any] = {"clip": clip, "heads": heads}
         if nearest is not None:
-            row["glosses"] = [{"gloss": gloss, "distance": round(far, 4)} for gloss, far in nearest[i]]
+            row["glosses"] = [{"gloss": gloss, "distance": round(distance, 4)} for gloss, distance in nearest[i]]
         rows.append(row)
     return rows
 
 
 def prediction_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The same for the terminal, at 80 columns."""
+    """The rows as text for the terminal, at most 80 columns wide."""
     return "\n\n".join("\n".join(_clip_lines(row)) for row in rows)
 
 
@@ -68,20 +67,20 @@ def _clip_lines(row: Mapping[str, Any]) -> list[str]:
     lines = [row["clip"]]
     for head, classes in row["heads"].items():
         lines.append(f"  {head}")
-        lines += [_cut(f"    {one['confidence']:4.0%}  {one['class']:>4}  {_words(one)}") for one in classes]
+        lines += [_line(f"{one['confidence']:4.0%}  {one['class']:>4}  {_meaning(one)}") for one in classes]
     if "glosses" in row:
-        lines.append("  nearest glosses (heads that are to be expected to differ)")
-        lines += [_cut(f"    {one['distance']:5.2f}  {one['gloss']}") for one in row["glosses"]]
+        lines.append("  nearest glosses (expected number of differing heads)")
+        lines += [_line(f"{one['distance']:5.2f}  {one['gloss']}") for one in row["glosses"]]
     return lines
 
 
-def _words(one: Mapping[str, Any]) -> str:
-    """The glyph's name, where it has one, and the meaning; the codes of the HamNoSys font are for `--json`."""
+def _meaning(one: Mapping[str, Any]) -> str:
+    """The name of the glyph, if any, and the meaning of the class; code points are in the `--json` output only."""
     symbol = (one["symbol"] or "").split()
     glyph = next((word for word in symbol if word.startswith("ham")), None)
-    words = short_meaning(one["name"])
-    return f"{glyph}: {words}" if glyph else words
+    meaning = short_meaning(one["name"])
+    return f"{glyph}: {meaning}" if glyph else meaning
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= COLUMNS else line[: COLUMNS - 3] + "..."
+def _line(text: str) -> str:
+    return shorten(f"    {text}", COLUMNS)

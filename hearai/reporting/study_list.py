@@ -1,4 +1,4 @@
-"""The studies in a storage folder and the caches of this machine: what is there, how large and old; and removing it."""
+"""Lists and deletes the studies in a storage folder and the caches of this machine, with their size and age."""
 
 import shutil
 import time
@@ -9,77 +9,81 @@ from pathlib import Path
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, UserError, choices
 from hearai.files import cache_folder
-from hearai.reporting.study_report.tables import score
+from hearai.reporting.text import COLUMNS, score, shorten
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
-from hearai.search.storage.lock import describe, is_owned, owner_of
-from hearai.search.storage.trial_store import SEARCH, primary
+from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES
+from hearai.search.storage.lock import describe_owner, is_locked, read_owner
+from hearai.search.storage.trial_store import SEARCH, primary_value
 
 SEARCHING, FINISHED, UNFINISHED, BROKEN = "searching", "finished", "unfinished", "broken"
 
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """A study at a glance."""
+    """The state of a study."""
 
     folder: Path
     state: str
-    """One of the four above."""
+    """SEARCHING, FINISHED, UNFINISHED or BROKEN."""
     note: str
-    """Who searches, or what is broken; empty for the others."""
+    """The process that is searching, or what is broken; empty for the other states."""
     ended: int
+    """Trials that have ended."""
     limit: int
+    """The trial budget."""
     best: float | None
-    """Of the complete trials, by the primary metric."""
+    """The best primary metric of the complete trials."""
     bytes: int
     changed: float
-    """When its journal was written last, in seconds since 1970."""
+    """Last change of its journal, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """A folder of things that can be made again."""
+    """A folder of files that can be computed again."""
 
     folder: Path
     kind: str
-    """What its name begins with: demo, features, pretrained."""
+    """The first part of its name: demo, features, pretrained."""
     bytes: int
     changed: float
+    """Seconds since 1970."""
 
 
 def list_studies(storage: Path) -> list[StudyInfo]:
-    """Every study in a storage folder, the one changed last first."""
-    found = [study_info(path.parent) for path in storage.glob("*/study.yaml")]
+    """Every study in a storage folder, most recently changed first."""
+    found = [study_info(path.parent) for path in storage.glob(f"*/{STUDY_FILE}")]
     return sorted(found, key=lambda info: -info.changed)
 
 
 def study_info(folder: Path) -> StudyInfo:
-    """One study; one that cannot be read is broken, not an error."""
-    journal = folder / "journal.log"
-    changed = (journal if journal.exists() else folder / "study.yaml").stat().st_mtime
+    """One study; an unreadable one is reported as BROKEN."""
+    journal = folder / JOURNAL
+    changed = (journal if journal.exists() else folder / STUDY_FILE).stat().st_mtime
     try:
-        limit = int(read_yaml(folder / "study.yaml")["budget"]["trials"])
+        limit = int(read_yaml(folder / STUDY_FILE)["budget"]["trials"])
         trials = read_journal(journal).get(SEARCH, JournalSnapshot()).trials
     except (UserError, KeyError, TypeError, ValueError) as error:
         return StudyInfo(folder, BROKEN, str(error).splitlines()[0], 0, 0, None, _size(folder), changed)
     ended = [trial for trial in trials if trial.state.is_finished()]
-    values = [primary(trial) for trial in ended if trial.state.name == "COMPLETE"]
-    owned = is_owned(folder)
-    done = (folder / "test.json").exists() and len(ended) == len(trials)
-    state = SEARCHING if owned else FINISHED if done else UNFINISHED
-    note = describe(owner_of(folder)) if owned else ""
+    values = [primary_value(trial) for trial in ended if trial.state.name == "COMPLETE"]
+    owned = is_locked(folder)
+    finished = (folder / TEST_SCORES).exists() and len(ended) == len(trials)
+    state = SEARCHING if owned else FINISHED if finished else UNFINISHED
+    note = describe_owner(read_owner(folder)) if owned else ""
     best = max((value for value in values if value is not None), default=None)
     return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed)
 
 
 def list_caches() -> list[CacheInfo]:
-    """Every cache of this machine, the largest first."""
+    """Every cache of this machine, largest first."""
     folders = [path for path in cache_folder().glob("*-*") if path.is_dir() and not path.name.startswith(".")]
     found = [CacheInfo(path, path.name.split("-")[0], _size(path), path.stat().st_mtime) for path in folders]
     return sorted(found, key=lambda info: -info.bytes)
 
 
 def studies_text(storage: Path) -> Iterator[str]:
-    """The list for the terminal, no wider than 80 columns."""
+    """The list as lines for the terminal, at most 80 columns wide (paths may be longer)."""
     studies = list_studies(storage)
     if not studies:
         yield f"{storage}: no studies"
@@ -88,11 +92,11 @@ def studies_text(storage: Path) -> Iterator[str]:
     for info in studies:
         trials = f"{info.ended}/{info.limit}"
         yield (
-            f"{_short(info.folder.name, 27):<28}{info.state:<12}{trials:>10}{score(info.best):>7}"
+            f"{shorten(info.folder.name, 27):<28}{info.state:<12}{trials:>10}{score(info.best):>7}"
             f"{_megabytes(info.bytes):>10}{_ago(info.changed):>13}"
         )
         if info.note:
-            yield f"  {_short(info.note, 78)}"
+            yield f"  {shorten(info.note, COLUMNS - 2)}"
     caches = list_caches()
     yield f"caches in {cache_folder()}: {_megabytes(sum(info.bytes for info in caches))}"
     for kind in sorted({info.kind for info in caches}):
@@ -106,22 +110,26 @@ def find_study(storage: Path, name: str) -> Path:
     """The folder of a study.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: no study of this name.
     """
-    names = [path.parent.name for path in storage.glob("*/study.yaml")]
+    names = [path.parent.name for path in storage.glob(f"*/{STUDY_FILE}")]
     if name not in names:
-        known = choices(name, names) if names else "there are none"
+        known = choices(name, names) if names else "the folder has no studies"
         raise ConfigError(f"{storage}: no study {name!r}; {known}")
     return storage / name
 
 
 def delete_studies(folders: Sequence[Path]) -> None:
-    """Removes studies with all they hold.
+    """Deletes study folders with their content.
 
     Raises:
-        UserError: one of them is being searched; none was removed.
+        UserError: a search is running in one of them; nothing was deleted.
     """
-    busy = [f"{folder}: is being searched by {describe(owner_of(folder))}" for folder in folders if is_owned(folder)]
+    busy = [
+        f"{folder}: in use by a search, {describe_owner(read_owner(folder))}; stop it before deleting"
+        for folder in folders
+        if is_locked(folder)
+    ]
     if busy:
         raise UserError(busy)
     for folder in folders:
@@ -129,17 +137,19 @@ def delete_studies(folders: Sequence[Path]) -> None:
 
 
 def delete_caches(kinds: Sequence[str], storage: Path) -> list[CacheInfo]:
-    """Removes the caches of these kinds (none given: all); returns them.
+    """Deletes the caches of these kinds (empty = all); returns the deleted ones.
 
     Raises:
-        UserError: an unknown kind, or a study in `storage` is being searched, whose trials may be reading them.
+        UserError: an unknown kind, or a search is running in `storage`, whose trials may be reading the caches.
     """
     caches = list_caches()
     known = sorted({info.kind for info in caches})
     if unknown := [kind for kind in kinds if kind not in known]:
-        raise ConfigError([f"--cache {kind}: no such caches; {choices(kind, known)}" for kind in unknown])
+        raise ConfigError([f"--cache {kind}: no caches of this kind; {choices(kind, known)}" for kind in unknown])
     if busy := [info for info in list_studies(storage) if info.state == SEARCHING]:
-        raise UserError(f"{busy[0].folder}: is being searched by {busy[0].note}; its trials may read the caches")
+        raise UserError(
+            f"{busy[0].folder}: in use by a search, {busy[0].note}; its trials may be reading the caches; stop it first"
+        )
     chosen = [info for info in caches if not kinds or info.kind in kinds]
     for info in chosen:
         shutil.rmtree(info.folder)
@@ -160,7 +170,3 @@ def _ago(moment: float) -> str:
         if seconds >= unit:
             return f"{int(seconds // unit)} {name} ago"
     return "just now"
-
-
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."

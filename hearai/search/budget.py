@@ -1,57 +1,66 @@
-"""What a search may spend, over all its calls: wall time, trial-epochs, and the score at which it is enough.
+"""The budget of a search over all its calls: wall time, trial-epochs, and a target score.
 
-The number of trials is the `Stage`'s limit. Finals are not counted: what is worth confirming is decided by then.
+The number of trials is limited by `Stage`. Finals do not count: the search is over by then.
 """
 
 import math
 import time
 
 from hearai.config.study_schema import Budget
-from hearai.search.storage.trial_store import TrialStore, primary
+from hearai.search.storage.trial_store import TrialStore, primary_value
 
 
 class BudgetTracker:
-    """Watches the budget. Once it is spent nothing new begins, and running trials end at their next report.
+    """Tracks how much of a budget is used. Once it is used up no trial starts, and running ones stop after their epoch.
 
-    The trial that reached the score runs on to its end: nothing is gained by cutting it.
+    The trial that reached the target score continues to its end: stopping it would gain nothing.
     """
 
     def __init__(self, budget: Budget, search: TrialStore):
-        self._budget, self._since = budget, time.monotonic() - search.wall_seconds
+        self._budget, self._started = budget, time.monotonic() - search.wall_seconds
         self._epochs = {trial.number: max(trial.intermediate_values, default=0) for trial in search.trials()}
         self.epochs = sum(self._epochs.values())
-        """Trial-epochs of all trials so far."""
-        self.reached_by = self._first_to_reach(search)
-        """The trial that reached `stop_when`."""
+        """Trial-epochs of all trials."""
+        self.reached_by = self._first_to_reach_target(search)
+        """Number of the trial that reached `stop_when`."""
 
     def observe(self, number: int, epoch: int, value: float) -> None:
-        """A trial's objective after an epoch; told twice, it counts once."""
+        """Counts an epoch of a trial, once, and compares its objective with the target."""
         self.epochs += max(0, epoch - self._epochs.get(number, 0))
         self._epochs[number] = max(epoch, self._epochs.get(number, 0))
-        if self.reached_by is None and self._is_enough(value):
+        if self.reached_by is None and self._reaches_target(value):
             self.reached_by = number
 
     @property
     def spent(self) -> str | None:
-        """Which budget is spent, in words; None while there is something left."""
+        """Which budget is used up, as text; None if none is."""
         budget = self._budget
         if self.reached_by is not None:
-            return f"the score {budget.stop_when:g}, which trial {self.reached_by} reached"
+            return f"target score {budget.stop_when:g} reached by trial {self.reached_by}"
         if budget.epochs is not None and self.epochs >= budget.epochs:
-            return f"the budget of {budget.epochs:,} trial-epochs"
-        if budget.seconds is not None and time.monotonic() - self._since > budget.seconds:
-            return f"the time budget of {budget.seconds:g} s"
+            return f"trial-epoch budget ({budget.epochs:,}) used up"
+        if budget.seconds is not None and time.monotonic() - self._started > budget.seconds:
+            return f"time budget ({_format_seconds(budget.seconds)}) used up"
         return None
 
     def over_budget(self, number: int) -> bool:
-        """Whether a trial is to end now."""
+        """Whether a running trial must stop now."""
         return self.spent is not None and number != self.reached_by
 
-    def _is_enough(self, value: float | None) -> bool:
-        return value is not None and value >= (math.inf if self._budget.stop_when is None else self._budget.stop_when)
+    def _reaches_target(self, value: float | None) -> bool:
+        target = math.inf if self._budget.stop_when is None else self._budget.stop_when
+        return value is not None and value >= target
 
-    def _first_to_reach(self, search: TrialStore) -> int | None:
+    def _first_to_reach_target(self, search: TrialStore) -> int | None:
         for trial in search.trials():
-            if self._is_enough(primary(trial)) or any(map(self._is_enough, trial.intermediate_values.values())):
+            if any(map(self._reaches_target, [primary_value(trial), *trial.intermediate_values.values()])):
                 return trial.number
         return None
+
+
+def _format_seconds(seconds: float) -> str:
+    """`2 h`, `30 min` or `90 s`."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,7 +1,7 @@
-"""Early stopping by name: which trials go on, judged on the epoch, and rebuilt from the journal.
+"""Early stopping by name: decides after each epoch which trials continue, also from values read from the journal.
 
-Ray's own schedulers keep what they saw in memory (a continued search forgets it) and let NaN live.
-Values are objectives: the best epoch so far, larger is better.
+Ray's own schedulers keep their state in memory, so a continued search would lose it, and do not stop trials at NaN.
+Values are objectives: the best epoch to date, larger is better.
 """
 
 import math
@@ -15,20 +15,20 @@ from hearai.config.study_schema import EarlyStopping
 
 
 class Stopper(Protocol):
-    """Decides at every report of a trial whether it goes on."""
+    """Decides after every epoch of a trial whether it continues."""
 
     def should_continue(self, number: int, epoch: int, value: float) -> bool:
-        """Notes the trial's value after an epoch (1-based), and decides."""
+        """Stores the trial's value after an epoch (from 1), and decides."""
 
     def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
-        """Notes what earlier calls saw: (number, {epoch: value}), without epochs that ended in divergence."""
+        """Stores the values of earlier calls: (number, {epoch: value}), without epochs in which a trial diverged."""
 
 
 class Asha:
-    """Asynchronous successive halving in its stopping form: one in `reduction_factor` goes on at each rung.
+    """Asynchronous successive halving, stopping variant: one trial in `reduction_factor` continues at each rung.
 
-    Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020. A trial that reaches a rung goes
-    on if it is among the best of those that reached it before.
+    Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020. A trial that reaches a rung
+    continues if it is among the best of those that have reached it by then.
     """
 
     def __init__(self, *, grace_epochs: int, reduction_factor: int, max_epochs: int):
@@ -55,10 +55,10 @@ class Asha:
 
 
 class Hyperband:
-    """Several `Asha` brackets that begin later and later, for objectives whose first epochs mislead.
+    """Several `Asha` brackets with later and later first rungs, for objectives whose first epochs are misleading.
 
-    Li et al., "Hyperband", JMLR 2018, its brackets run asynchronously as in Li et al. 2020. A trial's number alone
-    decides its bracket, by chance and in proportion to how many trials Hyperband gives each.
+    Li et al., "Hyperband", JMLR 2018; the brackets run asynchronously as in Li et al. 2020. A trial's bracket is drawn
+    with its number as the seed, in proportion to the number of trials that Hyperband assigns to each bracket.
     """
 
     def __init__(self, *, grace_epochs: int, reduction_factor: int, max_epochs: int, brackets: int):
@@ -72,7 +72,7 @@ class Hyperband:
         self._bounds = [bound / sum(trials) for bound in accumulate(trials)]
 
     def bracket_of(self, number: int) -> Asha:
-        """The bracket that a trial runs in."""
+        """The bracket of a trial."""
         draw = random.Random(number).random()
         return self.brackets[next(i for i, bound in enumerate(self._bounds) if draw < bound or bound == 1)]
 
@@ -85,12 +85,12 @@ class Hyperband:
 
 
 class Median:
-    """A trial goes on if it is no worse than the median of what the others had on average up to the same epoch.
+    """A trial continues if its value is at least the median of the other trials' averages up to the same epoch.
 
-    Golovin et al., "Google Vizier", KDD 2017, section 3.2.2. Needs `OTHERS` other trials that came as far.
+    Golovin et al., "Google Vizier", KDD 2017, section 3.2.2. Needs `MIN_OTHERS` other trials at that epoch.
     """
 
-    OTHERS = 3
+    MIN_OTHERS = 3
 
     def __init__(self, *, grace_epochs: int):
         self.grace_epochs = grace_epochs
@@ -100,7 +100,7 @@ class Median:
     def should_continue(self, number: int, epoch: int, value: float) -> bool:
         self.curves.setdefault(number, {})[epoch] = value
         others = [curve for other, curve in self.curves.items() if other != number and epoch in curve]
-        if epoch < self.grace_epochs or len(others) < self.OTHERS:
+        if epoch < self.grace_epochs or len(others) < self.MIN_OTHERS:
             return True
         averages = [statistics.fmean(v for e, v in curve.items() if e <= epoch) for curve in others]
         return value >= statistics.median(averages)
@@ -126,5 +126,5 @@ STOPPERS: dict[str, Callable[[EarlyStopping, int], Stopper | None]] = {
 
 
 def build_stopper(settings: EarlyStopping, max_epochs: int) -> Stopper | None:
-    """None where nothing is stopped early."""
+    """The early stopping of the settings; None = none."""
     return STOPPERS[settings.name](settings, max_epochs)

@@ -1,4 +1,4 @@
-"""What a search decides before anything runs: its data, its starting weights, and what all trials look up."""
+"""Before the first trial: checks all input, chooses data and starting weights, and computes what all trials share."""
 
 import time
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks import check_all_landmarks
 from hearai.errors import ConfigError
+from hearai.metrics import METRICS, objective_label
 from hearai.training.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.cross_validation import fold_config
@@ -20,7 +21,7 @@ from hearai.training.setup.pretrain import ensure_backbone
 
 @dataclass(frozen=True)
 class Plan:
-    """A study with its data and starting weights decided; nothing is written yet."""
+    """A study with its data and starting weights; nothing has been written."""
 
     study: Study
     data: Data
@@ -28,22 +29,22 @@ class Plan:
     """The base config before pre-training."""
     pretrain: Pretrain | None
     demo_clips: int | None = None
-    """Clips of the demo data; None = the user's own data."""
+    """Number of clips of the demo data; None = the user's own data."""
 
 
 def make_plan(study: Study, folder: Path) -> Plan:
-    """Checks all input and decides data, weights and pre-training.
+    """Checks all input and chooses data, weights and pre-training.
 
     Raises:
-        UserError: every problem of the data, or weights that cannot be had.
+        UserError: every problem of the data, or weights that are not available.
     """
     start, data = with_data(study.base, study.settings.demo_clips)
-    if True in study.space.paths.get("train_parameters.landmarks", ()):  # not read by the base config, but by trials
+    if True in study.space.paths.get("train_parameters.landmarks", ()):  # read by trials, but not by the base config
         check_all_landmarks(data.clips)
     for fold in range(1, study.settings.splits):
-        load_data(override(start, {"general_parameters.fold": fold}))  # too few signers are said before anything starts
+        load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
     start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
-    if problems := study.space.problems(start):  # published weights that one extractor has and another has not
+    if problems := study.space.problems(start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
     searched = [
@@ -63,11 +64,21 @@ def make_plan(study: Study, folder: Path) -> Plan:
 
 
 def prepare_inputs(plan: Plan, folder: Path) -> float:
-    """Pre-trains if the plan says so, computes what all trials look up; the seconds it took."""
+    """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds."""
     started, splits = time.monotonic(), plan.study.settings.splits
     for fold in range(splits):
         start = override(plan.start, {"general_parameters.fold": fold}) if splits > 1 else plan.start
-        if plan.pretrain:  # each division's own: no backbone sees the clips that it will be judged by
+        if plan.pretrain:  # one per fold: no backbone is trained on its validation clips
             ensure_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)
+
+
+def objective_note(study: Study) -> str | None:
+    """A line about the objective and the metrics to print; None for the usual macro-F1 over all heads."""
+    heads, costs = study.base.train_parameters.objective_heads, study.settings.metric[1:]
+    if not heads and not costs:
+        return None
+    names = f": {', '.join(heads)}" if heads else ""
+    others = f"; other metrics: {', '.join(METRICS[name].label for name in costs)}" if costs else ""
+    return f"objective: {objective_label(heads, len(study.base.active_heads))}{names}{others}"

@@ -1,8 +1,8 @@
-"""The winner once more, on training and validation clips: the model to use, whose score nobody knows.
+"""Trains the winner once more, on training and validation clips: the model to use, without a score of its own.
 
-It is trained for as many epochs as its runs needed for their best one (the median over the finals), with the schedules
-of the whole run; no epoch can be chosen where validation clips are trained on. It is not scored on the test clips:
-those answered once, for the config. A backbone that was pre-trained keeps what it learned of the training clips alone.
+It trains for as many epochs as its runs needed to reach their best one (the median over the finals), with the schedules
+of a full run: with the validation clips in the training set, the best epoch cannot be selected. It is not scored on the
+test clips, which were used once, for the config. A pre-trained backbone has only seen the training clips.
 """
 
 import statistics
@@ -12,27 +12,25 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from hearai.cli import Print
-from hearai.config.config import Config, to_yaml
+from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.config.study import Study
-from hearai.files import write_whole
-from hearai.search.finals import with_near_backbone
+from hearai.files import atomic_write_text
+from hearai.search.storage.attributes import BEST_EPOCH, SOURCE
+from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
+from hearai.search.storage.study_folder import portable_yaml
 from hearai.search.storage.trial_store import TrialStore
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint
-from hearai.training.outputs.layout import BACKBONE_FILE, BEST, holds_checkpoint
+from hearai.training.outputs.layout import BEST, holds_checkpoint
 from hearai.training.runtime import LocalRuntime, choose_device
 
-FINAL = "final"
-"""The run's folder in the study's."""
-
-
 Train = Callable[[Config, Path, bool], None]
-"""Trains a config into a folder; goes on with what is there if told so."""
+"""(config, run folder, whether to resume): trains the config into the folder."""
 
 
 def train_here(config: Config, run: Path, resume: bool) -> None:
-    """In this process; see `hearai.search.cluster.node_checks.train_on` for another."""
+    """Trains in this process; see `hearai.search.cluster.node_checks.NodeTrainer` for other nodes."""
     fit(config, LocalRuntime(choose_device(config.general_parameters.gpu), run, resume=resume))
 
 
@@ -45,7 +43,7 @@ def retrain_winner(
     print_line: Print,
     train: Train = train_here,
 ) -> None:
-    """Trains it into `final/`, with `final.yaml` beside; goes on where an earlier call was killed."""
+    """Trains the winner, trial `number`, into `final/` and writes `final.yaml`; resumes an interrupted training."""
     epochs = epochs_to_train(search, finals, number)
     config = override(
         study.config_of(search[number].params, study.settings.seed),
@@ -54,26 +52,23 @@ def retrain_winner(
             "train_parameters.stop_after_epoch": epochs,
         },
     )
-    run = folder / FINAL
-    text = to_yaml(with_near_backbone(config, folder, BACKBONE_FILE))
-    known = folder / "final.yaml"
-    same = known.exists() and known.read_text(encoding="utf-8", errors="replace") == text
-    if same and _is_whole(run):
+    run, path = folder / FINAL_RUN, folder / FINAL_CONFIG
+    text = portable_yaml(config, path, folder)
+    is_same = path.exists() and path.read_text(encoding="utf-8", errors="replace") == text
+    if is_same and _is_complete(run):
         return
-    print_line(
-        f"trial {number} once more, on training and validation clips: {config.train_parameters.stop_after_epoch} epochs"
-    )
-    write_whole(known, text)
-    train(config, run, same)
+    print_line(f"retraining trial {number} on training and validation clips: {epochs} epochs")
+    atomic_write_text(path, text)
+    train(config, run, is_same)
 
 
 def epochs_to_train(search: TrialStore, finals: TrialStore, number: int) -> int:
-    """The median of the best epochs of the trial's final runs; without finals, its own best epoch."""
-    again = [trial for trial in finals.trials(TrialState.COMPLETE) if trial.user_attrs["source"] == number]
-    return max(1, round(statistics.median(trial.user_attrs["best_epoch"] for trial in again or [search[number]])))
+    """The median of the best epochs of the trial's finals; without finals, its own best epoch."""
+    runs = [trial for trial in finals.trials(TrialState.COMPLETE) if trial.user_attrs[SOURCE] == number]
+    return max(1, round(statistics.median(trial.user_attrs[BEST_EPOCH] for trial in runs or [search[number]])))
 
 
-def _is_whole(run: Path) -> bool:
+def _is_complete(run: Path) -> bool:
     if not holds_checkpoint(run / BEST):
         return False
     metrics = load_checkpoint(run / BEST)["metrics"]

@@ -1,67 +1,66 @@
-"""TODO."""
+"""A stage of a search: the trials proposed by the sampler, the base config's new seeds, or the finals."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from hearai.config.config import Config
 from hearai.search.budget import BudgetTracker
-from hearai.search.storage.trial_store import Proposal, TrialStore
+from hearai.search.storage.trial_store import Proposal, Suggest, TrialStore
 
 
 @dataclass
 class Stage:
-    """Trials of one ledger, until `limit` stand in it, nothing untried is left, or the budget is spent."""
+    """Proposes trials of one store until `limit` were started, every point was tried, or the budget is used up."""
 
     store: TrialStore
-    choose: Callable[[Any], Mapping[str, Any]]
+    suggest: Suggest
     """Asks an Optuna trial for its parameters."""
     config_of: Callable[[Proposal], Config]
     limit: int
     slots: int
     budget_tracker: BudgetTracker | None = None
-    """None = no budget but the limit."""
-    joins: bool = True
-    """Whether all running trials end before the next stage begins; if not, that one fills the slots that fall free."""
+    """None = only the limit."""
+    drain: bool = True
+    """Whether all running trials must end before the next stage starts; if not, the next one fills the free slots."""
 
     def __post_init__(self) -> None:
-        self._ticked = time.monotonic()
+        self._last_tick = time.monotonic()
         self.ended_by: str | None = None
-        """Why nothing more is proposed, in words."""
+        """Why no more trials are proposed, as text."""
 
     @property
     def is_full(self) -> bool:
-        """Whether all its trials have been begun."""
+        """Whether all its trials were started."""
         return self.store.is_full(self.limit)
 
     def propose(self) -> Proposal | None:
-        """The next trial; None when there is no more."""
+        """The next trial; None if there is none, see `ended_by`."""
         spent = self.budget_tracker.spent if self.budget_tracker else None
-        self.ended_by = spent or (f"the budget of {self.limit:,} trials" if self.is_full else None)
+        self.ended_by = spent or (f"trial budget ({self.limit:,}) used up" if self.is_full else None)
         if self.ended_by:
             return None
-        proposal = self.store.propose(self.choose)
+        proposal = self.store.propose(self.suggest)
         if proposal is None:
-            self.ended_by = "the space, of which every point was tried"
+            self.ended_by = "every point of the space has been tried"
         return proposal
 
     def observe(self, number: int, epoch: int, value: float) -> None:
-        """Writes down a trial's objective after an epoch."""
+        """Stores a trial's objective after an epoch."""
         self.store.observe(number, epoch, value)
         if self.budget_tracker:
             self.budget_tracker.observe(number, epoch, value)
 
     def over_budget(self, number: int) -> bool:
-        """Whether a running trial is to end because the budget is spent."""
+        """Whether a running trial must stop because the budget is used up."""
         return self.budget_tracker is not None and self.budget_tracker.over_budget(number)
 
     def next_requeued(self) -> Proposal | None:
-        """A trial of it that was taken back, as it was; also when the time is up."""
-        return self.store.propose(self.choose) if self.store.has_left else None
+        """A requeued trial, with the same parameters; also after the budget is used up."""
+        return self.store.propose(self.suggest) if self.store.has_requeued else None
 
     def tick(self) -> None:
         """Adds the wall time since the last tick to the journal."""
         now = time.monotonic()
-        self.store.add_wall_time(now - self._ticked, self.slots)
-        self._ticked = now
+        self.store.add_wall_time(now - self._last_tick, self.slots)
+        self._last_tick = now

@@ -1,0 +1,1 @@
+"""Facts about the HamNoSys notation and about landmarks."""

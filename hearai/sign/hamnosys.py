@@ -1,11 +1,10 @@
-"""The eight heads of a HamNoSys notation: classes, symbols, meanings, real frequencies, geometry.
+"""The eight heads of a HamNoSys notation: classes, symbols, meanings, frequencies, geometry.
 
-Source: the public hearai/parse-hamnosys tables; glyph names of DGS-Korpus/HamNoSys4TeX; counts made by
-running that parser over the 5,679 notations of rotem-shalev/Ham2Pose. All of it lives in
-`hamnosys_tables.json` beside this file, so that no number is written twice.
+Source: the tables of the public hearai/parse-hamnosys; glyph names from DGS-Korpus/HamNoSys4TeX; counts from running
+that parser over the 5,679 notations of rotem-shalev/Ham2Pose. All are stored in `hamnosys_tables.json`.
 
-The labels describe the start posture of the dominant hand as the signer sees it: x = signer's right,
-y = up, z = out (towards the camera). The signer's right is on the LEFT of the picture.
+The labels describe the initial posture of the dominant hand from the signer's point of view: x = signer's right,
+y = up, z = out (towards the camera). The signer's right is on the LEFT of the image.
 """
 
 import json
@@ -14,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MISSING = -1
-"""Label of a row that says nothing about a head; losses and metrics ignore it."""
+"""Label of a row without a label for a head; losses and metrics ignore it."""
 
 
 @dataclass(frozen=True)
 class HeadClass:
-    """One class of a head: its HamNoSys symbol, what it means in English, how often it occurs."""
+    """One class of a head: its HamNoSys symbol, English meaning and frequency."""
 
     index: int
     symbol: str
@@ -41,7 +40,7 @@ class Head:
 
 
 def short_meaning(meaning: str) -> str:
-    """The meaning of a HamNoSys class without what is only a remark: brackets, and all behind a semicolon."""
+    """The meaning of a HamNoSys class without remarks in parentheses or after a semicolon."""
     plain = re.sub(r"\s*\([^)]*\)", "", meaning.partition(";")[0])
     return plain.removeprefix("parser data: ").strip()
 
@@ -60,14 +59,14 @@ def _heads(tables: dict) -> dict[str, Head]:
 _tables = _load()
 
 HEADS: dict[str, Head] = _heads(_tables)
-"""The heads in the column order of `test_hamnosys.txt`."""
+"""The heads, in the column order of `test_hamnosys.txt`."""
 
 FINGER_DIRECTIONS: tuple[tuple[float, float, float], ...] = tuple(
     tuple(v) for v in _tables["geometry"]["finger_direction_vectors"]
 )
-"""18 unit vectors (x, y, z) of the finger-direction classes."""
+"""Unit vectors (x, y, z) of the 18 finger-direction classes."""
 
 PALM_NORMALS: tuple[tuple[tuple[float, float, float], ...], ...] = tuple(
     tuple(tuple(n) for n in row) for row in _tables["geometry"]["palm_normal"]
 )
-"""18 x 8 unit vectors: the palm's normal for (finger direction, palm orientation)."""
+"""18 x 8 unit vectors: the palm normal by (finger direction, palm orientation)."""

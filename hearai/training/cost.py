@@ -1,8 +1,8 @@
-"""What a model costs: its size, and the time of one forward pass. Measured once a run, before the first epoch.
+"""What a model costs: its size, and the time of one forward pass. Measured once per run, before the first epoch.
 
-parameters: numbers in the model, frozen ones too. size_mb: megabytes (10^6 bytes) of its weights and buffers.
-seconds_per_clip: a whole forward pass for one clip, from pictures on the device to logits; the extractor is part of
-it even where training is fed with kept features.
+parameters: number of weights, frozen ones included. size_mb: megabytes (10^6 bytes) of weights and buffers.
+seconds_per_clip: a complete forward pass for one clip, from images on the device to logits; it includes the extractor
+even where training uses cached features.
 """
 
 import statistics
@@ -21,11 +21,10 @@ from hearai.training.batches import on_device
 from hearai.training.optim.torch_options import autocast
 from hearai.training.runtime import Runtime
 
-WARM_UP = 3
-"""Passes that do not count: memory is fetched, kernels are chosen."""
-REPEATS, ENOUGH_S = 15, 0.5
-"""A pass is repeated so often; a quick one goes on for so many seconds, since its neighbours on the machine come and
-go."""
+WARM_UP_PASSES = 3
+"""Not timed: memory is allocated, kernels are chosen."""
+MIN_PASSES, MIN_SECONDS = 15, 0.5
+"""How long passes are timed: other processes on the machine come and go, so a fast pass is repeated more often."""
 
 
 def costs_of(model: SignModel, config: Config, data: Data, runtime: Runtime) -> dict[str, float]:
@@ -35,13 +34,13 @@ def costs_of(model: SignModel, config: Config, data: Data, runtime: Runtime) -> 
     """
     costs = size_of(model)
     if config.general_parameters.measure_speed:
-        own = seconds_per_clip(model, one_clip(config, data.split.val), config, runtime.device)
-        costs["seconds_per_clip"] = float(runtime.sum(torch.tensor(own, dtype=torch.float64))) / runtime.world
+        seconds = seconds_per_clip(model, one_clip(config, data.split.val), config, runtime.device)
+        costs["seconds_per_clip"] = float(runtime.sum(torch.tensor(seconds, dtype=torch.float64))) / runtime.world
     return costs
 
 
 def size_of(model: nn.Module) -> dict[str, float]:
-    """{"parameters": how many numbers it learns, frozen or not; "size_mb": bytes of its state dict / 10^6}."""
+    """{"parameters": number of weights, frozen or not; "size_mb": bytes of its state dict / 10^6}."""
     tensors = model.state_dict().values()
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -50,7 +49,7 @@ def size_of(model: nn.Module) -> dict[str, float]:
 
 
 def one_clip(config: Config, clips: Sequence[Clip]) -> Batch:
-    """A batch of the clip of median length, read as for an evaluation, pictures and all."""
+    """A batch of the clip of median length, read as for an evaluation, with its images."""
     ranked = sorted(clips, key=lambda clip: (clip.end - clip.start, clip.key))
     return collate([build_dataset(config, [ranked[len(ranked) // 2]], train=False)[0]])
 
@@ -59,22 +58,24 @@ def one_clip(config: Config, clips: Sequence[Clip]) -> Batch:
 def seconds_per_clip(model: SignModel, batch: Batch, config: Config, device: torch.device) -> float:
     """Seconds of a forward pass for `batch` (one clip) in evaluation mode; the model is left as it was.
 
-    The lower decile of many passes: what a pass takes that nothing interrupts. Trials run side by side, and on busy
-    cores the median tells of them: of one model it was 6 to 15 ms in twelve measurements, the decile 5 to 6 in eleven.
+    The lower decile of many passes: the time of a pass that nothing interrupts. Trials run concurrently, and on busy
+    cores the median measures the other trials too: for one model it was 6 to 15 ms in twelve measurements, the decile
+    5 to 6 ms in eleven of them.
     """
     was_training = {module: module.training for module in model.modules()}
     model.eval()
-    batch, seconds = on_device(batch, device), []
-    for _ in range(WARM_UP):
-        _seconds_of_a_pass(model, batch, config, device)
-    while len(seconds) < REPEATS or sum(seconds) < ENOUGH_S:
-        seconds.append(_seconds_of_a_pass(model, batch, config, device))
+    batch = on_device(batch, device)
+    seconds: list[float] = []
+    for _ in range(WARM_UP_PASSES):
+        _time_pass(model, batch, config, device)
+    while len(seconds) < MIN_PASSES or sum(seconds) < MIN_SECONDS:
+        seconds.append(_time_pass(model, batch, config, device))
     for module, training in was_training.items():
         module.training = training
     return statistics.quantiles(seconds, n=10)[0]
 
 
-def _seconds_of_a_pass(model: SignModel, batch: Batch, config: Config, device: torch.device) -> float:
+def _time_pass(model: SignModel, batch: Batch, config: Config, device: torch.device) -> float:
     _wait_for(device)
     started = time.perf_counter()
     with autocast(config, device):
@@ -84,6 +85,6 @@ def _seconds_of_a_pass(model: SignModel, batch: Batch, config: Config, device: t
 
 
 def _wait_for(device: torch.device) -> None:
-    """A GPU is given its work and goes on alone."""
+    """Calls only queue work on a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""A model against labels: during a run, on a split after it, or without labels at all."""
+"""Evaluates a model against labels: during a run, and on a split after it."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ from hearai.training.scores import Evaluation, confusion
 
 @torch.no_grad()
 def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime) -> Evaluation:
-    """Loss and confusion matrices over all batches of all workers. Every head is judged, trained or not."""
+    """Loss and confusion matrices over all batches of all workers. Every head is scored, trained or not."""
     model.eval()
     trained, weights = trained_heads(config, runtime.device)
     losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
@@ -28,8 +28,8 @@ def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime
             logits = model(batch.inputs, batch.mask)
         losses += torch.stack(head_losses(logits, batch.labels, trained, config.train_parameters.loss))
         for head, logits_BK in logits.items():
-            found = confusion(logits_BK.argmax(-1), batch.labels[head], logits_BK.shape[-1])
-            matrices[head] = matrices[head] + found if head in matrices else found
+            matrix_KK = confusion(logits_BK.argmax(-1), batch.labels[head], logits_BK.shape[-1])
+            matrices[head] = matrices[head] + matrix_KK if head in matrices else matrix_KK
     sums, counts = runtime.sum(losses)
     matrices = {head: runtime.sum(matrix).cpu() for head, matrix in matrices.items()}
     labelled = {head: matrix for head, matrix in matrices.items() if matrix.sum() > 0}

@@ -1,7 +1,8 @@
-"""Outputs of a frozen backbone: one row per source frame, computed once, shared by all runs of a machine.
+"""Outputs of a frozen backbone: one row per source frame, computed once, shared by all runs on a machine.
 
-They lie in `$HEARAI_CACHE` (default ~/.cache/hearai) under a fingerprint of everything they depend on, so
-a changed picture, size or weight gives new features, never wrong ones. F frames, W backbone width.
+They are stored in `$HEARAI_CACHE` (default ~/.cache/hearai) under a fingerprint of everything they depend on, so
+a changed image, size or weight gives new features, never stale ones. F frames, W backbone width, T frames of a clip,
+N frames of a pass, C/H/W image.
 """
 
 import hashlib
@@ -23,44 +24,45 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
 from hearai.errors import ConfigError
-from hearai.files import cache_folder, replacing
-from hearai.models.feature_extractors import FeatureExtractor, backbone_name, kind_of
+from hearai.files import atomic_write, cache_folder
+from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.model import build_initial_model
 from hearai.training.optim.freeze import FreezeSchedule
 from hearai.training.runtime import choose_device
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Raise it when rows of the same fingerprint would come out differently."""
+FEATURES_FORMAT = 1
+"""To be raised when rows of the same fingerprint would come out differently."""
 
 BACKBONE_MODULE = "feature_extractor.backbone"
+"""The part of the model whose outputs are cached."""
 
-BATCH = 64
-"""Frames per forward pass."""
+FRAMES_PER_PASS = 64
 
 
 class Features:
-    """Rows (F, W) in a memory-mapped file and where each clip's rows begin; call it as a dataset's `lookup`."""
+    """Rows (F, W) in a memory-mapped file, and where each clip's rows begin; the `features` of a dataset."""
 
     def __init__(self, path: Path, clips: Sequence[Clip], backbone_hash: str):
         self.backbone_hash = backbone_hash
-        """Of the weights that the rows come from."""
-        # "c": pages are shared and never written; torch warns of read-only ones
-        self._rows_FW = torch.from_numpy(_mapped(path))
-        self._first, total = {}, 0
+        """Hash of the weights that computed the rows."""
+        # mode "c": pages are shared and never written; torch warns about read-only arrays
+        self._rows_FW = torch.from_numpy(_map_rows(path))
+        self._offsets: dict[str, int] = {}
+        total = 0
         for clip in clips:
-            self._first[clip.key] = total - clip.start
+            self._offsets[clip.key] = total - clip.start
             total += _length(clip)
 
     def __call__(self, clip: Clip, frames: list[int]) -> Tensor:
         """Features (T, W) of the given frame numbers of a clip."""
-        first = self._first[clip.key]
-        return self._rows_FW[[first + frame for frame in frames]]
+        offset = self._offsets[clip.key]
+        return self._rows_FW[[offset + frame for frame in frames]]
 
 
-def _mapped(path: Path) -> np.ndarray:
-    """(F, W) numbers.
+def _map_rows(path: Path) -> np.ndarray:
+    """The rows (F, W) of a file.
 
     Raises:
         ConfigError: the file holds something else; nothing in it is unpickled.
@@ -69,21 +71,23 @@ def _mapped(path: Path) -> np.ndarray:
         rows_FW = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{path}: holds no features ({reason}); delete it: they are computed again") from None
+        raise ConfigError(f"{path}: not a feature file ({reason}); delete it, it is computed again") from None
     if not isinstance(rows_FW, np.ndarray) or rows_FW.ndim != 2 or rows_FW.dtype != np.float32:
-        raise ConfigError(f"{path}: holds no features (rows of float32 are due); delete it: they are computed again")
+        raise ConfigError(
+            f"{path}: not a feature file; expected a two-dimensional float32 array; delete it, it is computed again"
+        )
     return rows_FW
 
 
 class FlippedFeatures:
-    """A dataset's `lookup` that gives features of a clip and of its mirror image, for `draw_side` to choose."""
+    """Features of a clip and of its mirror image, from which `draw_side` chooses; the `features` of a dataset."""
 
-    def __init__(self, plain: Features, mirrored: Features):
-        self._plain, self._mirrored = plain, mirrored
+    def __init__(self, plain: Features, flipped: Features):
+        self._plain, self._flipped = plain, flipped
 
     def __call__(self, clip: Clip, frames: list[int]) -> Tensor:
-        """Features (2, T, W): as it is, mirrored."""
-        return torch.stack([self._plain(clip, frames), self._mirrored(clip, frames)])
+        """Features (2, T, W): of the clip as it is, and mirrored."""
+        return torch.stack([self._plain(clip, frames), self._flipped(clip, frames)])
 
 
 def run_length(config: Config, data: Data) -> tuple[int, int]:
@@ -93,24 +97,24 @@ def run_length(config: Config, data: Data) -> tuple[int, int]:
 
 
 def frozen_epochs(config: Config, data: Data) -> int:
-    """How many epochs of a run, from its first on, leave the backbone as it was: all of their steps are frozen."""
+    """Number of leading epochs of a run in which the backbone is frozen in every step."""
     epochs, steps_per_epoch = run_length(config, data)
     schedule = FreezeSchedule.build(config.freeze_scheduler)
-    a_unit = 1 if schedule.mode == "epoch" else steps_per_epoch
-    return schedule.frozen_lead(BACKBONE_MODULE, epochs * a_unit) // a_unit
+    per_epoch = 1 if schedule.mode == "epoch" else steps_per_epoch
+    return schedule.frozen_lead(BACKBONE_MODULE, epochs * per_epoch) // per_epoch
 
 
 def shares_features(config: Config, data: Data) -> bool:
-    """Whether runs of this config get the same vector of a picture from first to last: it is worth keeping."""
+    """Whether the backbone is frozen throughout a run of this config, so that its outputs are worth caching."""
     return _has_features(config) and frozen_epochs(config, data) == run_length(config, data)[0]
 
 
 def epochs_on_features(config: Config, data: Data) -> int:
-    """How many epochs of a run, from its first on, kept features can feed: frozen, and every picture known before.
+    """Number of leading epochs of a run that can use cached features: backbone frozen, every image known in advance.
 
-    The only change of a picture that is known before is mirroring.
+    The only augmentation whose images are known in advance is mirroring.
     """
-    fast = config.train_parameters.fast_dev_run  # one batch: most features would never be looked at
+    fast = config.train_parameters.fast_dev_run  # one batch: most features would never be used
     unmirrored = override(config, {"augmentations_parameters.apply_horizontal_flip": False})
     if fast or has_random_augmentation(unmirrored) or not _has_features(config):
         return 0
@@ -118,14 +122,14 @@ def epochs_on_features(config: Config, data: Data) -> int:
 
 
 def _has_features(config: Config) -> bool:
-    kind = kind_of(config.feature_extractor)
-    return kind.per_frame and kind.reads == "frames"
+    spec = config.feature_extractor.spec
+    return spec.per_frame and spec.reads == "frames"
 
 
 def load_features(
     config: Config, data: Data, extractor: FeatureExtractor, device: torch.device
 ) -> tuple[Features, Features | None]:
-    """Features of train and validation clips; mirrored ones of train clips where the config mirrors them."""
+    """Features of training and validation clips; and of mirrored training clips, where the config mirrors them."""
     split = data.split
     plain = load_or_compute(config, data, [*split.train, *split.val], extractor, device)
     if not config.augmentations_parameters.apply_horizontal_flip:
@@ -134,7 +138,7 @@ def load_features(
 
 
 def ensure_features(config: Config) -> None:
-    """Computes what runs of this config will look up, with all threads, before many runs start at once."""
+    """Computes the features that runs of this config need, with all threads, before many runs start at once."""
     data = load_data(config)
     if epochs_on_features(config, data):
         device = choose_device(config.general_parameters.gpu)
@@ -150,11 +154,11 @@ def load_or_compute(
     *,
     mirrored: bool = False,
 ) -> Features:
-    """Features of every frame of `clips`. One process computes them, the others wait and read.
+    """Features of every frame of `clips`. One process computes them; the others wait and read.
 
     Raises:
         ConfigError: the cache folder cannot be written.
-        DataError: a picture is broken.
+        DataError: an image is broken.
     """
     clips = sorted({clip.key: clip for clip in clips}.values(), key=lambda clip: clip.key)
     backbone_hash = weights_hash(extractor.backbone)
@@ -165,12 +169,12 @@ def load_or_compute(
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name("lock")):
                 if not path.is_file():
-                    pictures = _read_batches(config, clips, mirrored)
-                    _compute(extractor, pictures, sum(map(_length, clips)), device, path)
+                    batches = _read_batches(config, clips, mirrored)
+                    _compute(extractor, batches, sum(map(_length, clips)), device, path)
     except OSError as error:
         raise ConfigError(
-            f"{path.parent}: features cannot be stored ({error.strerror or error}); "
-            "set HEARAI_CACHE to a folder with room"
+            f"{path.parent}: cannot store features ({error.strerror or error}); "
+            "set HEARAI_CACHE to a folder with free space"
         ) from None
     return Features(path, clips, backbone_hash)
 
@@ -178,9 +182,9 @@ def load_or_compute(
 def fingerprint(
     config: Config, data: Data, clips: Iterable[Clip], backbone_hash: str, *, mirrored: bool = False
 ) -> str:
-    """Changes with the pictures, which of them, their size, the backbone and its weights; not with their place."""
+    """Changes with the images, which of them, their size, the backbone and its weights; not with their folder."""
     size = sorted(build_reader(config).keywords.items())
-    parts = (FORMAT, data.fingerprint, size, backbone_name(config.feature_extractor), backbone_hash, mirrored)
+    parts = (FEATURES_FORMAT, data.fingerprint, size, backbone_name(config.feature_extractor), backbone_hash, mirrored)
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8)
     for clip in clips:
         digest.update(f"{clip.key} {clip.start} {clip.end}\n".encode())
@@ -199,11 +203,11 @@ def weights_hash(module: nn.Module) -> str:
 def _compute(
     extractor: FeatureExtractor, batches: Iterable[Tensor], count: int, device: torch.device, path: Path
 ) -> None:
-    """Writes the rows, complete or not at all."""
+    """Writes the rows, all or none."""
     log.info("computing features of %d frames with the frozen backbone", count)
     started, done = time.monotonic(), 0
-    with replacing(path) as building:
-        rows_FW = np.lib.format.open_memmap(building, "w+", np.float32, (count, extractor.backbone_width))
+    with atomic_write(path) as temporary:
+        rows_FW = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, extractor.backbone_width))
         for frames_NCHW in batches:
             features_NW = _backbone_features(extractor, frames_NCHW.to(device))
             rows_FW[done : done + len(features_NW)] = features_NW.cpu().numpy()
@@ -224,13 +228,13 @@ def _backbone_features(extractor: FeatureExtractor, frames_NCHW: Tensor) -> Tens
 
 
 def _read_batches(config: Config, clips: Sequence[Clip], mirrored: bool) -> Iterator[Tensor]:
-    """All frames of `clips` as (N, C, H, W) uint8; a batch is decoded while the one before is used."""
+    """All frames of `clips` as (N, C, H, W) uint8; each batch is decoded while the previous one is used."""
     read = build_reader(config)
     paths = [clip.frame_path(frame) for clip in clips for frame in range(clip.start, clip.end + 1)]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         ahead: list[Future[Tensor]] = []
-        for first in range(0, len(paths) + BATCH, BATCH):
-            pending, ahead = ahead, [pool.submit(read, path) for path in paths[first : first + BATCH]]
+        for first in range(0, len(paths) + FRAMES_PER_PASS, FRAMES_PER_PASS):
+            pending, ahead = ahead, [pool.submit(read, path) for path in paths[first : first + FRAMES_PER_PASS]]
             if pending:
                 frames_NCHW = torch.stack([future.result() for future in pending])
                 yield frames_NCHW.flip(-1) if mirrored else frames_NCHW

@@ -1,6 +1,7 @@
 """One run, from config to best model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hearai.config.config import Config
 from hearai.data.annotations.load import load_data
@@ -18,7 +19,7 @@ from hearai.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run came to."""
+    """The result of a run."""
 
     best: float
     """Best validation score (mean macro-F1 over the heads of the objective), in [0, 1]."""
@@ -28,24 +29,24 @@ class FitResult:
     """Finished epochs."""
     diverged: bool
     metrics: dict[str, float]
-    """The report of the best epoch; empty where there is none."""
+    """The metrics of the best epoch; empty if there is none."""
     seconds: float
     """Wall time in `fit`, over all attempts."""
 
 
 def fit(config: Config, runtime: Runtime) -> FitResult:
-    """Trains, evaluates every epoch, keeps the best one; goes on where an earlier attempt stopped.
+    """Trains, evaluates every epoch, keeps the best one; resumes where an earlier attempt stopped.
 
     Raises:
-        ConfigError, DataError: input that cannot be used; nothing has been trained.
-        Leaving: the surroundings asked for it; the run is saved after its last step.
-        Superseded: the run goes on in another process, and this one has written nothing since that began.
+        ConfigError, DataError: unusable input; nothing has been trained.
+        Preempted: the runtime asked for it; the run is saved after its last step.
+        Superseded: the run continues in another process, and this one has written nothing since that began.
     """
     last = runtime.restore_from()
     saved = load_checkpoint(last) if last else None
     progress = RunState(**saved["progress"]) if saved else RunState()
 
-    data, heads = load_data(config), config.train_parameters.objective_heads
+    data = load_data(config)
     model = build_initial_model(config, data.num_class).to(runtime.device)
     progress.costs = progress.costs or costs_of(model, config, data, runtime)
     batches = Batches(config, data, model, runtime)
@@ -53,35 +54,47 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     if saved:
         trainer.load(saved)
 
-    record = RunWriter(config, data, runtime, progress)
+    writer = RunWriter(config, data, runtime, progress)
     try:
         if last and progress.history:
-            runtime.report(progress.history[-1], last)  # the earlier attempt may have died before it could
+            _report(runtime, progress, last)  # the earlier attempt may have died before it could
         while progress.epoch < batches.last_epoch and not progress.diverged:
-            train_loss = trainer.train_epoch(progress.epoch)
-            evaluation = evaluate(model, batches.val(progress.epoch), config, runtime)
-            is_best = progress.advance(
-                train_loss,
-                evaluation,
-                lr=trainer.lr,
-                epochs=batches.last_epoch,
-                clips=batches.clips_per_epoch,
-                frozen=trainer.schedule.frozen_shares(progress.epoch, batches.steps_per_epoch),
-                heads=heads,
-                choose=not config.general_parameters.train_on_validation,
-            )
-            if is_best:
-                progress.best_weights = trainer.weights()
-            checkpoint = record.save(trainer, progress)
-            record.log(progress.history[-1])
-            runtime.report(progress.history[-1], checkpoint)
+            _run_epoch(trainer, batches, progress)
+            checkpoint = writer.save(trainer, progress)
+            writer.log(progress.history[-1])
+            _report(runtime, progress, checkpoint)
     except Preempted:
         progress.pause()
-        record.save(trainer, progress)
+        writer.save(trainer, progress)
         raise
     finally:
-        record.close(trainer, progress)
+        writer.close(trainer, progress)
     return _result(progress)
+
+
+def _run_epoch(trainer: Trainer, batches: Batches, progress: RunState) -> None:
+    """Trains and evaluates one epoch, and adds it to `progress`."""
+    config, epoch = trainer.config, progress.epoch
+    train_loss = trainer.train_epoch(epoch)
+    evaluation = evaluate(trainer.model, batches.val(epoch), config, trainer.runtime)
+    is_best = progress.advance(
+        train_loss,
+        evaluation,
+        trainer.facts_of(epoch),
+        heads=config.train_parameters.objective_heads,
+        keep_best=not config.general_parameters.train_on_validation,
+    )
+    if is_best:
+        progress.best_weights = trainer.weights()
+    if progress.diverged:
+        progress.divergence = trainer.describe_divergence(epoch, evaluation.loss)
+
+
+def _report(runtime: Runtime, progress: RunState, checkpoint: Path | None) -> None:
+    """Reports the last epoch, and before it the reason if it diverged."""
+    if progress.divergence:
+        runtime.on_divergence(progress.divergence)
+    runtime.report(progress.history[-1], checkpoint)
 
 
 def _result(progress: RunState) -> FitResult:

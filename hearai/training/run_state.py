@@ -1,4 +1,7 @@
-"""How far a run has come: what is reported, saved with every epoch, and read back to go on."""
+"""Progress of a run: what is reported and saved with every epoch, and read back to resume.
+
+H trained heads, W workers, G bytes of generator states, K classes.
+"""
 
 import math
 import time
@@ -7,18 +10,34 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import torch
 from torch import Tensor
 
 from hearai.metrics import CHOSEN_SCORE, SCORE
+from hearai.training.runtime import Runtime
 from hearai.training.scores import Evaluation
 
 DIVERGED_LOSS = 1e9
-"""Reported in place of a loss that is no number any more: every reported value is finite."""
+"""Reported in place of a loss that is not finite: every reported value is finite."""
+
+
+@dataclass(frozen=True)
+class EpochFacts:
+    """What is reported of an epoch besides losses and scores."""
+
+    epochs: int
+    """Epochs of the whole run."""
+    clips: int
+    """Training clips in the epoch, over all workers."""
+    lr: float
+    """Learning rate of the last step."""
+    frozen: Mapping[str, float] = field(default_factory=dict)
+    """{part: share of the epoch's steps in which it was frozen}."""
 
 
 @dataclass
 class RunState:
-    """Finished epochs of a run and the best of them."""
+    """Finished epochs of a run and the best of them. The names of the fields are keys of the checkpoint."""
 
     epoch: int = 0
     """Finished epochs."""
@@ -27,70 +46,68 @@ class RunState:
     best_epoch: int = 0
     """1-based; 0 = none yet."""
     diverged: bool = False
-    """Whether a loss was no finite number; nothing follows."""
+    """Whether a loss or a gradient was not finite; no epoch follows."""
+    divergence: str = ""
+    """Where, and with which settings."""
     seconds: float = 0.0
-    """Spent in `fit`, over all attempts, up to what is saved."""
+    """Spent in `fit`, over all attempts, up to the last save."""
     history: list[dict[str, float]] = field(default_factory=list)
-    """The report of each epoch."""
+    """The metrics of each epoch, as reported."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    """The model's weights after the best epoch (see `Learner.weights`)."""
+    """The model's weights after the best epoch (see `Trainer.weights`)."""
     best_confusions: dict[str, Tensor] = field(default_factory=dict)
     """{head: (K, K) int32} of the best epoch, true class by predicted class."""
     costs: dict[str, float] = field(default_factory=dict)
-    """What the model costs, measured once (see `hearai.training.cost`); goes with every report."""
+    """What the model costs, measured once (see `hearai.training.cost`) and reported with every epoch."""
     run_id: str = field(default_factory=lambda: uuid4().hex)
-    """Of this run in all its attempts: how trackers know it again."""
+    """The same in all attempts at the run, so that trackers recognise it."""
 
     def __post_init__(self) -> None:
         self._started = time.monotonic() - self.seconds
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values; `Progress(**state)` goes on from there."""
+        """Tensors and plain values; `RunState(**state)` resumes from them."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def pause(self) -> None:
-        """Notes the time, where the run leaves in the middle of an epoch."""
+        """Notes the time when the run stops in the middle of an epoch."""
         self.seconds = time.monotonic() - self._started
 
     def advance(
         self,
         train_loss: float,
         evaluation: Evaluation,
+        facts: EpochFacts,
         *,
-        lr: float,
-        epochs: int,
-        clips: int,
-        frozen: Mapping[str, float],
         heads: Sequence[str] = (),
-        choose: bool = True,
+        keep_best: bool = True,
     ) -> bool:
-        """Notes one more finished epoch of `epochs`; whether it is the best so far.
+        """Notes one more finished epoch; whether it is the best so far.
 
-        clips: training clips that it went through, over all workers.
-        frozen: {part: share of the epoch's steps in which it was frozen}.
-        heads: those that the score is the mean over; none = all.
-        choose: whether the best epoch is kept; if not, the last one is (where validation clips are trained on).
+        Args:
+            heads: the score is the mean over them; none = over all heads.
+            keep_best: False = the last epoch counts as the best (where validation clips are trained on).
         """
         self.epoch += 1
         self.seconds = time.monotonic() - self._started
         self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
         score = evaluation.score(heads)
-        is_best = not self.diverged and (not choose or not self.best_epoch or score > self.best)
+        is_best = not self.diverged and (not keep_best or not self.best_epoch or score > self.best)
         if is_best:
             self.best, self.best_epoch = score, self.epoch
             self.best_confusions = {head: matrix.int() for head, matrix in evaluation.confusions.items()}
         self.history.append(
             {
                 "epoch": self.epoch,
-                "epochs": epochs,
+                "epochs": facts.epochs,
                 "objective": self.best,
                 "best_epoch": self.best_epoch,
                 "diverged": float(self.diverged),
                 "seconds": self.seconds,
-                "clips": clips,
-                "lr": lr,
+                "clips": facts.clips,
+                "lr": facts.lr,
                 **self.costs,
-                **{f"frozen/{part}": share for part, share in frozen.items()},
+                **{f"frozen/{part}": share for part, share in facts.frozen.items()},
                 "train/loss": _finite(train_loss),
                 "val/loss": _finite(evaluation.loss),
                 SCORE: evaluation.macro_f1,
@@ -108,3 +125,53 @@ class RunState:
 
 def _finite(loss: float) -> float:
     return loss if math.isfinite(loss) else DIVERGED_LOSS
+
+
+@dataclass(frozen=True)
+class PartialEpoch:
+    """The result of the steps so far, over all workers."""
+
+    steps: int
+    sums_2H: Tensor
+    """Loss sums and sums of label weights."""
+    generators_WG: Tensor
+    """uint8: states of the random generators, from which dropout and the like continue."""
+
+    @classmethod
+    def gathered(cls, steps: int, sums_2H: Tensor, runtime: Runtime) -> "PartialEpoch":
+        """Called by all workers at the same step."""
+        state_G = _generator_states(runtime)
+        rows_WG = torch.zeros(runtime.world, len(state_G), dtype=torch.int64)
+        rows_WG[runtime.rank] = state_G.long()
+        return cls(steps, runtime.sum(sums_2H).cpu(), runtime.sum(rows_WG).to(torch.uint8))
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values for a checkpoint."""
+        return {"steps": self.steps, "sums_2H": self.sums_2H, "generators_WG": self.generators_WG}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any] | None) -> "PartialEpoch | None":
+        """The inverse of `state`."""
+        return cls(**state) if state else None
+
+    def initial_sums(self, runtime: Runtime) -> Tensor:
+        """The sums from which this worker continues: worker 0 takes all of them."""
+        sums_2H = self.sums_2H.to(runtime.device, copy=True)
+        return sums_2H if runtime.rank == 0 else torch.zeros_like(sums_2H)
+
+    def restore_generators(self, runtime: Runtime) -> None:
+        """Sets this worker's generators, unless the states come from another kind of device or number of workers."""
+        if self.generators_WG.shape != (runtime.world, len(_generator_states(runtime))):
+            return
+        row, size = self.generators_WG[runtime.rank], len(torch.get_rng_state())
+        torch.set_rng_state(row[:size].clone())
+        if runtime.device.type == "cuda":
+            torch.cuda.set_rng_state(row[size:].clone(), runtime.device)
+
+
+def _generator_states(runtime: Runtime) -> Tensor:
+    """State (G,) uint8 of this worker's generators: the CPU's, and its GPU's if it has one."""
+    states = [torch.get_rng_state()]
+    if runtime.device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(runtime.device).cpu())
+    return torch.cat(states)

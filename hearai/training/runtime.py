@@ -1,4 +1,4 @@
-"""The seam between a run and what surrounds it: this process, a Tune actor, a group of workers."""
+"""The interface between a run and its environment: this process, a Tune actor, or a group of workers."""
 
 import functools
 import logging
@@ -17,31 +17,34 @@ log = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """All that `fit` knows of its surroundings."""
+    """All that `fit` knows of its environment."""
 
     rank: int
-    """Number of this worker, 0 first; rank 0 writes files."""
+    """Number of this worker, from 0; rank 0 writes files."""
     world: int
     """Number of workers of the run."""
     device: torch.device
     folder: Path
     """Folder of this run: config.yaml, metrics.jsonl, tensorboard/, last/, best/."""
     study: str | None
-    """Name of the search that this run is a trial of."""
+    """Name of the study that this run is a trial of."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module to call in training, so that all workers' gradients are averaged.
 
-        Called again whenever other parameters require grad than before.
+        Called again whenever the set of parameters that require grad has changed.
         """
 
     def sum(self, values: Tensor) -> Tensor:
         """Element-wise sum over all workers."""
 
-    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
-        """One finished epoch. Called by all workers with equal metrics; rank 0 gives its `last` folder.
+    def on_divergence(self, reason: str) -> None:
+        """The epoch reported next has diverged. Called by all workers with equal reasons."""
 
-        May raise to end the run. The folder is overwritten after the return.
+    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        """One finished epoch. Called by all workers with equal metrics; rank 0 passes its `last` folder.
+
+        May raise to end the run. The folder is overwritten after this returns.
         """
 
     def restore_from(self) -> Path | None:
@@ -51,32 +54,39 @@ class Runtime(Protocol):
         """Called by rank 0 each time before it writes.
 
         Raises:
-            Superseded: the run goes on in another process; nothing may be written here.
+            Superseded: the run continues in another process; nothing may be written here.
         """
 
     def is_preempted(self, step: int) -> bool:
-        """Whether the run is to end after this step of an epoch, to go on elsewhere; all workers hear the same."""
+        """Whether the run must stop after this step of an epoch, to be resumed elsewhere; equal on all workers."""
 
 
 def log_epoch(metrics: Mapping[str, float]) -> None:
-    """One line for a person; metrics: as reported."""
-    named = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
+    """One readable line; metrics: as reported."""
+    objective = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
     log.info(
         "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f%s, best %.3f (%.1f s)",
         *(metrics[key] for key in ("epoch", "train/loss", "val/loss", SCORE)),
-        named,
+        objective,
         *(metrics[key] for key in (OBJECTIVE, "seconds")),
     )
 
 
+def log_divergence(reason: str) -> None:
+    """One readable line."""
+    log.warning("%s", reason)
+
+
 class LocalRuntime:
-    """A run alone in this process: what a debugger wants."""
+    """A run alone in this process, as a debugger needs it."""
 
     rank, world = 0, 1
     study: str | None = None
 
     def __init__(self, device: torch.device | str, folder: str | Path, *, resume: bool = False):
         self.device, self.folder = torch.device(device), Path(folder)
+        self.divergence = ""
+        """The reason, once the run has diverged."""
         self._resume = resume
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -85,6 +95,10 @@ class LocalRuntime:
     def sum(self, values: Tensor) -> Tensor:
         return values
 
+    def on_divergence(self, reason: str) -> None:
+        self.divergence = reason
+        log_divergence(reason)
+
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         log_epoch(metrics)
 
@@ -92,7 +106,7 @@ class LocalRuntime:
         return False
 
     def ensure_current_attempt(self) -> None:
-        """Nobody else runs this."""
+        """No other process runs this."""
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
@@ -100,7 +114,7 @@ class LocalRuntime:
 
 
 def choose_device(gpu: int) -> torch.device:
-    """CPU for -1, else that GPU; without any GPU the CPU, said in one line.
+    """CPU for -1, else that GPU; on a machine without GPUs the CPU, with a line in the log.
 
     Raises:
         ConfigError: there are GPUs, but not this one.
@@ -108,7 +122,7 @@ def choose_device(gpu: int) -> torch.device:
     if gpu < 0:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        _say_no_gpu()
+        _log_no_gpu()
         return torch.device("cpu")
     if gpu >= torch.cuda.device_count():
         raise ConfigError(
@@ -118,6 +132,6 @@ def choose_device(gpu: int) -> torch.device:
 
 
 @functools.cache
-def _say_no_gpu() -> None:
-    """Once a process is enough."""
+def _log_no_gpu() -> None:
+    """Once per process."""
     log.info("no GPU on this machine: training on the CPU (general_parameters.gpu: -1 says so at once)")

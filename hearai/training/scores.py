@@ -1,4 +1,4 @@
-"""What predictions are worth, head by head, beside what is to be had without looking. N clips, K classes."""
+"""Scores of predictions, head by head, and of always answering the most frequent class. N clips, K classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ from torch import Tensor
 from hearai.data.annotations.clip import Clip
 from hearai.sign.hamnosys import MISSING
 
-TOP = 3
+TOP_CLASSES = 3
 
 
 @dataclass(frozen=True)
 class Floor:
-    """Always answering one class: the most frequent one of the training clips."""
+    """Scores of always answering one class: the most frequent one of the training clips."""
 
     label: int
+    """The class."""
     accuracy: float
     macro_f1: float
 
@@ -26,16 +27,16 @@ class HeadScores:
     """One head on some clips."""
 
     clips: int
-    """Those with a label."""
+    """Clips with a label."""
     classes: int
-    """That occur among the labels."""
+    """Classes that occur among the labels."""
     accuracy: float
     top3: float
-    """Share of clips whose class is among the three likeliest."""
+    """Share of clips whose class is among the three most probable."""
     macro_f1: float
-    """Over the classes that occur, see `objective.macro_f1`."""
+    """Over the classes that occur, see `macro_f1`."""
     floor: Floor | None
-    """None where the training clips are not known."""
+    """None where the training clips are unknown."""
     confusion: Tensor
     """(K, K), true class by predicted class."""
 
@@ -43,7 +44,7 @@ class HeadScores:
 def score_heads(
     probabilities: Mapping[str, Tensor], labels: Mapping[str, Tensor], train_counts: Mapping[str, Sequence[int]]
 ) -> dict[str, HeadScores]:
-    """{head: scores}, without the heads that no clip has a label of.
+    """{head: scores}, without heads for which no clip has a label.
 
     Args:
         probabilities: {head: (N, K)}.
@@ -60,13 +61,13 @@ def score_heads(
 def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | None) -> HeadScores:
     known = labels_N != MISSING
     probabilities_NK, labels_N = probabilities_NK[known], labels_N[known]
-    likeliest_NT = probabilities_NK.topk(min(TOP, probabilities_NK.shape[1])).indices
+    top_N3 = probabilities_NK.topk(min(TOP_CLASSES, probabilities_NK.shape[1])).indices
     matrix = confusion(probabilities_NK.argmax(-1), labels_N, probabilities_NK.shape[1])
     return HeadScores(
         clips=len(labels_N),
         classes=int((matrix.sum(1) > 0).sum()),
         accuracy=accuracy(matrix),
-        top3=float((likeliest_NT == labels_N.unsqueeze(1)).any(1).float().mean()),
+        top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
         macro_f1=macro_f1(matrix),
         floor=floor_of(counts, labels_N) if counts else None,
         confusion=matrix,
@@ -74,9 +75,9 @@ def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | N
 
 
 def floor_of(counts: Sequence[int], labels_N: Tensor) -> Floor | None:
-    """The scores of always answering the class with the largest of `counts` (the first of equals).
+    """The scores of always answering the class with the largest of `counts` (the first of equal ones).
 
-    None where there is nothing to count or nothing to answer.
+    None without counts or without labels.
     """
     known_N = labels_N[labels_N != MISSING]
     if not any(counts) or not len(known_N):
@@ -89,7 +90,7 @@ def floor_of(counts: Sequence[int], labels_N: Tensor) -> Floor | None:
 def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:
     """Confusion matrix (K, K), true class by predicted class, without MISSING labels.
 
-    One bincount; torchmetrics gives the same matrix (a test compares them) at ten times the price a batch.
+    One bincount; torchmetrics gives the same matrix (a test compares them) in ten times the time per batch.
     """
     known = labels_B != MISSING
     cells = labels_B[known] * num_class + predicted_B[known]
@@ -99,8 +100,8 @@ def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:
 def macro_f1(matrix: Tensor) -> float:
     """Mean F1 over the classes with at least one true example; `matrix` (K, K) must hold at least one.
 
-    A class that was predicted but never true costs the precision of others and gets no F1 of its own
-    (torchmetrics' macro average would give it a 0).
+    A class that was predicted but never true lowers the precision of others and has no F1 itself
+    (torchmetrics' macro average would count it as 0).
     """
     matrix = matrix.double()
     support, predicted = matrix.sum(1), matrix.sum(0)
@@ -109,13 +110,13 @@ def macro_f1(matrix: Tensor) -> float:
 
 
 def accuracy(matrix: Tensor) -> float:
-    """Share of right answers; `matrix` (K, K) must hold at least one example."""
+    """Share of correct predictions; `matrix` (K, K) must hold at least one example."""
     return float(matrix.diagonal().sum() / matrix.sum())
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model does on a split, summed over all its clips and all workers."""
+    """Loss and confusion matrices of a model on a split, over all its clips and all workers."""
 
     loss: float
     """The training loss (with the loss weights); not the score."""
@@ -132,11 +133,11 @@ class Evaluation:
 
     @property
     def macro_f1(self) -> float:
-        """Mean macro-F1 over all heads, in [0, 1], blind to the loss weights: the score where no heads are named."""
+        """Mean macro-F1 over all heads, in [0, 1], whatever the loss weights: the score where no heads are named."""
         return self.score(())
 
     def score(self, heads: Sequence[str]) -> float:
-        """Mean macro-F1 over these heads, in [0, 1]: those of them that have labels here; no names = all heads."""
+        """Mean macro-F1 over these heads (no names = all), in [0, 1]; heads without labels here are left out."""
         return _mean([macro_f1(matrix) for head, matrix in self.confusions.items() if head in heads or not heads])
 
     @property
@@ -150,7 +151,7 @@ def _mean(values: list[float]) -> float:
 
 
 def class_counts(clips: Iterable[Clip], head: str, num_class: int) -> list[int]:
-    """How many clips each class of a head has."""
+    """Number of clips of each class of a head."""
     counts = [0] * num_class
     for clip in clips:
         if clip.labels[head] != MISSING:

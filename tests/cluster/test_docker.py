@@ -1,4 +1,4 @@
-"""The image and the compose file, read as text: Docker's daemon is not asked, nothing is built or started here."""
+"""The Dockerfile and the compose file, checked as text: nothing is built or started."""
 
 import re
 import shutil
@@ -21,16 +21,16 @@ def compose() -> dict[str, Any]:
     return yaml.safe_load(COMPOSE.read_text())
 
 
-def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     found = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     )
     if not found or found.returncode:
-        pytest.skip("the plugin `docker compose` is not here")
+        pytest.skip("needs the plugin `docker compose`")
     subprocess.run(["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"], check=True)
 
 
-def test_a_head_and_two_workers_share_a_volume_and_have_caches_of_their_own(compose: dict[str, Any]) -> None:
+def test_nodes_share_a_volume_and_have_their_own_caches(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert set(services) == {*NODES, "storage"}
     for name in NODES:
@@ -40,7 +40,7 @@ def test_a_head_and_two_workers_share_a_volume_and_have_caches_of_their_own(comp
     assert services["head"]["depends_on"]["storage"]["condition"] == "service_completed_successfully"
 
 
-def test_the_token_is_a_secret_on_every_node_and_in_no_variable(compose: dict[str, Any]) -> None:
+def test_the_token_is_a_secret_and_in_no_variable(compose: dict[str, Any]) -> None:
     for name in NODES:
         variables = compose["services"][name]["environment"]
         assert compose["services"][name]["secrets"] == ["ray_token"] and "ray_token" in compose["secrets"]
@@ -49,11 +49,11 @@ def test_the_token_is_a_secret_on_every_node_and_in_no_variable(compose: dict[st
     assert "RAY_AUTH_TOKEN" not in DOCKERFILE and "auth_token" not in DOCKERFILE
 
 
-def test_a_stopped_container_drains_its_node_first(compose: dict[str, Any]) -> None:
+def test_a_stopped_container_drains_its_node(compose: dict[str, Any]) -> None:
     for name in NODES:
         service = compose["services"][name]
         assert service["command"][:2] == ["ray", "start"] and "--block" in service["command"], (
-            "no shell eats the signal"
+            "no shell intercepts the signal"
         )
         assert service["init"] is True and service["stop_signal"] == "SIGTERM"
         grace = int(service["stop_grace_period"].removesuffix("s"))
@@ -61,13 +61,13 @@ def test_a_stopped_container_drains_its_node_first(compose: dict[str, Any]) -> N
         assert service["shm_size"] == "2gb"
 
 
-def test_only_this_machine_reaches_the_dashboard_and_nothing_else_is_open(compose: dict[str, Any]) -> None:
+def test_only_the_dashboard_is_published_and_on_loopback(compose: dict[str, Any]) -> None:
     assert compose["services"]["head"]["ports"] == ["127.0.0.1:8265:8265"]
     assert not any("ports" in compose["services"][name] for name in ("worker1", "worker2", "storage"))
     assert "--num-cpus=0" in compose["services"]["head"]["command"]
 
 
-def test_the_image_has_the_ray_of_requirements_txt_and_does_not_run_as_root(compose: dict[str, Any]) -> None:
+def test_the_image_has_the_pinned_ray_and_does_not_run_as_root(compose: dict[str, Any]) -> None:
     pinned = re.search(r"^ray\[.*\]==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert pinned
     images = re.findall(r"rayproject/ray:(\S+?)-py311", DOCKERFILE + COMPOSE.read_text())
@@ -75,9 +75,9 @@ def test_the_image_has_the_ray_of_requirements_txt_and_does_not_run_as_root(comp
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.M)[-1] == "ray"
 
 
-def test_what_the_image_copies_exists_and_is_sent_to_docker() -> None:
+def test_copied_files_exist_and_are_in_the_build_context() -> None:
     ignored = (ROOT / "cluster" / "Dockerfile.dockerignore").read_text()
-    assert "\n*\n" in ignored, "all but what is named stays here: no data, no runs, no .git"
+    assert "\n*\n" in ignored, "only the listed files are sent: no data, runs or .git"
     for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M):
         for source in [word for word in line.split() if not word.startswith("--")][:-1]:
             assert (ROOT / source).exists() and f"\n!{source}\n" in ignored, source

@@ -1,4 +1,4 @@
-"""The Grafana dashboard and what provisions it: it shows numbers that exist, in queries that Prometheus accepts."""
+"""The Grafana dashboard and its provisioning: its metrics exist and Prometheus accepts its queries."""
 
 import json
 import re
@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from hearai.search.trial.trial_metrics import OF_A_TRIAL
-from hearai.search.tune.study_metrics import OF_A_STUDY, PREFIX
+from hearai.search.trial.trial_metrics import TRIAL_GAUGES
+from hearai.search.tune.study_metrics import PREFIX, STUDY_GAUGES
 from tests.helpers import ROOT
 from tests.helpers.prometheus import needs_prometheus, prometheus, query
 
 FOLDER = ROOT / "cluster" / "grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards" / "hearai.json").read_text(encoding="utf-8"))
 PANELS = DASHBOARD["panels"]
-NAMES = {PREFIX + name for name in (*OF_A_STUDY, *OF_A_TRIAL)}
+NAMES = {PREFIX + name for name in (*STUDY_GAUGES, *TRIAL_GAUGES)}
 STUDY = next(variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "study")
 PROMTOOL = shutil.which("promtool")
 
@@ -27,15 +27,15 @@ def expressions() -> list[str]:
     return [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
-def test_every_number_of_a_search_is_shown_and_no_other() -> None:
-    asked = {name for text in expressions() for name in re.findall(rf"{PREFIX}\w+", text)}
-    assert asked == NAMES
+def test_every_metric_of_a_search_is_shown_and_no_other() -> None:
+    shown = {name for text in expressions() for name in re.findall(rf"{PREFIX}\w+", text)}
+    assert shown == NAMES
     assert set(re.findall(rf"{PREFIX}\w+", json.dumps(STUDY))) <= NAMES
     assert set(re.findall(rf"{PREFIX}hearai_\w+", (FOLDER / "README.md").read_text())) == NAMES
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_a_panel_says_what_it_shows_in_which_unit_for_the_chosen_studies(panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_description_unit_and_study_filter(panel: dict[str, Any]) -> None:
     assert panel["title"] and panel["description"] and panel["fieldConfig"]["defaults"]["unit"]
     assert panel["targets"]
     for target in panel["targets"]:
@@ -43,17 +43,17 @@ def test_a_panel_says_what_it_shows_in_which_unit_for_the_chosen_studies(panel: 
         assert ("trial)" in target["expr"] and panel["type"] == "timeseries") == ("{{trial}}" in target["legendFormat"])
 
 
-def test_panels_do_not_cover_each_other() -> None:
-    taken = set()
+def test_panels_do_not_overlap() -> None:
+    occupied: set[tuple[int, int]] = set()
     for grid in (panel["gridPos"] for panel in PANELS):
         assert grid["x"] + grid["w"] <= 24
         cells = {(grid["x"] + x, grid["y"] + y) for x in range(grid["w"]) for y in range(grid["h"])}
-        assert not cells & taken
-        taken |= cells
+        assert not cells & occupied
+        occupied |= cells
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
 
 
-def test_what_is_provisioned_fits_together() -> None:
+def test_provisioning_files_are_consistent() -> None:
     (source,) = yaml.safe_load((FOLDER / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
     assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", "${PROMETHEUS_URL}", True)
     (provider,) = yaml.safe_load((FOLDER / "provisioning/dashboards/hearai.yaml").read_text())["providers"]
@@ -68,12 +68,12 @@ def test_what_is_provisioned_fits_together() -> None:
 def test_prometheus_accepts_every_query(tmp_path: Path) -> None:
     with prometheus(tmp_path / "prometheus") as address:
         for text in expressions():
-            assert query(address, text.replace("$study", STUDY["allValue"])) == [], "nothing is scraped here"
+            assert query(address, text.replace("$study", STUDY["allValue"])) == [], "nothing is scraped"
         with pytest.raises(AssertionError, match="parse error"):
             query(address, "max by (study (ray_hearai_trials_running)")
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: apt-get install prometheus")
+@pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: apt-get install prometheus")
 def test_prometheus_accepts_its_configuration() -> None:
     found = subprocess.run([PROMTOOL, "check", "config", FOLDER / "prometheus.yml"], capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr

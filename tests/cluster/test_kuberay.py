@@ -1,7 +1,7 @@
-"""The files for KubeRay: known keys alone, and what Ray and its operator ask for.
+"""The files for KubeRay have only known keys and meet the requirements of Ray and its operator.
 
-The operator's rules: kuberay, ray-operator/controllers/ray/utils/validation.go; the keys: apis/ray/v1/*_types.go. No
-Kubernetes was asked.
+Sources in the kuberay repository: the operator's rules in ray-operator/controllers/ray/utils/validation.go, the keys in
+apis/ray/v1/*_types.go. No Kubernetes is used.
 """
 
 import copy
@@ -21,7 +21,7 @@ GUARDED = {8265, 10001, 6379}
 
 
 def keys(required: str, optional: str = "", **known: Any) -> dict[str, Any]:
-    """A JSON schema of an object with these keys and no others; `known` says more about some of them."""
+    """The JSON schema of an object with only these keys; `known` are the schemas of some of them."""
     names = [*required.split(), *optional.split()]
     properties = {name: known.get(name, {}) for name in names}
     return {"type": "object", "required": required.split(), "additionalProperties": False, "properties": properties}
@@ -78,7 +78,7 @@ SPECS = {
 
 
 def documents(path: Path) -> dict[str, dict[str, Any]]:
-    """{kind: document}; each kind stands once in a file."""
+    """{kind: document}; a file has each kind once."""
     found = [document for document in yaml.safe_load_all(path.read_text()) if document]
     assert len({document["kind"] for document in found}) == len(found)
     return {document["kind"]: document for document in found}
@@ -95,7 +95,7 @@ def cluster_of(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def templates(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the head, then of the groups."""
+    """Pod templates: of the head, then of the worker groups."""
     return [cluster["headGroupSpec"]["template"], *(group["template"] for group in cluster["workerGroupSpecs"])]
 
 
@@ -112,18 +112,18 @@ def found(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     return documents(request.param)
 
 
-def test_there_is_a_file_for_one_search_and_one_for_a_shared_service() -> None:
+def test_there_is_a_raycluster_and_a_rayjob() -> None:
     assert [path.name for path in FILES] == ["raycluster.yaml", "rayjob.yaml"]
     assert "RayCluster" in documents(FILES[0]) and "RayJob" in documents(FILES[1])
 
 
-def test_every_document_has_known_keys_alone(found: dict[str, dict[str, Any]]) -> None:
+def test_documents_have_only_known_keys(found: dict[str, dict[str, Any]]) -> None:
     for document in found.values():
         check(document)
 
 
 @pytest.mark.parametrize("place", ["spec", "authOptions", "template", "containers", "ingress"])
-def test_a_key_that_is_misspelt_is_caught(found: dict[str, dict[str, Any]], place: str) -> None:
+def test_unknown_keys_are_detected(found: dict[str, dict[str, Any]], place: str) -> None:
     for document in map(copy.deepcopy, found.values()):
         if document["kind"] == "PersistentVolumeClaim":
             continue
@@ -138,7 +138,7 @@ def test_a_key_that_is_misspelt_is_caught(found: dict[str, dict[str, Any]], plac
     raise AssertionError(f"no {place}")
 
 
-def test_token_autoscaler_and_restart_policy_are_what_the_operator_asks_for(found: dict[str, dict[str, Any]]) -> None:
+def test_the_requirements_of_the_operator_are_met(found: dict[str, dict[str, Any]]) -> None:
     cluster = cluster_of(found)
     pinned = re.search(r"^ray\[.*\]==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert pinned and cluster["rayVersion"] == pinned[1]
@@ -147,11 +147,11 @@ def test_token_autoscaler_and_restart_policy_are_what_the_operator_asks_for(foun
     if "RayCluster" in found:
         assert cluster["enableInTreeAutoscaling"] is True and cluster["autoscalerOptions"]["version"] == "v2"
     assert all(template["spec"]["restartPolicy"] == "Never" for template in templates(cluster))
-    set_by_hand = {variable["name"] for inner in objects(cluster) for variable in inner.get("env", [])}
-    assert not set_by_hand & {"RAY_enable_autoscaler_v2", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"}
+    variables = {variable["name"] for inner in objects(cluster) for variable in inner.get("env", [])}
+    assert not variables & {"RAY_enable_autoscaler_v2", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"}
 
 
-def test_the_head_takes_no_trials_and_a_worker_has_its_gpu(found: dict[str, dict[str, Any]]) -> None:
+def test_the_head_runs_no_trials_and_a_worker_has_a_gpu(found: dict[str, dict[str, Any]]) -> None:
     cluster = cluster_of(found)
     head = cluster["headGroupSpec"]["rayStartParams"]
     assert head["num-cpus"] == "0" and head["num-gpus"] == "0"
@@ -165,7 +165,7 @@ def test_the_head_takes_no_trials_and_a_worker_has_its_gpu(found: dict[str, dict
     ]
 
 
-def test_pods_have_shared_memory_time_to_drain_and_few_rights(found: dict[str, dict[str, Any]]) -> None:
+def test_pods_have_shared_memory_drain_time_and_few_privileges(found: dict[str, dict[str, Any]]) -> None:
     for template in templates(cluster_of(found)):
         spec = template["spec"]
         (container,) = spec["containers"]
@@ -178,10 +178,10 @@ def test_pods_have_shared_memory_time_to_drain_and_few_rights(found: dict[str, d
         drain = int(variables["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
         assert 30 <= drain < spec["terminationGracePeriodSeconds"] == 120
         assert spec["securityContext"]["runAsNonRoot"] and not container["securityContext"]["allowPrivilegeEscalation"]
-        assert "lifecycle" not in container, "`ray stop` in a preStop hook would end trials without a drain"
+        assert "lifecycle" not in container, "`ray stop` in a preStop hook would end trials without draining"
 
 
-def test_the_claim_and_its_mount_belong_together(found: dict[str, dict[str, Any]]) -> None:
+def test_the_volume_claim_is_mounted(found: dict[str, dict[str, Any]]) -> None:
     claim = found["PersistentVolumeClaim"]
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     for template in templates(cluster_of(found)):
@@ -195,7 +195,7 @@ def test_the_claim_and_its_mount_belong_together(found: dict[str, dict[str, Any]
         assert "--storage /shared/" in found["RayJob"]["spec"]["entrypoint"]
 
 
-def test_ports_are_closed_to_all_but_the_cluster_and_its_operator(found: dict[str, dict[str, Any]]) -> None:
+def test_the_network_policy_guards_ports(found: dict[str, dict[str, Any]]) -> None:
     policy = found["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress"]
     selected = policy["podSelector"]["matchLabels"]
@@ -203,10 +203,10 @@ def test_ports_are_closed_to_all_but_the_cluster_and_its_operator(found: dict[st
         assert selected.items() <= template["metadata"]["labels"].items(), "the policy selects every pod"
     for rule in policy["ingress"]:
         ports = {port["port"] for port in rule.get("ports", [])}
-        own = [peer for peer in rule["from"] if peer == {"podSelector": {"matchLabels": selected}}]
-        if own == rule["from"]:
-            continue  # among themselves, on all ports
-        assert ports, "others have no rule without ports"
+        same_cluster = [peer for peer in rule["from"] if peer == {"podSelector": {"matchLabels": selected}}]
+        if same_cluster == rule["from"]:
+            continue  # nodes among themselves, on all ports
+        assert ports, "rules for others list ports"
         if ports & GUARDED:
             assert ports == {8265}
             for peer in rule["from"]:
@@ -216,10 +216,10 @@ def test_ports_are_closed_to_all_but_the_cluster_and_its_operator(found: dict[st
                 )
 
 
-def test_the_search_of_a_rayjob_is_a_command_that_tune_py_knows() -> None:
+def test_the_entrypoint_is_a_valid_command_of_tune_py() -> None:
     spec = documents(FILES[1])["RayJob"]["spec"]
     source = (ROOT / "experiments" / "tune.py").read_text()
     for option in re.findall(r"--[a-z-]+", spec["entrypoint"]):
         assert f'"{option}"' in source
     assert spec["entrypoint"].endswith("--address auto") and spec["shutdownAfterJobFinishes"] is True
-    assert spec["backoffLimit"] > 0, "a lost head: a new cluster continues the study"
+    assert spec["backoffLimit"] > 0, "after a lost head a new cluster continues the study"

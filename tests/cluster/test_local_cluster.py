@@ -1,4 +1,4 @@
-"""cluster/local_cluster.sh: a head and workers on this machine, in a folder whose name has a space."""
+"""cluster/local_cluster.sh: a head and workers on this machine, in a folder with a space in its name."""
 
 import json
 import os
@@ -37,24 +37,24 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Where the cluster keeps its files: short, since sockets lie below it."""
+def home() -> Iterator[Path]:
+    """The folder of the cluster's files; a short path, since it holds sockets."""
     folder = Path(tempfile.mkdtemp(prefix="h c", dir="/tmp"))
-    yield folder / "place"
+    yield folder / "home"
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def environment(place: Path, tmp_path: Path) -> dict[str, str]:
+def environment(home: Path, tmp_path: Path) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     token = str(tmp_path / "a token" / "token")
-    return {**inherited, "PATH": path, "HEARAI_LOCAL_CLUSTER": str(place), "RAY_AUTH_TOKEN_PATH": token}
+    return {**inherited, "PATH": path, "HEARAI_LOCAL_CLUSTER": str(home), "RAY_AUTH_TOKEN_PATH": token}
 
 
 @pytest.fixture
 def cluster(environment: dict[str, str], tmp_path: Path) -> Iterator[Run]:
-    """cluster("start", "2") runs a copy of the script in a folder with a space; at the end all is stopped."""
+    """cluster("start", "2") runs a copy of the script in a folder with a space; it is stopped after the test."""
     script = tmp_path / "a checkout" / "cluster" / SCRIPT.name
     script.parent.mkdir(parents=True)
     shutil.copy(SCRIPT, script)
@@ -70,37 +70,37 @@ def cluster(environment: dict[str, str], tmp_path: Path) -> Iterator[Run]:
 
 
 def pids(text: str) -> dict[str, int]:
-    """{name of a node: process id}, as `start` and `status` print them."""
+    """{node name: process id} in the output of `start` and `status`."""
     return {name: int(pid) for name, pid in re.findall(r"(head|worker\d+)  pid (\d+)", text)}
 
 
-def family(parents: list[int]) -> list[psutil.Process]:
+def with_descendants(parents: list[int]) -> list[psutil.Process]:
     nodes = [psutil.Process(pid) for pid in parents]
     return [*nodes, *(child for node in nodes for child in node.children(recursive=True))]
 
 
 def running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """A process whose parent has not yet looked at its end is no running one."""
+    """Those that run; a zombie does not."""
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def occupied(ports: list[int], stack: ExitStack) -> None:
-    """As if another Ray had them."""
+def occupy(ports: list[int], stack: ExitStack) -> None:
+    """Binds the ports, as another Ray would."""
     for port in ports:
-        taken = stack.enter_context(socket.socket())
+        listener = stack.enter_context(socket.socket())
         try:
-            taken.bind(("", port))
-            taken.listen()
+            listener.bind(("", port))
+            listener.listen()
         except OSError:
-            pass  # another Ray has it indeed
+            pass  # in use
 
 
 @pytest.mark.slow
-def test_a_cluster_of_three_nodes_starts_loses_a_worker_and_stops_without_a_trace(
-    cluster: Run, environment: dict[str, str], place: Path
+def test_three_nodes_start_lose_a_worker_and_stop_completely(
+    cluster: Run, environment: dict[str, str], home: Path
 ) -> None:
     with ExitStack() as stack:
-        occupied([6379, 8265, 10001, 20000], stack)
+        occupy([6379, 8265, 10001, 20000], stack)
         started = cluster("start", "2")
         assert started.returncode == 0, started.stderr
         dashboard = re.search(r"dashboard   (http://127\.0\.0\.1:\d+) ", started.stdout)
@@ -113,47 +113,47 @@ def test_a_cluster_of_three_nodes_starts_loses_a_worker_and_stops_without_a_trac
     assert token.stat().st_mode & 0o777 == 0o600 and token.parent.stat().st_mode & 0o077 == 0
     secret = token.read_text()
     assert re.fullmatch("[0-9a-f]{64}", secret)
-    every = family(list(nodes.values()))
-    assert not any(secret in argument for process in every for argument in process.cmdline())
-    assert secret not in started.stdout + "".join(log.read_text() for log in place.glob("*/log"))
+    processes = with_descendants(list(nodes.values()))
+    assert not any(secret in argument for process in processes for argument in process.cmdline())
+    assert secret not in started.stdout + "".join(log.read_text() for log in home.glob("*/log"))
 
-    address = (place / "address").read_text().split()[0]
-    known = {**environment, "RAY_AUTH_MODE": "token"}
+    address = (home / "address").read_text().split()[0]
+    client = {**environment, "RAY_AUTH_MODE": "token"}
     probe = [sys.executable, "-c", PROBE, address]
-    seen = json.loads(subprocess.run(probe, env=known, capture_output=True, text=True, timeout=90, check=True).stdout)
+    seen = json.loads(subprocess.run(probe, env=client, capture_output=True, text=True, timeout=90, check=True).stdout)
     assert seen["names"] == ["head", "worker1", "worker2"]
-    assert seen["caches"] == [str(place / name / "cache") for name in ("worker1", "worker2")]
-    status, until = cluster("status"), time.monotonic() + 30  # Ray's own part of it is some seconds old
+    assert seen["caches"] == [str(home / name / "cache") for name in ("worker1", "worker2")]
+    status, until = cluster("status"), time.monotonic() + 30  # Ray's part of the status lags by some seconds
     while status.stdout.count("1 node_") != 3 and time.monotonic() < until:
         status = cluster("status")
     assert status.returncode == 0 and status.stdout.count("1 node_") == 3, status.stdout
-    assert cluster("start").returncode == 2, "it runs already"
+    assert cluster("start").returncode == 2, "already running"
 
-    lost = psutil.Process(nodes["worker2"])
-    lost.kill()
+    killed = psutil.Process(nodes["worker2"])
+    killed.kill()
     until = time.monotonic() + 60
-    while running([lost]) or (status := cluster("status")).stdout.count("1 node_") != 2:
+    while running([killed]) or (status := cluster("status")).stdout.count("1 node_") != 2:
         assert time.monotonic() < until, status.stdout
     assert "worker1  pid" in status.stdout and re.search(r"worker2  pid \d+  gone", status.stdout)
 
     stopped = cluster("stop")
     assert stopped.returncode == 0, stopped.stderr
-    assert not running(every)
+    assert not running(processes)
     assert cluster("status").returncode == 1
 
     again = cluster("start", "1")
     assert again.returncode == 0, again.stderr
     assert list(pids(again.stdout)) == ["head", "worker1"]
-    assert token.read_text() == secret, "a token that is there is kept"
-    every = family(list(pids(again.stdout).values()))
+    assert token.read_text() == secret, "an existing token is kept"
+    processes = with_descendants(list(pids(again.stdout).values()))
     assert cluster("stop").returncode == 0
-    assert not running(every)
+    assert not running(processes)
 
 
-def test_stopping_spares_what_looks_like_ray_and_a_later_process_with_a_known_id(cluster: Run, place: Path) -> None:
-    place.mkdir()
+def test_stop_spares_other_processes_with_a_known_id(cluster: Run, home: Path) -> None:
+    home.mkdir()
     with subprocess.Popen(["bash", "-c", "exec -a raylet sleep 60"]) as other:
-        (place / "nodes").write_text(f"worker1 {other.pid} Mon_Jan_1_00:00:00_2024\n")
+        (home / "nodes").write_text(f"worker1 {other.pid} Mon_Jan_1_00:00:00_2024\n")
         assert cluster("stop").returncode == 0
         time.sleep(0.2)
         assert other.poll() is None
@@ -161,16 +161,16 @@ def test_stopping_spares_what_looks_like_ray_and_a_later_process_with_a_known_id
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [([], "usage"), (["begin"], "usage"), (["start", "0"], "1 to 99"), (["start", "x"], "x")]
+    ("arguments", "message"), [([], "usage"), (["begin"], "usage"), (["start", "0"], "1 to 99"), (["start", "x"], "x")]
 )
-def test_a_command_that_cannot_be_is_refused_in_a_line(cluster: Run, arguments: list[str], words: str) -> None:
+def test_an_invalid_command_is_refused_with_one_line(cluster: Run, arguments: list[str], message: str) -> None:
     done = cluster(*arguments)
-    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
-def test_a_folder_that_somebody_else_made_is_not_used(cluster: Run, place: Path) -> None:
-    place.mkdir()
-    os.chown(place, 65534, 65534)
+@pytest.mark.skipif(os.geteuid() != 0, reason="chown needs root")
+def test_a_folder_of_another_user_is_refused(cluster: Run, home: Path) -> None:
+    home.mkdir()
+    os.chown(home, 65534, 65534)
     done = cluster("start")
-    assert done.returncode == 2 and "belongs to somebody else" in done.stderr
+    assert done.returncode == 2 and "belongs to another user" in done.stderr

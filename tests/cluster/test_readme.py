@@ -1,4 +1,4 @@
-"""What cluster/README.md shows can be typed, and every file of the folder is told of."""
+"""The commands in cluster/README.md are valid, and it mentions every file of the folder."""
 
 import re
 
@@ -8,13 +8,13 @@ FOLDER = ROOT / "cluster"
 TEXT = (FOLDER / "README.md").read_text()
 
 
-def test_every_file_that_starts_something_is_in_the_readme() -> None:
+def test_every_file_is_in_the_readme() -> None:
     for path in FOLDER.rglob("*"):
         if path.suffix in {".yaml", ".sh", ".sbatch", ".py"} or path.name == "Dockerfile":
             assert path.name in TEXT, path.name
 
 
-def test_files_and_options_in_its_commands_exist() -> None:
+def test_files_and_options_of_commands_exist() -> None:
     for name in re.findall(r"cluster/[\w./-]+\w", TEXT):
         assert (ROOT / name).exists(), name
     tune = (ROOT / "experiments" / "tune.py").read_text()
@@ -25,15 +25,15 @@ def test_files_and_options_in_its_commands_exist() -> None:
         assert (ROOT / "search_spaces" / f"{space}.yaml").exists()
 
 
-def test_it_says_what_start_prints() -> None:
+def test_the_output_of_start_is_quoted_correctly() -> None:
     script = (FOLDER / "local_cluster.sh").read_text()
-    for words in (
+    for line in (
         "log in with the token in",
         "submit      export RAY_AUTH_MODE=token RAY_API_SERVER_ADDRESS=",
-        "preempted, its trials save and move; kill -9 PID: it died",
+        "preemption (its trials save and resume elsewhere); kill -9 PID: failure",
     ):
-        assert words in script and words in TEXT
+        assert line in script and line in TEXT
 
 
-def test_no_line_is_wider_than_the_code() -> None:
+def test_lines_are_no_longer_than_in_code() -> None:
     assert not [line for line in TEXT.splitlines() if len(line) > 120 and not line.startswith("|")]

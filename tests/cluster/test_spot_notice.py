@@ -1,4 +1,4 @@
-"""cluster/with_spot_notice.py against a server that answers as the clouds' metadata servers do."""
+"""cluster/with_spot_notice.py with a server that imitates the clouds' metadata servers."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import ROOT
 
 SCRIPT = ROOT / "cluster" / "with_spot_notice.py"
-# Says what it got, and ends with a code of its own.
+# Prints the signal it gets, and exits with its own code.
 COMMAND = [
     sys.executable,
     "-uc",
@@ -24,28 +24,27 @@ COMMAND = [
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """AWS wants its session token back, Google its header; each refuses without."""
+    """AWS requires its session token, Google its header; each refuses requests without it."""
 
-    taken = threading.Event()
+    is_preempted = threading.Event()
 
     def do_PUT(self) -> None:
-        self.print_line(200, "session")
+        self.reply(200, "session")
 
     def do_GET(self) -> None:
-        taken = self.taken.is_set()
+        is_preempted = self.is_preempted.is_set()
         if self.path == "/latest/meta-data/spot/instance-action":
             if self.headers["X-aws-ec2-metadata-token"] != "session":
-                self.print_line(401, "")
+                self.reply(401, "")
             else:
-                self.print_line(
-                    200, '{"action": "terminate", "time": "2026-01-01T00:00:00Z"}'
-                ) if taken else self.print_line(404, "")
+                notice = '{"action": "terminate", "time": "2026-01-01T00:00:00Z"}'
+                self.reply(200 if is_preempted else 404, notice if is_preempted else "")
         elif self.path == "/computeMetadata/v1/instance/preempted" and self.headers["Metadata-Flavor"] == "Google":
-            self.print_line(200, "TRUE" if taken else "FALSE")
+            self.reply(200, "TRUE" if is_preempted else "FALSE")
         else:
-            self.print_line(403, "")
+            self.reply(403, "")
 
-    def print_line(self, code: int, body: str) -> None:
+    def reply(self, code: int, body: str) -> None:
         self.send_response(code)
         self.end_headers()
         self.wfile.write(body.encode())
@@ -56,8 +55,8 @@ class Metadata(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def metadata() -> Iterator[str]:
-    """Its address; `Metadata.taken` says whether the machine will be taken away."""
-    Metadata.taken.clear()
+    """Its address; `Metadata.is_preempted` decides what it answers."""
+    Metadata.is_preempted.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -69,23 +68,26 @@ def start(cloud: str, base: str, seconds: int) -> subprocess.Popen:
     return subprocess.Popen(command, env={**os.environ, "HEARAI_METADATA": base}, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_a_notice_drains_the_node(cloud: str, metadata: str) -> None:
     with start(cloud, metadata, 60) as process:
         assert process.stdout and process.stdout.readline() == "ready\n"
-        Metadata.taken.set()
+        Metadata.is_preempted.set()
         assert process.wait(20) == 7
         assert process.stdout.read() == "drained\n"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("base", ["", "http://127.0.0.1:9"])
-def test_without_a_notice_or_without_an_answer_the_command_runs_to_its_end(base: str, metadata: str) -> None:
+def test_without_a_notice_the_command_runs_to_its_end(base: str, metadata: str) -> None:
     with start("aws", base or metadata, 1) as process:
         out, _ = process.communicate(timeout=20)
         assert (process.returncode, out) == (3, "ready\n")
 
 
-def test_a_signal_is_handed_on(metadata: str) -> None:
+@pytest.mark.heavy
+def test_signals_are_forwarded(metadata: str) -> None:
     with start("gcp", metadata, 60) as process:
         assert process.stdout and process.stdout.readline() == "ready\n"
         process.terminate()

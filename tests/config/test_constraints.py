@@ -1,4 +1,4 @@
-"""Choices of small mappings, conditions on what they set, and rules: what a space can say beside single values."""
+"""Tied choices, conditions on the values they set, and constraints on points."""
 
 import random
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def problems_of(load: Callable[..., Study], text: str, **changes: Any) -> list[s
     return caught.value.problems
 
 
-def test_an_option_sets_all_its_paths_and_the_point_names_it_in_one_word(load: Callable[..., Study]) -> None:
+def test_option_sets_all_its_paths(load: Callable[..., Study]) -> None:
     study = load(SPACE)
     params = {"backbone": "points", "transformer.num_encoder_layers": 3}
     config = study.config_of(params, seed=4)
@@ -58,13 +58,13 @@ def test_an_option_sets_all_its_paths_and_the_point_names_it_in_one_word(load: C
     assert not config.train_parameters.frames and config.transformer.num_encoder_layers == 3
 
 
-def test_lists_can_be_searched_such_as_those_of_a_freeze_schedule(load: Callable[..., Study]) -> None:
+def test_option_can_set_lists(load: Callable[..., Study]) -> None:
     config = load(SPACE).config_of({"backbone": "small", "freeze": "half", "transformer.dropout_rate": 0.0})
     schedule = FreezeSchedule.build(config.freeze_scheduler)
     assert [bool(schedule.frozen_parts(epoch)) for epoch in (0, 9, 10, 14, 15)] == [True, True, False, False, False]
 
 
-def test_conditions_look_at_options_and_at_what_they_set_and_may_be_nested(load: Callable[..., Study]) -> None:
+def test_conditions_on_options_and_on_values_they_set(load: Callable[..., Study]) -> None:
     study, rng, seen = load(SPACE), random.Random(0), set()
     for _ in range(60):
         params = study.space.sample(rng, study.base)
@@ -76,19 +76,19 @@ def test_conditions_look_at_options_and_at_what_they_set_and_may_be_nested(load:
     assert seen == {("small", "always"), ("small", "half"), ("points", None)}
 
 
-def test_the_base_config_is_the_option_that_changes_nothing(load: Callable[..., Study]) -> None:
+def test_base_config_is_the_option_that_changes_nothing(load: Callable[..., Study]) -> None:
     study = load(SPACE)
     assert study.base_params() == {"backbone": "small", "freeze": "always"}
     assert study.config_of(study.base_params()) == study.base
 
 
-def test_a_study_with_tied_choices_is_written_down_and_read_back(load: Callable[..., Study]) -> None:
+def test_round_trip_of_a_study_with_tied_choices(load: Callable[..., Study]) -> None:
     study = load(SPACE)
     again = Study.from_dict(study.to_dict(), "study.yaml")
     assert again.space.domains == study.space.domains and again.to_dict() == study.to_dict()
 
 
-def test_options_without_names_are_named_by_what_they_set(load: Callable[..., Study]) -> None:
+def test_default_names_of_options(load: Callable[..., Study]) -> None:
     listed = """
 space:
   size:
@@ -109,15 +109,15 @@ space:
         ("a: {choice: {x: {}}}", "space: a: choice: x: got {}; give {dotted path: value}"),
         ("a: {choice: [{transformer.name: lstm}, 3]}", "space: a: choice: 3: got 3; give {dotted path: value}"),
         ("a: {choice: [{transformer.name: lstm}, {transformer.name: lstm}]}", "two options are named 'name=lstm'"),
-        ("a: {choice: {1: {transformer.name: lstm}}}", "key 1 is no text; quote it"),
+        ("a: {choice: {1: {transformer.name: lstm}}}", "key 1 is not a string; quote it"),
         ("transformer.name: {choice: {x: {transformer.name: lstm}}}", "needs a name of its own"),
         (
             "{a: {choice: {x: {transformer.name: lstm}}}, transformer.name: lstm}",
-            "space: transformer.name: is set by a and transformer.name; leave it to one of them",
+            "space: transformer.name: set by both a and transformer.name; keep one of them",
         ),
         (
             "{a: {choice: {x: {transformer.name: lstm}}}, train_parameters.lr: {choice: [0.1], when: {a: y}}}",
-            "when: a: got 'y', which is never tried; choose from x",
+            "when: a: got 'y', which is not in the space; choose from x",
         ),
         (
             "{a: {choice: {x: {transformer.name: lstm}}},"
@@ -127,25 +127,25 @@ space:
         (
             "{a: {choice: {x: {transformer.name: lstm}}, when: {b: y}}, b: {choice: {y: {train_parameters.lr: 1}},"
             " when: {transformer.name: lstm}}}",
-            "its conditions run in a circle",
+            "circular conditions",
         ),
-        ("a: {choice: {x: {general_parameters.seed: 3}}}", "general_parameters.seed: is the same in all trials"),
+        ("a: {choice: {x: {general_parameters.seed: 3}}}", "general_parameters.seed: must be the same in all trials"),
     ],
 )
-def test_a_wrong_tied_choice_is_refused_with_its_place(load: Callable[..., Study], space: str, words: str) -> None:
+def test_invalid_tied_choice_is_an_error_with_its_path(load: Callable[..., Study], space: str, words: str) -> None:
     body = f"space: {space}" if space.startswith("{") else f"space:\n  {space}"
     problems = problems_of(load, body)
     assert any(words in problem for problem in problems), problems
 
 
-def test_set_on_a_path_that_a_tied_choice_sets_is_refused(load: Callable[..., Study]) -> None:
+def test_set_conflicts_with_a_tied_choice(load: Callable[..., Study]) -> None:
     (problem,) = problems_of(load, SPACE, **{"feature_extractor.model_path": "resnet18"})
-    assert "--set feature_extractor.model_path: a tied choice of the space sets it, too" in problem
+    assert "--set feature_extractor.model_path: also set by a tied choice of the space" in problem
 
 
-# -- rules ----------------------------------------------------------------------------------------
+# -- constraints ----------------------------------------------------------------------------------------
 
-RULED = """
+CONSTRAINED = """
 rules:
   - divides: [transformer.output_size, transformer.num_attention_heads]
   - at_most: [transformer.output_size, transformer.feedforward_size]
@@ -157,10 +157,8 @@ space:
 """
 
 
-def test_samples_keep_the_rules_with_the_base_configs_values_where_nothing_is_searched(
-    load: Callable[..., Study],
-) -> None:
-    study, rng = load(RULED), random.Random(0)
+def test_samples_satisfy_constraints_over_base_values(load: Callable[..., Study]) -> None:
+    study, rng = load(CONSTRAINED), random.Random(0)
     found = {
         (params["transformer.output_size"], params["transformer.feedforward_size"])
         for params in (study.space.sample(rng, study.base) for _ in range(50))
@@ -168,10 +166,10 @@ def test_samples_keep_the_rules_with_the_base_configs_values_where_nothing_is_se
     assert found == {(60, 62), (60, 128), (64, 128)}
 
 
-def test_a_broken_rule_is_put_in_words(load: Callable[..., Study]) -> None:
-    study = load(RULED)
-    words = "divides: transformer.num_attention_heads (4) must divide transformer.output_size (62)"
-    assert study.space.broken_rule({"transformer.output_size": 62}, study.base) == words
+def test_violation_has_paths_and_values(load: Callable[..., Study]) -> None:
+    study = load(CONSTRAINED)
+    message = "divides: transformer.num_attention_heads (4) must divide transformer.output_size (62)"
+    assert study.space.violation({"transformer.output_size": 62}, study.base) == message
 
 
 @pytest.mark.parametrize(
@@ -187,12 +185,12 @@ def test_a_broken_rule_is_put_in_words(load: Callable[..., Study]) -> None:
         ("['transformer.output_size % 4 == 0']", "give one of divides, at_most"),
         (
             "[{divides: [transformer.output_size, transformer.num_encoder_layers]}]",
-            "the base config breaks one: divides: transformer.num_encoder_layers (3) must divide",
+            "violated by the base config: divides: transformer.num_encoder_layers (3) must divide",
         ),
         ("[{at_most: [transformer.num_attention_heads, transformer.output_size]}]", None),
     ],
 )
-def test_a_wrong_rule_is_refused_at_the_door(load: Callable[..., Study], rules: str, words: str | None) -> None:
+def test_invalid_constraint_is_an_error_at_load(load: Callable[..., Study], rules: str, words: str | None) -> None:
     body = f"config: {{transformer: {{num_encoder_layers: 3, output_size: 64}}}}\nrules: {rules}\n"
     body += "space: {transformer.num_attention_heads: {choice: [2, 4]}}"
     if words is None:
@@ -202,9 +200,9 @@ def test_a_wrong_rule_is_refused_at_the_door(load: Callable[..., Study], rules: 
     assert words in problem
 
 
-def test_rules_that_no_point_keeps_are_refused(load: Callable[..., Study]) -> None:
+def test_unsatisfiable_constraints_are_an_error(load: Callable[..., Study]) -> None:
     text = "rules: [{at_most: [transformer.feedforward_size, transformer.output_size]}]\n"
     text += "config: {transformer: {num_attention_heads: 4, output_size: 64, feedforward_size: 32}}\n"
     text += "space: {transformer.output_size: {choice: [16, 24]}}"
     (problem,) = problems_of(load, text)
-    assert "none of 1000 random points keeps them" in problem
+    assert "none of 1000 random points satisfies them" in problem

@@ -1,4 +1,4 @@
-"""Dotted paths into a config, and one mapping laid over another."""
+"""Dotted paths into a config, and merging of mappings."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from hearai.config.config import build_config
 from hearai.config.overrides import get_path, leaves, merge, override
 from hearai.errors import ConfigError
 
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # do not fail on a busy machine
 
 
-def test_an_override_sets_dotted_paths_and_leaves_the_original() -> None:
+def test_override_returns_a_changed_copy() -> None:
     config = build_config({})
     changed = override(
         config,
@@ -30,31 +30,31 @@ def test_an_override_sets_dotted_paths_and_leaves_the_original() -> None:
     assert config == build_config({})
 
 
-def test_leaves_are_the_dotted_paths_of_all_values() -> None:
+def test_leaves_are_all_values_by_dotted_path() -> None:
     tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
     assert list(leaves(tree)) == [("a.b", 1), ("a.c.d", [2]), ("e", None)]
 
 
-def test_an_override_of_a_path_that_does_not_exist_says_where_it_ends() -> None:
+def test_unknown_path_is_an_error_with_its_last_known_section() -> None:
     with pytest.raises(ConfigError) as caught:
         override(build_config({}), {"train_parameters.lrr": 1, "transformer.name.x": 1, "nowhere": 1}, "--set")
     lrr, inside, nowhere = caught.value.problems
     assert lrr.startswith("--set: train_parameters.lrr: no 'lrr' in train_parameters; choose from")
     assert "did you mean 'lr'?" in lrr
     assert inside == "--set: transformer.name.x: no such path; transformer.name is a single value"
-    assert nowhere.startswith("--set: nowhere: no 'nowhere' at the top")
+    assert nowhere.startswith("--set: nowhere: no 'nowhere' at the top level")
     with pytest.raises(ConfigError, match="no 'lrr'"):
         get_path(build_config({}), "train_parameters.lrr")
 
 
-def test_an_override_is_checked_like_a_file() -> None:
+def test_override_is_validated_like_a_file() -> None:
     with pytest.raises(ConfigError, match=r"^--set: train_parameters\.lr: got 'no'; must be a number$"):
         override(build_config({}), {"train_parameters.lr": "no"}, "--set")
 
 
-@calm
+@relaxed
 @given(st.dictionaries(st.sampled_from("abc"), st.integers() | st.dictionaries(st.sampled_from("ab"), st.integers())))
-def test_laying_a_mapping_over_another_keeps_what_it_does_not_name(diff: Mapping) -> None:
+def test_merge_keeps_values_that_the_diff_does_not_have(diff: Mapping) -> None:
     base = {"a": {"a": 1, "b": 2}, "b": 3}
     merged = merge(base, diff)
     assert merge(base, {}) == base and merge(merged, diff) == merged

@@ -1,4 +1,4 @@
-"""Options of training can be given in a YAML file and, but for those of the machine, searched."""
+"""Training options can be set in YAML and searched."""
 
 import random
 from pathlib import Path
@@ -19,7 +19,7 @@ SEARCHED = {
 
 
 @pytest.mark.parametrize("path", SEARCHED)
-def test_an_option_of_training_is_read_from_yaml_and_searched(tmp_path: Path, path: str) -> None:
+def test_training_option_is_read_from_yaml_and_searched(tmp_path: Path, path: str) -> None:
     section, key = path.split(".")
     for value in SEARCHED[path]:
         text = str(value).lower() if isinstance(value, bool) else value
@@ -32,12 +32,12 @@ def test_an_option_of_training_is_read_from_yaml_and_searched(tmp_path: Path, pa
 
 
 @pytest.mark.parametrize("value", [True, False, "sqlite:///own.db"])
-def test_the_mlflow_store_is_read_from_yaml(tmp_path: Path, value: bool | str) -> None:
+def test_mlflow_option_is_read_from_yaml(tmp_path: Path, value: bool | str) -> None:
     (tmp_path / "run.yml").write_text(f"general_parameters: {{mlflow: {str(value).lower()}}}\n")
     assert load_config(tmp_path / "run.yml").general_parameters.mlflow == value
 
 
-def test_values_that_are_none_are_refused_with_those_that_are() -> None:
+def test_invalid_values_are_errors_with_the_allowed_ones() -> None:
     wrong = {"lr_schedule": "linear", "class_weights": "heavy", "gradient_accumulation": 0, "compile": 2}
     with pytest.raises(ConfigError) as caught:
         build_config({"train_parameters": wrong})

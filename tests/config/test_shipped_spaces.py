@@ -1,4 +1,4 @@
-"""Every shipped search space loads and gives valid configs, on demo data and on one's own."""
+"""Every shipped search space loads and gives valid configs, on demo data and on other data."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from hearai.config.study import SPACES, Request, Study, load_study
 SHIPPED = sorted(path.stem for path in SPACES.glob("*.yaml"))
 
 
-@pytest.fixture(params=[(), ("some/folder",)], ids=["demo", "own data"])
+@pytest.fixture(params=[(), ("some/folder",)], ids=["demo", "other data"])
 def data_paths(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
@@ -29,22 +29,22 @@ def test_200_samples_give_valid_configs(space: str, data_paths: tuple[str, ...])
 
 
 @pytest.mark.parametrize("space", SHIPPED)
-def test_the_base_config_is_a_point_of_its_space_and_is_run_as_it_is(space: str, data_paths: tuple[str, ...]) -> None:
+def test_base_config_is_a_point_of_its_space(space: str, data_paths: tuple[str, ...]) -> None:
     study = load_study(Request(space, data_paths=data_paths))
     assert study.config_of(study.base_params()) == study.base
     always = {path for path, domain in study.space.domains.items() if not domain.when}
-    assert always <= study.base_params().keys(), "the first trial tells the sampler of every parameter"
+    assert always <= study.base_params().keys(), "the first trial has a value for every unconditional parameter"
 
 
 @pytest.mark.parametrize("space", SHIPPED)
-def test_a_study_written_down_and_read_back_is_the_same(space: str, data_paths: tuple[str, ...]) -> None:
+def test_study_round_trip(space: str, data_paths: tuple[str, ...]) -> None:
     study = load_study(Request(space, data_paths=data_paths))
     again = Study.from_dict(study.to_dict(), "study.yaml")
     assert again.to_dict() == study.to_dict()
     assert again.base == study.base and again.space.domains == study.space.domains
 
 
-def test_there_is_a_space_and_each_says_in_a_line_what_it_is_for() -> None:
+def test_each_space_has_a_description_and_a_comment() -> None:
     assert SHIPPED == ["architecture", "gloss", "hamnosys", "hamnosys_finetune", "pareto", "smoke"]
     for space in SHIPPED:
         text = (Path(SPACES) / f"{space}.yaml").read_text()

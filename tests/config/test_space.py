@@ -1,4 +1,4 @@
-"""Search spaces: domains, conditions, and what is refused before anything runs."""
+"""Search spaces: domains, conditions, and validation against the base config."""
 
 import random
 
@@ -11,7 +11,7 @@ from hearai.config.domains import Domain, Value
 from hearai.config.space import Space, parse_space
 from hearai.errors import ConfigError
 
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # do not fail on a busy machine
 
 BASE = build_config({})
 LR, LAYERS, HEADS = "train_parameters.lr", "transformer.num_encoder_layers", "transformer.num_attention_heads"
@@ -46,9 +46,9 @@ def domains(draw: st.DrawFn) -> Domain:
     return parse_space({"p": spec}, "f").domains["p"]
 
 
-@calm
+@relaxed
 @given(domains(), st.integers())
-def test_what_is_sampled_is_inside_the_domain_and_of_its_kind(domain: Domain, seed: int) -> None:
+def test_samples_are_in_the_domain_and_of_its_type(domain: Domain, seed: int) -> None:
     value = domain.sample(random.Random(seed))
     assert domain.contains(value)
     if domain.kind == "int":
@@ -58,9 +58,9 @@ def test_what_is_sampled_is_inside_the_domain_and_of_its_kind(domain: Domain, se
     assert all(domain.contains(corner) for corner in domain.corners() if not domain.step)
 
 
-@calm
+@relaxed
 @given(domains(), finite)
-def test_a_domain_holds_no_number_beyond_its_ends(domain: Domain, value: float) -> None:
+def test_numbers_outside_the_bounds_are_not_in_the_domain(domain: Domain, value: float) -> None:
     if domain.kind != "choice" and not domain.low <= value <= domain.high:
         assert not domain.contains(value)
 
@@ -75,24 +75,24 @@ def test_a_domain_holds_no_number_beyond_its_ends(domain: Domain, value: float) 
         (0.5, [0.5], [0.4]),
     ],
 )
-def test_a_domain_knows_its_values(spec: object, inside: list, outside: list) -> None:
+def test_domain_contains(spec: object, inside: list, outside: list) -> None:
     domain = parse_space({"p": spec}, "f").domains["p"]
     assert all(domain.contains(value) for value in inside)
     assert not any(domain.contains(value) for value in outside)
 
 
-def test_a_log_domain_is_sampled_evenly_in_its_logarithm() -> None:
+def test_log_domain_is_sampled_uniformly_in_its_logarithm() -> None:
     domain, rng = parse_space({"p": {"float": [1e-4, 1.0], "log": True}}, "f").domains["p"], random.Random(0)
     below = sum(domain.sample(rng) < 1e-2 for _ in range(2000))
     assert 900 < below < 1100
 
 
-def test_every_step_is_reached_and_both_ends_are_included() -> None:
+def test_every_step_is_sampled_including_both_bounds() -> None:
     domain, rng = parse_space({"p": {"int": [1, 10], "step": 3}}, "f").domains["p"], random.Random(0)
     assert {domain.sample(rng) for _ in range(200)} == {1, 4, 7, 10}
 
 
-def test_a_domain_is_written_in_words() -> None:
+def test_domain_as_text() -> None:
     space = parse_space({"a": {"float": [1e-4, 1], "log": True}, "b": {"int": [1, 9], "step": 2}, "c": 3}, "f")
     assert [str(domain) for domain in space.domains.values()] == ["float 0.0001 .. 1, log", "int 1 .. 9, step 2", "3"]
 
@@ -100,12 +100,12 @@ def test_a_domain_is_written_in_words() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"float": [1, 0.1]}, "lowest 1 is above highest 0.1; swap them"),
-        ({"float": [0, 1], "log": True}, "lowest 0 with log: true; it must be above 0"),
+        ({"float": [1, 0.1]}, "low 1 is above high 0.1; swap them"),
+        ({"float": [0, 1], "log": True}, "low 0 with log: true; it must be above 0"),
         ({"float": [0, float("inf")]}, "got inf; give a finite number"),
         ({"float": [0, 10**400]}, "give a finite number"),
         ({"float": [False, 1]}, "got False; give a finite number"),
-        ({"float": [0.1]}, "give [lowest, highest]"),
+        ({"float": [0.1]}, "give [low, high]"),
         ({"float": [0.1, 1], "step": 0}, "step: got 0"),
         ({"float": [0.1, 1], "step": 0.1, "log": True}, "step: got 0.1 with log: true"),
         ({"float": [0.1, 1], "log": "yes"}, "log: got 'yes'; give true or false"),
@@ -114,22 +114,22 @@ def test_a_domain_is_written_in_words() -> None:
             "unknown key 'logs'; choose from float, log, step, when (did you mean 'log'?)",
         ),
         ({"float": [0, 1], "int": [0, 1]}, "give exactly one of float, int, choice"),
-        ({"int": [1.5, 2]}, "got 1.5; give a whole number"),
+        ({"int": [1.5, 2]}, "got 1.5; give an integer"),
         ({"choice": []}, "give a list of at least one value"),
-        ({"choice": [1, 1]}, "names a value twice"),
+        ({"choice": [1, 1]}, "contains duplicates"),
         ({"choice": [[1], [2]]}, "give single values"),
         ({"choice": [1], "step": 1}, "unknown key 'step'"),
         ([1, 2], "give single values"),
         ({"choice": [1], "when": ["a"]}, "when: got ['a']; give {other path"),
-        ({"choice": [1], "when": {"a": []}}, "when: a: got no value"),
+        ({"choice": [1], "when": {"a": []}}, "when: a: got no values"),
     ],
 )
-def test_a_malformed_domain_is_refused_with_its_path(spec: object, words: str) -> None:
+def test_malformed_domain_is_an_error_with_its_path(spec: object, words: str) -> None:
     problem = problem_of(spec)
     assert problem.startswith(f"s.yaml: space: {LR}: ") and words in problem
 
 
-def test_all_malformed_domains_are_told_at_once() -> None:
+def test_all_malformed_domains_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_space({"a": {"float": [1, 0]}, "b": {"choice": []}, "c": 3}, "s.yaml")
     assert len(caught.value.problems) == 2
@@ -141,7 +141,7 @@ def test_all_malformed_domains_are_told_at_once() -> None:
 def nested() -> Space:
     return parse_space(
         {
-            "c": {"choice": [1], "when": {"b": [2, 3]}},  # named before what it depends on
+            "c": {"choice": [1], "when": {"b": [2, 3]}},  # listed before the parameter that it depends on
             "a": {"choice": ["on", "off"]},
             "b": {"int": [1, 3], "when": {"a": "on"}},
         },
@@ -157,33 +157,35 @@ def nested() -> Space:
         ({"a": "on", "b": 3}, {"a", "b", "c"}),
     ],
 )
-def test_a_parameter_exists_only_while_its_conditions_hold(chosen: dict[str, Value], expected: set[str]) -> None:
+def test_parameter_exists_only_if_its_conditions_hold(chosen: dict[str, Value], expected: set[str]) -> None:
     assert nested().walk(lambda path, domain: chosen.get(path, domain.values[:1]), BASE).keys() == expected
 
 
-@calm
+@relaxed
 @given(st.integers())
-def test_sampled_points_never_hold_a_parameter_that_is_switched_off(seed: int) -> None:
+def test_samples_have_no_inactive_parameters(seed: int) -> None:
     point = nested().sample(random.Random(seed), BASE)
     assert ("b" in point) == (point["a"] == "on")
     assert ("c" in point) == (point.get("b") in (2, 3))
 
 
-def test_a_condition_may_ask_for_what_is_not_searched() -> None:
+def test_condition_on_a_path_that_is_not_searched() -> None:
     space = parse_space({HEADS: {"choice": [2, 4], "when": {NAME: "lstm"}}}, "f")
     assert space.sample(random.Random(0), BASE) == {}
     lstm = build_config({"transformer": {"name": "lstm"}})
     assert space.sample(random.Random(0), lstm).keys() == {HEADS}
 
 
-def test_conditions_that_run_in_a_circle_are_refused_with_the_circle() -> None:
-    circle = {"a": {"choice": [1], "when": {"b": 1}}, "b": {"choice": [1], "when": {"c": 1}}}
-    with pytest.raises(ConfigError, match=r"a: its conditions run in a circle \(a -> b -> c -> a\)"):
-        parse_space({**circle, "c": {"choice": [1], "when": {"a": 1}}}, "f")
-    assert "in a circle (train_parameters.lr -> train_parameters.lr)" in problem_of({"choice": [1], "when": {LR: 1}})
+def test_circular_conditions_are_an_error_with_the_cycle() -> None:
+    cycle = {"a": {"choice": [1], "when": {"b": 1}}, "b": {"choice": [1], "when": {"c": 1}}}
+    with pytest.raises(ConfigError, match=r"a: circular conditions \(a -> b -> c -> a\)"):
+        parse_space({**cycle, "c": {"choice": [1], "when": {"a": 1}}}, "f")
+    assert "circular conditions (train_parameters.lr -> train_parameters.lr)" in problem_of(
+        {"choice": [1], "when": {LR: 1}}
+    )
 
 
-def test_two_conditions_on_the_same_path_are_no_circle() -> None:
+def test_two_conditions_on_the_same_path_are_not_circular() -> None:
     both = {"b": {"choice": [1], "when": {"a": 1}}, "c": {"choice": [1], "when": {"a": 1, "b": 1}}}
     space = parse_space({**both, "a": {"choice": [1, 2]}}, "f")
     assert list(space.domains) == ["a", "b", "c"]
@@ -198,47 +200,47 @@ def test_two_conditions_on_the_same_path_are_no_circle() -> None:
         ("train_parameters.lrr", 0.1, "no 'lrr' in train_parameters"),
         ("heads.hamnosys.nose.loss_weight", 0.1, "no 'nose' in heads.hamnosys"),
         (DROPOUT, {"float": [0, 2]}, "transformer.dropout_rate: got 2.0; must be less than 1"),
-        (LAYERS, {"float": [1, 4]}, "transformer.num_encoder_layers: got 1.0; must be a whole number"),
+        (LAYERS, {"float": [1, 4]}, "transformer.num_encoder_layers: got 1.0; must be an integer"),
         (HEADS, {"choice": [4, 7]}, "7 does not divide"),
         (DROPOUT, {"float": [0, 0.5], "when": {"transformer.nam": "x"}}, "no 'nam' in transformer"),
         (DROPOUT, {"float": [0, 0.5], "when": {LAYERS: "two"}}, "when: transformer.num_encoder_layers: got 'two'"),
     ],
 )
-def test_what_the_config_would_not_accept_is_told_before_the_search(path: str, spec: object, words: str) -> None:
+def test_values_invalid_in_the_config_are_errors(path: str, spec: object, words: str) -> None:
     problem = problem_of(spec, path)
     assert words in problem and problem.startswith("space: ")
 
 
-def test_a_condition_on_a_value_that_is_never_tried_is_refused() -> None:
+def test_condition_on_a_value_outside_the_space_is_an_error() -> None:
     space = parse_space({LAYERS: {"int": [1, 4]}, DROPOUT: {"float": [0, 0.5], "when": {LAYERS: [4, 5]}}}, "f")
     (problem,) = space.problems(BASE)
-    assert f"{DROPOUT}: when: {LAYERS}: got 5, which is never tried; choose from int 1 .. 4" in problem
+    assert f"{DROPOUT}: when: {LAYERS}: got 5, which is not in the space; choose from int 1 .. 4" in problem
 
 
-def test_values_that_are_fine_one_by_one_but_not_together_are_refused() -> None:
+def test_incompatible_combinations_are_errors() -> None:
     width = {"choice": [100, 128, 512]}
     space = parse_space({"feature_extractor.representation_size": width, HEADS: {"choice": [2, 4, 8]}}, "f")
     (problem,) = space.problems(BASE)
-    assert "do not fit together" in problem and "8 does not divide feature_extractor.representation_size 100" in problem
+    assert "incompatible values" in problem and "8 does not divide feature_extractor.representation_size 100" in problem
 
 
-def test_values_are_asked_about_where_their_conditions_hold() -> None:
+def test_values_are_validated_where_their_conditions_hold() -> None:
     pooling = {"choice": ["mean", "attention"], "when": {NAME: ["lstm", "hubert_transformer"]}}
     space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
-    floor = build_config({"transformer": {"name": "fake_transformer"}})
-    assert space.problems(floor) == [
+    base = build_config({"transformer": {"name": "fake_transformer"}})
+    assert space.problems(base) == [
         "space: transformer.pooling: when: transformer.name: got 'hubert_transformer', "
-        "which is never tried; choose from fake_transformer | lstm"
+        "which is not in the space; choose from fake_transformer | lstm"
     ]
     pooling["when"][NAME] = "lstm"
     space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
-    assert space.problems(floor) == []
+    assert space.problems(base) == []
     pooling["when"][NAME] = "fake_transformer"
     (problem,) = parse_space({"transformer.pooling": pooling}, "f").problems(BASE)
-    assert "transformer.pooling: got 'attention', but fake_transformer is the mean" in problem
+    assert "transformer.pooling: got 'attention', but fake_transformer always takes the mean" in problem
 
 
-def test_conditions_of_conditions_hold_too_where_a_value_is_asked_about() -> None:
+def test_values_are_validated_where_nested_conditions_hold() -> None:
     space = parse_space(
         {
             NAME: {"choice": ["fake_transformer", "lstm"]},

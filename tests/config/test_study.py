@@ -1,4 +1,4 @@
-"""Studies: what the YAML, the demo block, a base config and the command line add up to."""
+"""Studies: precedence of the YAML, its demo block, the base config and the command line."""
 
 import random
 from collections.abc import Callable
@@ -51,15 +51,15 @@ def problems_of(load: Callable[..., Study], *args: Any, **request: Any) -> list[
     return caught.value.problems
 
 
-# -- which data decides what holds ----------------------------------------------------------------
+# -- demo data ----------------------------------------------------------------
 
 
-def test_the_demo_block_holds_on_demo_data(load: Callable[..., Study]) -> None:
+def test_demo_block_applies_to_demo_data(load: Callable[..., Study]) -> None:
     study = load()
     assert study.settings.budget.trials == 3 and study.max_epochs == 2
     assert study.base.train_parameters.lr == 2e-3
     assert set(study.space.domains) == {LAYERS, "transformer.dropout_rate"}
-    assert study.settings.demo["budget"] == {"trials": 3}, "what holds is remembered, to be shown"
+    assert study.settings.demo["budget"] == {"trials": 3}, "kept to be shown"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_demo_block_holds_on_demo_data(load: Callable[..., Study]) -> None:
     ],
     ids=["--data-path", "--config", "--config with the old name", "the study's own config"],
 )
-def test_the_demo_block_is_silent_on_other_data(load: Callable[..., Study], given: dict[str, Any]) -> None:
+def test_demo_block_is_ignored_on_other_data(load: Callable[..., Study], given: dict[str, Any]) -> None:
     study = load(**given)
     assert study.settings.budget.trials == 10 and study.max_epochs == 8
     assert set(study.space.domains) == {LR, LAYERS}
@@ -80,24 +80,22 @@ def test_the_demo_block_is_silent_on_other_data(load: Callable[..., Study], give
     assert not study.settings.demo
 
 
-def test_a_data_path_on_the_command_line_replaces_the_config_files_under_either_name(
-    load: Callable[..., Study],
-) -> None:
+def test_data_path_option_replaces_the_config_by_either_key(load: Callable[..., Study]) -> None:
     for name in ("data_path", "data_paths"):
         study = load(base=f"general_parameters: {{{name}: [theirs]}}", data_paths=("a", "b"))
         assert study.base.general_parameters.data_path == ("a", "b")
 
 
-def test_old_and_present_names_of_a_key_can_meet_in_two_files(load: Callable[..., Study]) -> None:
+def test_old_and_present_names_of_a_key_in_two_files(load: Callable[..., Study]) -> None:
     text = TEXT.replace("lr: 2.0e-3", "frames: true, landmarks: false")
     study = load(text, base="train_parameters: {use_frames: true, use_landmarks: false}")
     assert study.base.train_parameters.frames
 
 
-# -- what overrides what --------------------------------------------------------------------------
+# -- precedence --------------------------------------------------------------------------
 
 
-def test_the_base_config_lies_over_the_study_and_the_command_line_over_both(load: Callable[..., Study]) -> None:
+def test_command_line_over_base_config_over_study(load: Callable[..., Study]) -> None:
     base = "train_parameters: {epochs: 5, batch_size: 7}"
     study = load(base=base, changes={"train_parameters.epochs": 6}, settings={"budget": {"trials": 99}, "seed": 4})
     train = study.base.train_parameters
@@ -105,25 +103,25 @@ def test_the_base_config_lies_over_the_study_and_the_command_line_over_both(load
     assert study.settings.budget.trials == 99 and study.settings.seed == 4
 
 
-def test_setting_a_searched_path_fixes_it(load: Callable[..., Study]) -> None:
+def test_setting_a_searched_path_makes_it_constant(load: Callable[..., Study]) -> None:
     study = load(changes={LAYERS: 3})
     assert LAYERS not in study.space.domains and study.base.transformer.num_encoder_layers == 3
     assert study.space.sample(random.Random(0), study.base).keys() == {"transformer.dropout_rate"}
 
 
-def test_a_study_is_named_after_its_file_or_as_asked(load: Callable[..., Study]) -> None:
+def test_name_of_a_study(load: Callable[..., Study]) -> None:
     assert (load().name, load().space_name) == ("mine", "mine")
     assert (load(name="other").name, load(name="other").space_name) == ("other", "mine")
 
 
-def test_a_shipped_space_is_found_by_name_and_a_wrong_name_gets_a_guess() -> None:
+def test_unknown_space_is_an_error_with_a_suggestion() -> None:
     assert load_study(Request("hamnosys")).name == "hamnosys"
     with pytest.raises(ConfigError, match=r"--space hamnosis: unknown space; .*did you mean 'hamnosys'"):
         load_study(Request("hamnosis"))
 
 
 @pytest.mark.parametrize(("written", "epochs"), [("true", 10), ("{epochs: 2}", 2), ("false", None)])
-def test_pretraining_is_switched_or_set(load: Callable[..., Study], written: str, epochs: int | None) -> None:
+def test_pretrain_option(load: Callable[..., Study], written: str, epochs: int | None) -> None:
     study = load(TEXT + f"pretrain: {written}\n")
     assert (study.settings.pretrain and study.settings.pretrain.epochs) == epochs
     assert Study.from_dict(study.to_dict(), "f").settings.pretrain == study.settings.pretrain
@@ -132,13 +130,13 @@ def test_pretraining_is_switched_or_set(load: Callable[..., Study], written: str
 # -- configs of trials ----------------------------------------------------------------------------
 
 
-def test_a_trials_config_is_the_base_with_its_parameters_and_seed(load: Callable[..., Study]) -> None:
+def test_config_of_a_trial(load: Callable[..., Study]) -> None:
     config = load().config_of({LAYERS: 4}, seed=11)
     assert config.transformer.num_encoder_layers == 4 and config.general_parameters.seed == 11
     assert config.train_parameters.lr == 2e-3
 
 
-def test_the_base_params_are_the_base_configs_own_values_where_the_space_has_them(load: Callable[..., Study]) -> None:
+def test_base_params_are_base_values_in_the_space(load: Callable[..., Study]) -> None:
     text = """
 config: {train_parameters: {lr: 0.5, warmup_steps: 0.1}}
 space:
@@ -147,11 +145,11 @@ space:
   transformer.num_encoder_layers: {int: [1, 4]}
 """
     study = load(text)
-    assert study.base_params() == {LAYERS: 2}  # neither the rate of 0.5 nor the fraction 0.1 is in the space
+    assert study.base_params() == {LAYERS: 2}  # neither the learning rate 0.5 nor the fraction 0.1 is in the space
     assert study.config_of(study.base_params()) == study.base
 
 
-def test_the_base_params_include_conditional_ones_whose_conditions_hold(load: Callable[..., Study]) -> None:
+def test_base_params_include_active_conditional_parameters(load: Callable[..., Study]) -> None:
     text = f"""
 space:
   {HEADS}: {{choice: [2, 4], when: {{{NAME}: sign_language_transformer}}}}
@@ -161,7 +159,7 @@ space:
     assert load(text).base_params() == {NAME: "sign_language_transformer", HEADS: 4}
 
 
-def test_a_study_survives_being_written(load: Callable[..., Study]) -> None:
+def test_round_trip(load: Callable[..., Study]) -> None:
     study = load(changes={"train_parameters.batch_size": 9}, settings={"seed": 3}, name="x")
     again = Study.from_dict(yaml.safe_load(study.to_yaml()), "study.yaml")
     assert again.to_dict() == study.to_dict()
@@ -169,7 +167,7 @@ def test_a_study_survives_being_written(load: Callable[..., Study]) -> None:
     assert again.space.domains == study.space.domains
 
 
-# -- what is refused ------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,18 +182,18 @@ def test_a_study_survives_being_written(load: Callable[..., Study]) -> None:
         ("budget: {trials: 0}\nspace: {train_parameters.lr: 0.1}", "budget.trials: got 0"),
         ("sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'tpee'; must be 'tpe', 'gp', "),
         ("config: {train_parameters: {lr: x}}\nspace: {train_parameters.lr: 0.1}", "config: train_parameters.lr"),
-        ("space: {train_parameters.lr: {float: [1, 0]}}", "space: train_parameters.lr: float: lowest 1"),
+        ("space: {train_parameters.lr: {float: [1, 0]}}", "space: train_parameters.lr: float: low 1"),
         ("space: {train_parameters.lrr: 0.1}", "space: train_parameters.lrr: no 'lrr' in train_parameters"),
-        ("space: {general_parameters.split_seed: {int: [0, 9]}}", "split_seed: is the same in all trials"),
-        ("space: {train_parameters.classification_mode: gloss}", "classification_mode: is the same in all trials"),
+        ("space: {general_parameters.split_seed: {int: [0, 9]}}", "split_seed: must be the same in all trials"),
+        ("space: {train_parameters.classification_mode: gloss}", "classification_mode: must be the same in all trials"),
     ],
 )
-def test_a_wrong_study_is_refused_with_file_and_path(load: Callable[..., Study], text: str, words: str) -> None:
+def test_invalid_study_is_an_error_with_file_and_path(load: Callable[..., Study], text: str, words: str) -> None:
     (problem,) = problems_of(load, text)
     assert "mine.yaml: " in problem and words in problem
 
 
-def test_wrong_command_line_values_are_refused_as_such(load: Callable[..., Study]) -> None:
+def test_invalid_option_is_an_error_with_its_name(load: Callable[..., Study]) -> None:
     assert problems_of(load, changes={"train_parameters.lrr": 1})[0].startswith("--set: train_parameters.lrr: no 'lrr'")
     assert "finalists.count: got -1" in problems_of(load, settings={"finalists": {"count": -1}})[0]
     assert "No such file" in problems_of(lambda: load_study(Request("hamnosys", base_config="none.yml")))[0]

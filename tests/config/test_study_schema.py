@@ -1,4 +1,4 @@
-"""What a study is judged by: its metrics and the heads of its objective, from the YAML to the base config."""
+"""Metrics of a study and heads of its objective, from the YAML to the base config."""
 
 import runpy
 import sys
@@ -23,7 +23,7 @@ def study_of(tmp_path: Path, text: str, changes: dict | None = None, settings: d
     return load_study(Request(str(tmp_path / "small.yaml"), changes=changes, settings=settings))
 
 
-def test_without_a_word_a_study_has_one_metric_over_all_heads_and_measures_no_speed(tmp_path: Path) -> None:
+def test_default_is_one_metric_over_all_heads(tmp_path: Path) -> None:
     study = study_of(tmp_path, "")
     assert study.settings.metric == ("objective",) and study.settings.objective.heads == ()
     assert study.base == build_config({})
@@ -37,7 +37,7 @@ def test_without_a_word_a_study_has_one_metric_over_all_heads_and_measures_no_sp
         ("metric: [objective, seconds_per_clip]\n", ("objective", "seconds_per_clip"), True),
     ],
 )
-def test_speed_is_measured_in_the_studies_that_ask_for_it(
+def test_speed_is_measured_if_it_is_a_metric(
     tmp_path: Path, text: str, metric: tuple[str, ...], measured: bool
 ) -> None:
     study = study_of(tmp_path, text)
@@ -47,7 +47,7 @@ def test_speed_is_measured_in_the_studies_that_ask_for_it(
     assert again.to_dict() == study.to_dict() and again.settings.metric == metric
 
 
-def test_metrics_that_cannot_be_are_refused_at_load_with_their_place(tmp_path: Path) -> None:
+def test_invalid_metrics_are_errors_with_their_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         study_of(tmp_path, "metric: [objective, sise_mb, parameters, parameters]\n")
     assert error.value.problems[0].endswith("small.yaml: metric: unknown 'sise_mb'; choose from objective, parameters, "
@@ -57,7 +57,7 @@ def test_metrics_that_cannot_be_are_refused_at_load_with_their_place(tmp_path: P
         study_of(tmp_path, "metric: [size_mb, objective]\n")
 
 
-def test_the_heads_of_the_objective_stand_in_the_base_config_so_that_one_run_chooses_alike(tmp_path: Path) -> None:
+def test_heads_of_the_objective_are_set_in_the_base_config(tmp_path: Path) -> None:
     study = study_of(tmp_path, f"objective: {{heads: [{FIRST}, {SECOND}]}}\n")
     assert study.base.train_parameters.objective_heads == (FIRST, SECOND)
     again = Study.from_dict(yaml.safe_load(study.to_yaml()), "study.yaml")
@@ -66,14 +66,14 @@ def test_the_heads_of_the_objective_stand_in_the_base_config_so_that_one_run_cho
 
 
 @pytest.mark.parametrize("how", ["config", "set"])
-def test_heads_named_in_the_config_are_the_studys_objective(tmp_path: Path, how: str) -> None:
+def test_heads_in_the_config_are_the_objective_of_the_study(tmp_path: Path, how: str) -> None:
     path = "train_parameters.objective_heads"
     text = f"config: {{train_parameters: {{objective_heads: [{SECOND}]}}}}\n" if how == "config" else ""
     study = study_of(tmp_path, text, {path: [SECOND]} if how == "set" else None)
     assert study.settings.objective.heads == (SECOND,) == study.base.train_parameters.objective_heads
 
 
-def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
+def test_command_line_overrides_the_file(tmp_path: Path) -> None:
     study = study_of(
         tmp_path, f"objective: {{heads: [{FIRST}]}}\nmetric: objective\n",
         settings={"objective": {"heads": [SECOND]}, "metric": ["objective", "size_mb"]},
@@ -82,29 +82,27 @@ def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
     assert study.settings.metric == ("objective", "size_mb")
 
 
-def test_unknown_heads_are_refused_at_load_with_a_guess(tmp_path: Path) -> None:
+def test_unknown_heads_are_errors_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"objective_heads: unknown 'hand_shape_base'; choose from .*did you mean"):
         study_of(tmp_path, "objective: {heads: [hand_shape_base]}\n")
-    with pytest.raises(ConfigError, match="named twice"):
+    with pytest.raises(ConfigError, match="listed twice"):
         study_of(tmp_path, f"objective: {{heads: [{FIRST}, {FIRST}]}}\n")
     with pytest.raises(ConfigError, match="unknown 'gloss'"):
         study_of(tmp_path, "objective: {heads: gloss}\n")  # a head of another classification mode
 
 
-def test_the_heads_are_those_of_the_classification_mode(tmp_path: Path) -> None:
+def test_heads_are_those_of_the_classification_mode(tmp_path: Path) -> None:
     mode = {"train_parameters.classification_mode": "gloss", "train_parameters.objective_heads": ["gloss"]}
     assert override(build_config({}), mode).train_parameters.objective_heads == ("gloss",)
 
 
-def test_what_is_compared_cannot_itself_be_searched(tmp_path: Path) -> None:
+def test_objective_cannot_be_searched(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text(f"space: {{train_parameters.objective_heads: {{choice: [{FIRST}]}}}}\n")
-    with pytest.raises(ConfigError, match="is the same in all trials of a study"):
+    with pytest.raises(ConfigError, match="must be the same in all trials of a study"):
         load_study(Request(str(tmp_path / "wrong.yaml")))
 
 
-def test_metrics_and_heads_can_be_given_on_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_metrics_and_heads_on_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     options = ["--metric", "objective,parameters", "--objective-heads", f"{FIRST},{SECOND}"]
     monkeypatch.setattr(sys, "argv", ["tune.py", "--space", "hamnosys", "--dry-run", *options])
     with pytest.raises(SystemExit) as done:

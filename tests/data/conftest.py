@@ -1,4 +1,4 @@
-"""Fixtures of the data tests: videos, encoded here."""
+"""Fixtures of the data tests: encoded videos."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ CODECS = {".mp4": "libx264", ".mov": "mpeg4", ".webm": "libvpx"}
 
 
 def pattern(i: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """Red above left on black, and a white bar that moves down with the frame number."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2, : width // 2, 0] = 250
-    picture[i % height, width // 2 :] = 250
-    return picture
+    """The top left quarter is red, the rest black; a white bar moves down with the frame number."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 0] = 250
+    image[i % height, width // 2 :] = 250
+    return image
 
 
 @pytest.fixture
 def make_video() -> Callable[..., Path]:
     """make_video(path, frames=6, rate=25, turn=(degrees, hflip, vflip), times=None, size=(64, 48), options={}) -> path.
 
-    `times` (milliseconds, one a frame) make a varying frame rate.
+    `times` (milliseconds, one per frame) make a variable frame rate.
     """
 
     def make(
@@ -63,14 +63,14 @@ def cut(path: Path, share: float) -> Path:
 
 
 def cut_after(path: Path, box: bytes) -> Path:
-    """Cuts an mp4 file soon after one of its boxes begins."""
+    """Truncates an mp4 file shortly after the start of one of its boxes."""
     os.truncate(path, path.read_bytes().index(box) + 20)
     return path
 
 
 def damage(path: Path) -> Path:
     data = bytearray(path.read_bytes())
-    first = data.index(b"mdat") + 1000  # past the encoder's greeting, among the pictures
+    first = data.index(b"mdat") + 1000  # past the encoder's banner, within the frames
     data[first : first + 200] = bytes(200)
     path.write_bytes(data)
     return path
@@ -84,8 +84,8 @@ def audio(path: Path, cover: bool = False) -> Path:
             art.width, art.height, art.pix_fmt, art.disposition = 32, 32, "yuvj420p", 1024
         container.mux([*sound.encode(silence(44100)), *sound.encode()])
         if cover:
-            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")
-            container.mux([*art.encode(picture), *art.encode()])
+            image = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")
+            container.mux([*art.encode(image), *art.encode()])
     return path
 
 
@@ -106,11 +106,11 @@ def silence(rate: int) -> av.AudioFrame:
 
 @pytest.fixture
 def broken_videos(tmp_path: Path, make_video: Callable[..., Path]) -> dict[str, tuple[Path, str]]:
-    """{what is wrong: (file, words of the reason)}, all in one folder."""
+    """{kind: (file, part of the reason)}, all in one folder."""
     folder = tmp_path / "broken"
     folder.mkdir()
     text, empty = folder / "text.mp4", folder / "empty.mp4"
-    text.write_text("no video\n" * 99)
+    text.write_text("not a video\n" * 99)
     empty.touch()
     playlist, pipe = folder / "playlist.mp4", folder / "pipe.mp4"
     playlist.write_text("#EXTM3U\n#EXTINF:10,\nother.mp4\n")
@@ -124,15 +124,15 @@ def broken_videos(tmp_path: Path, make_video: Callable[..., Path]) -> dict[str, 
         "empty": (empty, "Invalid data"),
         "playlist": (playlist, "Invalid data"),
         "missing": (link, "No such file"),
-        "pipe": (pipe, "no file"),
-        "audio": (audio(folder / "audio.mp4"), "no video in it"),
-        "cover art": (audio(folder / "cover.mp4", cover=True), "no video in it"),
-        "cut": (cut(make_video(folder / "cut.mp4", 30), 0.3), "Invalid data"),
-        "cut, half an index": (cut_after(make_video(folder / "half.mp4"), b"moov"), "ends too early"),
-        "cut, index whole": (cut_after(make_video(folder / "tail.mp4"), b"udta"), "ends too early"),
-        "cut, index first": (cut(make_video(folder / "fast.mp4", 30, **fast), 0.6), "ends too early"),
-        "cut, fragments": (cut(make_video(folder / "live.mp4", 30, **live), 0.6), "ends too early"),
-        "cut webm": (cut(make_video(folder / "webm.webm", 30), 0.6), "ends too early"),
+        "pipe": (pipe, "not a regular file"),
+        "audio": (audio(folder / "audio.mp4"), "no video stream"),
+        "cover art": (audio(folder / "cover.mp4", cover=True), "no video stream"),
+        "truncated": (cut(make_video(folder / "cut.mp4", 30), 0.3), "Invalid data"),
+        "truncated index": (cut_after(make_video(folder / "half.mp4"), b"moov"), "truncated file"),
+        "truncated after the index": (cut_after(make_video(folder / "tail.mp4"), b"udta"), "truncated file"),
+        "truncated, index first": (cut(make_video(folder / "fast.mp4", 30, **fast), 0.6), "truncated file"),
+        "truncated fragments": (cut(make_video(folder / "live.mp4", 30, **live), 0.6), "truncated file"),
+        "truncated webm": (cut(make_video(folder / "webm.webm", 30), 0.6), "truncated file"),
         "damaged": (damage(make_video(folder / "damaged.mp4", 30)), "damaged"),
-        "no frames": (without_frames(folder / "frames.webm"), "not one picture"),
+        "no frames": (without_frames(folder / "frames.webm"), "no frames"),
     }

@@ -1,4 +1,4 @@
-"""Batches: padded with a mask, the same for every number of workers and ranks."""
+"""Batches: padded with a mask, identical for any number of workers and ranks."""
 
 import pickle
 import random
@@ -18,7 +18,7 @@ from hearai.sign.hamnosys import MISSING
 
 
 def load_numbers(clip: Clip, frames: list[int]) -> torch.Tensor:
-    """Features that say which clip and frame they are of."""
+    """Features that identify their clip and frame."""
     return torch.tensor([[float(clip.name), frame] for frame in frames])
 
 
@@ -32,7 +32,7 @@ def batches_of(dataset: ClipDataset, **values) -> list[Batch]:
 
 
 def samples_of(batches: list[Batch]) -> dict[int, tuple]:
-    """{clip index: what a batch holds of it}, without the stand-ins."""
+    """{clip index: its content in the batch}, without placeholders."""
     return {
         int(batch.index[i]): (
             [x[i][batch.mask[i]].numpy().tobytes() for x in batch.inputs.values()],
@@ -54,20 +54,20 @@ def test_short_clips_are_padded_with_zeros_and_masked():
     assert batch.index.tolist() == [7, 8]
 
 
-def test_pictures_of_different_sizes_are_refused_with_the_way_out():
+def test_images_of_different_sizes_are_refused_with_a_remedy():
     samples = [Sample({"frames": torch.zeros(1, 3, 8, side, dtype=torch.uint8)}, {"a": 0}, 0) for side in (8, 9)]
     with pytest.raises(DataError, match="different sizes .*apply_resize and apply_center_crop"):
         collate(samples)
 
 
-def test_batch_moves_as_a_whole():
+def test_batch_moves_all_tensors():
     batch = collate([Sample({"features": torch.ones(2, 2)}, {"a": 1}, 0)]).to(torch.device("meta"))
     assert {t.device.type for t in (*batch.inputs.values(), batch.mask, batch.index, *batch.labels.values())} == {
         "meta"
     }
 
 
-def test_every_clip_comes_once_an_epoch_in_a_new_order():
+def test_every_clip_occurs_once_per_epoch_in_a_new_order():
     dataset = make_dataset_of_numbers(11)
     orders = [[int(i) for b in batches_of(dataset, shuffle_seed=seed) for i in b.index] for seed in (0, 1, 0)]
     assert sorted(orders[0]) == list(range(11))
@@ -77,7 +77,7 @@ def test_every_clip_comes_once_an_epoch_in_a_new_order():
 
 
 @pytest.mark.parametrize(("number", "batch_size", "world"), [(11, 4, 2), (9, 4, 3), (5, 2, 4), (8, 4, 4), (1, 8, 2)])
-def test_ranks_together_see_what_one_rank_sees(number: int, batch_size: int, world: int):
+def test_ranks_together_see_the_global_batch(number: int, batch_size: int, world: int):
     dataset = make_dataset_of_numbers(number, jitter=True)
     alone = batches_of(dataset, batch_size=batch_size)
     ranks = [batches_of(dataset, batch_size=batch_size, rank=rank, world=world) for rank in range(world)]
@@ -90,11 +90,11 @@ def test_ranks_together_see_what_one_rank_sees(number: int, batch_size: int, wor
     assert together == samples_of(alone)
 
 
-def test_rank_without_a_clip_gets_a_stand_in_without_labels():
+def test_rank_without_a_clip_gets_an_unlabelled_placeholder():
     batches = batches_of(make_dataset_of_numbers(5), rank=2, world=4)
     assert batches[0].index.tolist()[0] >= 0
-    (stand_in,) = batches[1].index.tolist()
-    assert stand_in == -1
+    (placeholder,) = batches[1].index.tolist()
+    assert placeholder == -1
     assert {label.item() for label in batches[1].labels.values()} == {MISSING}
     assert batches[1].mask.any()
 
@@ -109,7 +109,7 @@ def test_jitter_depends_on_seed_and_epoch_only():
     assert draw(0, 0) != draw(0, 1) and draw(0, 0) != draw(1, 0)
 
 
-def test_without_jitter_every_epoch_shows_the_same():
+def test_without_jitter_every_epoch_is_the_same():
     dataset = make_dataset_of_numbers(9)
     first = samples_of(batches_of(dataset))
     dataset.set_epoch(1)
@@ -128,23 +128,23 @@ def test_loader_processes_do_not_change_the_samples(make_config: Callable, tiny_
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_broken_picture_is_named_without_a_traceback(make_config: Callable, tiny_dataset: Path, workers: int):
+def test_broken_image_is_named_without_a_traceback(make_config: Callable, tiny_dataset: Path, workers: int):
     config = make_config(tiny_dataset)
     clips = load_data(config).clips
-    clips[2].frame_path(0).write_text("no picture")
+    clips[2].frame_path(0).write_text("not an image")
     with pytest.raises(DataError) as caught:
         batches_of(build_dataset(config, clips, train=False), workers=workers)
-    assert str(caught.value).startswith(f"{clips[2].frame_path(0)}: cannot be decoded")
+    assert str(caught.value).startswith(f"{clips[2].frame_path(0)}: cannot decode")
     assert "Traceback" not in str(caught.value)
 
 
-def test_dataset_can_be_sent_to_a_fresh_process(make_config: Callable, tiny_dataset: Path):
+def test_dataset_can_be_pickled(make_config: Callable, tiny_dataset: Path):
     config = augmented(make_config, tiny_dataset)
     dataset = build_dataset(config, load_data(config).clips, train=True)
     assert torch.equal(pickle.loads(pickle.dumps(dataset))[0].inputs["frames"], dataset[0].inputs["frames"])
 
 
-def test_augmentation_leaves_the_generators_of_the_run_alone(make_config: Callable, tiny_dataset: Path):
+def test_augmentation_does_not_touch_global_generators(make_config: Callable, tiny_dataset: Path):
     config = augmented(make_config, tiny_dataset)
     dataset = build_dataset(config, load_data(config).clips, train=True)
     torch.manual_seed(0)
@@ -157,31 +157,31 @@ def test_augmentation_leaves_the_generators_of_the_run_alone(make_config: Callab
 def test_evaluation_is_neither_jittered_nor_augmented(make_config: Callable, tiny_dataset: Path):
     config = augmented(make_config, tiny_dataset)
     clips = load_data(config).clips
-    still, moving = (build_dataset(config, clips, train=train) for train in (False, True))
-    for dataset in (still, moving):
+    plain, augmented_dataset = (build_dataset(config, clips, train=train) for train in (False, True))
+    for dataset in (plain, augmented_dataset):
         dataset.set_epoch(0)
-    first = [still[0].inputs["frames"], moving[0].inputs["frames"]]
-    for dataset in (still, moving):
+    first = [plain[0].inputs["frames"], augmented_dataset[0].inputs["frames"]]
+    for dataset in (plain, augmented_dataset):
         dataset.set_epoch(1)
-    assert torch.equal(still[0].inputs["frames"], first[0])
-    assert not torch.equal(moving[0].inputs["frames"], first[1])
+    assert torch.equal(plain[0].inputs["frames"], first[0])
+    assert not torch.equal(augmented_dataset[0].inputs["frames"], first[1])
 
 
-def test_features_are_asked_for_the_frames_that_pictures_would_show(make_config: Callable, make_dataset: Callable):
+def test_features_are_read_for_the_same_frames_as_images(make_config: Callable, make_dataset: Callable):
     config = make_config(make_dataset(frames=20))
     clips = load_data(config).clips
-    pictures = build_dataset(config, clips, train=True)
+    images = build_dataset(config, clips, train=True)
 
     def load(clip: Clip, frames: list[int]) -> torch.Tensor:
-        return torch.stack([pictures.readers["frames"](clip, [frame])[0].float().flatten() for frame in frames])
+        return torch.stack([images.readers["frames"](clip, [frame])[0].float().flatten() for frame in frames])
 
-    features = build_dataset(config, clips, train=True, lookup=load)
+    features = build_dataset(config, clips, train=True, features=load)
     for i in range(len(clips)):
-        assert torch.equal(features[i].inputs["features"], pictures[i].inputs["frames"].float().flatten(1))
+        assert torch.equal(features[i].inputs["features"], images[i].inputs["frames"].float().flatten(1))
 
 
 @pytest.mark.parametrize(("parts", "sizes"), [(1, [5]), (2, [2, 3]), (3, [1, 2, 2]), (5, [1] * 5), (9, [1] * 5)])
-def test_a_batch_splits_into_parts_none_of_which_is_empty(parts: int, sizes: list[int]):
+def test_batch_splits_into_non_empty_parts(parts: int, sizes: list[int]):
     (batch,) = batches_of(make_dataset_of_numbers(5), batch_size=5)
     split = batch.split(parts)
     assert [len(part.mask) for part in split] == sizes
@@ -192,7 +192,7 @@ def test_a_batch_splits_into_parts_none_of_which_is_empty(parts: int, sizes: lis
         assert len(part.inputs["features"]) == len(part.mask) == len(part.index)
 
 
-def test_samples_carry_the_heads_of_the_config(make_config: Callable, tiny_dataset: Path):
+def test_samples_have_the_heads_of_the_config(make_config: Callable, tiny_dataset: Path):
     config = make_config(tiny_dataset, {"train_parameters.classification_mode": "hamnosys"})
     data = load_data(config)
     sample = build_dataset(config, data.split.train, train=True)[0]

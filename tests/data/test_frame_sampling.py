@@ -1,4 +1,4 @@
-"""Which frames of a clip are looked at."""
+"""The choice of the frames of a clip."""
 
 import random
 from collections import Counter
@@ -16,13 +16,13 @@ def test_centres_of_the_segments_are_taken():
     assert sample_frames(10, 18, num_segments=3) == [11, 14, 17]
 
 
-def test_short_clip_gives_every_frame_once():
+def test_short_clip_yields_every_frame_once():
     for rng in (None, random.Random(0)):
         assert sample_frames(4, 6, num_segments=8, rng=rng) == [4, 5, 6]
     assert sample_frames(4, 4, num_segments=8) == [4]
 
 
-def test_jitter_reaches_every_frame_of_a_segment_and_no_other():
+def test_jitter_covers_its_segment_and_nothing_else():
     rng = random.Random(0)
     drawn = [sample_frames(0, 8, num_segments=3, rng=rng) for _ in range(300)]
     for segment in range(3):
@@ -31,21 +31,21 @@ def test_jitter_reaches_every_frame_of_a_segment_and_no_other():
         assert min(counts.values()) > 60
 
 
-def test_time_sets_the_spacing_and_segments_the_number():
+def test_time_sets_the_spacing_and_segments_the_count():
     frames = sample_frames(0, 100, num_segments=4, time=0.2, fps=25)
     assert [b - a for a, b in zip(frames, frames[1:], strict=False)] == [5, 5, 5]
     assert frames[0] + frames[-1] == pytest.approx(100, abs=1)  # centred
 
 
-def test_time_gives_fewer_frames_in_a_short_clip():
+def test_time_yields_fewer_frames_for_a_short_clip():
     assert len(sample_frames(0, 10, num_segments=8, time=0.2, fps=25)) == 3
 
 
-def test_time_that_is_a_whole_number_of_frames_loses_none():
+def test_rounding_errors_do_not_lose_a_frame():
     assert sample_frames(0, 7, num_segments=8, time=0.28, fps=25) == [0, 7]  # 0.28 * 25 > 7 in floats
 
 
-def test_jitter_with_time_moves_the_whole_row():
+def test_jitter_with_time_shifts_all_frames_together():
     rng = random.Random(0)
     starts = set()
     for _ in range(200):
@@ -68,7 +68,7 @@ def test_time_without_frames_per_second_is_refused():
     fps=st.floats(1, 120),
     seed=st.none() | st.integers(0, 5),
 )
-def test_frames_rise_and_stay_inside(start, count, num_segments, time, fps, seed):
+def test_frames_increase_and_stay_within_the_clip(start, count, num_segments, time, fps, seed):
     rng = None if seed is None else random.Random(seed)
     frames = sample_frames(start, start + count - 1, num_segments=num_segments, time=time, fps=fps, rng=rng)
     assert 1 <= len(frames) <= num_segments
@@ -82,7 +82,7 @@ def clips_of(dataset: str, sizes: list[int], fps: float | None = None) -> list[C
     return [Clip(f"c{i}", Path("data"), 3, 2 + n, {}, fps=fps, dataset=dataset) for i, n in enumerate(sizes)]
 
 
-def test_padding_is_said_once_per_dataset():
+def test_padding_is_noted_once_per_dataset():
     clips = [*clips_of("pjm", [3, 8, 7, 12]), *clips_of("glex", [8, 8]), *clips_of("gsll", [20])]
     assert sampling_notes(clips, num_segments=8) == [
         "pjm: 2 of 4 clips have fewer than 8 frames: padded with a mask; "
@@ -91,7 +91,7 @@ def test_padding_is_said_once_per_dataset():
     ]
 
 
-def test_cutting_is_said_where_frames_are_a_time_apart():
+def test_cutting_is_noted_when_sampling_by_time():
     # at 10 frames a second, 4 frames 0.5 s apart need 16 to 20 frames
     clips = clips_of("pjm", [15, 16, 20, 21, 40], fps=10)
     assert sampling_notes(clips, num_segments=4, time=0.5) == [
@@ -101,7 +101,7 @@ def test_cutting_is_said_where_frames_are_a_time_apart():
 
 
 @given(count=st.integers(1, 60), most=st.integers(1, 12), time=st.sampled_from([None, 0.04, 0.28, 1.0]))
-def test_what_is_said_is_what_is_sampled(count: int, most: int, time: float | None):
+def test_notes_match_the_sampling(count: int, most: int, time: float | None):
     taken = sample_frames(3, 2 + count, num_segments=most, time=time, fps=25)
     said = sampling_notes(clips_of("a", [count], fps=25), num_segments=most, time=time)
     more = sample_frames(3, 2 + count, num_segments=most + 1, time=time, fps=25)

@@ -1,4 +1,4 @@
-"""Landmarks: read safely, normalised to the shoulders, missing points masked; they follow flips and turns."""
+"""Landmarks: read safely, normalised to the shoulders, missing points masked; they follow flips and rotations."""
 
 import pickle
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from hearai.sign.skeleton import BODY, LEFT, MIRRORED, PARTS, POINTS, RIGHT, SHO
 
 
 def body(frames: int = 3) -> dict[str, np.ndarray]:
-    """Whole arrays, every point at a place of its own; shoulders at x 0.6 and 0.4, y 0.5."""
+    """Complete arrays with distinct points; shoulders at x 0.6 and 0.4, y 0.5."""
     rng = np.random.default_rng(0)
     arrays = {part: rng.uniform(0.2, 0.8, (frames, count, 3)).astype(np.float32) for part, count in PARTS.items()}
     arrays["pose"][:, 11], arrays["pose"][:, 12] = (0.6, 0.5, 0.0), (0.4, 0.5, 0.0)
@@ -40,7 +40,7 @@ def test_shoulders_are_the_origin_and_the_unit(tmp_path: Path):
     assert torch.allclose(first, torch.tensor([0.5, 0.0]), atol=1e-5) and torch.allclose(second, -first, atol=1e-5)
 
 
-def test_place_and_size_of_the_signer_in_the_picture_do_not_matter(tmp_path: Path):
+def test_position_and_size_of_the_signer_do_not_matter(tmp_path: Path):
     arrays = body()
     moved = {part: array * 0.5 + np.float32([0.1, 0.3, 0]) for part, array in arrays.items()}
     one, other = (read_landmarks(write(tmp_path, x, name), [0, 2]) for name, x in (("a", arrays), ("b", moved)))
@@ -48,22 +48,22 @@ def test_place_and_size_of_the_signer_in_the_picture_do_not_matter(tmp_path: Pat
 
 
 @pytest.mark.parametrize("missing", [np.nan, 0.0])
-def test_points_that_were_not_seen_are_masked_and_no_number_stands_for_them(tmp_path: Path, missing: float):
+def test_undetected_points_are_masked(tmp_path: Path, missing: float):
     arrays = body()
     arrays["left_hand"][1] = missing
     points_TPC = read_landmarks(write(tmp_path, arrays), [0, 1])
-    assert points_TPC[1, LEFT : LEFT + 21].eq(0).all(), "in all channels, `known` too"
+    assert points_TPC[1, LEFT : LEFT + 21].eq(0).all(), "in all channels, including `known`"
     assert points_TPC[0, :, 3].eq(1).all() and points_TPC[1, RIGHT:, 3].eq(1).all()
 
 
-def test_an_array_that_is_left_out_is_not_known(tmp_path: Path):
+def test_points_of_a_missing_array_are_unknown(tmp_path: Path):
     arrays = body()
     del arrays["right_hand"]
     known_TP = read_landmarks(write(tmp_path, arrays), [0])[..., 3]
     assert known_TP[0, RIGHT:BODY].eq(0).all() and known_TP[0, BODY:].eq(1).all()
 
 
-def test_without_a_pose_the_known_points_give_origin_and_unit(tmp_path: Path):
+def test_without_a_pose_the_known_points_define_the_scale(tmp_path: Path):
     arrays = {"left_hand": body()["left_hand"]}
     points_TPC = read_landmarks(write(tmp_path, arrays), [0, 1, 2])
     hand = points_TPC[:, LEFT : LEFT + 21, :2].flatten(0, 1)
@@ -76,15 +76,15 @@ def test_flat_landmarks_have_no_depth(tmp_path: Path):
     assert read_landmarks(write(tmp_path, arrays), [1])[..., 2].eq(0).all()
 
 
-def test_frames_are_rows_and_the_clip_may_begin_later(tmp_path: Path):
+def test_rows_are_frames_of_the_recording_not_of_the_clip(tmp_path: Path):
     clip = write(tmp_path, body(frames=6))
     later = Clip(clip.name, clip.folder, 2, 5, {"gloss": 0})
-    whole, part = read_landmarks(clip, [2, 5]), read_landmarks(later, [2, 5])
-    assert torch.allclose(whole, part, atol=1e-5)
+    expected, found = read_landmarks(clip, [2, 5]), read_landmarks(later, [2, 5])
+    assert torch.allclose(expected, found, atol=1e-5)
 
 
-class Trap:
-    """Unpickled, it leaves a file."""
+class CreatesFile:
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -97,17 +97,17 @@ def damaged(kind: str, tmp_path: Path) -> Path:
     clip = write(tmp_path, body())
     path, arrays = clip.landmarks_path, body()
     if kind == "pickle inside":
-        np.savez(path, **arrays, face=np.array([Trap(tmp_path / "sprung")], dtype=object))
+        np.savez(path, **arrays, face=np.array([CreatesFile(tmp_path / "executed")], dtype=object))
     elif kind == "a pickle":
-        path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+        path.write_bytes(pickle.dumps(CreatesFile(tmp_path / "executed")))
     elif kind == "zero bytes":
         path.write_bytes(b"")
     elif kind == "truncated":
         path.write_bytes(path.read_bytes()[:-300])
-    elif kind == "one array":
+    elif kind == "npy file":
         np.save(path.with_suffix(""), arrays["pose"])
         path.with_suffix(".npy").rename(path)
-    elif kind == "nothing known":
+    elif kind == "no known point":
         np.savez(path, **{part: np.full_like(array, np.nan) for part, array in arrays.items()})
     elif kind == "missing":
         path.unlink()
@@ -128,57 +128,58 @@ def damaged(kind: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("missing", "cannot be read (No such file or directory)"),
-        ("zero bytes", "cannot be read"),
-        ("truncated", "cannot be read"),
-        ("a pickle", "cannot be read"),
-        ("pickle inside", "cannot be read (Object arrays cannot be loaded"),
-        ("one array", "an .npz file of number arrays is due"),
-        ("other names", "holds none of left_hand, right_hand, pose"),
-        ("points", "pose has the shape (3, 20, 3); (3 or more, 33, 2 or 3) is due"),
-        ("rows", "pose has 2 rows; one a frame is due, 3 for frames 0..2"),
-        ("dimensions", "left_hand has the shape (21, 3)"),
-        ("four numbers", "left_hand has the shape (3, 21, 4)"),
-        ("text", "pose holds <U1; numbers are due"),
-        ("infinite", "face holds an infinite number"),
-        ("nothing known", "no point is known in any frame"),
+        ("missing", "cannot read (No such file or directory)"),
+        ("zero bytes", "cannot read"),
+        ("truncated", "cannot read"),
+        ("a pickle", "cannot read"),
+        ("pickle inside", "cannot read (Object arrays cannot be loaded"),
+        ("npy file", "expected an .npz file of numeric arrays"),
+        ("other names", "contains none of left_hand, right_hand, pose"),
+        ("points", "pose has shape (3, 20, 3); expected (3 or more, 33, 2 or 3)"),
+        ("rows", "pose has 2 rows; expected one per frame, 3 for frames 0..2"),
+        ("dimensions", "left_hand has shape (21, 3)"),
+        ("four numbers", "left_hand has shape (3, 21, 4)"),
+        ("text", "pose contains <U1; expected numbers"),
+        ("infinite", "face contains an infinite number"),
+        ("no known point", "no point is known in any frame"),
     ],
 )
-def test_damaged_files_are_named_and_nothing_in_them_is_run(tmp_path: Path, kind: str, words: str):
+def test_invalid_files_are_named_and_never_unpickled(tmp_path: Path, kind: str, words: str):
     path = damaged(kind, tmp_path)
     (problem,) = check_landmarks(path, 3)
-    assert problem.startswith(f"{path}: ") and words in problem and "due" in problem or "leave" in problem
+    assert problem.startswith(f"{path}: ") and words in problem
+    assert "; expected" in problem or "; remove the clip" in problem
     with pytest.raises(DataError) as caught:
         read_landmarks(Clip("c", tmp_path, 0, 2, {"gloss": 0}), [0])
     assert caught.value.problems == [problem]
-    assert not (tmp_path / "sprung").exists()
+    assert not (tmp_path / "executed").exists()
 
 
-def test_a_mirror_image_is_mirrored_landmarks():
-    """Points of the mirrored body, found and normalised anew, are the mirrored points."""
+def test_mirroring_commutes_with_normalisation():
+    """Normalising the points of the mirrored body yields the mirrored points."""
     arrays = body()
     points = np.concatenate(list(arrays.values()), axis=1)
-    turned = points[:, list(MIRRORED)] * [-1, 1, 1] + [1, 0, 0]
+    mirror_image = points[:, list(MIRRORED)] * [-1, 1, 1] + [1, 0, 0]
     found = mirrored(torch.from_numpy(normalise_points(points)))
-    assert torch.allclose(found, torch.from_numpy(normalise_points(turned.astype(np.float32))), atol=1e-4)
+    assert torch.allclose(found, torch.from_numpy(normalise_points(mirror_image.astype(np.float32))), atol=1e-4)
     assert torch.equal(mirrored(found), torch.from_numpy(normalise_points(points)))
 
 
-def picture_with(x: int, y: int) -> torch.Tensor:
-    """(1, 3, 65, 65): one bright spot, x and y from the middle, y down."""
-    picture = torch.zeros(1, 3, 65, 65, dtype=torch.uint8)
-    picture[..., 32 + y - 1 : 32 + y + 2, 32 + x - 1 : 32 + x + 2] = 255
-    return picture
+def image_with_spot(x: int, y: int) -> torch.Tensor:
+    """(1, 3, 65, 65) with one bright spot; x and y from the centre, y down."""
+    image = torch.zeros(1, 3, 65, 65, dtype=torch.uint8)
+    image[..., 32 + y - 1 : 32 + y + 2, 32 + x - 1 : 32 + x + 2] = 255
+    return image
 
 
-def spot_of(picture: torch.Tensor) -> torch.Tensor:
-    """(x, y) of the bright spot, from the middle."""
-    return picture[0, 0].gt(100).nonzero().float().mean(0).flip(0) - 32
+def spot_position(image: torch.Tensor) -> torch.Tensor:
+    """(x, y) of the bright spot, from the centre."""
+    return image[0, 0].gt(100).nonzero().float().mean(0).flip(0) - 32
 
 
 @pytest.mark.parametrize("switch", ["apply_horizontal_flip", "apply_random_rotation"])
-def test_landmarks_follow_the_pictures(make_config: Callable, switch: str):
-    """Point 42 (the nose, its own twin) lies on the spot before, and lies on it after every change."""
+def test_landmarks_follow_the_images(make_config: Callable, switch: str):
+    """Point 42 (the nose, which is its own mirror point) is on the spot before and after every change."""
     values = {f"augmentations_parameters.{switch}": True, "augmentations_parameters.random_rotation_degree": 90}
     augment = build_augmentation(make_config(None, {**values, "train_parameters.landmarks": True}))
     points = torch.zeros(1, POINTS, 4)
@@ -186,23 +187,23 @@ def test_landmarks_follow_the_pictures(make_config: Callable, switch: str):
     torch.manual_seed(0)
     places = []
     for _ in range(8):
-        changed = augment({"frames": picture_with(20, -10), "landmarks": points})
+        changed = augment({"frames": image_with_spot(20, -10), "landmarks": points})
         places.append(changed["landmarks"][0, BODY, :2])
-        assert torch.allclose(places[-1], spot_of(changed["frames"]), atol=1.0)
+        assert torch.allclose(places[-1], spot_position(changed["frames"]), atol=1.0)
         assert changed["landmarks"][0, BODY, 2:].tolist() == [0.5, 1.0]
         assert type(changed["landmarks"]) is torch.Tensor
     assert len({tuple(place.tolist()) for place in places}) > 1
 
 
 @pytest.mark.parametrize("switch", ["apply_random_erasing", "apply_color_jitter", "apply_rgb_shift", "apply_blur"])
-def test_what_moves_nothing_leaves_landmarks_alone(make_config: Callable, switch: str):
+def test_pixel_augmentation_leaves_landmarks_unchanged(make_config: Callable, switch: str):
     values = {f"augmentations_parameters.{switch}": True, "augmentations_parameters.blur_limit": 9}
     augment = build_augmentation(make_config(None, {**values, "train_parameters.landmarks": True}))
     points = torch.randn(1, POINTS, 4)
-    assert torch.equal(augment({"frames": picture_with(0, 0), "landmarks": points})["landmarks"], points)
+    assert torch.equal(augment({"frames": image_with_spot(0, 0), "landmarks": points})["landmarks"], points)
 
 
-def test_landmarks_alone_are_flipped_and_turned(make_config: Callable):
+def test_landmarks_alone_are_flipped_and_rotated(make_config: Callable):
     names = ("apply_horizontal_flip", "apply_random_rotation", "apply_random_erasing", "apply_color_jitter")
     switches = {f"augmentations_parameters.{name}": True for name in names}
     alone = {"train_parameters.landmarks": True, "train_parameters.frames": False}
@@ -214,7 +215,7 @@ def test_landmarks_alone_are_flipped_and_turned(make_config: Callable):
     assert len(seen) == 6
 
 
-def test_a_turn_keeps_distances_and_what_is_not_a_place():
+def test_rotation_keeps_distances_and_other_channels():
     points = torch.randn(2, POINTS, 4)
     turned = rotated(points, 30)
     assert torch.allclose(turned[..., :2].norm(dim=-1), points[..., :2].norm(dim=-1), atol=1e-5)
@@ -222,7 +223,7 @@ def test_a_turn_keeps_distances_and_what_is_not_a_place():
     assert torch.allclose(rotated(turned, -30), points, atol=1e-5)
 
 
-def test_kept_features_and_landmarks_take_the_same_side():
+def test_cached_features_and_landmarks_flip_together():
     sides, points = torch.tensor([[[0.0]], [[1.0]]]), torch.randn(1, POINTS, 4)
     seen = set()
     for seed in range(8):
@@ -234,7 +235,7 @@ def test_kept_features_and_landmarks_take_the_same_side():
     assert seen == {0, 1}
 
 
-def test_a_clip_brings_its_landmarks_beside_its_pictures_or_alone(make_config: Callable, make_dataset: Callable):
+def test_landmarks_are_loaded_with_or_without_images(make_config: Callable, make_dataset: Callable):
     folder = make_dataset(landmarks=True)
     both = make_config(folder, {"train_parameters.landmarks": True})
     sample = build_dataset(both, load_data(both).split.train, train=True)[0]
@@ -245,9 +246,9 @@ def test_a_clip_brings_its_landmarks_beside_its_pictures_or_alone(make_config: C
     assert sample.inputs.keys() == {"landmarks"}
 
 
-def test_the_demo_has_landmarks_that_can_be_read(tmp_path: Path):
+def test_landmarks_of_the_demo_are_valid(tmp_path: Path):
     folder = demo_dataset(tmp_path, clips=48, frames=3, size=32, workers=1)
     path = next(folder.glob("*/*.npz"))
     assert check_landmarks(path, 3) == []
     known_TP = read_landmarks(Clip(path.stem, folder, 0, 2, {"gloss": 0}), [0, 1, 2])[..., 3]
-    assert known_TP[:, : BODY + 17].mean() > 0.9 and known_TP[:, BODY + 25 :].eq(0).all(), "no legs in the picture"
+    assert known_TP[:, : BODY + 17].mean() > 0.9 and known_TP[:, BODY + 25 :].eq(0).all(), "no legs in the image"

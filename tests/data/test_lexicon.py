@@ -1,4 +1,4 @@
-"""Glosses found by what a model says of the heads."""
+"""Looking up glosses by a model's predictions."""
 
 from pathlib import Path
 
@@ -21,20 +21,22 @@ def write(folder: Path, signs: dict[str, str] = SIGNS) -> Path:
 
 
 def certain(*labels: int) -> dict[str, torch.Tensor]:
-    """Probabilities (1, K) of a model that has no doubt."""
+    """Probabilities (1, K) of a model that is certain."""
     return {
         name: torch.nn.functional.one_hot(torch.tensor([label]), head.num_class).float()
         for (name, head), label in zip(HEADS.items(), labels, strict=True)
     }
 
 
-def test_the_nearest_gloss_differs_in_the_fewest_heads(tmp_path: Path):
+def test_nearest_gloss_differs_in_the_fewest_heads(tmp_path: Path):
     lexicon = read_lexicon(write(tmp_path))
     (found,) = lexicon.nearest(certain(0, 2, 1, 0, 0, 0, 0, 1), 3)
-    assert found == [("tree", 0.0), ("house", 2.0), ("2", 4.5)], "each gloss by its nearest way; the last has no name"
+    assert found == [("tree", 0.0), ("house", 2.0), ("2", 4.5)], (
+        "each gloss by its nearest variant; the last has no name"
+    )
 
 
-def test_doubt_is_counted_as_the_differences_to_be_expected(tmp_path: Path):
+def test_distance_is_the_expected_number_of_differences(tmp_path: Path):
     lexicon, probabilities = read_lexicon(write(tmp_path)), certain(0, 1, 0, 0, 0, 0, 0, 1)
     p_NK = torch.zeros(1, 12)
     p_NK[0, 1], p_NK[0, 2] = 0.7, 0.3
@@ -43,18 +45,18 @@ def test_doubt_is_counted_as_the_differences_to_be_expected(tmp_path: Path):
     assert [far for _, far in found] == pytest.approx([0.3, 0.7])
 
 
-def test_a_model_of_some_heads_finds_glosses_by_these(tmp_path: Path):
+def test_model_with_some_heads_uses_only_these(tmp_path: Path):
     head = "hand_shape_base_form"
     (found,) = read_lexicon(write(tmp_path)).nearest({head: certain(0, 2, 0, 0, 0, 0, 0, 0)[head]}, 1)
     assert found == [("tree", 0.0)]
 
 
-def test_a_lexicon_needs_labels_beside_it(tmp_path: Path):
+def test_lexicon_needs_hamnosys_labels_in_its_folder(tmp_path: Path):
     path = write(tmp_path)
-    with pytest.raises(DataError, match="has no clip of .*test_hamnosys.txt"):
+    with pytest.raises(DataError, match="no clip of it is in .*test_hamnosys.txt"):
         read_lexicon(write(tmp_path, {"other": SIGNS["c0"]}))
     (tmp_path / "test_hamnosys.txt").unlink()
-    with pytest.raises(DataError, match="test_hamnosys.txt is not beside it"):
+    with pytest.raises(DataError, match="test_hamnosys.txt in its folder"):
         read_lexicon(path)
     with pytest.raises(ConfigError, match="the model's heads are gloss"):
         check_lexicon_fits(["gloss"])

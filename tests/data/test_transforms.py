@@ -1,4 +1,4 @@
-"""Random changes: one draw a clip, reproducible, of the size the config says."""
+"""Random augmentation: one draw per clip, reproducible, within the limits of the config."""
 
 from collections.abc import Callable
 
@@ -34,19 +34,19 @@ def augmentation(make_config: Callable, *switches: str, **values) -> Callable:
 
 @pytest.fixture
 def clip_TCHW() -> torch.Tensor:
-    """Four times the same picture."""
-    picture = torch.randint(0, 256, (3, 24, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return picture.repeat(4, 1, 1, 1)
+    """The same image four times."""
+    image = torch.randint(0, 256, (3, 24, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return image.repeat(4, 1, 1, 1)
 
 
-def test_every_switch_of_the_config_is_listed_here():
+def test_every_switch_of_the_config_is_covered():
     deterministic = {"apply_resize", "apply_center_crop"}
     switches = {name for name in AugmentationsParameters.model_fields if name.startswith("apply_")}
     assert switches == {*SWITCHES, *deterministic}
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_frames_of_a_clip_change_alike_and_clips_differ(make_config: Callable, clip_TCHW: torch.Tensor, switch: str):
+def test_frames_of_a_clip_change_alike_and_draws_differ(make_config: Callable, clip_TCHW: torch.Tensor, switch: str):
     augment = augmentation(make_config, switch)
     torch.manual_seed(0)
     results = [augment(clip_TCHW) for _ in range(12)]
@@ -66,12 +66,12 @@ def test_same_seed_gives_the_same_change(make_config: Callable, clip_TCHW: torch
     assert torch.equal(augment(clip_TCHW), first)
 
 
-def test_nothing_random_leaves_the_clip_alone(make_config: Callable, clip_TCHW: torch.Tensor):
+def test_without_augmentation_the_clip_is_unchanged(make_config: Callable, clip_TCHW: torch.Tensor):
     assert torch.equal(augmentation(make_config)(clip_TCHW), clip_TCHW)
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_random_switches_are_known_as_such(make_config: Callable, switch: str):
+def test_random_switches_are_recognised(make_config: Callable, switch: str):
     assert has_random_augmentation(make_config(None, {f"augmentations_parameters.{switch}": True}))
     assert not has_random_augmentation(make_config(None))
 
@@ -107,7 +107,7 @@ def test_blur_draws_odd_kernels_up_to_its_limit(make_config: Callable, clip_TCHW
     assert len({augment(clip_TCHW).numpy().tobytes() for _ in range(60)}) == kinds
 
 
-def test_normalised_values_are_those_of_imagenet():
+def test_normalisation_uses_imagenet_statistics():
     black_and_white = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
     expected = torch.tensor([[-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.6400]])
     assert torch.allclose(normalise(black_and_white).flatten(1), expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Clips given one by one: frame folders and video files, every wrong one named."""
+"""Clips given one by one: frame folders and video files; every invalid one is named."""
 
 import json
 from pathlib import Path
@@ -21,18 +21,18 @@ def write_frames(folder: Path, numbers: range, name: str | None = None) -> Path:
 
 
 def write_video(path: Path, frames: int = 6, fps: int = 12) -> Path:
-    """Each picture a grey of its own: 20, 40, 60, ..."""
+    """Every frame has a different grey: 20, 40, 60, ..."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.width = stream.height = 32
         for i in range(frames):
-            picture = np.full((32, 32, 3), 20 * (i + 1), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.full((32, 32, 3), 20 * (i + 1), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     return path
 
 
-def test_a_frame_folder_is_a_clip_of_all_its_frames(tmp_path: Path):
+def test_frame_folder_becomes_a_clip_of_all_its_frames(tmp_path: Path):
     folder = write_frames(tmp_path / "sign", range(3, 7))
     (folder / "sign_properties.json").write_text(json.dumps({"FPS": 12.5}))
     with unlabelled_clips([folder], ["a", "b"]) as (clip,):
@@ -41,7 +41,7 @@ def test_a_frame_folder_is_a_clip_of_all_its_frames(tmp_path: Path):
         assert clip.frame_path(3).is_file()
 
 
-def test_a_video_is_a_clip_while_it_is_looked_at(tmp_path: Path):
+def test_video_becomes_a_temporary_clip(tmp_path: Path):
     with unlabelled_clips([write_video(tmp_path / "sign.mp4")], ["a"]) as (clip,):
         assert (clip.start, clip.end) == (0, 5) and clip.fps == pytest.approx(12)
         shades = [np.asarray(Image.open(clip.frame_path(i))).mean() for i in range(6)]
@@ -58,35 +58,35 @@ def test_clips_keep_their_order_and_may_share_a_name(tmp_path: Path):
         assert len({(clip.folder, clip.name) for clip in clips}) == 4
 
 
-def test_all_wrong_paths_are_named_at_once(tmp_path: Path):
+def test_all_invalid_paths_are_reported_together(tmp_path: Path):
     empty, other = tmp_path / "empty", write_frames(tmp_path / "other", range(2), name="else")
     empty.mkdir()
-    hole = write_frames(tmp_path / "hole", range(4))
-    (hole / "hole_2.jpg").unlink()
+    gap = write_frames(tmp_path / "gap", range(4))
+    (gap / "gap_2.jpg").unlink()
     text = tmp_path / "text.mp4"
-    text.write_text("no video")
-    paths = [empty, other, hole, text, tmp_path / "nowhere", write_frames(tmp_path / "good", range(2))]
+    text.write_text("not a video")
+    paths = [empty, other, gap, text, tmp_path / "nowhere", write_frames(tmp_path / "good", range(2))]
     with pytest.raises(DataError) as caught, unlabelled_clips(paths, ["a"]):
         pass
     problems = caught.value.problems
     for path, words in [
-        (empty, "holds no frames (found nothing); empty_0.jpg, empty_1.jpg, ... are due"),
-        (other, "holds no frames (found else_0.jpg, else_1.jpg)"),
-        (hole / "hole_2.jpg", "missing; every frame of 0..3 is due"),
+        (empty, "contains no frames (found nothing); expected empty_0.jpg, empty_1.jpg, ..."),
+        (other, "contains no frames (found else_0.jpg, else_1.jpg)"),
+        (gap / "gap_2.jpg", "missing; expected every frame of 0..3"),
         (text, ""),
-        (tmp_path / "nowhere", "no such file or folder"),
+        (tmp_path / "nowhere", "no such file or directory"),
     ]:
         assert sum(problem.startswith(f"{path}: ") and words in problem for problem in problems) == 1, path
     assert len(problems) == 5
 
 
-def test_unknown_speed_is_told_where_it_is_needed(tmp_path: Path):
+def test_missing_frame_rate_is_reported_only_if_needed(tmp_path: Path):
     folder = write_frames(tmp_path / "sign", range(3))
-    with pytest.raises(DataError, match="frames per second are not known.*sign_properties.json"):
+    with pytest.raises(DataError, match="frames per second are unknown.*sign_properties.json"):
         with unlabelled_clips([folder], ["a"], needs_fps=True):
             pass
     (folder / "sign_properties.json").write_text('{"FPS": -1}')
-    with pytest.raises(DataError, match="sign_properties.json: is wrong"):
+    with pytest.raises(DataError, match="sign_properties.json: invalid"):
         with unlabelled_clips([folder], ["a"]):
             pass
 
@@ -98,25 +98,25 @@ def write_points(folder: Path, rows: int) -> Path:
     return folder
 
 
-def test_landmarks_alone_need_no_pictures(tmp_path: Path):
+def test_landmarks_alone_need_no_images(tmp_path: Path):
     with unlabelled_clips([write_points(tmp_path / "sign", 7)], ["a"], frames=False, landmarks=True) as (clip,):
         assert (clip.start, clip.end) == (0, 6)
 
 
-def test_landmarks_beside_pictures_have_a_row_for_every_frame(tmp_path: Path):
+def test_landmarks_need_a_row_for_every_frame(tmp_path: Path):
     folder = write_points(write_frames(tmp_path / "sign", range(5)), 5)
     with unlabelled_clips([folder], ["a"], landmarks=True) as (clip,):
         assert (clip.start, clip.end) == (0, 4)
     write_points(folder, 4)
-    with pytest.raises(DataError, match="sign.npz: has 4 rows; one a frame is due, 5 for frames 0..4"):
+    with pytest.raises(DataError, match="sign.npz: has 4 rows; expected one per frame, 5 for frames 0..4"):
         with unlabelled_clips([folder], ["a"], landmarks=True):
             pass
 
 
-def test_a_model_of_landmarks_is_told_what_it_lacks(tmp_path: Path):
+def test_missing_landmarks_are_reported(tmp_path: Path):
     video, folder = write_video(tmp_path / "sign.mp4"), write_frames(tmp_path / "other", range(3))
     with pytest.raises(DataError) as caught, unlabelled_clips([video, folder], ["a"], frames=False, landmarks=True):
         pass
     first, second = caught.value.problems
-    assert first == f"{video}: a video, but the model reads landmarks; a folder NAME with NAME.npz is due"
-    assert second.startswith(f"{folder / 'other.npz'}: cannot be read (No such file")
+    assert first == f"{video}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz"
+    assert second.startswith(f"{folder / 'other.npz'}: cannot read (No such file")

@@ -1,4 +1,4 @@
-"""A dataset and a study small enough for a cluster on two cores."""
+"""A dataset and a study for searches on a cluster on two cores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ SPACE = small_space(trials=4, epochs=40)
 
 @pytest.fixture
 def space(tmp_path: Path) -> Path:
-    """The study's file."""
+    """YAML file of the study: 4 trials of 40 epochs."""
     path = tmp_path / "tiny.yaml"
     path.write_text(SPACE)
     return path

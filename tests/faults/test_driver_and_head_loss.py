@@ -1,4 +1,4 @@
-"""What a search outlives beside its trials: its driver, its dashboard, its head, another search."""
+"""Loss of a trial's process, the driver, the dashboard and the head; two searches on one cluster."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.local_cluster import LocalCluster
 from tests.helpers.s3_server import Bucket
-from tests.helpers.search_process import Folder, Search, report
+from tests.helpers.search_process import SearchProcess, StudyFolder, report_fault
 
 pytestmark = pytest.mark.slow
 EPOCHS = 60
@@ -21,7 +21,7 @@ EPOCHS = 60
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A head and a worker."""
     with LocalCluster(tmp_path_factory.mktemp("cluster")) as started:
-        started.add("worker")
+        started.add_node("worker")
         yield started
 
 
@@ -30,71 +30,85 @@ def options(space: Path, data: Path, storage: object, name: str = "tiny") -> lis
     return ["--space", space, "--data-path", data, "--storage", storage, *more]
 
 
-def test_a_trials_process_that_is_killed_or_stands_still_fails_alone(
+def test_a_killed_or_suspended_process_fails_only_its_trial(
     cluster: LocalCluster, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    folder = Folder(tmp_path / "tiny")
-    search = Search(
+    folder = StudyFolder(tmp_path / "tiny")
+    search = SearchProcess(
         *options(space, data, tmp_path),
         *("--address", cluster.address, "--hang-timeout", "10s", "--set", "train_parameters.epochs=400"),
         environment=cluster.environment(),
     )
     search.wait_until(lambda: folder.epoch(0) >= 2 and folder.epoch(1) >= 2)
-    killed = search.wait_until(lambda: True)
+    killed = search.elapsed()
     os.kill(folder.pid(0), signal.SIGKILL)
     stopped = folder.pid(1)
     os.kill(stopped, signal.SIGSTOP)
-    on_report = search.wait_until(lambda: search.when("0000 FAILED")) - killed
-    hung = search.wait_until(lambda: search.when("0001 FAILED")) - killed
+    reported = search.wait_until(lambda: search.time_of("0000 FAILED")) - killed
+    hung = search.wait_until(lambda: search.time_of("0001 FAILED")) - killed
     assert search.finish() == 0, search.output
     assert folder.summary["trials"] == {"total": 4, "complete": 2, "pruned": 0, "failed": 2}
     reasons = {entry["trial"]: entry["reason"] for entry in folder.summary["failed"]}
     assert "SIGKILL" in reasons[0] and reasons[1].startswith("no report for 10 s: hung"), reasons
     assert not psutil.pid_exists(stopped) or psutil.Process(stopped).status() == psutil.STATUS_ZOMBIE
-    report("worker SIGKILL", "its trial alone fails, with a reason", told_after=f"{on_report:.1f} s", exit_code=0)
-    report("worker SIGSTOP", "fails after --hang-timeout (10 s)", told_after=f"{hung:.1f} s", exit_code=0)
+    report_fault(
+        "trial process killed by SIGKILL",
+        "only its trial fails, with the reason",
+        reported_after=f"{reported:.1f} s",
+        exit_code=0,
+    )
+    report_fault(
+        "trial process suspended by SIGSTOP",
+        "its trial fails after --hang-timeout (10 s)",
+        reported_after=f"{hung:.1f} s",
+        exit_code=0,
+    )
 
 
-def test_a_driver_that_is_killed_is_continued_by_the_same_command(
+def test_the_same_command_continues_after_a_killed_driver(
     cluster: LocalCluster, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    folder, command = Folder(tmp_path / "tiny"), options(space, data, tmp_path)
+    folder, command = StudyFolder(tmp_path / "tiny"), options(space, data, tmp_path)
     command += ["--address", cluster.address]
-    first = Search(*command, environment=cluster.environment())
+    first = SearchProcess(*command, environment=cluster.environment())
     first.wait_until(lambda: folder.epoch(0) >= 3)
     first.process.kill()
-    again = Search(*command, environment=cluster.environment())
+    again = SearchProcess(*command, environment=cluster.environment())
     assert again.finish() == 0, again.output
-    folder.check_whole(4, EPOCHS)
+    folder.assert_complete(4, EPOCHS)
     assert folder.epochs_lost() == 0
-    report("trial driver killed", "the same command continues", finished_epochs_lost=0, trials=4, exit_code=0)
+    report_fault("driver killed", "the same command continues", finished_epochs_lost=0, trials=4, exit_code=0)
 
 
 def test_two_searches_share_a_cluster(cluster: LocalCluster, space: Path, data: Path, tmp_path: Path) -> None:
     searches = [
-        Search(*options(space, data, tmp_path, name), "--address", cluster.address, environment=cluster.environment())
+        SearchProcess(
+            *options(space, data, tmp_path, name), "--address", cluster.address, environment=cluster.environment()
+        )
         for name in ("one", "other")
     ]
     for search in searches:
         assert search.finish() == 0, search.output
     for name in ("one", "other"):
-        Folder(tmp_path / name).check_whole(4, EPOCHS)
-    report("two searches at once", "both end, each with its trials", trials="4 + 4", exit_codes="0, 0")
+        StudyFolder(tmp_path / name).assert_complete(4, EPOCHS)
+    report_fault("two searches at once", "both complete, each with its own trials", trials="4 + 4", exit_codes="0, 0")
 
 
-def test_a_dashboard_that_hangs_costs_a_running_search_nothing_and_is_asked_for_by_groups(
+def test_a_hanging_dashboard_affects_only_worker_groups(
     cluster: LocalCluster, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Where it dies, `ray start --block` ends the whole head with it: that is the next test."""
-    folder = Folder(tmp_path / "tiny")
-    search = Search(*options(space, data, tmp_path), "--address", cluster.address, environment=cluster.environment())
+    """A dashboard that dies ends the whole head with `ray start --block`: see the next test."""
+    folder = StudyFolder(tmp_path / "tiny")
+    search = SearchProcess(
+        *options(space, data, tmp_path), "--address", cluster.address, environment=cluster.environment()
+    )
     search.wait_until(lambda: folder.epoch(0) >= 2)
-    (dashboard,) = [p for p in cluster.nodes[0].family() if "dashboard.py" in " ".join(p.cmdline())]
+    (dashboard,) = [p for p in cluster.nodes[0].processes() if "dashboard.py" in " ".join(p.cmdline())]
     dashboard.suspend()
     try:
         assert search.finish() == 0, search.output
-        folder.check_whole(4, EPOCHS)
-        groups = Search(
+        folder.assert_complete(4, EPOCHS)
+        groups = SearchProcess(
             *options(space, data, tmp_path, "groups"),
             *("--address", cluster.address, "--workers-per-trial", 2),
             environment=cluster.environment(),
@@ -102,37 +116,39 @@ def test_a_dashboard_that_hangs_costs_a_running_search_nothing_and_is_asked_for_
         assert groups.finish() == 2
     finally:
         dashboard.resume()
-    assert "Ray's dashboard is not running, without which stopped groups keep their GPUs" in groups.output
-    report("dashboard hangs", "one-worker trials go on; groups are refused at the start", exit_codes="0, 2")
+    assert (
+        "Ray's dashboard is not running; without it, stopped worker groups do not release their GPUs" in groups.output
+    )
+    report_fault(
+        "dashboard hangs", "one-worker trials continue; worker groups are refused at the start", exit_codes="0, 2"
+    )
 
 
-def test_a_head_that_is_killed_is_replaced_by_a_fresh_cluster_and_the_same_command(
-    bucket: Bucket, space: Path, data: Path, tmp_path: Path
-) -> None:
-    """The driver's disk is lost with the head: all that is left is the store's copy."""
+def test_the_same_command_continues_on_a_new_cluster(bucket: Bucket, space: Path, data: Path, tmp_path: Path) -> None:
+    """The driver's disk is lost with the head; only the copy in the object store remains."""
     command = options(space, data, bucket.uri)
     with LocalCluster(tmp_path / "first", head_cpus=2, environment=bucket.environment) as cluster:
-        first = Search(*command, "--address", cluster.address, environment=cluster.environment())
+        first = SearchProcess(*command, "--address", cluster.address, environment=cluster.environment())
         homes = cluster.folder / "head" / "home" / "mirrors"
 
         def reached() -> int:
             logs = homes.glob("*/tiny/trials/*/train.log")
-            return max((Folder(log.parents[2]).epoch(int(log.parent.name)) for log in logs), default=0)
+            return max((StudyFolder(log.parents[2]).epoch(int(log.parent.name)) for log in logs), default=0)
 
         first.wait_until(lambda: reached() >= 5)
         before = reached()
         first.process.kill()
     with LocalCluster(tmp_path / "second", head_cpus=2, environment=bucket.environment) as cluster:
-        again = Search(*command, "--address", cluster.address, environment=cluster.environment())
+        again = SearchProcess(*command, "--address", cluster.address, environment=cluster.environment())
         assert again.finish() == 0, again.output
         (study,) = (cluster.folder / "driver" / "home" / "mirrors").glob("*/tiny")
-        folder = Folder(study)
-        folder.check_whole(4, EPOCHS)
+        folder = StudyFolder(study)
+        folder.assert_complete(4, EPOCHS)
         assert folder.epochs_lost() == 0
-    report(
-        "head killed, fresh cluster, same command",
-        "goes on from the store's copy",
-        reached_before=f"epoch {before}",
+    report_fault(
+        "head killed, new cluster, same command",
+        "continues from the copy in the object store",
+        killed_in=f"epoch {before}",
         finished_epochs_lost=0,
         trials=4,
         exit_code=0,
@@ -140,31 +156,31 @@ def test_a_head_that_is_killed_is_replaced_by_a_fresh_cluster_and_the_same_comma
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_dashboard_that_dies_ends_a_search_over_groups_in_words_and_no_other(
+def test_a_killed_dashboard_ends_only_a_search_over_groups(
     workers: int, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    """That of a Ray which the search has started itself."""
-    folder = Folder(tmp_path / "tiny")
+    """The dashboard of a Ray that the search has started itself."""
+    folder = StudyFolder(tmp_path / "tiny")
     command = [*options(space, data, tmp_path), "--workers-per-trial", workers, "--max-concurrent", 1]
-    search = Search(*command)
+    search = SearchProcess(*command)
     search.wait_until(lambda: folder.epoch(0) >= 2, 300)
     family = psutil.Process(search.process.pid).children(recursive=True)
     (dashboard,) = [p for p in family if "dashboard.py" in " ".join(p.cmdline())]
     dashboard.kill()
-    on_failure = search.wait_until(lambda: True)
+    killed = search.elapsed()
     code = search.finish(300)
     if workers == 1:
         assert code == 0, search.output
-        return folder.check_whole(4, EPOCHS)
+        return folder.assert_complete(4, EPOCHS)
     assert code == 2 and "Ray's dashboard has not answered for 30 s" in search.output, search.output
-    ended = time.monotonic() - search.started - on_failure
-    again = Search(*command)
+    ended = time.monotonic() - search.started - killed
+    again = SearchProcess(*command)
     assert again.finish(900) == 0, again.output
-    folder.check_whole(4, EPOCHS)
+    folder.assert_complete(4, EPOCHS)
     assert folder.epochs_lost() == 0
-    report(
+    report_fault(
         "dashboard killed (of the search's own Ray)",
-        "one-worker trials go on; a search over groups ends in words, and the same command goes on",
+        "one-worker trials continue; a search over worker groups exits with a message, and the same command continues",
         ended_after=f"{ended:.0f} s",
         exit_codes="0, 2, 0",
         finished_epochs_lost=0,

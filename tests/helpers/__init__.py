@@ -1,6 +1,6 @@
-"""What several test modules share: small data, processes to watch and kill, real servers."""
+"""Shared by several test modules: small datasets and studies, processes to watch and kill, real servers."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The checkout."""
+"""Root of the checkout."""

@@ -1,4 +1,4 @@
-"""What tests of commands that fill a folder share."""
+"""Runs the commands that write a dataset folder, and watches and compares their results."""
 
 import subprocess
 import sys
@@ -12,19 +12,19 @@ EXPERIMENTS = ROOT / "experiments"
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """{path: bytes} of every file but the lock."""
+    """{path: bytes} of every file except the lock."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != ".partial.lock"}
 
 
 def run(script: Path, *arguments: object, **options) -> subprocess.CompletedProcess:
-    """The command, to its end."""
+    """Runs the command to its end."""
     command = [sys.executable, str(script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)
 
 
 def start(script: Path, *arguments: object, until: tuple[Path, str]) -> subprocess.Popen:
-    """The command, running in a group of its own; something in the folder fits the pattern already."""
+    """Starts the command in its own process group; returns once a path matches `until`, (folder, glob pattern)."""
     command = [sys.executable, str(script), *map(str, arguments)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, start_new_session=True, **pipes)
@@ -37,12 +37,12 @@ def start(script: Path, *arguments: object, until: tuple[Path, str]) -> subproce
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process started."""
+    """Ids of the child processes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def wait_for(pids: Iterable[int]) -> None:
-    """Waits until the processes have ended, as they should at once."""
+    """Waits until the processes have ended, for at most 20 s."""
     deadline = time.monotonic() + 20
     while any(map(_is_running, pids)):
         assert time.monotonic() < deadline, "a process outlived the command"

@@ -1,4 +1,4 @@
-"""A cluster of real Ray nodes on this machine: each with its own processes, caches and disk for mirrors."""
+"""A cluster of real Ray nodes on this machine, each with its own processes, cache and local storage."""
 
 import os
 import signal
@@ -22,44 +22,44 @@ def free_port() -> int:
 
 
 class Node:
-    """`ray start --block` with all that it started."""
+    """`ray start --block` and its child processes."""
 
     def __init__(
-        self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path, inside: Sequence[str] = ()
+        self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path, wrapper: Sequence[str] = ()
     ):
         self.name, self._log = name, folder / f"{name}.log"
-        command = [*inside, RAY, "start", "--block", "--disable-usage-stats", f"--node-name={name}", *arguments]
+        command = [*wrapper, RAY, "start", "--block", "--disable-usage-stats", f"--node-name={name}", *arguments]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
     def wait(self, seconds: float = 90) -> None:
-        """Until it has joined."""
-        until = time.monotonic() + seconds
+        """Waits until the node has joined the cluster."""
+        deadline = time.monotonic() + seconds
         while "Ray runtime started" not in self.log:
-            assert time.monotonic() < until and self.process.poll() is None, f"{self.name}: {self.log[-2000:]}"
+            assert time.monotonic() < deadline and self.process.poll() is None, f"{self.name}: {self.log[-2000:]}"
             time.sleep(0.2)
 
-    def family(self) -> list[psutil.Process]:
-        """`ray start` and every process below it."""
+    def processes(self) -> list[psutil.Process]:
+        """`ray start` and all its descendants."""
         try:
-            me = psutil.Process(self.process.pid)
-            return [me, *me.children(recursive=True)]
+            root = psutil.Process(self.process.pid)
+            return [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
 
     def kill(self) -> None:
-        """As when its machine loses power."""
-        for member in self.family():
+        """Kills all its processes, as a power failure does."""
+        for process in self.processes():
             try:
-                member.kill()
+                process.kill()
             except psutil.NoSuchProcess:
                 continue
         self.process.wait(30)
 
-    def reclaim(self) -> None:
-        """As when a cloud takes a spot machine back: SIGTERM, on which the node drains."""
+    def preempt(self) -> None:
+        """Sends SIGTERM as a spot notice does: the node drains."""
         self.process.send_signal(signal.SIGTERM)
 
     @property
@@ -68,11 +68,11 @@ class Node:
 
 
 class LocalCluster:
-    """A head and as many workers as are added; use it as a context."""
+    """A head and the workers that are added to it; a context manager."""
 
     def __init__(self, folder: Path, *, head_cpus: int = 1, environment: Mapping[str, str] | None = None):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self._more = folder, dict(environment or {})
+        self.folder, self._environment = folder, dict(environment or {})
         self.port, self.dashboard_port = free_port(), free_port()
         self.token = folder / "token"
         if not self.token.exists():
@@ -80,7 +80,7 @@ class LocalCluster:
             self.token.write_text(os.urandom(32).hex())
         self._head_cpus = head_cpus
         self.nodes: list[Node] = []
-        # Ray's sockets lie there, and their paths may not be long
+        # holds Ray's sockets, whose paths must be short
         self._scratch = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
 
     @property
@@ -92,18 +92,18 @@ class LocalCluster:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
     def environment(self, name: str = "driver") -> dict[str, str]:
-        """Of a node, or of who speaks to the cluster. Each node has a cache and mirrors of its own.
+        """Environment variables of a node, or of a client of the cluster. Each has its own cache and mirrors.
 
-        That Ray is to show the token is told to the nodes alone: our scripts find it by themselves.
+        Only nodes get RAY_AUTH_MODE: our scripts set it themselves.
         """
-        own, mode = self.folder / name, {} if name == "driver" else {"RAY_AUTH_MODE": "token"}
+        home, mode = self.folder / name, {} if name == "driver" else {"RAY_AUTH_MODE": "token"}
         return {
             **mode,
             "RAY_AUTH_TOKEN_PATH": str(self.token),
-            "HEARAI_CACHE": str(own / "cache"),
-            "HEARAI_HOME": str(own / "home"),
+            "HEARAI_CACHE": str(home / "cache"),
+            "HEARAI_HOME": str(home / "home"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # jobs are started as `python ...`
-            **self._more,
+            **self._environment,
         }
 
     def __enter__(self) -> "LocalCluster":
@@ -113,7 +113,7 @@ class LocalCluster:
             f"--dashboard-port={self.dashboard_port}",
             "--dashboard-host=127.0.0.1",
             "--include-dashboard=true",
-            f"--dashboard-agent-listen-port={free_port()}",  # the usual one may be another cluster's
+            f"--dashboard-agent-listen-port={free_port()}",  # the default may be in use by another cluster
             f"--temp-dir={self._scratch.name}/head",
             f"--num-cpus={self._head_cpus}",
             "--node-ip-address=127.0.0.1",
@@ -123,31 +123,37 @@ class LocalCluster:
         self.nodes[0].wait()
         return self
 
-    def add(self, name: str, cpus: int = 1, gpus: int = 0, inside: Sequence[str] = (), **environment: str) -> Node:
-        """gpus: as many as Ray is told; inside: a command that runs the node in surroundings of its own."""
+    def add_node(
+        self, name: str, cpus: int = 1, gpus: int = 0, wrapper: Sequence[str] = (), **environment: str
+    ) -> Node:
+        """Starts a node.
+
+        gpus: the number that Ray is given; wrapper: a command that runs the node in its own namespaces.
+        """
         arguments = [
             f"--address={self.address}",
             f"--num-cpus={cpus}",
             f"--num-gpus={gpus}",
-            f"--temp-dir={self._scratch.name}/{name}",  # one node's agent would throw away another's code
+            f"--temp-dir={self._scratch.name}/{name}",  # a shared one: one node's agent deletes another's code
             f"--dashboard-agent-listen-port={free_port()}",
             f"--object-store-memory={128 * 2**20}",
         ]
-        node = Node(name, arguments, {**self.environment(name), **environment}, self.folder, inside)
+        node = Node(name, arguments, {**self.environment(name), **environment}, self.folder, wrapper)
         self.nodes.append(node)
-        node.wait()  # two that start at once get into each other's way
+        node.wait()  # nodes that start at the same time disturb each other
         return node
 
     def wait_for(self, count: int, seconds: float = 90) -> None:
-        """Until so many nodes are alive."""
-        until = time.monotonic() + seconds
-        while (alive := self.alive()) != count:
+        """Waits until this many nodes are alive."""
+        deadline = time.monotonic() + seconds
+        while (alive := self.alive_nodes()) != count:
             logs = "\n".join(f"{node.name}: {node.log[-1500:]}" for node in self.nodes)
-            assert time.monotonic() < until, f"{alive} nodes are alive, not {count}\n{logs}"
+            assert time.monotonic() < deadline, f"{alive} nodes are alive, not {count}\n{logs}"
             time.sleep(0.5)
 
-    def alive(self) -> int:
-        done = self.run(
+    def alive_nodes(self) -> int:
+        """The number of nodes that are alive."""
+        done = self.run_python(
             "-c",
             "from ray._raylet import GcsClient; from ray._private.state import state; import ray, sys;"
             f"state._initialize_global_state(ray._raylet.GcsClientOptions.create('{self.address}', None, True, False));"
@@ -155,8 +161,8 @@ class LocalCluster:
         )
         return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
 
-    def run(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
-        """Python with these arguments, on the driver's side."""
+    def run_python(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
+        """Runs Python with these arguments as a client of the cluster."""
         return subprocess.run(
             [sys.executable, *arguments],
             env={**os.environ, **self.environment(), "RAY_AUTH_MODE": "token", **environment},

@@ -1,4 +1,4 @@
-"""Several machines on this one, in namespaces of Linux: see machines.sh."""
+"""Simulates several machines on this one with Linux namespaces: see machines.sh."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from tests.helpers import ROOT
 SCRIPT = Path(__file__).with_name("machines.sh")
 UNSHARE = ("unshare", "--pid", "--net", "--uts", "--mount", "--fork", "--kill-child", "--mount-proc")
 SHARED = "/mnt/shared"
-"""Where every machine has the folder that they share."""
+"""Where every simulated machine mounts the shared folder."""
 
 
-def put_checkout(shared: Path) -> Path:
-    """This code and its environment, as the checkout `hearai` in the folder that the machines share."""
+def link_checkout(shared: Path) -> Path:
+    """Links this code and its environment into the shared folder, as the checkout `hearai`."""
     folder = shared / "hearai"
     folder.mkdir(parents=True)
     for name in ("cluster", "experiments", "hearai", "search_spaces"):
@@ -27,16 +27,16 @@ def put_checkout(shared: Path) -> Path:
     return folder
 
 
-def with_machines(
+def run_with_machines(
     count: int, shared: Path, command: Sequence[str], timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess:
-    """Runs a command beside `count` machines; all ends with it. Nothing of Ray's settings here reaches it.
+    """Runs a command with access to `count` simulated machines, which end with it, and without our RAY_* variables.
 
-    Skips the test where there can be none.
+    Skips the test if namespaces cannot be created.
     """
     missing = [name for name in ("unshare", "nsenter", "ip") if not shutil.which(name)]
     if missing or os.geteuid() != 0:
-        pytest.skip(f"machines of its own need {', '.join(missing) or 'root'}; on Debian: util-linux, iproute2")
+        pytest.skip(f"simulated machines need {', '.join(missing) or 'root'}; on Debian: util-linux, iproute2")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.run(
         [*UNSHARE, str(SCRIPT), str(shared), str(count), *command],

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Several machines on this one: machines.sh FOLDER COUNT COMMAND... runs a command beside node1 ... nodeCOUNT. Each has a
-# name, an address (192.0.2.10 ...), processes, /tmp, /var/tmp, /run, /root and /dev/shm of its own; all are on one network
-# with the command's own, `desk` (192.0.2.1). FOLDER is what they share, at /mnt/shared everywhere.
-#   /mnt/on NODE COMMAND...    on that machine
-#   /mnt/power-off NODE        every process of it is gone, and so is its network
-# Run under `unshare --pid --net --uts --mount --fork --kill-child --mount-proc`, as root; all ends with the command.
+# Simulates several machines on this one: machines.sh FOLDER COUNT COMMAND... runs a command with access to node1 ...
+# nodeCOUNT. Each machine has its own name, address (192.0.2.10 ...), processes, /tmp, /var/tmp, /run, /root and /dev/shm.
+# All are on one network with the machine that the command runs on, `desk` (192.0.2.1), and share FOLDER as /mnt/shared.
+#   /mnt/on NODE COMMAND...    runs a command on that machine
+#   /mnt/power-off NODE        kills all its processes and its network
+# Run it as root under `unshare --pid --net --uts --mount --fork --kill-child --mount-proc`; everything ends with the
+# command.
 set -euo pipefail
 
 folder="$1" count="$2"
@@ -24,7 +25,7 @@ kill -9 "$(cat "/mnt/own/$1/pid")"
 END
 chmod +x /mnt/on /mnt/power-off
 
-# What a machine writes goes to /mnt/own; what was there before (a checkout below /tmp, say) is still to be read.
+# Overlays: writes go to /mnt/own, and existing files (such as a checkout below /tmp) stay readable.
 # shellcheck disable=SC2016
 becomes='
 hostname "$0"
@@ -51,7 +52,7 @@ mount --bind /mnt/hosts /etc/hosts
 machine='
 touch "/mnt/own/$0/ready"
 sleep infinity &
-wait # for that, and for whatever is left without a parent: `ray stop` takes a zombie for alive'
+wait # also reaps orphaned processes: `ray stop` considers a zombie alive'
 for i in $(seq "$count"); do
     mkdir "/mnt/own/node$i"
     unshare --net --uts --mount --pid --fork --kill-child --mount-proc bash -euc "$becomes$machine" "node$i" &

@@ -1,4 +1,4 @@
-"""A real optuna-dashboard over a journal."""
+"""Runs a real optuna-dashboard on a journal."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ COMMAND = Path(sys.executable).with_name("optuna-dashboard")
 
 @contextmanager
 def dashboard(journal: Path) -> Iterator[str]:
-    """The address of a dashboard over the journal, for as long as the context lasts."""
+    """The address of a dashboard that shows the journal, within a with block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -31,10 +31,10 @@ def dashboard(journal: Path) -> Iterator[str]:
 
 
 def fetch(url: str) -> Any:
-    """Its JSON; the server may still be starting."""
+    """The JSON at a URL; waits up to 20 s for the server to start."""
     for _ in range(100):
         try:
             return json.load(urllib.request.urlopen(url, timeout=10))
         except urllib.error.URLError:
             time.sleep(0.2)
-    raise AssertionError(f"nobody answered at {url}")
+    raise AssertionError(f"no answer from {url}")

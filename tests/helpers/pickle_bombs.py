@@ -1,4 +1,4 @@
-"""Pickle bombs: files that run code in whoever unpickles them. Here the code makes a folder, the crater."""
+"""Pickle bombs: files that run code when they are unpickled. This code creates a folder, the crater."""
 
 import io
 import os
@@ -12,7 +12,7 @@ import torch
 
 
 class Bomb:
-    """Unpickled, it makes the folder `crater`."""
+    """Creates the folder `crater` when it is unpickled."""
 
     def __init__(self, crater: Path):
         self.crater = str(crater)
@@ -32,43 +32,43 @@ def oldest(crater: Path) -> bytes:
 
 
 def torch_file(crater: Path, **background: Any) -> bytes:
-    """As `torch.save` writes it, with sound things beside."""
+    """A file of `torch.save` that also holds harmless values."""
     file = io.BytesIO()
     torch.save({"weights": torch.zeros(3), **background, "bomb": Bomb(crater)}, file)
     return file.getvalue()
 
 
 def old_torch_file(crater: Path) -> bytes:
-    """As older versions of torch wrote it."""
+    """A file in the format of older torch versions."""
     file = io.BytesIO()
     torch.save({"bomb": Bomb(crater)}, file, _use_new_zipfile_serialization=False)
     return file.getvalue()
 
 
 def array(crater: Path) -> bytes:
-    """A .npy file of objects."""
+    """A .npy file with an object array."""
     file = io.BytesIO()
     np.save(file, np.array([[Bomb(crater)]], dtype=object), allow_pickle=True)
     return file.getvalue()
 
 
 def arrays(crater: Path) -> bytes:
-    """A .npz file of objects."""
+    """A .npz file with an object array."""
     file = io.BytesIO()
     np.savez(file, left_hand=np.array([Bomb(crater)], dtype=object), pose=np.zeros((6, 33, 3)))
     return file.getvalue()
 
 
 def yaml_text(crater: Path) -> str:
-    """What PyYAML's unsafe loaders run."""
+    """YAML that PyYAML's unsafe loaders execute."""
     return f"!!python/object/apply:os.mkdir ['{crater}']"
 
 
-def careless_torch(content: bytes) -> None:
+def unsafe_torch_load(content: bytes) -> None:
     torch.load(io.BytesIO(content), weights_only=False)
 
 
-def careless_numpy(content: bytes) -> None:
+def unsafe_numpy_load(content: bytes) -> None:
     found = np.load(io.BytesIO(content), allow_pickle=True)
     if not isinstance(found, np.ndarray):
         list(found.values())
@@ -77,9 +77,9 @@ def careless_numpy(content: bytes) -> None:
 FORMS: dict[Callable[[Path], bytes], Callable[[bytes], Any]] = {
     plain: pickle.loads,
     oldest: pickle.loads,
-    torch_file: careless_torch,
-    old_torch_file: careless_torch,
-    array: careless_numpy,
-    arrays: careless_numpy,
+    torch_file: unsafe_torch_load,
+    old_torch_file: unsafe_torch_load,
+    array: unsafe_numpy_load,
+    arrays: unsafe_numpy_load,
 }
-"""{what makes a bomb: what sets it off}."""
+"""{function that makes a bomb: unsafe reader that sets it off}."""

@@ -1,4 +1,4 @@
-"""A real Prometheus (Debian's package `prometheus`) beside a test."""
+"""Runs a real Prometheus (Debian's package `prometheus`)."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ needs_prometheus = pytest.mark.skipif(COMMAND is None, reason="no prometheus her
 
 @contextmanager
 def prometheus(folder: Path, discovery: Path | None = None) -> Iterator[str]:
-    """Its address for as long as the context lasts; it scrapes every second whom Ray's discovery file names."""
+    """Its address, within a with block; it scrapes the targets in Ray's discovery file every second."""
     folder.mkdir()
     found = {"files": [str(discovery)], "refresh_interval": "1s"}
     jobs = [] if discovery is None else [{"job_name": "ray", "file_sd_configs": [found]}]
@@ -48,7 +48,7 @@ def query(address: str, expression: str) -> list[dict[str, Any]]:
     """[{metric: {label: value}, value: [time, text]}] of an instant query.
 
     Raises:
-        AssertionError: Prometheus does not accept the expression, or does not answer in 20 s.
+        AssertionError: Prometheus rejects the expression, or does not answer in 20 s.
     """
     url = f"{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     for _ in range(100):
@@ -60,4 +60,4 @@ def query(address: str, expression: str) -> list[dict[str, Any]]:
         except urllib.error.URLError:
             pass  # not yet listening
         time.sleep(0.2)
-    raise AssertionError(f"nobody answered at {url}")
+    raise AssertionError(f"no answer from {url}")

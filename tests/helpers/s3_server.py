@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, for tests; and a bad way to it."""
+"""An S3 server on loopback, and a flaky proxy for it."""
 
 import select
 import socket
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of a real S3 server, and what reaches it."""
+    """A bucket, and the environment variables to access it."""
 
     uri: str
     environment: dict[str, str]
 
 
 @contextmanager
-def serving() -> Iterator[Bucket]:
-    """An empty bucket, as long as the context lasts."""
+def s3_bucket() -> Iterator[Bucket]:
+    """An empty bucket, within a with block."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -28,7 +28,9 @@ def serving() -> Iterator[Bucket]:
     server.start()
     _, port = server.get_host_and_port()
     address = f"http://127.0.0.1:{port}"
-    urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()  # its buckets outlive a server
+    urllib.request.urlopen(
+        f"{address}/moto-api/reset", data=b""
+    ).close()  # buckets outlive a server in the same process
     client = boto3.client(
         "s3", endpoint_url=address, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
     )
@@ -45,20 +47,20 @@ def serving() -> Iterator[Bucket]:
         server.stop()
 
 
-class Flaky(socketserver.BaseRequestHandler):
-    """Hands a connection on to the real server, and hangs up on some of them."""
+class FlakyProxy(socketserver.BaseRequestHandler):
+    """Forwards connections to the server, and drops some of them."""
 
     port, every, count = 0, 3, 0
-    gone = threading.Event()
-    """Set: it hangs up on all."""
+    is_down = threading.Event()
+    """If set, all connections are dropped."""
 
     def handle(self) -> None:
-        Flaky.count += 1
-        if Flaky.gone.is_set() or (Flaky.every and Flaky.count % Flaky.every == 1):
+        FlakyProxy.count += 1
+        if FlakyProxy.is_down.is_set() or (FlakyProxy.every and FlakyProxy.count % FlakyProxy.every == 1):
             return
-        with socket.create_connection(("127.0.0.1", Flaky.port)) as there:
-            other = {self.request: there, there: self.request}
-            while (ready := select.select(list(other), [], [], 5)[0]) and not Flaky.gone.is_set():
+        with socket.create_connection(("127.0.0.1", FlakyProxy.port)) as server:
+            other = {self.request: server, server: self.request}
+            while (ready := select.select(list(other), [], [], 5)[0]) and not FlakyProxy.is_down.is_set():
                 for side in ready:
                     block = side.recv(65536)
                     if not block:
@@ -67,11 +69,12 @@ class Flaky(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def flaky_way_to(bucket: Bucket, every: int = 3) -> Iterator[dict[str, str]]:
-    """The environment of who goes that way; every: which connection is cut, 0 = none."""
-    Flaky.port, Flaky.every, Flaky.count = int(bucket.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]), every, 0
-    Flaky.gone.clear()
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Flaky)
+def flaky_proxy(bucket: Bucket, every: int = 3) -> Iterator[dict[str, str]]:
+    """Environment variables of a client of the proxy; every: each n-th connection is dropped, 0 = none."""
+    port = int(bucket.environment["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    FlakyProxy.port, FlakyProxy.every, FlakyProxy.count = port, every, 0
+    FlakyProxy.is_down.clear()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), FlakyProxy)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield {**bucket.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}"}

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A Slurm over the machines of machines.sh, then a command beside them:
+# Starts Slurm on the machines of machines.sh, then runs a command:
 #   machines.sh FOLDER COUNT slurm.sh COUNT COMMAND...
 set -euo pipefail
 
 count="$1"
 shift
-own=/run/hearai-slurm # every machine has its own
+own=/run/hearai-slurm # on each machine
 export SLURM_CONF=/mnt/shared/slurm.conf
 head -c 64 /dev/urandom >/mnt/key
 nodes="node$(seq -s ,node "$count")"

@@ -1,4 +1,4 @@
-"""A study small enough for two cores, for the tests that run whole searches."""
+"""The YAML of a small study, for tests that run complete searches on two cores."""
 
 
 def small_space(*, trials: int, epochs: int, finalists: str = "{count: 0}") -> str:

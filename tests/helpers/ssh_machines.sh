@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# sshd on the machines of machines.sh, and a key for it in the command's ~/.ssh:
+# Starts sshd on the machines of machines.sh, puts a key into ~/.ssh, then runs a command:
 #   machines.sh FOLDER COUNT ssh_machines.sh COUNT COMMAND...
 set -euo pipefail
 
 count="$1"
 shift
-rm -rf ~/.ssh # machines.sh gave it a /root of its own
+rm -rf ~/.ssh # in the overlay of machines.sh, not the real /root
 mkdir ~/.ssh
 ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
 ssh-keygen -q -t ed25519 -N '' -f /mnt/host_key

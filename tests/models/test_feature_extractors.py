@@ -1,4 +1,4 @@
-"""Encoders of frames: one promise for all of them, and what each of them adds."""
+"""Feature extractors: the interface of all of them, and properties of each."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ import torch
 from torchvision.models import ResNet50_Weights, WeightsEnum, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
+from hearai.config.model_parts import EXTRACTORS
 from hearai.config.schema import FeatureExtractor as Settings
 from hearai.errors import ConfigError
-from hearai.models.feature_extractors import EXTRACTORS, FeatureExtractor, backbone_name, build_extractor, kind_of
+from hearai.models.feature_extractors import FeatureExtractor, backbone_name, build_extractor, weight_source
 from hearai.models.gcn import LandmarkGraph, adjacency
 from hearai.models.pretrained import resolve_pretrained
 from hearai.models.video_resnet import DenseR2Plus1D
@@ -27,7 +28,7 @@ def build(name: str = "cnn_extractor", model_path: str = "test_efficientnet", wi
 
 
 def clip_for(name: str, *shape: int) -> torch.Tensor:
-    """Inputs (*shape, ...) of the kind that the extractor reads, different in every frame."""
+    """Inputs (*shape, ...) of the type that the extractor reads, different in every frame."""
     generator = torch.Generator().manual_seed(1)
     if EXTRACTORS[name].reads == "frames":
         return torch.randn(*shape, 3, 32, 32, generator=generator)
@@ -37,17 +38,18 @@ def clip_for(name: str, *shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
-def test_every_extractor_gives_a_vector_of_its_width_for_every_frame(name: str):
+def test_one_vector_of_the_announced_width_per_frame(name: str):
     extractor = build(name)
     with torch.no_grad():
         x_BTD = extractor(clip_for(name, 2, 3), MASK_BT)
     assert extractor.width == 10 and x_BTD.shape == (2, 3, 10) and x_BTD.isfinite().all()
-    assert not torch.allclose(x_BTD[0, 0], x_BTD[0, 1], atol=1e-4), "frames differ, and so do their vectors"
+    assert not torch.allclose(x_BTD[0, 0], x_BTD[0, 1], atol=1e-4), "different frames have different vectors"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
 @pytest.mark.parametrize("content", [0.0, 7.0, float("nan")])
-def test_what_is_in_padded_frames_does_not_matter(name: str, content: float):
+def test_content_of_padded_frames_has_no_influence(name: str, content: float):
     extractor, clip = build(name), clip_for(name, 2, 3)
     padded = clip.clone()
     padded[1, 2] = content
@@ -57,27 +59,31 @@ def test_what_is_in_padded_frames_does_not_matter(name: str, content: float):
 
 
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
-def test_backbone_and_projection_both_learn(name: str):
-    extractor, weight_D = build(name).train(), torch.arange(10.0)  # a plain sum over the normed vector is constant
+def test_backbone_and_projection_get_gradients(name: str):
+    extractor, weight_D = (
+        build(name).train(),
+        torch.arange(10.0),
+    )  # the unweighted sum of a normalised vector is constant
     (extractor(clip_for(name, 2, 3), MASK_BT) * weight_D).sum().backward()
     for part in (extractor.backbone, extractor.projection):
         assert any(p.grad is not None and p.grad.any() for p in part.parameters())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
-def test_every_extractor_can_be_exported(name: str):
+def test_export_with_any_number_of_clips_and_frames(name: str):
     extractor, clip = build(name), clip_for(name, 2, 3)
     batch, frames = torch.export.Dim("batch", max=64), torch.export.Dim("frames", max=64)
     shapes = ({0: batch, 1: frames}, {0: batch, 1: frames})
     exported = torch.export.export(extractor, (clip, MASK_BT), dynamic_shapes=shapes)
     other, mask_BT = clip_for(name, 3, 5), torch.arange(5) < torch.tensor([[5], [2], [3]])
     with torch.no_grad():
-        wanted, found = extractor(other, mask_BT), exported.module()(other, mask_BT)
-    assert torch.allclose(found[mask_BT], wanted[mask_BT], atol=1e-4)
+        expected, actual = extractor(other, mask_BT), exported.module()(other, mask_BT)
+    assert torch.allclose(actual[mask_BT], expected[mask_BT], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, kind in EXTRACTORS.items() if kind.per_frame))
-def test_a_per_frame_extractor_gives_kept_features_the_vector_of_the_frame(name: str):
+@pytest.mark.parametrize("name", sorted(name for name, spec in EXTRACTORS.items() if spec.per_frame))
+def test_cached_features_give_the_vector_of_the_frame(name: str):
     extractor, clip = build(name), clip_for(name, 2, 3)
     with torch.no_grad():
         x_BTD = extractor(clip, MASK_BT)
@@ -86,7 +92,7 @@ def test_a_per_frame_extractor_gives_kept_features_the_vector_of_the_frame(name:
             assert torch.allclose(x_BTD[b, t], alone[0], atol=1e-4)
 
 
-def test_only_real_frames_run_through_the_backbone():
+def test_backbone_gets_real_frames_only():
     extractor, seen = build(), []
     extractor.backbone.register_forward_hook(lambda module, args, output: seen.append(len(args[0])))
     extractor(clip_for("cnn_extractor", 2, 3), torch.tensor([[True, True, True], [True, False, False]]))
@@ -94,19 +100,19 @@ def test_only_real_frames_run_through_the_backbone():
 
 
 @pytest.mark.parametrize("model_path", FAMILIES)
-def test_every_family_of_timm_gives_the_announced_width(model_path: str):
+def test_announced_width_of_timm_models(model_path: str):
     extractor = build(model_path=model_path)
     with torch.no_grad():
         assert extractor.backbone_features(torch.randn(2, 3, 48, 48)).shape == (2, extractor.backbone_width)
 
 
-def test_the_published_name_of_the_per_frame_extractor_is_the_cnn():
+def test_multi_frame_feature_extractor_is_the_cnn():
     one, other = build("multi_frame_feature_extractor"), build("cnn_extractor")
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-def test_unknown_model_is_a_config_error_with_close_names():
-    with pytest.raises(ConfigError, match=r"model_path: 'efficentnet_b1' is no model of timm.*efficientnet_b1"):
+def test_unknown_model_is_a_config_error_with_close_matches():
+    with pytest.raises(ConfigError, match=r"model_path: 'efficentnet_b1' is not a model of timm.*efficientnet_b1"):
         build(model_path="efficentnet_b1")
 
 
@@ -117,37 +123,38 @@ def test_weights_are_random_but_seeded():
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
-def test_backbone_is_the_timm_model_without_its_classifier():
+def test_backbone_is_the_timm_model_without_classifier():
     plain = timm.create_model("test_efficientnet", num_classes=0)
     assert build().backbone.state_dict().keys() == plain.state_dict().keys()
 
 
-def test_checkpoints_know_which_network_they_are_of():
+def test_backbone_name_identifies_the_network():
     assert backbone_name(Settings(model_path="resnet18")) == "resnet18"
     assert backbone_name(Settings(name="video_resnet", model_path="resnet18")) == "video_resnet"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("frames", [16, 11, 3])
-def test_every_eighth_frame_of_the_video_network_is_what_torchvision_gives(frames: int):
+def test_every_eighth_vector_of_video_resnet_equals_torchvision(frames: int):
     torch.manual_seed(0)
-    ours, theirs = DenseR2Plus1D(pretrained=False).eval(), r2plus1d_18().eval()
-    theirs.fc = torch.nn.Identity()
-    theirs.load_state_dict(ours.net.state_dict())
+    dense, published = DenseR2Plus1D(pretrained=False).eval(), r2plus1d_18().eval()
+    published.fc = torch.nn.Identity()
+    published.load_state_dict(dense.net.state_dict())
     clip_BTCHW = torch.randn(1, frames, 3, 32, 32)
     with torch.no_grad():
-        dense_BTW = ours(clip_BTCHW, torch.ones(1, frames, dtype=torch.bool))
-        wanted_BW = theirs((clip_BTCHW * ours.scale_C11 + ours.shift_C11).transpose(1, 2))
-    assert torch.allclose(dense_BTW[:, ::8].mean(1), wanted_BW, atol=1e-5)
+        dense_BTW = dense(clip_BTCHW, torch.ones(1, frames, dtype=torch.bool))
+        expected_BW = published((clip_BTCHW * dense.scale_C11 + dense.shift_C11).transpose(1, 2))
+    assert torch.allclose(dense_BTW[:, ::8].mean(1), expected_BW, atol=1e-5)
 
 
-def test_a_frame_of_the_video_network_hears_its_neighbours():
+def test_vectors_of_video_resnet_depend_on_neighbouring_frames():
     extractor, clip = build("video_resnet"), clip_for("video_resnet", 1, 3)
     other = clip.clone()
     other[0, 2] += 1
     with torch.no_grad():
         vectors = [extractor(x, MASK_BT[:1])[0, 0] for x in (clip, other)]
     assert not torch.allclose(*vectors, atol=1e-5)
-    assert not kind_of(Settings(name="video_resnet")).per_frame, "so its output cannot be kept frame by frame"
+    assert not EXTRACTORS["video_resnet"].per_frame, "so its output cannot be cached per frame"
 
 
 TORCHVISION = {
@@ -157,55 +164,55 @@ TORCHVISION = {
 
 
 def downloaded(weights: WeightsEnum, folder: Path) -> Path:
-    """Where torch's hub puts the file of these weights."""
+    """The path to which torch's hub downloads these weights."""
     (folder / "checkpoints").mkdir()
     return folder / "checkpoints" / weights.url.rpartition("/")[2]
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvision_weights_are_taken_from_the_disk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_torchvision_weights_are_loaded_from_disk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     build_net, weights, prefix = TORCHVISION[name]
     (tmp_path / "hub").mkdir()
     source = build_net().state_dict()
     torch.save(source, downloaded(weights, tmp_path / "hub"))
     settings = Settings(name=name, representation_size=4)
-    assert resolve_pretrained(kind_of(settings).weights(""), True)
+    assert resolve_pretrained(weight_source(settings), True)
     loaded = build_extractor(settings, pretrained=True).backbone.state_dict()
     assert all(torch.equal(loaded[prefix + key], x) for key, x in source.items() if not key.startswith("fc."))
 
 
-def test_broken_torchvision_weights_are_a_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_corrupt_torchvision_weights_are_a_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub").mkdir()
-    downloaded(ResNet50_Weights.IMAGENET1K_V2, tmp_path / "hub").write_bytes(b"no weights")
-    with pytest.raises(ConfigError, match="weights of ResNet50_Weights.IMAGENET1K_V2 cannot be had"):
+    downloaded(ResNet50_Weights.IMAGENET1K_V2, tmp_path / "hub").write_bytes(b"not weights")
+    with pytest.raises(ConfigError, match="weights of ResNet50_Weights.IMAGENET1K_V2 are not available"):
         build_extractor(Settings(name="resnet50_extractor"), pretrained=True)
 
 
-def test_landmarks_have_no_published_weights():
-    source = EXTRACTORS["gcn_extractor"].weights("")
+def test_gcn_extractor_has_no_published_weights():
+    source = weight_source(Settings(name="gcn_extractor"))
     assert resolve_pretrained(source, "auto") is False
-    with pytest.raises(ConfigError, match="weights of gcn_extractor cannot be had .there are none for it."):
+    with pytest.raises(ConfigError, match="weights of gcn_extractor are not available .none are published."):
         resolve_pretrained(source, True)
 
 
 def points() -> torch.Tensor:
-    """(1, P, C): every point known, at a place of its own."""
+    """(1, P, C): every point known, at random positions."""
     x = torch.randn(1, POINTS, CHANNELS, generator=torch.Generator().manual_seed(2))
     x[..., 3] = 1
     return x
 
 
-def test_bones_join_the_hands_to_the_body_and_every_point_to_another():
+def test_skeleton_is_connected():
     joined_PP = adjacency()
     assert torch.equal(joined_PP, joined_PP.T) and joined_PP.sum(1).min() >= 2
     assert joined_PP[BODY + 15, LEFT] and joined_PP[BODY + 16, RIGHT]
-    reach = torch.linalg.matrix_power(joined_PP, POINTS) > 0
-    assert reach.all(), "one skeleton: a message can get from any point to any other"
+    reachable = torch.linalg.matrix_power(joined_PP, POINTS) > 0
+    assert reachable.all(), "there is a path between any two points"
 
 
-def test_points_that_are_not_known_are_neither_heard_nor_read():
+def test_unknown_points_have_no_influence():
     torch.manual_seed(0)
     net, x = LandmarkGraph().eval(), points()
     x[:, LEFT : LEFT + 21, 3] = 0
@@ -217,6 +224,6 @@ def test_points_that_are_not_known_are_neither_heard_nor_read():
         assert not torch.allclose(net(x), net(moved), atol=1e-3)
 
 
-def test_a_frame_without_any_known_point_gives_numbers():
+def test_frame_without_known_points_gives_finite_values():
     with torch.no_grad():
         assert LandmarkGraph()(torch.zeros(1, POINTS, CHANNELS)).isfinite().all()

@@ -1,4 +1,4 @@
-"""One classifier per head, and groups of heads by config alone."""
+"""One classifier per head, and custom groups of heads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from hearai.sign.hamnosys import HEADS
 from hearai.training.optim.loss import head_losses, trained_heads, weighted_loss
 
 
-def test_every_head_gives_its_classes():
+def test_logits_have_the_number_of_classes():
     logits = Heads(6, {"a": 3, "b": 5})(torch.randn(4, 6))
     assert {head: tuple(x.shape) for head, x in logits.items()} == {"a": (4, 3), "b": (4, 5)}
 
@@ -35,7 +35,7 @@ def test_additional_layers_are_added(layers: int):
     assert [m.out_features for m in linear] == [6] * layers + [3]
 
 
-def test_dropout_is_on_in_training_only():
+def test_dropout_in_training_mode_only():
     heads, x_BD = Heads(64, {"a": 3}, dropout_rate=0.5), torch.randn(1, 64)
     assert not torch.equal(heads(x_BD)["a"], heads(x_BD)["a"])
     heads.eval()
@@ -43,13 +43,13 @@ def test_dropout_is_on_in_training_only():
 
 
 @pytest.mark.parametrize("name", ["a.b", "values", "forward"])
-def test_name_that_torch_cannot_hold_is_a_config_error(name: str):
-    with pytest.raises(ConfigError, match=f"{name!r} cannot name a head"):
+def test_invalid_name_is_a_config_error(name: str):
+    with pytest.raises(ConfigError, match=f"{name!r} cannot be the name of a head"):
         Heads(6, {name: 3})
 
 
 @pytest.mark.parametrize(("mode", "classes"), [("gloss", {"gloss": 3}), ("hamnosys", HEADS)])
-def test_the_shipped_groups_give_their_heads(make_config: Callable, tiny_dataset: Path, mode: str, classes: dict):
+def test_default_groups(make_config: Callable, tiny_dataset: Path, mode: str, classes: dict):
     values = {"train_parameters.classification_mode": mode, "heads.model.additional_layers": 1}
     config = make_config(tiny_dataset, {**values, "heads.model.dropout_rate": 0.2})
     model = build_model(config, load_data(config).num_class)
@@ -58,7 +58,7 @@ def test_the_shipped_groups_give_their_heads(make_config: Callable, tiny_dataset
     assert all(classifier[-2].p == 0.2 and len(classifier) == 3 for classifier in model.heads.values())
 
 
-MINE = """
+CUSTOM = """
 general_parameters: {data_path: DATA, gpu: -1, ratio_test: 0.25, ratio_train_test: 0.67}
 augmentations_parameters: {resize_size: 32, center_crop_size: 32}
 train_parameters: {classification_mode: mine, num_segments: 3, batch_size: 4}
@@ -72,10 +72,10 @@ heads:
 """
 
 
-def test_a_group_of_ones_own_is_trained_by_config_alone(tiny_dataset: Path, tmp_path: Path):
+def test_custom_group_is_trained_by_config_only(tiny_dataset: Path, tmp_path: Path):
     rows = [f"c{i} 0 4 {i % 3} {i % 5}" for i in range(12)]  # colours 0..2, sizes 0..4
     (tiny_dataset / "test_mine.txt").write_text("\n".join(["name start end colour size", *rows]) + "\n")
-    (tmp_path / "mine.yml").write_text(MINE.replace("DATA", str(tiny_dataset)))
+    (tmp_path / "mine.yml").write_text(CUSTOM.replace("DATA", str(tiny_dataset)))
     config = load_config(tmp_path / "mine.yml")
     data = load_data(config)
     assert data.num_class == {"colour": 3, "size": 5}
@@ -96,17 +96,17 @@ def test_a_group_of_ones_own_is_trained_by_config_alone(tiny_dataset: Path, tmp_
         assert not torch.equal(parameter, before[name]), name
 
 
-def test_a_label_beyond_ones_own_group_is_told_with_its_row(tiny_dataset: Path, tmp_path: Path):
+def test_label_out_of_range_is_an_error_with_its_row(tiny_dataset: Path, tmp_path: Path):
     (tiny_dataset / "test_mine.txt").write_text("c0 0 4 2 0\nc1 0 4 3 1\n")
-    (tmp_path / "mine.yml").write_text(MINE.replace("DATA", str(tiny_dataset)))
-    with pytest.raises(DataError, match=r"test_mine\.txt:2: colour has label '3'; 0\.\.2 or -1"):
+    (tmp_path / "mine.yml").write_text(CUSTOM.replace("DATA", str(tiny_dataset)))
+    with pytest.raises(DataError, match=r"test_mine\.txt:2: colour has label '3'; expected 0\.\.2 or -1"):
         load_data(load_config(tmp_path / "mine.yml"))
 
 
-def test_an_idle_head_is_not_computed_in_training_and_answers_in_evaluation():
+def test_skipped_head_is_computed_in_evaluation_only():
     heads, seen = Heads(6, {"a": 3, "b": 5}), []
     heads["b"].register_forward_hook(lambda *_: seen.append("b"))
-    heads.leave_idle(["b"])
+    heads.skip_in_training(["b"])
     assert list(heads(torch.randn(4, 6))) == ["a"] and not seen
     assert not any(p.requires_grad for p in heads["b"].parameters())
     heads.eval()

@@ -1,4 +1,4 @@
-"""Sequence encoders keep one promise: (B, T, D) and a mask in, (B, width) out, padding without influence."""
+"""The interface of all sequence encoders: (B, T, D) and a mask in, (B, width) out, padding without influence."""
 
 import subprocess
 import sys
@@ -6,13 +6,15 @@ import sys
 import pytest
 import torch
 
+from hearai.config.model_parts import SEQUENCE_ENCODERS
+from hearai.config.schema import Transformer
 from hearai.errors import ConfigError
 from hearai.models.pooling import POOLINGS
-from hearai.models.sequence_encoders import TRANSFORMERS
+from hearai.models.sequence_encoders import build_sequence_encoder
 
-NAMES = sorted(TRANSFORMERS)
-FREE = torch.export.Dim.DYNAMIC  # an export that fixes a size marked with it fails
-FIXED_FRAMES = {"lstm"}  # torch.export ties an LSTM to the example's number of frames; the ONNX exporter does not
+NAMES = sorted(SEQUENCE_ENCODERS)
+FREE = torch.export.Dim.DYNAMIC  # the export fails if it must fix a size marked with it
+FIXED_FRAMES = {"lstm"}  # torch.export fixes the number of frames of an LSTM; the ONNX exporter does not
 
 each = pytest.mark.parametrize("name", NAMES)
 each_pooling = pytest.mark.parametrize("pooling", sorted(POOLINGS))
@@ -21,7 +23,8 @@ each_pooling = pytest.mark.parametrize("pooling", sorted(POOLINGS))
 def build(name: str, width: int = 12, **values) -> torch.nn.Module:
     torch.manual_seed(0)
     sizes = {"feedforward_size": 16, "num_attention_heads": 2, "num_encoder_layers": 2, "output_size": 7}
-    return TRANSFORMERS[name](width, **{**sizes, "dropout_rate": 0.0, **values}).eval()
+    settings = Transformer.model_construct(**{"name": name, **sizes, "dropout_rate": 0.0, "pooling": "mean", **values})
+    return build_sequence_encoder(settings, width).eval()
 
 
 def mask_of(*lengths: int) -> torch.Tensor:
@@ -29,7 +32,7 @@ def mask_of(*lengths: int) -> torch.Tensor:
 
 
 def with_scores(transformer: torch.nn.Module) -> torch.nn.Module:
-    """Attention pooling as after some training; a new one is the mean."""
+    """Attention pooling with random scores, as after some training; it is initialised to the mean."""
     for name, parameter in transformer.named_parameters():
         if "score" in name:
             torch.nn.init.normal_(parameter)
@@ -48,7 +51,7 @@ def test_output_has_the_announced_width(name: str, pooling: str):
 
 
 @each
-def test_one_model_takes_clips_of_any_length(name: str):
+def test_clips_of_any_length(name: str):
     transformer = build(name)
     before = sum(p.numel() for p in transformer.parameters())
     for frames in (1, 2, 8, 64):
@@ -59,7 +62,7 @@ def test_one_model_takes_clips_of_any_length(name: str):
 
 @pytest.mark.parametrize("width", [6, 48])
 @each
-def test_widths_and_sizes_are_free(name: str, width: int):
+def test_other_widths_and_sizes(name: str, width: int):
     transformer = build(name, width, feedforward_size=9, num_attention_heads=3, num_encoder_layers=1, output_size=5)
     assert transformer(torch.randn(1, 4, width), mask_of(4)).shape == (1, 5)
 
@@ -71,8 +74,10 @@ def test_widths_and_sizes_are_free(name: str, width: int):
 @pytest.mark.parametrize("content", [1e4, -1e30, float("inf"), float("nan")])
 @each_pooling
 @each
-def test_padding_does_not_change_the_result(name: str, pooling: str, content: float, train: bool):
-    transformer = with_scores(build(name, pooling=pooling)).train(train)  # eval without gradients: torch's fused path
+def test_padding_has_no_influence(name: str, pooling: str, content: float, train: bool):
+    transformer = with_scores(build(name, pooling=pooling)).train(
+        train
+    )  # eval without gradients uses torch's fused path
     clip_BTD, lengths = torch.randn(3, 6, 12), (6, 4, 1)
     mask_BT = mask_of(*lengths, 9)[:3]
     padded_BTD = torch.full((3, 9, 12), content)
@@ -85,7 +90,7 @@ def test_padding_does_not_change_the_result(name: str, pooling: str, content: fl
 
 @each_pooling
 @each
-def test_a_gradient_reaches_every_real_frame_and_no_padding(name: str, pooling: str):
+def test_gradients_of_real_and_padded_frames(name: str, pooling: str):
     x_BTD, mask_BT = torch.randn(2, 5, 12), mask_of(5, 2)
     x_BTD[~mask_BT] = float("nan")
     x_BTD.requires_grad_()
@@ -96,7 +101,7 @@ def test_a_gradient_reaches_every_real_frame_and_no_padding(name: str, pooling: 
 
 @each_pooling
 @each
-def test_a_gradient_reaches_every_weight(name: str, pooling: str):
+def test_gradients_of_all_weights(name: str, pooling: str):
     transformer = build(name, pooling=pooling).train()
     transformer(torch.randn(3, 5, 12), mask_of(5, 4, 2)).square().sum().backward()
     for where, parameter in transformer.named_parameters():
@@ -105,7 +110,7 @@ def test_a_gradient_reaches_every_weight(name: str, pooling: str):
 
 
 @each
-def test_what_it_is_given_is_left_as_it_was(name: str):
+def test_inputs_are_not_modified(name: str):
     x_BTD, mask_BT = torch.randn(2, 5, 12), mask_of(5, 2)
     x_before, mask_before = x_BTD.clone(), mask_BT.clone()
     build(name)(x_BTD, mask_BT)
@@ -113,24 +118,24 @@ def test_what_it_is_given_is_left_as_it_was(name: str):
 
 
 @each
-def test_clips_of_a_batch_do_not_see_each_other(name: str):
+def test_clips_of_a_batch_are_independent(name: str):
     transformer, x_BTD, mask_BT = build(name).train(), torch.randn(3, 5, 12), mask_of(5, 5, 3)
-    whole = transformer(x_BTD, mask_BT)
-    assert torch.allclose(whole[1:2], transformer(x_BTD[1:2], mask_BT[1:2]), atol=1e-5)
+    batched = transformer(x_BTD, mask_BT)
+    assert torch.allclose(batched[1:2], transformer(x_BTD[1:2], mask_BT[1:2]), atol=1e-5)
 
 
-# -- what they are made of -----------------------------------------------------------------------
+# -- layers -----------------------------------------------------------------------
 
 
 @each
-def test_only_the_fake_transformer_is_blind_to_the_order_of_frames(name: str):
+def test_only_fake_transformer_ignores_the_order_of_frames(name: str):
     transformer, x_BTD = build(name), torch.randn(1, 6, 12)
     same = torch.allclose(transformer(x_BTD, mask_of(6)), transformer(x_BTD.flip(1), mask_of(6)), atol=1e-4)
     assert same is (name == "fake_transformer")
 
 
 @each
-def test_layers_are_as_many_as_asked_for_and_start_with_weights_of_their_own(name: str):
+def test_number_of_layers_and_their_initial_weights(name: str):
     if name == "fake_transformer":
         assert len(build(name, num_encoder_layers=5).state_dict()) == 2
         return
@@ -141,7 +146,7 @@ def test_layers_are_as_many_as_asked_for_and_start_with_weights_of_their_own(nam
 
 
 @each
-def test_dropout_is_on_in_training_only(name: str):
+def test_dropout_in_training_mode_only(name: str):
     transformer, x_BTD = build(name, dropout_rate=0.5, num_encoder_layers=1), torch.randn(2, 5, 12)
     assert torch.equal(transformer(x_BTD, mask_of(5, 5)), transformer(x_BTD, mask_of(5, 5)))
     transformer.train()
@@ -150,8 +155,8 @@ def test_dropout_is_on_in_training_only(name: str):
 
 
 @each
-def test_without_dropout_training_is_a_function_of_its_input(name: str):
-    transformer, x_BTD = build(name).train(), torch.randn(2, 40, 12)  # 40: SpecAugment would take some out
+def test_training_mode_without_dropout_is_deterministic(name: str):
+    transformer, x_BTD = build(name).train(), torch.randn(2, 40, 12)  # 40 frames: SpecAugment would mask some
     results = [transformer(x_BTD, mask_of(40, 30)) for _ in range(5)]
     assert all(torch.equal(result, results[0]) for result in results)
 
@@ -165,16 +170,17 @@ def test_unknown_pooling_is_a_config_error(name: str):
 
 
 @each
-def test_bfloat16_autocast_runs_and_agrees(name: str):
+def test_bfloat16_autocast_is_close_to_fp32(name: str):
     transformer, x_BTD, mask_BT = build(name, pooling="attention"), torch.randn(2, 6, 12), mask_of(6, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = transformer(x_BTD, mask_BT)
     assert torch.allclose(half.float(), transformer(x_BTD, mask_BT), atol=0.05)
 
 
-@pytest.mark.filterwarnings("ignore:.*_flat_weights:UserWarning")  # torch's, of its own LSTM
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore:.*_flat_weights:UserWarning")  # a warning of torch about its own LSTM
 @each
-def test_it_is_exported_for_any_number_of_clips_and_frames(name: str):
+def test_export_with_any_number_of_clips_and_frames(name: str):
     transformer = with_scores(build(name, pooling="attention"))
     frames = 5 if name in FIXED_FRAMES else 9
     free = {0: FREE} if name in FIXED_FRAMES else {0: FREE, 1: FREE}
@@ -188,12 +194,13 @@ def test_it_is_exported_for_any_number_of_clips_and_frames(name: str):
         assert torch.allclose(exported.module()(x_BTD, mask_BT), transformer(x_BTD, mask_BT), atol=1e-5)
 
 
-def test_transformers_is_imported_by_the_one_that_needs_it():
+@pytest.mark.heavy
+def test_transformers_is_imported_only_if_needed():
     code = (
-        "import sys, hearai.models.model as m; from hearai.models.sequence_encoders import TRANSFORMERS as T;"
-        "s = dict(feedforward_size=8, num_attention_heads=1, num_encoder_layers=1, output_size=2, dropout_rate=0.0);"
-        "[T[n](4, **s) for n in T if n != 'hubert_transformer']; assert 'transformers' not in sys.modules;"
-        "T['hubert_transformer'](4, **s); assert 'transformers' in sys.modules"
+        "import sys, hearai.models.model as m; from hearai.config.schema import SEQUENCE_ENCODERS, Transformer;"
+        "build = lambda name: m.build_sequence_encoder(Transformer(name=name, feedforward_size=8, output_size=2), 4);"
+        "[build(n) for n in SEQUENCE_ENCODERS if n != 'hubert_transformer']; assert 'transformers' not in sys.modules;"
+        "build('hubert_transformer'); assert 'transformers' in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A finished search to report on (written once, copied for each test), and searches to begin."""
+"""Fixtures: a finished study (written once, copied for each test), and study folders to fill with trials."""
 
 import shutil
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.search_folder import Searching, searching, write_dataset, write_finished_search
+from tests.helpers.study_builder import StudyBuilder, open_study, write_dataset, write_finished_search
 
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 clips of one picture."""
+    """12 clips of one frame."""
     return write_dataset(tmp_path_factory.mktemp("reporting") / "data")
 
 
@@ -25,11 +25,11 @@ def _finished_once(dataset: Path) -> Path:
 
 @pytest.fixture
 def finished(tmp_path: Path, _finished_once: Path) -> Path:
-    """Folder of a finished search; its numbers stand in `write_finished_search`."""
+    """Folder of a finished study; `write_finished_search` has its numbers."""
     return Path(shutil.copytree(_finished_once, tmp_path / "runs" / "tiny"))
 
 
 @pytest.fixture
-def begin(tmp_path: Path, dataset: Path) -> Callable[..., AbstractContextManager[Searching]]:
-    """`with begin() as search:` begins a search, `begin(folder)` continues one; keywords are settings of the study."""
-    return lambda folder=None, **settings: searching(folder or tmp_path / "runs" / "tiny", dataset, **settings)
+def build_study(tmp_path: Path, dataset: Path) -> Callable[..., AbstractContextManager[StudyBuilder]]:
+    """`with build_study() as builder:` opens a study, `build_study(folder)` that of a folder; keywords are settings."""
+    return lambda folder=None, **settings: open_study(folder or tmp_path / "runs" / "tiny", dataset, **settings)

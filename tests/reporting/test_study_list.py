@@ -1,4 +1,4 @@
-"""Housekeeping: what is there, and what may be deleted."""
+"""Studies and caches are listed, and deleted where no search uses them."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from hearai.errors import ConfigError, UserError
 from hearai.reporting.study_list import delete_caches, delete_studies, find_study, list_studies, studies_text
-from hearai.search.storage.lock import owned
+from hearai.search.storage.lock import study_lock
 from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
 from tests.helpers import ROOT
 
@@ -40,27 +40,27 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
-def test_each_study_is_listed_with_its_state_trials_and_best(storage: Path) -> None:
+def test_studies_are_listed_with_state_trials_and_best(storage: Path) -> None:
     seen = {info.folder.name: (info.state, info.ended, info.limit, info.best) for info in list_studies(storage)}
     assert seen == {"a": ("finished", 2, 2, 0.5), "b": ("unfinished", 1, 2, 0.25), "c": ("broken", 0, 0, None)}
-    with owned(storage / "b"):
+    with study_lock(storage / "b"):
         (searching,) = [info for info in list_studies(storage) if info.state == "searching"]
         assert searching.folder.name == "b" and f"process {os.getpid()} on " in searching.note
 
 
-def test_the_list_fits_a_terminal_and_knows_the_caches(storage: Path) -> None:
+def test_the_list_fits_80_columns_and_has_the_caches(storage: Path) -> None:
     lines = list(studies_text(storage))
     assert all(len(line) <= 80 for line in lines if not line.startswith("caches in"))
     assert any(line.split()[:4] == ["a", "finished", "2/2", "0.500"] for line in lines)
     assert any(line.split()[:4] == ["features", "1", "folders", "2"] for line in lines)
 
 
-def test_a_study_that_is_searched_is_not_deleted_nor_those_beside_it(storage: Path) -> None:
+def test_nothing_is_deleted_while_a_search_uses_it(storage: Path) -> None:
     folders = [find_study(storage, name) for name in "ab"]
-    with owned(storage / "b"):
-        with pytest.raises(UserError, match=r"b: is being searched by process"):
+    with study_lock(storage / "b"):
+        with pytest.raises(UserError, match=r"b: in use by a search, process"):
             delete_studies(folders)
-        with pytest.raises(UserError, match="its trials may read the caches"):
+        with pytest.raises(UserError, match="its trials may be reading the caches"):
             delete_caches([], storage)
     assert all(folder.exists() for folder in folders)
     delete_studies(folders)
@@ -68,19 +68,20 @@ def test_a_study_that_is_searched_is_not_deleted_nor_those_beside_it(storage: Pa
 
 
 def test_caches_are_deleted_by_kind(storage: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--cache feature: no such caches; .*features"):
+    with pytest.raises(ConfigError, match="--cache feature: no caches of this kind; .*features"):
         delete_caches(["feature"], storage)
     assert [info.kind for info in delete_caches(["features"], storage)] == ["features"]
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["demo-1a"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["delete"], "delete: what? give names of studies, or --cache"),
-        (["delete", "a"], "nobody can be asked here; give --yes"),
+        (["delete"], "delete: nothing to delete; give the names of studies, or --cache"),
+        (["delete", "a"], "Cannot prompt: stdin is not a terminal. Pass --yes."),
         (["delete", "aa"], "no study 'aa'"),
-        (["show"], "show: give the name of one study"),
+        (["show"], "show: got 0 names; give the name of one study"),
     ],
 )
 def test_mistakes_end_with_exit_code_2_and_nothing_deleted(storage: Path, args: list[str], words: str) -> None:

@@ -1,4 +1,4 @@
-"""A whole search on a tiny dataset: what it leaves behind, how it goes on, what it refuses."""
+"""Complete searches on a tiny dataset: their files, how they continue, what they refuse."""
 
 import csv
 import json
@@ -22,6 +22,7 @@ from hearai.config.overrides import override
 from hearai.config.study import Study
 from hearai.errors import ConfigError, DataError
 from hearai.reporting.study_report.page import write_results
+from hearai.search.cluster.resources import TrialResources
 from hearai.search.run import Options, run_study
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
@@ -32,17 +33,15 @@ MakeStudy = Callable[..., Study]
 
 
 def search(study: Study, storage: Path) -> dict:
-    """Runs the study; returns its summary, with the lines it said under `said`."""
-    said: list[str] = []
-    outcome = run_study(study, Options(storage), said.append)
+    """Runs the study; returns its summary, with the printed lines under `printed`."""
+    printed: list[str] = []
+    outcome = run_study(study, Options(storage), printed.append)
     write_results(outcome.folder)
     summary = json.loads((outcome.folder / "summary.json").read_text())
-    return {**summary, "said": said, "succeeded": outcome.succeeded}
+    return {**summary, "printed": printed, "succeeded": outcome.succeeded}
 
 
-def test_a_search_leaves_its_whole_folder_and_its_winner_can_be_run_again(
-    make_study: MakeStudy, tmp_path: Path
-) -> None:
+def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStudy, tmp_path: Path) -> None:
     summary = search(make_study(), tmp_path)
     folder = tmp_path / "tiny"
     left = {path.name for path in folder.iterdir()}
@@ -70,23 +69,23 @@ def test_a_search_leaves_its_whole_folder_and_its_winner_can_be_run_again(
         ("feature_extractor.model_path", ["test_efficientnet", "test_resnet"]),
     ],
 )
-def test_extractors_cannot_be_searched_where_one_is_pre_trained_for_all(
+def test_a_pre_trained_extractor_cannot_be_searched(
     make_study: MakeStudy, tmp_path: Path, path: str, values: list[str]
 ) -> None:
     study = make_study({"pretrain": True, "space": {path: {"choice": values}}})
     with pytest.raises(ConfigError, match=f"space: {path}: searched, but one extractor is pre-trained for all trials"):
         run_study(study, Options(tmp_path), print)
-    assert not (tmp_path / "tiny" / "journal.log").exists(), "nothing has begun"
+    assert not (tmp_path / "tiny" / "journal.log").exists(), "no search was started"
 
 
-def test_landmarks_that_trials_would_read_are_checked_before_any_starts(make_study: MakeStudy, tmp_path: Path) -> None:
+def test_landmarks_that_trials_read_are_checked_first(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study({"space": {"train_parameters.landmarks": {"choice": [True, False]}}})
-    with pytest.raises(DataError, match=r"c0\.npz: cannot be read"):
+    with pytest.raises(DataError, match=r"c0\.npz: cannot read"):
         run_study(study, Options(tmp_path), print)
-    assert not (tmp_path / "tiny" / "journal.log").exists(), "nothing has begun"
+    assert not (tmp_path / "tiny" / "journal.log").exists(), "no search was started"
 
 
-def test_trackers_get_a_run_for_each_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
+def test_trackers_get_a_run_per_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
     trackers = {"general_parameters.mlflow": True, "general_parameters.neptune": True}
     small = {"budget": {"trials": 2}, "finalists": {"count": 0}}
     summary = search(make_study(small, {**trackers, "train_parameters.epochs": 2}, "tracked"), tmp_path)
@@ -98,12 +97,10 @@ def test_trackers_get_a_run_for_each_trial_tagged_with_the_study(make_study: Mak
     assert all(run.data.tags["study"] == "tracked" and run.info.status == "FINISHED" for run in runs.values())
     assert runs["0000"].data.metrics["objective"] == pytest.approx(summary["baseline"]["value"])
     for name in runs:
-        assert list((trials / name / "neptune").rglob("*")), "recorded offline, beside the trial"
+        assert list((trials / name / "neptune").rglob("*")), "recorded offline, in the folder of the trial"
 
 
-def test_the_same_command_again_runs_nothing_and_more_trials_extend_the_search(
-    make_study: MakeStudy, tmp_path: Path
-) -> None:
+def test_the_same_command_runs_nothing_more_trials_extend_it(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study({"budget": {"trials": 2}, "finalists": {"count": 0}})
     first = search(study, tmp_path)
     logs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tiny/trials/*/metrics.jsonl")}
@@ -124,16 +121,14 @@ def test_a_data_path_may_be_relative(
     assert search(study, Path("runs"))["trials"]["complete"] == 1
 
 
-def test_another_base_config_under_the_same_name_is_refused_with_the_difference(
-    make_study: MakeStudy, tmp_path: Path
-) -> None:
+def test_another_base_config_is_refused_with_the_difference(make_study: MakeStudy, tmp_path: Path) -> None:
     settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
     search(make_study(settings), tmp_path)
     with pytest.raises(ConfigError, match="config.train_parameters.batch_size: was 4, is 5"):
         search(make_study(settings, {"train_parameters.batch_size": 5}), tmp_path)
 
 
-def test_a_failing_and_a_diverging_trial_end_alone(make_study: MakeStudy, tmp_path: Path) -> None:
+def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeStudy, tmp_path: Path) -> None:
     space = {
         "train_parameters.lr": None,
         "feature_extractor.model_path": {"choice": ["test_efficientnet", "no_such_model"]},
@@ -142,24 +137,22 @@ def test_a_failing_and_a_diverging_trial_end_alone(make_study: MakeStudy, tmp_pa
     settings = {"budget": {"trials": 4}, "space": space, "finalists": {"count": 0}}
     summary = search(make_study(settings), tmp_path)
     assert summary["trials"] == {"total": 4, "complete": 1, "pruned": 1, "failed": 2}
-    assert any("FAILED" in line and "no_such_model" in line for line in summary["said"])
-    assert any("diverged" in line for line in summary["said"])
+    assert any("FAILED" in line and "no_such_model" in line for line in summary["printed"])
+    assert any("diverged" in line for line in summary["printed"])
     assert summary["best"]["trial"] == 0
 
 
-def test_a_search_in_which_nothing_succeeds_says_so(make_study: MakeStudy, tmp_path: Path) -> None:
+def test_a_search_without_a_complete_trial_does_not_succeed(make_study: MakeStudy, tmp_path: Path) -> None:
     summary = search(make_study({"budget": {"trials": 2}}, {"train_parameters.weight_decay": 1.0e38}), tmp_path)
     assert not summary["succeeded"]
     assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0}
     assert summary["diverged"] == 2 and summary["test"] is None
 
 
-def test_a_base_config_that_fails_leaves_a_winner_and_nothing_to_compare_it_with(
-    make_study: MakeStudy, tmp_path: Path
-) -> None:
+def test_there_is_a_winner_if_the_base_config_fails(make_study: MakeStudy, tmp_path: Path) -> None:
     space = {"train_parameters.lr": None, "train_parameters.weight_decay": {"float": [0.001, 1.0]}}
     study = make_study({"budget": {"trials": 2}, "space": space}, {"train_parameters.lr": 1.0e-3})
-    changes = {"train_parameters.weight_decay": 1.0e38}  # outside of the searched range, and it overflows at once
+    changes = {"train_parameters.weight_decay": 1.0e38}  # outside of the searched range; overflows at once
     study = replace(study, base=override(study.base, changes), settings=study.settings)
     summary = search(study, tmp_path)
     assert summary["test"]["base"] is None and summary["test"]["winner"]["trial"] == 1
@@ -168,7 +161,7 @@ def test_a_base_config_that_fails_leaves_a_winner_and_nothing_to_compare_it_with
     assert (tmp_path / "tiny" / "test.json").stat().st_mtime_ns == written, "the test clips are scored once"
 
 
-def test_wrong_data_ends_the_search_before_anything_is_written(
+def test_invalid_data_is_refused_before_anything_is_written(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
 ) -> None:
     frame = tiny_dataset / "c3" / "c3_1.jpg"
@@ -180,24 +173,23 @@ def test_wrong_data_ends_the_search_before_anything_is_written(
 
 def test_more_than_the_cluster_has_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cluster has"):
-        run_study(make_study(), Options(tmp_path, cpus=10_000), print)
+        run_study(make_study(), Options(tmp_path, resources=TrialResources(cpus=10_000)), print)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
-def test_a_search_that_died_continues_with_the_trials_that_were_running(
+def test_a_killed_search_continues_with_its_running_trials(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, how: signal.Signals
 ) -> None:
     make_study()  # writes tiny.yaml
     command = [sys.executable, "experiments/tune.py", "--space", str(tmp_path / "tiny.yaml"), "--trials", "4"]
     command += ["--data-path", str(tiny_dataset), "--storage", str(tmp_path / "runs"), "--finalists", "0"]
     command += ["--set", "train_parameters.epochs=40"]
-    root = ROOT
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     journal = tmp_path / "runs" / "tiny" / "journal.log"
     deadline = time.monotonic() + 120
     while not (journal.exists() and journal.read_text().count('"intermediate_value"') > 5):
-        assert time.monotonic() < deadline and process.poll() is None, "the search never got going"
+        assert time.monotonic() < deadline and process.poll() is None, "the search did not start"
         time.sleep(0.2)
     if how is signal.SIGKILL:
         os.killpg(process.pid, how)
@@ -207,12 +199,12 @@ def test_a_search_that_died_continues_with_the_trials_that_were_running(
     if how is signal.SIGTERM:
         assert process.returncode == 130 and "to continue" in out
     before = tmp_path / "runs" / "tiny" / "trials" / "0000" / "config.yaml"
-    synced = yaml.safe_load(before.read_text())
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    config = yaml.safe_load(before.read_text())
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "runs" / "tiny" / "summary.json").read_text())
     assert summary["trials"]["total"] == 4 and summary["trials"]["complete"] == 4
-    assert yaml.safe_load(before.read_text()) == synced
+    assert yaml.safe_load(before.read_text()) == config
     for trial in range(4):
         lines = (tmp_path / "runs" / "tiny" / "trials" / f"{trial:04d}" / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 41))

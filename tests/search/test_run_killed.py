@@ -1,4 +1,4 @@
-"""A search that is killed again and again ends as if nothing had happened."""
+"""A search that is killed repeatedly has the same result as an uninterrupted one."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
 from tests.helpers import ROOT
-from tests.helpers.killing import PID, epochs_of, log_of, wait_for
+from tests.helpers.fault_injection import PID, logged_epochs, trial_log, wait_for
 
 MakeStudy = Callable[..., Study]
 TRIALS, EPOCHS = 4, 40
@@ -31,7 +31,7 @@ EPOCH = re.compile(r" epoch (\d+): train loss")
 
 
 class Chaos:
-    """A study that is started and killed in processes of its own."""
+    """Runs a study in other processes and kills them."""
 
     def __init__(self, place: Path, data: Path, *more: str):
         self.folder = place / "runs" / "tiny"
@@ -46,14 +46,14 @@ class Chaos:
         )
 
     def run(self) -> str:
-        """To its end; what it printed."""
+        """Runs the search to its end; returns its output."""
         process = self.start()
         out, _ = process.communicate(timeout=300)
         assert process.returncode == 0, out
         return out
 
     def run_until(self, moment: Callable[[subprocess.Popen], None], *, all_of_ray: bool) -> None:
-        """Until a moment; then it is killed, with all that it started (as when a machine crashes) or alone."""
+        """Runs the search until `moment` returns, then kills it: alone, or with all of Ray as in a crash."""
         process = self.start()
         moment(process)
         family = [process]
@@ -71,16 +71,16 @@ class Chaos:
         return sorted((self.folder / "trials").glob("*"))
 
     def epochs(self) -> int:
-        return sum(len(epochs_of(trial)) for trial in self.trials())
+        return sum(len(logged_epochs(trial)) for trial in self.trials())
 
 
 def early(rng: random.Random) -> Callable[[subprocess.Popen], None]:
-    """Within the first two seconds."""
+    """During the first two seconds."""
     return lambda process: time.sleep(rng.uniform(0.1, 2))
 
 
 def training(rng: random.Random, chaos: Chaos) -> Callable[[subprocess.Popen], None]:
-    """Some epochs further than the attempt before."""
+    """Some epochs after the previous attempt's last one."""
     goal, pause = chaos.epochs() + rng.randint(1, 8), rng.uniform(0, 0.2)
 
     def moment(process: subprocess.Popen) -> None:
@@ -103,7 +103,7 @@ def saving(chaos: Chaos) -> Callable[[subprocess.Popen], None]:
 
 
 def check_nothing_was_lost(chaos: Chaos, place: Path) -> None:
-    """Each trial stands once in the journal and in a folder, whole, with the value that it has when run alone."""
+    """Each trial is complete, once, in the journal and in a folder, with the value that it has when run alone."""
     trials = read_journal(chaos.folder / "journal.log")[SEARCH].trials
     assert [(trial.number, trial.state.name) for trial in trials] == [(n, "COMPLETE") for n in range(TRIALS)]
     assert len({repr(sorted(trial.params.items())) for trial in trials}) == TRIALS
@@ -113,35 +113,35 @@ def check_nothing_was_lost(chaos: Chaos, place: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial
     for trial, folder in zip(trials, chaos.trials(), strict=True):
-        assert epochs_of(folder) == list(range(1, EPOCHS + 1))
+        assert logged_epochs(folder) == list(range(1, EPOCHS + 1))
         assert list(trial.intermediate_values) == list(range(1, EPOCHS + 1))
-        assert not [path for path in folder.rglob(".*")], "nothing is left half-written"
+        assert not [path for path in folder.rglob(".*")], "no temporary file is left"
         config = load_config(folder / "config.yaml")
         assert config.train_parameters.lr == trial.params["train_parameters.lr"]
         alone = fit(config, LocalRuntime("cpu", place / "alone" / folder.name))
         assert trial.value == pytest.approx(alone.best, abs=1e-6)
-        if (folder / "best").is_dir():  # those of losing trials are swept
+        if (folder / "best").is_dir():  # those of poor trials are removed
             ours, theirs = (load_checkpoint(run / "best")["model"] for run in (folder, place / "alone" / folder.name))
             assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     torch.set_num_threads(threads)
-    synced = [folder.name for folder in chaos.trials() if (folder / "best").is_dir()]
-    assert synced == sorted({"0000", f"{summary['best']['trial']:04d}"}), "the base config's and the winner's"
+    kept = [folder.name for folder in chaos.trials() if (folder / "best").is_dir()]
+    assert kept == sorted({"0000", f"{summary['best']['trial']:04d}"}), "the base config's and the winner's"
 
 
 def check_no_epoch_was_trained_twice(chaos: Chaos) -> None:
-    """An attempt goes on after the last epoch that the one before finished: what a kill costs is the one under way."""
+    """Each attempt continues after the last epoch of the previous one: a kill costs only the epoch in progress."""
     for folder in chaos.trials():
-        attempts = [[int(n) for n in EPOCH.findall(text)] for text in PID.split(log_of(folder))[2::2]]
+        attempts = [[int(n) for n in EPOCH.findall(text)] for text in PID.split(trial_log(folder))[2::2]]
         seen = [epochs for epochs in attempts if epochs]
         for before, after in zip(seen, seen[1:], strict=False):
-            assert after[0] >= before[-1], f"{folder.name} was at {before[-1]}, and went on from {after[0]}"
+            assert after[0] >= before[-1], f"{folder.name} was at {before[-1]}, and continued from {after[0]}"
             assert after == list(range(after[0], after[-1] + 1))
 
 
-def test_a_search_that_is_killed_twice_ends_as_if_nothing_had_happened(
+def test_a_search_killed_twice_has_the_same_result(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, ray_session: None
 ) -> None:
-    """On a cluster that lives on: what a dead search ran there must not be in the way of the next."""
+    """On a cluster that keeps running: processes of the killed search must not block the next one."""
     import ray
 
     make_study()  # writes tiny.yaml
@@ -155,7 +155,7 @@ def test_a_search_that_is_killed_twice_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_a_search_that_is_killed_ten_times_ends_as_if_nothing_had_happened(
+def test_a_search_killed_ten_times_has_the_same_result(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
 ) -> None:
     make_study()  # writes tiny.yaml

@@ -1,4 +1,4 @@
-"""A search whose trials are scored on several splits, to its end and beyond."""
+"""A search whose trials are scored on several splits."""
 
 import json
 import statistics
@@ -19,7 +19,7 @@ from hearai.training.setup.cross_validation import fold_config
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-def test_a_search_over_two_splits_ends_with_a_winner_that_can_be_retrained_on_both_parts(
+def test_a_search_over_two_splits_scores_and_retrains_its_winner(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     settings = {"budget": {"trials": 2}, "splits": 2, "finalists": {"count": 1, "seeds": 1, "retrain": True}}
@@ -45,6 +45,6 @@ def test_a_search_over_two_splits_ends_with_a_winner_that_can_be_retrained_on_bo
     assert summary["retrained"]["checkpoint"].endswith("final/best") and "trained once more" in text
     assert load_checkpoint(folder / "final" / "best")["config"]["general_parameters"]["train_on_validation"]
 
-    said: list[str] = []
-    again = run_study(make_study(settings), Options(tmp_path), said.append)
-    assert again.succeeded and not any("complete epoch" in line for line in said), "nothing is run again"
+    printed: list[str] = []
+    again = run_study(make_study(settings), Options(tmp_path), printed.append)
+    assert again.succeeded and not any("complete epoch" in line for line in printed), "nothing is trained again"

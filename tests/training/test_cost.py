@@ -1,4 +1,4 @@
-"""What a model costs: counted and timed once a run, with every report."""
+"""The costs of a model: measured once per run, reported with every epoch."""
 
 import json
 import math
@@ -13,32 +13,29 @@ from torch import nn
 from hearai.config.config import Config
 from hearai.data.annotations.load import load_data
 from hearai.models.model import build_initial_model
-from hearai.training.cost import REPEATS, WARM_UP, costs_of, one_clip, seconds_per_clip, size_of
+from hearai.training.cost import MIN_PASSES, WARM_UP_PASSES, costs_of, one_clip, seconds_per_clip, size_of
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
 
+pytestmark = pytest.mark.training
+
 SPEED = {"general_parameters.measure_speed": True}
 MakeConfig = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
 
 
 def rows_of(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_frozen_numbers_count_and_buffers_take_room() -> None:
+def test_size_includes_frozen_parameters_and_buffers() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     model[0].weight.requires_grad_(False)
-    learned, buffers = 3 * 4 + 4 + 4 + 4, 4 + 4  # float32, and one int64 beside them
-    assert size_of(model) == {"parameters": learned, "size_mb": ((learned + buffers) * 4 + 8) / 1e6}
+    parameters, buffers = 3 * 4 + 4 + 4 + 4, 4 + 4  # float32, and one int64 beside them
+    assert size_of(model) == {"parameters": parameters, "size_mb": ((parameters + buffers) * 4 + 8) / 1e6}
 
 
-def test_every_run_reports_its_size_and_only_one_that_is_asked_its_speed(tiny_config: Config, tmp_path: Path) -> None:
+def test_runs_report_their_size_and_on_request_their_speed(tiny_config: Config, tmp_path: Path) -> None:
     fit(tiny_config, LocalRuntime("cpu", tmp_path / "run"))
     model = build_initial_model(tiny_config, load_data(tiny_config).num_class)
     for row in rows_of(tmp_path / "run"):
@@ -47,9 +44,7 @@ def test_every_run_reports_its_size_and_only_one_that_is_asked_its_speed(tiny_co
         assert "seconds_per_clip" not in row
 
 
-def test_measuring_changes_nothing_of_what_is_learned(
-    make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path
-) -> None:
+def test_measuring_does_not_change_training(make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path) -> None:
     dropout = {"transformer.dropout_rate": 0.3, "freeze_scheduler.model_params": {}}
     for name, values in {"plain": dropout, "measured": {**dropout, **SPEED}}.items():
         fit(make_config(tiny_dataset, values), LocalRuntime("cpu", tmp_path / name))
@@ -60,7 +55,7 @@ def test_measuring_changes_nothing_of_what_is_learned(
     ]
 
 
-def test_speed_is_measured_once_and_a_run_that_goes_on_keeps_it(
+def test_speed_is_measured_once_also_for_a_resumed_run(
     make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     fit(make_config(tiny_dataset, {**SPEED, "train_parameters.epochs": 1}), LocalRuntime("cpu", tmp_path / "run"))
@@ -71,44 +66,44 @@ def test_speed_is_measured_once_and_a_run_that_goes_on_keeps_it(
     assert 0 < first < 10
 
 
-class Passes(nn.Module):
-    """Keeps what each forward pass was given."""
+class RecordingModel(nn.Module):
+    """Records the inputs of each forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inner = nn.Dropout()
-        self.seen: list[tuple] = []
+        self.passes: list[tuple] = []
 
     def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
-        self.seen.append((inputs["frames"].shape, mask.shape, self.inner.training, torch.is_grad_enabled()))
+        self.passes.append((inputs["frames"].shape, mask.shape, self.inner.training, torch.is_grad_enabled()))
         return {"gloss": mask.float()}
 
 
-def test_a_pass_is_one_clip_of_pictures_in_evaluation_mode_even_where_training_looks_features_up(
+def test_a_timed_pass_is_one_clip_of_images_in_eval_mode(
     tiny_config: Config,
 ) -> None:
-    batch, model = one_clip(tiny_config, load_data(tiny_config).split.val), Passes()
-    model.inner.eval()  # as a frozen part is
+    batch, model = one_clip(tiny_config, load_data(tiny_config).split.val), RecordingModel()
+    model.inner.eval()  # like a frozen part
     assert seconds_per_clip(model, batch, tiny_config, torch.device("cpu")) > 0
-    assert set(model.seen) == {((1, 3, 3, 32, 32), (1, 3), False, False)}
-    assert len(model.seen) >= WARM_UP + REPEATS
-    assert model.training and not model.inner.training, "the model is left as it was"
+    assert set(model.passes) == {((1, 3, 3, 32, 32), (1, 3), False, False)}
+    assert len(model.passes) >= WARM_UP_PASSES + MIN_PASSES
+    assert model.training and not model.inner.training, "the model is unchanged"
 
 
-class Interrupted(Passes):
-    """Two of three passes wait for a neighbour on the machine."""
+class SlowedModel(RecordingModel):
+    """Two of three passes are delayed, as by another process."""
 
     def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
-        time.sleep(0.02 if len(self.seen) % 3 else 0.0)
+        time.sleep(0.02 if len(self.passes) % 3 else 0.0)
         return super().forward(inputs, mask)
 
 
-def test_a_pass_is_as_long_as_it_is_when_nothing_interrupts_it(tiny_config: Config) -> None:
+def test_interruptions_do_not_count_as_time_of_a_pass(tiny_config: Config) -> None:
     batch = one_clip(tiny_config, load_data(tiny_config).split.val)
-    assert seconds_per_clip(Interrupted(), batch, tiny_config, torch.device("cpu")) < 0.01
+    assert seconds_per_clip(SlowedModel(), batch, tiny_config, torch.device("cpu")) < 0.01
 
 
-def test_a_clip_is_timed_with_all_that_the_model_reads(make_config: MakeConfig, make_dataset: Callable) -> None:
+def test_a_clip_is_timed_with_all_inputs_of_the_model(make_config: MakeConfig, make_dataset: Callable) -> None:
     folder = make_dataset(landmarks=True)
     config = make_config(folder, {"train_parameters.landmarks": True, **SPEED})
     data = load_data(config)
@@ -128,10 +123,10 @@ def test_more_frames_take_longer(make_config: MakeConfig, tiny_dataset: Path) ->
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_is_waited_for(make_config: MakeConfig, tiny_dataset: Path) -> None:
-    """Work that is only handed over takes microseconds; a wide matrix product does not."""
+def test_the_time_of_a_gpu_pass_includes_its_work(make_config: MakeConfig, tiny_dataset: Path) -> None:
+    """Queueing the work takes microseconds; the wide matrix products do not."""
 
-    class Wide(nn.Module):
+    class WideModel(nn.Module):
         def forward(self, inputs: dict, mask: torch.Tensor) -> dict:
             square = torch.ones(8192, 8192, device="cuda")
             for _ in range(10):
@@ -140,4 +135,4 @@ def test_a_gpu_is_waited_for(make_config: MakeConfig, tiny_dataset: Path) -> Non
 
     config = make_config(tiny_dataset)
     batch = one_clip(config, load_data(config).split.val)
-    assert seconds_per_clip(Wide(), batch, config, torch.device("cuda")) > 5e-3
+    assert seconds_per_clip(WideModel(), batch, config, torch.device("cuda")) > 5e-3

@@ -1,4 +1,4 @@
-"""Kept features: the same numbers as the pictures give, computed once, never stale."""
+"""Cached features: equal to those of the images, computed once, never stale."""
 
 import os
 
@@ -18,11 +18,7 @@ from hearai.training.feature_cache import (
     weights_hash,
 )
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture
@@ -36,15 +32,15 @@ def compute(config, parts):
     return load_features(config, data, extractor, torch.device("cpu"))[0]
 
 
-def test_features_are_what_the_backbone_says_of_each_frame(tiny_config, parts):
+def test_features_are_the_backbone_outputs_of_each_frame(tiny_config, parts):
     features, (data, extractor) = compute(tiny_config, parts), parts
     read = build_reader(tiny_config)
     for clip in (data.split.train[0], data.split.val[-1]):
         frames = [clip.start, clip.end]
-        pictures = normalise(torch.stack([read(clip.frame_path(frame)) for frame in frames]))
+        images = normalise(torch.stack([read(clip.frame_path(frame)) for frame in frames]))
         with torch.no_grad():
-            wanted = extractor.eval().backbone_features(pictures)
-        assert torch.allclose(features(clip, frames), wanted, atol=1e-5)
+            expected = extractor.eval().backbone_features(images)
+        assert torch.allclose(features(clip, frames), expected, atol=1e-5)
 
 
 def test_computing_leaves_the_backbone_as_it_was(tiny_config, parts):
@@ -54,43 +50,43 @@ def test_computing_leaves_the_backbone_as_it_was(tiny_config, parts):
     assert weights_hash(extractor) == before and all(module.training for module in extractor.modules())
 
 
-def test_the_second_run_reads_what_the_first_computed(tiny_config, parts, cache):
+def test_the_second_run_reads_what_the_first_computed(tiny_config, parts, isolated_cache):
     compute(tiny_config, parts)
-    (rows,) = cache.glob("features-*/rows.npy")
+    (rows,) = isolated_cache.glob("features-*/rows.npy")
     stamp = rows.stat().st_mtime_ns
     compute(tiny_config, parts)
     assert rows.stat().st_mtime_ns == stamp
     assert sorted(path.name for path in rows.parent.iterdir()) in (["rows.npy"], ["lock", "rows.npy"])
 
 
-def test_an_interrupted_computation_leaves_nothing_to_trust(tiny_config, parts, cache, monkeypatch):
+def test_an_interrupted_computation_leaves_no_features(tiny_config, parts, isolated_cache, monkeypatch):
     monkeypatch.setattr(parts[1], "backbone_features", lambda frames: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         compute(tiny_config, parts)
-    assert not list(cache.glob("features-*/rows.npy"))
+    assert not list(isolated_cache.glob("features-*/rows.npy"))
     monkeypatch.undo()
-    os.environ["HEARAI_CACHE"] = str(cache)
+    os.environ["HEARAI_CACHE"] = str(isolated_cache)
     compute(tiny_config, parts)
-    assert len(list(cache.glob("features-*/rows.npy"))) == 1
+    assert len(list(isolated_cache.glob("features-*/rows.npy"))) == 1
 
 
-def test_the_fingerprint_follows_all_that_features_depend_on(make_config, tiny_dataset, parts):
+def test_the_fingerprint_depends_on_everything_relevant(make_config, tiny_dataset, parts):
     data, extractor = parts
     config, clips, known = make_config(tiny_dataset), list(data.split.train), weights_hash(extractor.backbone)
-    prints = {fingerprint(config, data, clips, known), fingerprint(config, data, clips[1:], known)}
+    fingerprints = {fingerprint(config, data, clips, known), fingerprint(config, data, clips[1:], known)}
     for path, value in (("resize_size", 33), ("apply_center_crop", False)):
         other = make_config(tiny_dataset, {f"augmentations_parameters.{path}": value})
-        prints.add(fingerprint(other, data, clips, known))
+        fingerprints.add(fingerprint(other, data, clips, known))
     with torch.no_grad():
         next(extractor.backbone.parameters()).flatten()[0] += 1
-    prints.add(fingerprint(config, data, clips, weights_hash(extractor.backbone)))
-    assert len(prints) == 5
+    fingerprints.add(fingerprint(config, data, clips, weights_hash(extractor.backbone)))
+    assert len(fingerprints) == 5
     same = make_config(tiny_dataset, {"train_parameters.lr": 0.5, "transformer.output_size": 8})
-    assert fingerprint(same, data, clips, known) in prints
+    assert fingerprint(same, data, clips, known) in fingerprints
 
 
 @pytest.mark.parametrize(
-    "change, wanted",
+    ("change", "expected"),
     [
         ({}, 2),
         ({"augmentations_parameters.apply_horizontal_flip": True}, 2),
@@ -107,22 +103,22 @@ def test_the_fingerprint_follows_all_that_features_depend_on(make_config, tiny_d
         ({"freeze_scheduler.freeze_pattern_repeats": 4, "freeze_scheduler.freeze_mode": "step"}, 2),
     ],
 )
-def test_features_feed_the_epochs_before_anything_changes_them(make_config, tiny_dataset, change, wanted):
+def test_features_are_used_until_the_backbone_is_unfrozen(make_config, tiny_dataset, change, expected):
     config = make_config(tiny_dataset, change)  # 2 epochs of 2 steps
     data = load_data(config)
     assert len(data.split.train) in range(5, 9)
-    assert epochs_on_features(config, data) == wanted
+    assert epochs_on_features(config, data) == expected
 
 
-def test_features_can_be_made_before_any_run(tiny_config, parts, cache):
+def test_features_can_be_computed_before_any_run(tiny_config, parts, isolated_cache):
     ensure_features(tiny_config)
-    assert len(list(cache.glob("features-*/rows.npy"))) == 1
+    assert len(list(isolated_cache.glob("features-*/rows.npy"))) == 1
     compute(tiny_config, parts)
-    assert len(list(cache.glob("features-*/rows.npy"))) == 1, "the run finds what was made before"
+    assert len(list(isolated_cache.glob("features-*/rows.npy"))) == 1, "the run uses the existing ones"
 
 
-def test_a_cache_that_cannot_be_written_is_said(tiny_config, parts, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_refused(tiny_config, parts, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.raises(ConfigError, match="set HEARAI_CACHE to a folder with room"):
+    with pytest.raises(ConfigError, match="set HEARAI_CACHE to a folder with free space"):
         compute(tiny_config, parts)

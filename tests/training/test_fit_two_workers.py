@@ -1,26 +1,25 @@
-"""Two workers train what one worker trains: a real group of two processes over gloo."""
+"""Two workers train what one worker trains: a group of two processes over gloo."""
 
 import json
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from hearai.config.config import load_config, to_yaml
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
-from tests.helpers.gloo import GlooRuntime
+from tests.helpers.gloo import GlooRuntime, gloo_group
+
+pytestmark = pytest.mark.training
 
 
 def work(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    runtime = GlooRuntime(folder / "two", rank, 2)
-    fit(load_config(folder / "config.yaml"), runtime)
-    (folder / f"seen{rank}.json").write_text(json.dumps({"wraps": runtime.wraps, "seen": runtime.seen}))
-    dist.destroy_process_group()
+    with gloo_group(folder / "rendezvous", rank):
+        runtime = GlooRuntime(folder / "two", rank, 2)
+        fit(load_config(folder / "config.yaml"), runtime)
+    (folder / f"reports{rank}.json").write_text(json.dumps({"wraps": runtime.wraps, "reports": runtime.reports}))
 
 
 EVERYTHING = {
@@ -37,11 +36,10 @@ COMPILED = pytest.param({**EVERYTHING, "train_parameters.compile": True}, marks=
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, EVERYTHING, COMPILED], ids=["plain", "by step, weighted, smoothed, in parts", "compiled"]
+    "changes", [{}, EVERYTHING, COMPILED], ids=["plain", "by step, weighted, smoothed, accumulated", "compiled"]
 )
-def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypatch, changes):
+def test_two_workers_equal_one(make_config, make_dataset, tmp_path, monkeypatch, changes):
     """Six clips in batches of five: shares of three and two, then a clip for one worker and a stand-in."""
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     config = make_config(
         make_dataset(clips=12, signers=0),
         {
@@ -62,11 +60,11 @@ def test_two_workers_end_like_one(make_config, make_dataset, tmp_path, monkeypat
     fit(config, LocalRuntime("cpu", tmp_path / "one"))
     mp.spawn(work, (tmp_path,), nprocs=2)
 
-    first, second = (json.loads((tmp_path / f"seen{rank}.json").read_text()) for rank in (0, 1))
+    first, second = (json.loads((tmp_path / f"reports{rank}.json").read_text()) for rank in (0, 1))
     assert first == second, "all workers report the same, already global numbers"
-    assert first["wraps"] == 2, "wrapped again when the transformer thawed"
+    assert first["wraps"] == 2, "wrapped again when the transformer was unfrozen"
     alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
-    for one, two in zip(alone, first["seen"], strict=True):
+    for one, two in zip(alone, first["reports"], strict=True):
         assert two == pytest.approx({key: one[key] for key in two}, abs=1e-5)
     frozen = [report["frozen/transformer"] for report in alone]
     assert frozen == ([1, 0.5, 0] if changes else [1, 0, 0])

@@ -1,4 +1,4 @@
-"""A run that is judged by some of its heads."""
+"""Runs whose objective is the mean over some of the heads."""
 
 import json
 from collections.abc import Callable
@@ -11,19 +11,18 @@ from hearai.config.config import Config, load_config, to_yaml
 from hearai.errors import DataError
 from hearai.training.fit import FitResult, fit
 from hearai.training.inference.assess import score_split
-from hearai.training.run_state import RunState
+from hearai.training.run_state import EpochFacts, RunState
 from hearai.training.runtime import LocalRuntime
 from hearai.training.scores import Evaluation
 from hearai.training.setup.prepare import with_data
 
+pytestmark = pytest.mark.training
+
 FIRST, SECOND = "hand_shape_base_form", "symmetry_operator"
-RIGHT, HALF, WRONG = (torch.tensor(rows) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]]))
+ALL_CORRECT, HALF_CORRECT, NONE_CORRECT = (
+    torch.tensor(rows) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]])
+)
 MakeConfig = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def run(config: Config, folder: Path) -> tuple[FitResult, list[dict]]:
     return result, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_score_is_the_mean_over_the_named_heads_and_without_names_over_all() -> None:
-    evaluation = Evaluation(0.0, {"a": RIGHT, "b": HALF, "c": WRONG})
+def test_the_score_is_the_mean_over_the_named_or_all_heads() -> None:
+    evaluation = Evaluation(0.0, {"a": ALL_CORRECT, "b": HALF_CORRECT, "c": NONE_CORRECT})
     assert evaluation.score(["a", "b"]) == 0.75
     assert evaluation.score(["c"]) == 0.0
     assert evaluation.score([]) == evaluation.macro_f1 == 0.5
@@ -51,16 +50,14 @@ def test_the_score_is_the_mean_over_the_named_heads_and_without_names_over_all()
 
 def test_the_best_epoch_is_that_of_the_named_heads() -> None:
     progress = RunState()
-    for confusions in ({"a": HALF, "b": RIGHT}, {"a": RIGHT, "b": WRONG}):
-        progress.advance(0.1, Evaluation(0.1, confusions), lr=0.1, epochs=2, clips=4, frozen={}, heads=["a"])
+    for confusions in ({"a": HALF_CORRECT, "b": ALL_CORRECT}, {"a": ALL_CORRECT, "b": NONE_CORRECT}):
+        progress.advance(0.1, Evaluation(0.1, confusions), EpochFacts(epochs=2, clips=4, lr=0.1), heads=["a"])
     assert (progress.best, progress.best_epoch) == (1.0, 2), "over both heads, the first epoch is the better one"
     assert [row["val/macro_f1"] for row in progress.history] == [0.75, 0.5]
     assert [row["val/objective"] for row in progress.history] == [0.5, 1.0]
 
 
-def test_each_epoch_reports_what_is_searched_for_and_the_mean_over_all_heads(
-    hamnosys: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_each_epoch_reports_the_objective_and_the_overall_mean(hamnosys: Callable[..., Config], tmp_path: Path) -> None:
     result, rows = run(hamnosys([FIRST, SECOND]), tmp_path / "run")
     for row in rows:
         named = (row[f"val/{FIRST}/macro_f1"] + row[f"val/{SECOND}/macro_f1"]) / 2
@@ -73,33 +70,29 @@ def test_each_epoch_reports_what_is_searched_for_and_the_mean_over_all_heads(
     assert scores["mean_macro_f1"] == pytest.approx(rows[result.best_epoch - 1]["val/macro_f1"], abs=1e-6)
 
 
-def test_naming_heads_changes_what_is_chosen_and_nothing_of_what_is_learned(
-    hamnosys: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_naming_heads_changes_the_choice_not_the_training(hamnosys: Callable[..., Config], tmp_path: Path) -> None:
     rows = {name: run(hamnosys(heads), tmp_path / name)[1] for name, heads in {"all": [], "one": [FIRST]}.items()}
-    chosen = {"objective", "best_epoch", "seconds", "val/objective"}
-    trained = {name: [{k: v for k, v in row.items() if k not in chosen} for row in rows[name]] for name in rows}
+    selection = {"objective", "best_epoch", "seconds", "val/objective"}
+    trained = {name: [{k: v for k, v in row.items() if k not in selection} for row in rows[name]] for name in rows}
     assert trained["all"] == trained["one"]
     assert all("val/objective" not in row for row in rows["all"])
     assert [row["objective"] for row in rows["all"]] != [row["objective"] for row in rows["one"]]
 
 
-def test_a_config_file_brings_its_objective_along(hamnosys: Callable[..., Config], tmp_path: Path) -> None:
+def test_a_config_file_contains_its_objective(hamnosys: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "best.yaml").write_text(to_yaml(hamnosys([FIRST])))
     assert load_config(tmp_path / "best.yaml").train_parameters.objective_heads == (FIRST,)
 
 
-def test_a_named_head_without_labels_where_it_would_be_scored_is_refused_at_the_door(
-    hamnosys: Callable[..., Config], tiny_dataset: Path
-) -> None:
+def test_a_named_head_without_labels_is_refused(hamnosys: Callable[..., Config], tiny_dataset: Path) -> None:
     file = tiny_dataset / "test_hamnosys.txt"
     column = 3  # the first head after name, start and end
     rows = [line.split() for line in file.read_text().splitlines()]
     file.write_text("".join(" ".join([*row[:column], "-1", *row[column + 1 :]]) + "\n" for row in rows))
     with pytest.raises(DataError) as error:
         with_data(hamnosys([SECOND, FIRST]))
-    found = error.value.problems
-    assert len(found) == 2 and all(f"has a label of '{SECOND}'" in problem for problem in found)
-    assert "no validation clip" in found[0] and "no test clip" in found[1]
+    problems = error.value.problems
+    assert len(problems) == 2 and all(f"has a label of '{SECOND}'" in problem for problem in problems)
+    assert "no validation clip" in problems[0] and "no test clip" in problems[1]
     with_data(hamnosys([FIRST]))
     with_data(hamnosys([]))  # a head without labels is left out of the mean over all

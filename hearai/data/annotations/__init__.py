@@ -1,0 +1,1 @@
+"""Annotation files -> checked, split clips. Without torch."""

@@ -1,23 +1,14 @@
-"""TODO."""
+"""A clip: one annotated stretch of a recording, and the names of its files."""
 
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from hearai.data.annotations.text_files import is_whole
+from hearai.data.annotations.text_files import is_integer
 
 MAX_CLASSES = 100_000
-"""Bound on labels of an `auto` head: a typing error must not build a classifier of gigabytes."""
-
-
-HEADER = ["name", "start", "end"]
-"""What an annotation file's header begins with, where it has one."""
-
-
-Classes = int | Literal["auto"]
-"""Number of classes of a head; "auto" where any label from 0 on is welcome."""
+"""Upper limit on the classes of an `auto` head: a typing error must not build a classifier of gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,75 +17,75 @@ class Clip:
 
     name: str
     folder: Path
-    """The dataset folder that holds the clip's folder."""
+    """The dataset folder that contains the clip's folder."""
     start: int
     end: int
     """Last frame, inclusive."""
     labels: Mapping[str, int]
-    """{head: class, or MISSING}; clips with the same labels share it."""
+    """{head: class, or MISSING}; shared by clips with the same labels."""
     signer: str | None = None
     fps: float | None = None
-    """Frames per second of the recording, where the clip's properties file says so."""
+    """Frames per second of the recording, if the clip's properties file gives them."""
     dataset: str = ""
-    """Name of the dataset among the loaded ones; empty = the folder's own name."""
+    """Name of the dataset among the loaded ones; empty = the folder's name."""
 
     @property
     def key(self) -> str:
-        """Unique among the loaded clips, and the same wherever the dataset folder is moved as a whole."""
+        """Unique among the loaded clips; unchanged when the dataset folder is moved."""
         return f"{self.dataset_name}/{self.name}"
 
     @property
     def dataset_name(self) -> str:
-        """What the clip's dataset is called in messages."""
+        """The name of the clip's dataset in messages."""
         return self.dataset or self.folder.name
 
     def frame_path(self, frame: int) -> Path:
-        """The picture of one frame."""
+        """The image of a frame."""
         return self.folder / self.name / frame_file(self.name, frame)
 
     @property
     def properties_path(self) -> Path:
-        """Where the frames per second are looked up."""
+        """The file that may give the frames per second."""
         return self.folder / self.name / properties_file(self.name)
 
     @property
     def landmarks_path(self) -> Path:
-        """Where the landmarks are looked up."""
+        """The file of the landmarks."""
         return self.folder / self.name / landmarks_file(self.name)
 
 
-def stem_of(name: str) -> str:
-    """What the files of a clip begin with: the last part of its name."""
+def file_stem(name: str) -> str:
+    """The prefix of a clip's file names: the last part of its name."""
     return name.rpartition("/")[2]
 
 
 def frame_file(name: str, frame: int) -> str:
-    """Name of the picture of a frame."""
-    return f"{stem_of(name)}_{frame}.jpg"
+    """File name of the image of a frame."""
+    return f"{file_stem(name)}_{frame}.jpg"
 
 
 def properties_file(name: str) -> str:
-    """Name of the file that may hold the frames per second."""
-    return f"{stem_of(name)}_properties.json"
+    """File name of the clip's properties."""
+    return f"{file_stem(name)}_properties.json"
 
 
-def frames_on_disk(name: str, files: Iterable[str]) -> dict[int, str]:
-    """{frame number: file} of the pictures of a clip among the files of its folder."""
-    head, found = f"{stem_of(name)}_", {}
+def landmarks_file(name: str) -> str:
+    """File name of the landmarks."""
+    return f"{file_stem(name)}.npz"
+
+
+def find_frames(name: str, files: Iterable[str]) -> dict[int, str]:
+    """{frame number: file} of the frames of a clip among the files of its folder."""
+    prefix, found = f"{file_stem(name)}_", {}
     for file in files:
-        number = file.removeprefix(head).removesuffix(".jpg")
-        if is_whole(number) and file == f"{head}{int(number)}.jpg" and int(number) >= 0:
+        number = file.removeprefix(prefix).removesuffix(".jpg")
+        if is_integer(number) and file == f"{prefix}{int(number)}.jpg" and int(number) >= 0:
             found[int(number)] = file
     return found
 
 
-def landmarks_file(name: str) -> str:
-    """Name of the file of landmarks."""
-    return f"{stem_of(name)}.npz"
-
-
-def tidy_name(name: str) -> str | None:
-    """A clip's name without needless `.` and `/` (one folder, one name); None where it leads out of the dataset."""
+def normalise_name(name: str) -> str | None:
+    """A clip's name without redundant `.` and `/`, so that a folder has only one; None if it is outside the dataset."""
     if "/" not in name and os.sep not in name and ":" not in name:
         return None if name in ("", ".", "..") else name
     parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]

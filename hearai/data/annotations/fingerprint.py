@@ -1,4 +1,4 @@
-"""What a dataset is known by: its files as they lie there, and what any copy of them has in common."""
+"""Fingerprints that identify a dataset: one of its files in their place, one that a copy elsewhere has too."""
 
 import functools
 import hashlib
@@ -11,40 +11,40 @@ from zipfile import BadZipFile, ZipFile
 
 from hearai.data.annotations.clip import Clip, frame_file, landmarks_file
 
-KINDS = ("fingerprint", "content")
-"""What a note of a dataset holds; an older one has the first alone."""
+FINGERPRINT_KINDS = ("fingerprint", "content")
+"""Keys under which the fingerprints are stored; older studies and runs have only the first."""
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Two fingerprints of one dataset, from one look at its files."""
+    """Two fingerprints of a dataset, computed together."""
 
     fingerprint: str
-    """Changes when a row, a signer or a file that is used (picture, landmarks) changes; stays when folders move."""
+    """Changes with every row, signer and used file (image, landmarks); unchanged when folders are moved."""
     sizes: str
-    """The same, but for the times of the files."""
+    """The same without the modification times of the files."""
     archives: tuple[Path, ...]
-    """Landmarks that are used."""
+    """The landmark files that are used."""
 
     @property
     def content(self) -> str:
-        """Changes when a row, a signer, the size of a picture or the landmarks change; the same for a copy elsewhere.
+        """Changes with every row, signer, size of an image and content of landmarks; the same for a copy elsewhere.
 
-        Landmarks of as many frames have the same size, whatever they are: their archives know sums of what is in them.
+        Landmark files of equally many frames have the same size; their archives contain checksums of the arrays.
         """
         return _content(self)
 
-    def known(self) -> dict[str, str]:
-        """What to write down so that `is_same` knows the dataset again."""
-        return {kind: getattr(self, kind) for kind in KINDS}
+    def as_dict(self) -> dict[str, str]:
+        """What to store for `is_same_dataset`."""
+        return {kind: getattr(self, kind) for kind in FINGERPRINT_KINDS}
 
 
-def is_same(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    """Whether two notes are of the same dataset, or of a copy of it. Each: `Prints.known()`, or what is left of it."""
-    return any(theirs.get(kind) is not None and theirs.get(kind) == ours.get(kind) for kind in KINDS)
+def is_same_dataset(stored: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether two results of `Fingerprints.as_dict` (keys may be absent) are of one dataset or of a copy of it."""
+    return any(stored.get(kind) is not None and stored.get(kind) == current.get(kind) for kind in FINGERPRINT_KINDS)
 
 
-def prints_of(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Fingerprints:
+def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Fingerprints:
     """frames, landmarks: which files of the clips are used."""
     exact, sizes, archives = hashlib.sha256(), hashlib.sha256(), []
     for clip in sorted(clips, key=lambda clip: clip.key):
@@ -63,16 +63,16 @@ def prints_of(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Finger
     return Fingerprints(exact.hexdigest()[:16], sizes.hexdigest()[:16], tuple(archives))
 
 
-@functools.lru_cache(maxsize=4)  # it opens every archive, 26 us each; a search asks at several places
-def _content(prints: Fingerprints) -> str:
-    digest = hashlib.sha256(prints.sizes.encode())
-    for archive in prints.archives:
-        digest.update(repr(_sums(archive)).encode())
+@functools.lru_cache(maxsize=4)  # it opens every archive, 26 us each; a search asks in several places
+def _content(fingerprints: Fingerprints) -> str:
+    digest = hashlib.sha256(fingerprints.sizes.encode())
+    for archive in fingerprints.archives:
+        digest.update(repr(_checksums(archive)).encode())
     return digest.hexdigest()[:16]
 
 
-def _sums(archive: Path) -> list[int]:
-    """The checksum of each array in a .npz file, from its directory; none if it is broken, as its reader will say."""
+def _checksums(archive: Path) -> list[int]:
+    """The checksum of each array in a .npz file, from its directory; none if it is broken: its reader reports that."""
     try:
         with ZipFile(archive) as entries:
             return [entry.CRC for entry in entries.infolist()]

@@ -1,4 +1,4 @@
-"""Dataset folders of a config -> checked, split clips."""
+"""Dataset folders of a config -> checked clips, split into train, validation and test."""
 
 import functools
 import logging
@@ -11,13 +11,14 @@ from hearai.config.config import Config
 from hearai.config.schema import DataFolder
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip
-from hearai.data.annotations.clip_files import ClipFiles, no_fps_reason
-from hearai.data.annotations.consistency import check_given_once, remarks
-from hearai.data.annotations.fingerprint import Fingerprints, prints_of
+from hearai.data.annotations.clip_files import ClipFiles, read_no_fps_reason
+from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings
+from hearai.data.annotations.fingerprint import Fingerprints, compute_fingerprints
 from hearai.data.annotations.metadata import ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems, raise_problems
+from hearai.data.annotations.row_reader import NumClasses
 from hearai.data.annotations.rows import read_rows
-from hearai.data.annotations.split import Split, other_fold, split_clips, unseen_classes
+from hearai.data.annotations.split import Split, SplitMode, make_fold, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -25,31 +26,31 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Data:
-    """What a config's dataset folders hold."""
+    """The clips of a config's dataset folders."""
 
     split: Split
     num_class: Mapping[str, int]
-    """{head: classes}; `auto` has become the largest label of all clips + 1."""
-    prints: Fingerprints
-    """What the dataset is known by."""
+    """{head: classes}; for `auto`, the largest label of all clips + 1."""
+    fingerprints: Fingerprints
+    """Identify the dataset."""
     class_names: Mapping[str, Mapping[int, str]] = field(default_factory=FrozenDict)
-    """{head: {class: name}} of the heads that have names; see `hearai.data.annotations.metadata.class_name`."""
+    """{head: {class: name}} of the heads with names; see `hearai.data.annotations.metadata.class_name`."""
 
     @property
     def fingerprint(self) -> str:
-        """Of the files as they lie there: caches go by it."""
-        return self.prints.fingerprint
+        """Of the files in their place: the key of caches."""
+        return self.fingerprints.fingerprint
 
     @property
     def clips(self) -> tuple[Clip, ...]:
-        """All clips: train, validation, test; each once, also where validation clips are trained on."""
+        """All clips: train, validation, test; each once, even if validation clips are trained on."""
         return tuple({clip.key: clip for clip in (*self.split.train, *self.split.val, *self.split.test)}.values())
 
 
 def load_data(config: Config) -> Data:
-    """Reads, checks and splits the clips of the config's dataset folders; kept for the process's next call.
+    """Reads, checks and splits the clips of the config's dataset folders; cached within the process.
 
-    Whether the pictures can be decoded is not looked at; see `check_images`.
+    Images are not decoded; see `check_images`.
 
     Raises:
         ConfigError: `general_parameters.data_path` is not set.
@@ -57,36 +58,36 @@ def load_data(config: Config) -> Data:
     """
     general = config.general_parameters
     ratios = (general.ratio_train_test, general.ratio_test)
-    data = _split(_source(config), *ratios, general.split, general.split_seed, general.fold)
+    data = _split(_source_of(config), *ratios, general.split, general.split_seed, general.fold)
     if not general.train_on_validation:
         return data
     return replace(data, split=replace(data.split, train=(*data.split.train, *data.split.val)))
 
 
 def unsplit_data(config: Config) -> Data:
-    """The same with all clips in `test`: for data that nothing is trained on, however small it is.
+    """Like `load_data`, with all clips in `test`: for data that is only evaluated, however small.
 
     Raises:
         ConfigError, DataError: as `load_data`.
     """
-    return _read(_source(config))
+    return _read(_source_of(config))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """All that says which clips there are."""
+    """Everything that determines the clips."""
 
     folders: tuple[tuple[Path, str], ...]
     """(dataset folder, annotation file)"""
-    heads: tuple[tuple[str, int | str], ...]
+    heads: tuple[tuple[str, NumClasses], ...]
     """(head, classes)"""
     frames: bool
     landmarks: bool
     fps: bool
-    """Whether every clip needs frames per second."""
+    """Every clip needs frames per second."""
 
 
-def _source(config: Config) -> _Source:
+def _source_of(config: Config) -> _Source:
     general, train = config.general_parameters, config.train_parameters
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
@@ -103,30 +104,30 @@ def _source(config: Config) -> _Source:
 def _read(source: _Source) -> Data:
     datasets = dataset_names([folder for folder, _ in source.folders])
     clips = _read_all(source, datasets)
-    check_given_once(clips)
+    check_no_duplicates(clips)
     if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
-    lists = _class_lists({datasets[folder]: folder for folder, _ in source.folders})
+    lists = _read_class_lists({datasets[folder]: folder for folder, _ in source.folders})
     names = class_names(lists, dict(source.heads))
-    for remark in remarks(clips, lists):
-        logger.warning("%s", remark)
+    for warning in dataset_warnings(clips, lists):
+        logger.warning("%s", warning)
     num_class = {
         head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
         for head, number in source.heads
     }
-    frozen = FrozenDict({head: FrozenDict(of_head) for head, of_head in names.items()})
-    prints = prints_of(clips, frames=source.frames, landmarks=source.landmarks)
-    return Data(Split((), (), tuple(clips)), num_class, prints, frozen)
+    fingerprints = compute_fingerprints(clips, frames=source.frames, landmarks=source.landmarks)
+    frozen_names = FrozenDict({head: FrozenDict(head_names) for head, head_names in names.items()})
+    return Data(Split((), (), tuple(clips)), num_class, fingerprints, frozen_names)
 
 
 @functools.lru_cache(maxsize=8)
-def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: str, seed: int, fold: int) -> Data:
+def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: SplitMode, seed: int, fold: int) -> Data:
     data = _read(source)
     split = split_clips(data.clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=seed)
-    split = other_fold(split, fold, mode=mode, seed=seed)
-    for head, (unseen, asked) in unseen_classes(split).items():
+    split = make_fold(split, fold, mode=mode, seed=seed)
+    for head, (unseen, evaluated) in unseen_classes(split).items():
         if unseen:
-            logger.warning("%s: %d of the %d evaluated classes are never trained", head, unseen, asked)
+            logger.warning("%s: %d of the %d evaluated classes have no training clip", head, unseen, evaluated)
     return replace(data, split=split)
 
 
@@ -148,7 +149,7 @@ def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
 
 
 def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """Each folder's own name, with as many parents as tell it from the others."""
+    """Each folder's name, with as many parents as distinguish it from the others."""
     paths = {folder: Path(os.path.abspath(folder)) for folder in folders}
     depth = 1
     while len({path.parts[-depth:] for path in paths.values()}) < len(set(paths.values())):
@@ -156,22 +157,22 @@ def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: "/".join(path.parts[-depth:]) for folder, path in paths.items()}
 
 
-def _class_lists(folders: Mapping[str, Path]) -> dict[str, ClassNames]:
+def _read_class_lists(folders: Mapping[str, Path]) -> dict[str, ClassNames]:
     """{dataset: its class lists}."""
     lists: dict[str, ClassNames] = {}
-    found: dict[str, None] = {}
+    messages: dict[str, None] = {}
     for dataset, folder in folders.items():
         problems = Problems()
         lists[dataset] = collect_class_names(folder, problems)
-        found |= dict.fromkeys(problems.first)  # folders that lie together may share a list
-    raise_problems(list(found))
+        messages |= dict.fromkeys(problems.first)  # once: neighbouring folders may share a list
+    raise_problems(list(messages))
     return lists
 
 
 def _no_fps(clip: Clip) -> str:
-    if reason := no_fps_reason(clip.properties_path):
+    if reason := read_no_fps_reason(clip.properties_path):
         return (
             f"{clip.properties_path}: gives no FPS ({reason}), and train_parameters.time needs it; "
-            "time: null is due, or the dataset that this one was made from"
+            "set time: null, or use the dataset from which this one was made"
         )
-    return f'{clip.properties_path}: missing, and train_parameters.time needs it; {{"FPS": frames per second}} is due'
+    return f'{clip.properties_path}: missing, and train_parameters.time needs it; expected {{"FPS": frames per second}}'

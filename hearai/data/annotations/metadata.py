@@ -1,18 +1,18 @@
-"""What the class numbers mean: HamNoSys tables, `glosses.csv`, `classes.csv`."""
+"""The tables of a dataset folder: signers.csv, and the class names in glosses.csv and classes.csv."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from hearai.data.annotations.clip import MAX_CLASSES, tidy_name
-from hearai.data.annotations.problems import Problems
-from hearai.data.annotations.text_files import has_control, is_whole, lines_of, shown
+from hearai.data.annotations.clip import MAX_CLASSES, normalise_name
+from hearai.data.annotations.problems import LineProblems, Problems
+from hearai.data.annotations.text_files import has_control_characters, is_integer, quoted, read_lines
 from hearai.errors import DataError
 from hearai.sign.hamnosys import HEADS
 
-GLOSSES, CLASSES = "glosses.csv", "classes.csv"
-WORDS = ("word", "gloss", "name")
-"""Columns of glosses.csv that may hold the word; the first one that is there does."""
+SIGNERS, GLOSSES, CLASSES = "signers.csv", "glosses.csv", "classes.csv"
+WORD_COLUMNS = ("word", "gloss", "name")
+"""Columns of glosses.csv that may contain the word; the first one that exists is used."""
 
 ClassNames = dict[str, dict[int, str]]
 """{head: {class: name}}"""
@@ -20,22 +20,52 @@ ClassNames = dict[str, dict[int, str]]
 HAMNOSYS: ClassNames = {head.name: {c.index: c.meaning for c in head.classes} for head in HEADS.values()}
 """The meaning of the classes of the eight HamNoSys heads."""
 
+INVALID_SIGNERS = f"invalid rows of {SIGNERS}"
+INVALID_CLASSES = "invalid class lists"
 CLASHES = "classes with two names"
+
+_ClassRow = tuple[int, str, str, str]
+"""(line, head, class, name)"""
+
+
+def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
+    """{clip name: signer} of `name,signer` rows (header optional); None if the file does not exist.
+
+    Raises:
+        DataError: the file cannot be read or is not text.
+    """
+    if not path.exists():
+        return None
+    at = LineProblems(path, problems)
+    signers: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for number, line in read_lines(path):
+        at.line = number
+        fields = [text.strip() for text in line.split(",")]
+        if not line.strip() or fields == ["name", "signer"]:
+            continue
+        if len(fields) != 2 or not all(fields) or any(map(has_control_characters, fields)):
+            at.add(INVALID_SIGNERS, f"found {quoted(line)}", "expected name,signer")
+            continue
+        name, signer = normalise_name(fields[0]) or fields[0], shared.setdefault(fields[1], fields[1])
+        if signers.setdefault(name, signer) != signer:
+            at.add(INVALID_SIGNERS, f"{name} has a second signer {quoted(signer)}", "expected one")
+    return signers
 
 
 def class_name(names: Mapping[str, Mapping[int, str]], head: str, index: int) -> str:
-    """The name of a class; its number where no list names it."""
+    """The name of a class; its number if no list names it."""
     return names.get(head, {}).get(index, str(index))
 
 
 def read_class_names(folder: Path) -> ClassNames:
-    """The class lists of a dataset folder: glosses.csv and classes.csv in it, else in the folder it lies in.
+    """The class lists of a dataset folder: glosses.csv and classes.csv in it, else in its parent folder.
 
     glosses.csv has a header with `gloss_id` and one of `word`, `gloss`, `name`, and names the head `gloss`;
-    classes.csv has the header `head,class,name`. Further columns are passed over. Without lists: {}.
+    classes.csv has the header `head,class,name`. Further columns are ignored. Without lists: {}.
 
     Raises:
-        DataError: every wrong row as `file:line: what was found; what is allowed`.
+        DataError: every invalid row as `file:line: what was found; what is expected`.
     """
     problems = Problems()
     names = collect_class_names(folder, problems)
@@ -44,129 +74,102 @@ def read_class_names(folder: Path) -> ClassNames:
 
 
 def collect_class_names(folder: Path, problems: Problems) -> ClassNames:
-    """`read_class_names` that collects the problems."""
+    """Like `read_class_names`, but collects the problems."""
     names: ClassNames = {}
     for file, read in ((GLOSSES, _gloss_rows), (CLASSES, _class_rows)):
-        path = next((place / file for place in (folder, folder.absolute().parent) if (place / file).is_file()), None)
+        candidates = (parent / file for parent in (folder, folder.absolute().parent))
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
         if path is None:
             continue
+        at = LineProblems(path, problems)
         try:
-            for line, head, number, name in read(path):
-                _add(names, (head, number, name), f"{path}:{line}", problems)
+            for row in read(path):
+                _add_name(names, row, at)
         except DataError as error:
-            problems.add_all("class lists", error.problems)
+            problems.add_all(INVALID_CLASSES, error.problems)
     return names
 
 
 def class_names(lists: Mapping[str, Mapping[str, Mapping[int, str]]], heads: Iterable[str]) -> ClassNames:
-    """The class lists of several datasets in one; HamNoSys heads get the names of `hearai/sign/hamnosys.py`.
+    """Merges the class lists of several datasets; HamNoSys heads have the names of `hearai/sign/hamnosys.py`.
 
     Args:
-        lists: {dataset: what `read_class_names` found}.
-        heads: the heads that are named in the outcome; a head that no list names is left out.
+        lists: {dataset: result of `read_class_names`}.
+        heads: the heads to return; one without a list is left out.
 
     Raises:
-        DataError: every class that two datasets give different names.
+        DataError: every class to which two datasets give different names.
     """
     problems, heads = Problems(), set(heads)
     merged = {head: dict(names) for head, names in HAMNOSYS.items() if head in heads}
     origin: dict[tuple[str, int], str] = {}
-    for dataset, of_dataset in lists.items():
-        for head in heads & of_dataset.keys():
-            for number, name in of_dataset[head].items():
+    for dataset, dataset_names in lists.items():
+        for head in heads & dataset_names.keys():
+            for number, name in dataset_names[head].items():
                 first = merged.setdefault(head, {}).setdefault(number, name)
-                before = origin.setdefault((head, number), dataset)
-                if not _same(first, name):
-                    found = f"{head} {number} is {shown(first)} in {before} and {shown(name)} in {dataset}"
-                    problems.add(CLASHES, f"class lists: {found}; one number must mean one word in all datasets")
+                first_dataset = origin.setdefault((head, number), dataset)
+                if not _is_same_name(first, name):
+                    found = f"{head} {number} is {quoted(first)} in {first_dataset} and {quoted(name)} in {dataset}"
+                    problems.add(CLASHES, f"class lists: {found}; a number must mean the same word in all datasets")
     problems.raise_any()
     return merged
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same_name(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-def _add(names: ClassNames, row: tuple[str, str, str], where: str, problems: Problems) -> None:
-    head, number, name = row
-    if not is_whole(number) or not 0 <= int(number) < MAX_CLASSES:
-        problems.add("class lists", f"{where}: class {shown(number)}; a number of 0..{MAX_CLASSES - 1} is due")
-    elif not head or not name or has_control(head + name):
-        problems.add("class lists", f"{where}: head {shown(head)}, name {shown(name)}; plain words are due")
+def _add_name(names: ClassNames, row: _ClassRow, problems: LineProblems) -> None:
+    line, head, number, name = row
+    problems.line = line
+    if not is_integer(number) or not 0 <= int(number) < MAX_CLASSES:
+        problems.add(INVALID_CLASSES, f"class {quoted(number)}", f"expected a number of 0..{MAX_CLASSES - 1}")
+    elif not head or not name or has_control_characters(head + name):
+        problems.add(INVALID_CLASSES, f"head {quoted(head)}, name {quoted(name)}", "expected plain text")
     elif head in HEADS:
-        problems.add("class lists", f"{where}: {head} is a HamNoSys head; its classes cannot be named anew")
-    elif not _same(first := names.setdefault(head, {}).setdefault(int(number), name), name):
-        found = f"{head} {number} is {shown(name)} and before {shown(first)}"
-        problems.add(CLASHES, f"{where}: {found}; one name a class is allowed")
+        problems.add(INVALID_CLASSES, f"{head} is a HamNoSys head", "its classes cannot be renamed")
+    elif not _is_same_name(first := names.setdefault(head, {}).setdefault(int(number), name), name):
+        problems.add(CLASHES, f"{head} {number} is {quoted(name)}, and {quoted(first)} above", "expected one name")
 
 
-def _gloss_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """(line, head, class, name)"""
-    rows = _rows(path)
+def _gloss_rows(path: Path) -> Iterator[_ClassRow]:
+    rows = _csv_rows(path)
     _, header = next(rows)
-    word = next((column for column in WORDS if column in header), None)
+    word = next((column for column in WORD_COLUMNS if column in header), None)
     if "gloss_id" not in header or word is None:
-        columns = f"`gloss_id` and one of {', '.join(WORDS)}"
-        raise DataError(f"{path}:1: the header is {shown(','.join(header))}; {columns} are due")
-    number, name = header.index("gloss_id"), header.index(word)
+        expected = f"expected columns gloss_id and one of {', '.join(WORD_COLUMNS)}"
+        raise DataError(f"{path}:1: the header is {quoted(','.join(header))}; {expected}")
+    number_column, name_column = header.index("gloss_id"), header.index(word)
     for line, fields in rows:
-        yield line, "gloss", _field(fields, number), _field(fields, name)
+        yield line, "gloss", _field(fields, number_column), _field(fields, name_column)
 
 
-def _class_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """(line, head, class, name)"""
-    rows = _rows(path)
+def _class_rows(path: Path) -> Iterator[_ClassRow]:
+    rows = _csv_rows(path)
     _, header = next(rows)
-    if absent := [column for column in ("head", "class", "name") if column not in header]:
-        raise DataError(f"{path}:1: the header lacks {', '.join(absent)}; `head,class,name` is due")
-    places = [header.index(column) for column in ("head", "class", "name")]
+    if missing := [column for column in ("head", "class", "name") if column not in header]:
+        raise DataError(f"{path}:1: the header lacks {', '.join(missing)}; expected head,class,name")
+    head, number, name = (header.index(column) for column in ("head", "class", "name"))
     for line, fields in rows:
-        yield line, *(_field(fields, place) for place in places)
+        yield line, _field(fields, head), _field(fields, number), _field(fields, name)
 
 
-def _field(fields: list[str], place: int) -> str:
-    return fields[place] if place < len(fields) else ""
+def _field(fields: list[str], column: int) -> str:
+    return fields[column] if column < len(fields) else ""
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of every row that is not blank; the header, in small letters, is the first."""
-    reader = csv.reader((line for _, line in lines_of(path)), strict=True)
-    header_is_due = True
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of every row that is not blank; the first one, the header, in lower case."""
+    reader = csv.reader((line for _, line in read_lines(path)), strict=True)
+    is_header = True
     try:
         for row in reader:
             fields = [text.strip() for text in row]
             if not any(fields):
                 continue
-            yield reader.line_num, [text.lower() for text in fields] if header_is_due else fields
-            header_is_due = False
+            yield reader.line_num, [text.lower() for text in fields] if is_header else fields
+            is_header = False
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: {error}; a CSV file is due") from None
-    if header_is_due:
-        raise DataError(f"{path}: is empty; a header and one row a class are due")
-
-
-SIGNERS = "signers.csv"
-
-
-def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
-    """{clip name: signer} of `name,signer` rows (header optional); None where the file does not exist.
-
-    Raises:
-        DataError: the file cannot be read, or is no text.
-    """
-    if not path.exists():
-        return None
-    signers: dict[str, str] = {}
-    shared: dict[str, str] = {}
-    for number, line in lines_of(path):
-        fields = [text.strip() for text in line.split(",")]
-        if not line.strip() or fields == ["name", "signer"]:
-            continue
-        if len(fields) != 2 or not all(fields) or any(map(has_control, fields)):
-            problems.add(f"rows of {SIGNERS}", f"{path}:{number}: found {shown(line)}; `name,signer` is due")
-            continue
-        name, signer = tidy_name(fields[0]) or fields[0], shared.setdefault(fields[1], fields[1])
-        if signers.setdefault(name, signer) != signer:
-            found = f"{name} has a second signer {shown(signer)}"
-            problems.add(f"rows of {SIGNERS}", f"{path}:{number}: {found}; one is allowed")
-    return signers
+        raise DataError(f"{path}:{reader.line_num}: {error}; expected a CSV file") from None
+    if is_header:
+        raise DataError(f"{path}: empty; expected a header and one row per class")

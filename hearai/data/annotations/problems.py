@@ -1,15 +1,16 @@
-"""What is wrong with data: the first of each kind in words, all others only counted."""
+"""Collecting problems with data: the first ones of each kind in full, the others only counted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hearai.errors import DataError
 
 SHOWN = 20
-"""Problems listed in full; the rest is counted."""
+"""Problems listed in full in an error; the others are counted."""
 
 EXAMPLES = 3
-"""Texts kept of each kind of problem."""
+"""Messages kept of each kind of problem."""
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Group:
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
-    """The first EXAMPLES texts."""
+    """The first EXAMPLES messages."""
 
 
 class Problems:
@@ -26,45 +27,57 @@ class Problems:
 
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
-        """{kind: its problems}, in the order in which the kinds came."""
+        """{kind: its problems}, in the order in which the kinds occurred."""
         self.first: list[str] = []
-        """The first SHOWN texts of any kind."""
+        """The first SHOWN messages of any kind."""
 
     def __len__(self) -> int:
         return sum(group.count for group in self.groups.values())
 
-    def add(self, kind: str, text: str) -> None:
-        """Notes a problem: `where: what was found; what is allowed`."""
+    def add(self, kind: str, message: str) -> None:
+        """Adds a problem: `where: what was found; what is expected`."""
         group = self.groups.setdefault(kind, Group())
         group.count += 1
         if len(group.examples) < EXAMPLES:
-            group.examples.append(text)
+            group.examples.append(message)
         if len(self.first) < SHOWN:
-            self.first.append(text)
+            self.first.append(message)
 
-    def add_all(self, kind: str, texts: Iterable[str]) -> None:
-        """Notes problems of one kind."""
-        for text in texts:
-            self.add(kind, text)
+    def add_all(self, kind: str, messages: Iterable[str]) -> None:
+        """Adds problems of one kind."""
+        for message in messages:
+            self.add(kind, message)
 
-    def take(self, other: "Problems") -> None:
-        """Adds what another one collected."""
+    def merge(self, other: "Problems") -> None:
+        """Adds the problems of another collection."""
         for kind, group in other.groups.items():
-            mine = self.groups.setdefault(kind, Group())
-            mine.count += group.count
-            mine.examples += group.examples[: EXAMPLES - len(mine.examples)]
+            merged = self.groups.setdefault(kind, Group())
+            merged.count += group.count
+            merged.examples += group.examples[: EXAMPLES - len(merged.examples)]
         self.first += other.first[: SHOWN - len(self.first)]
 
     def raise_any(self) -> None:
-        """Raises a DataError of the first problems and the number of the others, if there are any."""
+        """Raises a DataError with the first problems and the number of the others, if there are any."""
         if more := len(self) - len(self.first):
             raise DataError([*self.first, f"... and {more} more problems"])
         if self.first:
             raise DataError(self.first)
 
 
-def raise_problems(problems: Sequence[str]) -> None:
-    """Raises a DataError of the first problems and the number of the others, if there are any."""
-    collected = Problems()
-    collected.add_all("", problems)
-    collected.raise_any()
+class LineProblems:
+    """Adds the problems of a text file to a collection, with the file and the current line."""
+
+    def __init__(self, path: Path, problems: Problems):
+        self.path, self.problems = path, problems
+        self.line = 0
+
+    def add(self, kind: str, found: str, expected: str) -> None:
+        """Adds `FILE:LINE: found; expected`."""
+        self.problems.add(kind, f"{self.path}:{self.line}: {found}; {expected}")
+
+
+def raise_problems(messages: Sequence[str]) -> None:
+    """Raises a DataError with the first problems and the number of the others, if there are any."""
+    problems = Problems()
+    problems.add_all("", messages)
+    problems.raise_any()

@@ -1,10 +1,10 @@
-"""Train / validation / test: no signer in two of them where signers are known."""
+"""Train / validation / test splits: no signer is in two of them if the signers are known."""
 
 import csv
 import logging
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,13 +16,15 @@ from hearai.sign.hamnosys import MISSING
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-ATTEMPTS = 500
-"""Random assignments of signers to splits that are tried; the best one is kept."""
+CANDIDATES = 500
+"""Random assignments of signers to splits that are compared; the best one is kept."""
+
+SplitMode = Literal["auto", "signer", "random"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint clips, each part in the order of the clips' keys."""
+    """Disjoint parts, each sorted by the keys of the clips."""
 
     train: tuple[Clip, ...]
     val: tuple[Clip, ...]
@@ -34,18 +36,18 @@ def split_clips(
     *,
     ratio_train_test: float = 0.8,
     ratio_test: float = 0.15,
-    mode: Literal["auto", "signer", "random"] = "auto",
+    mode: SplitMode = "auto",
     seed: int = 0,
 ) -> Split:
-    """Deals the clips out; a pure function of the set of clips and the arguments.
+    """Splits the clips; a pure function of the set of clips and the arguments.
 
-    Of many random assignments of signers, the one is kept whose sizes are near the ratios and whose
-    validation and test hold few classes that train lacks.
+    Of many random assignments of signers, the one is kept whose sizes are close to the ratios and whose
+    validation and test parts have few classes that train lacks.
 
     Args:
         ratio_train_test: share of train in the clips that are not test.
         ratio_test: share of test in all clips; 0 = no test clips.
-        mode: "signer" keeps every signer in one split; "auto" does so where every clip's signer is known.
+        mode: "signer" keeps every signer in one part; "auto" does so if every clip's signer is known.
 
     Raises:
         DataError: too few clips or signers for the splits.
@@ -61,57 +63,58 @@ def split_clips(
     if len(groups) < len(targets):
         raise DataError(_too_few(len(groups), list(targets), by_signer))
     rng = random.Random(seed)
-    deals = (_deal(groups, targets, rng) for _ in range(ATTEMPTS if by_signer else 1))
-    best = min(deals, key=lambda deal: _cost(deal, targets, len(clips)))
+    candidates = (_assign(groups, targets, rng) for _ in range(CANDIDATES if by_signer else 1))
+    best = min(candidates, key=lambda assignment: _cost(assignment, targets, len(clips)))
     parts = {name: [clip for group in best.get(name, []) for clip in group.clips] for name in SPLITS}
     return Split(**{name: tuple(sorted(part, key=lambda clip: clip.key)) for name, part in parts.items()})
 
 
-def other_fold(split: Split, fold: int, *, mode: Literal["auto", "signer", "random"] = "auto", seed: int = 0) -> Split:
-    """The same test clips, and another division of the rest: another validation part of about the same size.
+def make_fold(split: Split, fold: int, *, mode: SplitMode = "auto", seed: int = 0) -> Split:
+    """Another fold: the same test clips, and another validation part of about the same size.
 
-    Each fold's validation avoids those of the folds before it, as far as there are signers (or clips) left.
+    The validation clips of earlier folds are avoided, as long as there are signers (or clips) left.
 
     Args:
-        split: fold 0, as `split_clips` gives it.
-        fold: 0 = as it is.
+        split: fold 0, from `split_clips`.
+        fold: 0 returns the split unchanged.
 
     Raises:
         DataError: too few clips or signers to divide the rest.
     """
     clips = sorted((*split.train, *split.val), key=lambda clip: clip.key)
     by_signer = _is_by_signer((*clips, *split.test), mode)
-    groups, targets = _group(clips, by_signer), {"train": len(split.train), "val": len(split.val)}
+    groups = _group(clips, by_signer)
+    targets: dict[str, float] = {"train": len(split.train), "val": len(split.val)}
     if fold and len(groups) < 2:
         raise DataError(_too_few(len(groups), list(targets), by_signer))
     used, val = {clip.key for clip in split.val}, list(split.val)
     for number in range(1, fold + 1):
         rng = random.Random(seed * 1009 + number)
         if by_signer:
-            deals = [_deal(groups, targets, rng) for _ in range(ATTEMPTS)]
-            best = min(deals, key=lambda deal: _cost(deal, targets, len(clips)) + _overlap(deal["val"], used))
+            candidates = [_assign(groups, targets, rng) for _ in range(CANDIDATES)]
+            best = min(candidates, key=lambda each: _cost(each, targets, len(clips)) + _overlap(each["val"], used))
             val = [clip for group in best["val"] for clip in group.clips]
         else:
-            fresh = sorted(rng.sample(clips, len(clips)), key=lambda clip: clip.key in used)
-            val = fresh[: len(split.val)]
+            unused_first = sorted(rng.sample(clips, len(clips)), key=lambda clip: clip.key in used)
+            val = unused_first[: len(split.val)]
         used |= {clip.key for clip in val}
-    chosen = {clip.key for clip in val}
-    parts = ([clip for clip in clips if (clip.key in chosen) == wanted] for wanted in (False, True))
-    train, held_out = (tuple(part) for part in parts)
-    return Split(train, held_out, split.test)
+    val_keys = {clip.key for clip in val}
+    train_part = tuple(clip for clip in clips if clip.key not in val_keys)
+    val_part = tuple(clip for clip in clips if clip.key in val_keys)
+    return Split(train_part, val_part, split.test)
 
 
 def _overlap(groups: Sequence["_Group"], used: set[str]) -> float:
-    """Share of the groups' clips that were validation clips before."""
+    """Share of the groups' clips that were validation clips of earlier folds."""
     keys = [clip.key for group in groups for clip in group.clips]
     return sum(key in used for key in keys) / max(1, len(keys))
 
 
 def unseen_classes(split: Split) -> dict[str, tuple[int, int]]:
-    """{head: (classes of validation and test that train lacks, classes of validation and test)}."""
-    seen, asked = _classes(split.train), _classes((*split.val, *split.test))
-    unseen, all_ = (Counter(head for head, _ in classes) for classes in (asked - seen, asked))
-    return {head: (unseen[head], all_[head]) for head in sorted(all_)}
+    """{head: (classes of validation and test that train lacks, all classes of validation and test)}."""
+    trained, evaluated = _classes(split.train), _classes((*split.val, *split.test))
+    unseen, total = (Counter(head for head, _ in classes) for classes in (evaluated - trained, evaluated))
+    return {head: (unseen[head], total[head]) for head in sorted(total)}
 
 
 def write_split(split: Split, path: Path) -> None:
@@ -125,14 +128,15 @@ def write_split(split: Split, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Group:
-    """Clips that stay together: one signer's, or a single clip."""
+    """Clips that stay together: those of one signer, or a single clip."""
 
     clips: list[Clip]
     classes: int
-    """Bit i is set where class i of any head occurs."""
+    """Bit i is set if the i-th (head, class) pair occurs."""
 
 
-_Deal = dict[str, list[_Group]]
+_Assignment = dict[str, list[_Group]]
+"""{part: its groups}"""
 
 
 def _is_by_signer(clips: Sequence[Clip], mode: str) -> bool:
@@ -144,7 +148,7 @@ def _is_by_signer(clips: Sequence[Clip], mode: str) -> bool:
         )
     if mode == "auto" and 0 < len(unknown) < len(clips):
         logger.warning(
-            "the signer of %d of %d clips is unknown: clips are split at random, so a signer may be in two splits",
+            "the signer of %d of %d clips is unknown: clips are split at random, so a signer may be in two parts",
             len(unknown),
             len(clips),
         )
@@ -152,47 +156,47 @@ def _is_by_signer(clips: Sequence[Clip], mode: str) -> bool:
 
 
 def _group(clips: Sequence[Clip], by_signer: bool) -> list[_Group]:
-    together = defaultdict(list)
+    members = defaultdict(list)
     for clip in clips:
-        together[clip.signer if by_signer else clip.key].append(clip)
+        members[clip.signer if by_signer else clip.key].append(clip)
     bits = {pair: 1 << i for i, pair in enumerate(sorted(_classes(clips)))}
-    return [_Group(group, sum(bits[pair] for pair in _classes(group))) for group in together.values()]
+    return [_Group(group, sum(bits[pair] for pair in _classes(group))) for group in members.values()]
 
 
 def _classes(clips: Iterable[Clip]) -> set[tuple[str, int]]:
     return {(head, label) for clip in clips for head, label in clip.labels.items() if label != MISSING}
 
 
-def _deal(groups: Sequence[_Group], targets: dict[str, float], rng: random.Random) -> _Deal:
-    """One random assignment: each split gets a group, then each group goes where most clips are lacking."""
-    deal: _Deal = {name: [] for name in targets}
-    lacking = dict(targets)
+def _assign(groups: Sequence[_Group], targets: Mapping[str, float], rng: random.Random) -> _Assignment:
+    """One random assignment: each part gets one group, then every group goes where most clips are missing."""
+    assignment: _Assignment = {name: [] for name in targets}
+    missing = dict(targets)
     empty = list(targets)
     for group in rng.sample(groups, len(groups)):
-        name = empty.pop() if empty else max(lacking, key=lacking.__getitem__)
-        deal[name].append(group)
-        lacking[name] -= len(group.clips)
-    return deal
+        name = empty.pop() if empty else max(missing, key=missing.__getitem__)
+        assignment[name].append(group)
+        missing[name] -= len(group.clips)
+    return assignment
 
 
-def _cost(deal: _Deal, targets: dict[str, float], total: int) -> float:
+def _cost(assignment: _Assignment, targets: Mapping[str, float], total: int) -> float:
     """Misplaced share of the clips + share of the evaluated classes that train lacks."""
-    sizes = {name: sum(len(group.clips) for group in groups) for name, groups in deal.items()}
-    seen = asked = 0
-    for name, groups in deal.items():
+    sizes = {name: sum(len(group.clips) for group in groups) for name, groups in assignment.items()}
+    trained = evaluated = 0
+    for name, groups in assignment.items():
         for group in groups:
             if name == "train":
-                seen |= group.classes
+                trained |= group.classes
             else:
-                asked |= group.classes
+                evaluated |= group.classes
     misplaced = sum(abs(sizes[name] - targets[name]) for name in targets) / total
-    return misplaced + (asked & ~seen).bit_count() / max(asked.bit_count(), 1)
+    return misplaced + (evaluated & ~trained).bit_count() / max(evaluated.bit_count(), 1)
 
 
-def _too_few(found: int, splits: list[str], by_signer: bool) -> str:
-    what = "signers" if by_signer else "clips"
-    way_out = "ratio_test: 0 or split: random" if by_signer else "ratio_test: 0"
+def _too_few(found: int, parts: list[str], by_signer: bool) -> str:
+    unit = "signers" if by_signer else "clips"
+    remedy = "ratio_test: 0 or split: random" if by_signer else "ratio_test: 0"
     return (
-        f"{found} {what} cannot be split into {', '.join(splits)}; at least {len(splits)} {what} are due "
-        f"(or general_parameters: {way_out})"
+        f"{found} {unit} cannot be split into {', '.join(parts)}; expected at least {len(parts)} {unit} "
+        f"(or general_parameters: {remedy})"
     )

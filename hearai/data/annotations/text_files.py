@@ -1,4 +1,4 @@
-"""Text files that people wrote: read line by line, doubted byte by byte."""
+"""Reading text files written by hand: line by line, with the place of every invalid byte."""
 
 import re
 from collections.abc import Iterator
@@ -7,28 +7,29 @@ from pathlib import Path
 from hearai.errors import DataError
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_LONGEST = 80
+_MAX_QUOTED = 80
+_INT64_DIGITS = 19
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number, line without its end) of a text file in UTF-8, read as it goes.
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields (line number, line without its end) of a UTF-8 text file.
 
     Raises:
-        DataError: the file cannot be read, or is no UTF-8.
+        DataError: the file cannot be read or is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 yield number, line.rstrip("\n")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); a text file is due") from None
+        raise DataError(f"{path}: cannot read ({error.strerror}); expected a text file") from None
     except UnicodeDecodeError:
-        line, byte = _place_of_wrong_byte(path)
-        raise DataError(f"{path}:{line}: byte {byte} is no UTF-8; a text file in UTF-8 is due") from None
+        number, byte = _find_invalid_byte(path)
+        raise DataError(f"{path}:{number}: byte {byte} is not UTF-8; expected a text file in UTF-8") from None
 
 
-def _place_of_wrong_byte(path: Path) -> tuple[int, int]:
-    """(line, number of the byte in the file): the error itself counts from the start of its buffer."""
+def _find_invalid_byte(path: Path) -> tuple[int, int]:
+    """(line, offset of the byte in the file); the offset in the error itself counts from the start of its buffer."""
     start = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -40,16 +41,16 @@ def _place_of_wrong_byte(path: Path) -> tuple[int, int]:
     return 1, 0
 
 
-def has_control(text: str) -> bool:
-    """True where the text holds a control character (NUL, escape, a change of writing direction, ...)."""
+def has_control_characters(text: str) -> bool:
+    """Whether the text contains control characters (NUL, escape, a change of writing direction, ...)."""
     return _CONTROL.search(text) is not None
 
 
-def shown(text: str) -> str:
-    """The text quoted, control characters as escapes, cut where it is very long."""
-    return repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}... ({len(text)} characters)"
+def quoted(text: str) -> str:
+    """The text in quotes, control characters escaped, cut where it is very long."""
+    return repr(text) if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]!r}... ({len(text)} characters)"
 
 
-def is_whole(text: str) -> bool:
-    """True for a whole number, such as -1, that fits 64 bits."""
-    return text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 19
+def is_integer(text: str) -> bool:
+    """Whether the text is an integer, such as -1, that fits into 64 bits."""
+    return text.isascii() and text.removeprefix("-").isdecimal() and len(text) < _INT64_DIGITS

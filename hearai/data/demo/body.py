@@ -1,4 +1,4 @@
-"""The demo signer's posture: labels in, joints of both hands, arms and head over the frames out."""
+"""The posture of a demo signer: from labels to the joints of hands, arms and head in every frame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from hearai.data.demo.places import (
     PALM,
     PLACES,
     SYMMETRY,
+    ArmPlace,
     Place,
     TwoHands,
     side_offset,
@@ -20,7 +21,7 @@ from hearai.data.demo.places import (
 from hearai.data.demo.signer import Signer
 from hearai.sign.hamnosys import FINGER_DIRECTIONS, PALM_NORMALS
 
-# T frames; points are (x, y, z) in signer space (see demo_places)
+# T frames; points are (x, y, z) in signer space (see places)
 
 HAND = 0.88
 """Length of the (stylised, large) hand."""
@@ -29,20 +30,8 @@ SHOULDER = np.array((0.60, -0.06, 0.0))
 NECK = np.array((0.0, 0.36, 0.0))
 REST = np.array((0.80, -1.50, 0.22))
 MIRROR = np.array((-1.0, 1.0, 1.0))
-
-# Head yaw (to the signer's right), pitch (up) and roll (to the right) in degrees by location class: the
-# signer shows the place, as people do, so that places a few pixels apart look different.
-HEAD_POSES: dict[int, tuple[float, float, float]] = {
-    1: (0, -20, 0),
-    2: (0, 0, -13),
-    5: (0, 16, 0),
-    9: (0, 9, 0),
-    10: (0, 24, 0),
-    11: (-14, 14, 0),
-    19: (-26, 0, 0),
-    20: (-20, 0, -13),
-    21: (14, 0, 8),
-}
+SHRUG = 0.13
+ON_OTHER_ARM = Place((0, 0, 0), on_head=False)
 
 
 @dataclass(frozen=True)
@@ -67,38 +56,38 @@ class Posture:
     head: np.ndarray
     progress: np.ndarray
     """(T,) 0 at rest .. 1 posture reached."""
-    place: int
-    """Location class, for the face to react to."""
+    place: Place
 
 
 def posture(labels: Mapping[str, int], signer: Signer, *, frames: int, rng: np.random.Generator) -> Posture:
-    """The posture the labels describe, approached from rest within about a third of the frames and held."""
-    progress = approach(frames, rng.uniform(-0.2, 0.2))
+    """The posture that the labels describe, approached from rest within about a third of the frames, then held."""
+    progress = _approach(frames, rng.uniform(-0.2, 0.2))
     location = labels["hand_location_y"] or 14
+    place = PLACES.get(location, ON_OTHER_ARM)
     two = SYMMETRY.get(labels["symmetry_operator"])
-    body = _Body(signer, location, progress=progress)
+    body = _Body(signer, place, progress)
     shape = hand_shape(
         labels["hand_shape_base_form"], labels["hand_shape_thumb_position"], bending=labels["hand_shape_bending"]
     )
     along, palm = _directions(labels, rng)
     hold = _Hold(shape, along, palm, np.zeros(3), flex=float(rng.normal(0, 2.5)))
     sway = _sway(frames, two, rng=rng)
+    other = None
     if location in ARM_PLACES:
-        other, place = _arm_as_place(location, body)
-    else:
-        other, place = None, PLACES[location]
+        other = _presenting(ARM_PLACES[location], body)
+        place = replace(place, point=_touched(ARM_PLACES[location], other))
     target = _target(place, labels["hand_location_x"], two_handed=two is not None, body=body)
     hold = replace(hold, wrist=_wrist(target, place, hold=hold, size=body.size) + rng.normal(0, 0.015, 3))
     if two:
         other = _arm(_second(hold, two), body, sway=_second_sway(sway, two), left=True, late=not two.mirrored)
         hold = replace(hold, wrist=hold.wrist + (0, 0, two.behind * 0.65))
     dominant = _arm(hold, body, sway=sway)
-    return Posture(dominant, other or _resting(body), body.head, progress, location)
+    return Posture(dominant, other or _resting(body), body.head, progress, place)
 
 
 @dataclass(frozen=True)
 class _Hold:
-    """How a hand is held: its shape, finger direction, palm normal and wrist point, in its own space."""
+    """How a hand is held: its shape, finger direction, palm normal and wrist point, as a right hand."""
 
     shape: HandShape
     along: np.ndarray
@@ -108,26 +97,25 @@ class _Hold:
 
 
 class _Body:
-    """What both arms hang on: shoulders (T, 3), head rotations (T, 3, 3), hand length."""
+    """What both arms share: shoulder (T, 3), head rotations (T, 3, 3), hand length."""
 
-    def __init__(self, signer: Signer, location: int, *, progress: np.ndarray):
+    def __init__(self, signer: Signer, place: Place, progress: np.ndarray):
         self.signer, self.progress = signer, progress
         self.size = HAND * signer.hand
-        shrug = 0.13 if location == 12 else 0.0  # the shoulder comes up to meet the hand
-        lift = progress[:, None] * np.array((0, shrug, 0))
+        lift = progress[:, None] * np.array((0, SHRUG if place.shrug else 0.0, 0))
         self.shoulder = SHOULDER * (signer.shoulders, 1, 1) + lift
-        self.head = head_rotation(HEAD_POSES.get(location, (0, 0, 0)), progress)
+        self.head = _head_rotation(place.head, progress)
 
 
-def approach(frames: int, early: float = 0.0) -> np.ndarray:
-    """(T,) 0 at rest .. 1 posture reached: smooth over the first third, never more than four frames."""
+def _approach(frames: int, early: float) -> np.ndarray:
+    """(T,) 0 at rest .. 1 posture reached: smooth over the first third, at most four frames."""
     span = min(max(frames * 0.3, 0.5), 4.0)
     t = ((np.arange(frames) + 0.45 + early) / span).clip(0, 1)
     t[-1] = 1.0
     return t * t * (3 - 2 * t)
 
 
-def head_rotation(pose: tuple[float, float, float], progress: np.ndarray) -> np.ndarray:
+def _head_rotation(pose: tuple[float, float, float], progress: np.ndarray) -> np.ndarray:
     """(T, 3, 3) rotations for yaw (to the signer's right), pitch (up), roll (to the right) in degrees."""
     yaw, pitch, roll = (np.radians(a) * progress for a in pose)
     zero, one = np.zeros_like(progress), np.ones_like(progress)
@@ -143,7 +131,7 @@ def head_rotation(pose: tuple[float, float, float], progress: np.ndarray) -> np.
 
 
 def head_points(points: np.ndarray, signer: Signer, *, rotation: np.ndarray) -> np.ndarray:
-    """Points (N, 3) of a straight head of normal size -> signer space, for rotations (..., 3, 3)."""
+    """Points (N, 3) of an upright head of normal size -> signer space, for rotations (..., 3, 3)."""
     return (points - NECK) * signer.head @ np.swapaxes(rotation, -1, -2) + NECK
 
 
@@ -157,7 +145,7 @@ def _directions(labels: Mapping[str, int], rng: np.random.Generator) -> tuple[np
 
 
 def _target(place: Place, x: int, *, two_handed: bool, body: _Body) -> np.ndarray:
-    """The point that the hand meets, moved along with the head and to the side that x names."""
+    """The point that the hand meets: moved with the head, and to the side that x names."""
     point = np.array(place.point)
     if place.on_head:
         point = head_points(point[None], body.signer, rotation=body.head[-1])[0]
@@ -165,9 +153,9 @@ def _target(place: Place, x: int, *, two_handed: bool, body: _Body) -> np.ndarra
 
 
 def _wrist(target: np.ndarray, place: Place, *, hold: _Hold, size: float) -> np.ndarray:
-    """Where the wrist has to be so that the hand meets the target and stays in front of the body."""
+    """Where the wrist must be so that the hand meets the target and stays in front of the body."""
     joints, _ = hand_points(hold.shape, np.ones(1))
-    offset = size * joints[0] @ hand_axes(hold.along, hold.palm, left=False)
+    offset = size * joints[0] @ hand_axes(hold.along, hold.palm)
     if place.meet == PALM:
         wrist = target - offset[9] * 0.9
         return wrist + (0, 0, max(0.0, 0.15 - (wrist + offset)[:, 2].min()))
@@ -200,12 +188,12 @@ def _sway(frames: int, two: TwoHands | None, *, rng: np.random.Generator) -> np.
 
 
 def _second_sway(sway: np.ndarray, two: TwoHands) -> np.ndarray:
-    """The other hand's movement in mirrored space: along with the first, or against it."""
-    own = sway if two.mirrored else sway * MIRROR
-    return own * (1, -1, -1) if two.alternating else own
+    """The other hand's movement in mirrored space: with the first, or against it."""
+    mirrored = sway if two.mirrored else sway * MIRROR
+    return mirrored * (1, -1, -1) if two.alternating else mirrored
 
 
-def _arm(hold: _Hold, body: _Body, *, sway: np.ndarray, left: bool = False, late: bool = False) -> Arm:
+def _arm(hold: _Hold, body: _Body, *, sway: np.ndarray | float = 0.0, left: bool = False, late: bool = False) -> Arm:
     """A right arm from rest into its hold; `left` mirrors the result, `late` starts after the other hand."""
     progress = (body.progress * 1.25 - 0.25).clip(0) if late else body.progress
     p = progress[:, None]
@@ -216,39 +204,41 @@ def _arm(hold: _Hold, body: _Body, *, sway: np.ndarray, left: bool = False, late
     along = (1 - q) ** 2 * (0.1, -1, 0.2) + 2 * q * (1 - q) * np.array((0, 0, 0.8)) + q**2 * hold.along
     palm = (1 - q) ** 2 * (-1, 0, 0) + 2 * q * (1 - q) * np.array((-0.5, -0.3, 0)) + q**2 * hold.palm
     joints, pads = hand_points(hold.shape, formed, flex_jitter=hold.flex)
-    axes = hand_axes(along, palm, left=False)
+    axes = hand_axes(along, palm)
     joints = wrist[:, None] + body.size * joints @ axes
     pads = pads @ axes
     # Raised hands have the elbow out at the side, or the forearm would hide the face.
     high = wrist[:, 1].clip(0, 1)
     pole = np.stack([0.55 + 1.2 * high, -1.0 + 0.5 * high, np.full_like(high, -0.1)], -1)
-    elbow = bend(body.shoulder, wrist, pole=pole)
+    elbow = _bend(body.shoulder, wrist, pole=pole)
     side = MIRROR if left else np.ones(3)
     return Arm(joints * side, pads * side, axes * side, elbow * side, body.shoulder * side, body.size)
 
 
 def _resting(body: _Body) -> Arm:
     """The other arm of a one-handed sign hangs at the side."""
-    hold = _Hold(RELAXED, np.array((0.1, -1, 0.2)), np.array((-1.0, 0, 0)), REST)
-    return _arm(hold, body, sway=np.zeros((len(body.progress), 3)), left=True)
+    return _arm(_Hold(RELAXED, np.array((0.1, -1, 0.2)), np.array((-1.0, 0, 0)), REST), body, left=True)
 
 
-def _arm_as_place(location: int, body: _Body) -> tuple[Arm, Place]:
-    """The other arm shows one of its parts; the place is where that part ends up."""
-    spec = ARM_PLACES[location]
-    shape = hand_shape(spec.form, spec.thumb, bending=spec.bending)
-    own = (np.array(v, float) * MIRROR for v in (spec.fingers, spec.palm, spec.wrist))
-    hold = _Hold(shape, *own)
-    arm = _arm(hold, body, sway=np.zeros((len(body.progress), 3)), left=True)
+def _presenting(place: ArmPlace, body: _Body) -> Arm:
+    """The other arm, presenting a part of itself."""
+    shape = hand_shape(place.form, place.thumb, bending=place.bending)
+    along, palm, wrist = (np.array(v, float) * MIRROR for v in (place.fingers, place.palm, place.wrist))
+    return _arm(_Hold(shape, along, palm, wrist), body, left=True)
+
+
+def _touched(place: ArmPlace, arm: Arm) -> tuple[float, float, float]:
+    """The point of the arm that the signing hand touches once the posture is reached."""
     points = np.concatenate([arm.joints[-1], arm.shoulder[-1:], arm.elbow[-1:]])
     weights = np.zeros(len(points))
-    for joint, weight in spec.touched:
+    for joint, weight in place.touched:
         weights[joint] = weight
-    return arm, Place(tuple(weights @ points), on_head=False)
+    x, y, z = weights @ points
+    return x, y, z
 
 
-def bend(shoulder: np.ndarray, wrist: np.ndarray, *, pole: np.ndarray) -> np.ndarray:
-    """Elbows between shoulders and wrists, on the poles' side, all (T, 3); arms stretch where too short."""
+def _bend(shoulder: np.ndarray, wrist: np.ndarray, *, pole: np.ndarray) -> np.ndarray:
+    """Elbows between shoulders and wrists, on the side of the poles, all (T, 3); arms stretch where too short."""
     way = wrist - shoulder
     span = np.linalg.norm(way, axis=-1, keepdims=True)
     grow = np.maximum(span / ((UPPER_ARM + FOREARM) * 0.985), 1.0)

@@ -1,16 +1,14 @@
-"""Demo data: clips of drawn signers showing HamNoSys labels, as a folder that meets the data contract.
+"""The demo dataset: clips of drawn signers showing HamNoSys labels, in the layout that docs/data.md describes.
 
-    root = demo_dataset()          # built once, by all cores, into a cache folder
+    root = demo_dataset()          # built once, on all cores, into a cache folder
 
-Needs numpy and Pillow only, so that worker processes start quickly. How the parts share the work:
-`labels` says what is signed by whom, `body` (with `hand`, `places`, `camera`) where all joints are, `render`
-(with `stage`, `face`, `draw`) paints them, `sheet` makes the contact sheet.
+Needs numpy and Pillow only, so that worker processes start quickly. `labels` plans which signer shows what, `body`
+(with `hand` and `places`) computes all joints, `render` (with `camera`, `head` and `arms`) paints them, and
+`landmarks` makes the landmark arrays.
 """
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -22,8 +20,8 @@ from filelock import FileLock
 
 from hearai.data.demo.labels import PlannedClip, plan_clips
 from hearai.data.demo.render import render_clip
-from hearai.data.demo.sheet import contact_sheet
 from hearai.data.demo.signer import Signer, make_signers
+from hearai.data.tools.process_pool import for_each
 from hearai.files import cache_folder
 from hearai.sign.hamnosys import HEADS
 
@@ -41,27 +39,30 @@ def demo_dataset(
     seed: int = 0,
     workers: int | None = None,
 ) -> Path:
-    """A folder with `clips` clips of `frames` pictures, `size` pixels square; built if it is not there yet.
+    """A folder of `clips` clips with `frames` images of `size` x `size` pixels; built if it does not exist yet.
 
     `root` is the cache folder (default: $HEARAI_CACHE, else ~/.cache/hearai). `workers` processes render
     (default: one per core; 1: this process); their number does not change a byte of the result. They are
     spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
+
+    Raises:
+        ValueError: `clips`, `frames` or `size` is less than 1.
     """
     for name, value in {"clips": clips, "frames": frames, "size": size}.items():
         if value < 1:
-            raise ValueError(f"{name} is {value}, allowed: 1 or more")
+            raise ValueError(f"{name}: {value}; expected 1 or more")
     root = root or cache_folder()
     folder = root / f"demo-{_fingerprint(clips=clips, frames=frames, size=size, seed=seed)}"
     if folder.is_dir():
         return folder
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{folder.name}.lock"):
-        if folder.is_dir():  # another process built it while this one waited
+        if folder.is_dir():  # another process has built it in the meantime
             return folder
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
         try:
             _build(building, clips=clips, frames=frames, size=size, seed=seed, workers=workers)
-            building.chmod(0o755)  # mkdtemp keeps others out
+            building.chmod(0o755)  # mkdtemp gives access to this user only
             building.rename(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -69,7 +70,7 @@ def demo_dataset(
 
 
 def _fingerprint(**arguments: int) -> str:
-    """Changes with every argument, the label tables and the renderer's source."""
+    """Changes with every argument, the label tables and the source files of the renderer."""
     digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode())
     here = Path(__file__).parent
     for path in [*sorted(here.glob("*.py")), here.parents[1] / "sign" / "hamnosys_tables.json"]:
@@ -78,43 +79,30 @@ def _fingerprint(**arguments: int) -> str:
 
 
 def _build(folder: Path, *, clips: int, frames: int, size: int, seed: int, workers: int | None) -> None:
-    """Write a whole data set."""
+    """Write a whole dataset."""
     signers = make_signers(SIGNERS, seed)
     plan = plan_clips(clips, SIGNERS, seed=seed)
     _write_tables(folder, plan, signers=signers, frames=frames)
     render = partial(_render, folder=folder, signers=signers, frames=frames, size=size, seed=seed)
-    workers = min(workers or _cores(), clips)
-    if workers == 1:
-        for clip in plan:
-            render(clip)
-    else:
-        # spawn: safe in a process that already has threads (torch, ray)
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for _ in pool.imap_unordered(render, plan, chunksize=8):
-                pass
-    contact_sheet(signers, size=size, seed=seed).save(folder / "contact_sheet.png")
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for _ in for_each(render, plan, workers=workers):
+        pass
 
 
 def _render(clip: PlannedClip, *, folder: Path, signers: list[Signer], frames: int, size: int, seed: int) -> None:
     """Render and write one clip. Its random numbers depend on the seed and its name alone."""
     number = int.from_bytes(hashlib.sha256(clip.name.encode()).digest()[:8], "big")
     rng = np.random.default_rng([seed, 3, number])
-    pictures, landmarks = render_clip(clip.labels, signers[clip.signer], frames=frames, size=size, rng=rng)
-    to = folder / clip.name
-    to.mkdir()
-    for i, picture in enumerate(pictures):
-        picture.save(to / f"{clip.name}_{i}.jpg", quality=JPEG_QUALITY)
-    (to / f"{clip.name}_properties.json").write_text(json.dumps({"FPS": FPS}))
-    np.savez(to / f"{clip.name}.npz", **landmarks)
+    images, landmarks = render_clip(clip.labels, signers[clip.signer], frames=frames, size=size, rng=rng)
+    clip_folder = folder / clip.name
+    clip_folder.mkdir()
+    for i, image in enumerate(images):
+        image.save(clip_folder / f"{clip.name}_{i}.jpg", quality=JPEG_QUALITY)
+    (clip_folder / f"{clip.name}_properties.json").write_text(json.dumps({"FPS": FPS}))
+    np.savez(clip_folder / f"{clip.name}.npz", **landmarks)  # type: ignore[arg-type]  # no name is allow_pickle
 
 
 def _write_tables(folder: Path, plan: list[PlannedClip], *, signers: list[Signer], frames: int) -> None:
-    """Annotations of both modes, gloss names, signers."""
+    """Write the annotations of both modes, the gloss names and the signers."""
     last = frames - 1
     _write(
         folder / "test_hamnosys.txt",

@@ -1,26 +1,37 @@
-"""From signer space to the picture, and the one shape that limbs are drawn with."""
+"""From signer space to the image: the projection, and a pen that paints shapes given in signer space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import ImageDraw
 
+from hearai.data.demo.places import Point
 from hearai.data.demo.signer import Signer
 
+# Arrays of points end in (x, y, z) in signer space, arrays of pixels in (u, v)
+
 DISTANCE = 3.2
-"""Camera distance in signer-space units: near, so that a hand reaching out grows clearly."""
+"""Camera distance in signer-space units: small, so that a hand reaching out grows visibly."""
 PIVOT = np.array((0.0, 0.0, 0.2))
 CENTRE = 0.09
-"""Height in signer space of the middle of the picture."""
+"""Height in signer space of the middle of the image."""
 VISIBLE = 3.05
-"""Height of the picture in signer-space units."""
+"""Height of the image in signer-space units."""
 
-ARC = np.linspace(-np.pi / 2, np.pi / 2, 6)
+Paint = Sequence[float] | np.ndarray
+"""RGB, 0..255; values outside are clipped when painted."""
+
+
+def rgb(colour: Paint) -> tuple[int, int, int]:
+    """A colour in the form that ImageDraw takes."""
+    red, green, blue = (int(min(max(c, 0), 255)) for c in colour)
+    return red, green, blue
 
 
 @dataclass(frozen=True)
 class View:
-    """Points seen: uv (..., 2) in pixels, depth (...) towards the camera, zoom (...) pixels per unit."""
+    """Projected points: uv (..., 2) in pixels, depth (...) towards the camera, zoom (...) in pixels per unit."""
 
     uv: np.ndarray
     depth: np.ndarray
@@ -28,7 +39,7 @@ class View:
 
 
 class Camera:
-    """A signer's camera for square pictures with sides of `pixels`."""
+    """A signer's camera for square images with sides of `pixels`."""
 
     def __init__(self, signer: Signer, pixels: int):
         yaw, pitch = np.radians((signer.yaw, signer.pitch))
@@ -48,50 +59,49 @@ class Camera:
         plane = np.stack([-p[..., 0], CENTRE - p[..., 1]], -1)
         return View(plane * zoom[..., None] @ self._roll + self._middle, p[..., 2], zoom)
 
-    def pointwise(self, origin: np.ndarray, axes: np.ndarray) -> Callable[..., tuple[float, float]]:
-        """`see` for single points x, y, z of a body with this origin (3,) and axes (3, 3): their pixel."""
-        start = ((origin - PIVOT) @ self._rotation).tolist()
-        a, b, c = (axes @ self._rotation).tolist()
-        (r00, r01), (r10, r11) = self._roll.tolist()
-        u0, v0 = self._middle.tolist()
-
-        def pixel(x: float, y: float, z: float) -> tuple[float, float]:
-            px, py, pz = (start[i] + x * a[i] + y * b[i] + z * c[i] for i in range(3))
-            zoom = self._scale * DISTANCE / max(DISTANCE - pz, 0.8)
-            u, v = -px * zoom, (CENTRE - py) * zoom
-            return u * r00 + v * r10 + u0, u * r01 + v * r11 + v0
-
-        return pixel
-
     def facing(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Cosine (...) between normals and the way to the camera: 1 looks into it, -1 away."""
+        """Cosine (...) between normals and the direction to the camera: 1 faces it, -1 faces away."""
         way = np.array((0, 0, DISTANCE)) - (points - PIVOT) @ self._rotation
         return ((normals @ self._rotation) * way).sum(-1) / np.linalg.norm(way, axis=-1)
 
     def landmark(self, points: np.ndarray) -> np.ndarray:
-        """Points (..., 3) -> x, y as fractions of the picture and z in the same unit, smaller = nearer."""
+        """Points (..., 3) -> x, y as fractions of the image and z in the same unit, smaller = nearer."""
         view = self.see(points)
         z = -view.depth * self._scale / self._pixels
         return np.concatenate([view.uv / self._pixels, z[..., None]], -1).astype(np.float32)
 
 
-def capsules(
-    start: np.ndarray, end: np.ndarray, *, radii: tuple[np.ndarray, np.ndarray], blunt: np.ndarray | float = 1.0
-) -> np.ndarray:
-    """Outlines (..., 24) x, y, x, y, ... of tapered limbs between pixels start and end (..., 2).
+class Pen:
+    """Paints ellipses, polygons and lines given in the coordinates of a body part."""
 
-    `blunt` (...) scales how far the start's round cap sticks out: 0 cuts it off straight.
-    """
-    way = end - start
-    angle = np.arctan2(way[..., 1], way[..., 0])[..., None]
-    along, across = np.cos(ARC), np.sin(ARC)
-    cos, sin = np.cos(angle), np.sin(angle)
+    def __init__(
+        self, draw: ImageDraw.ImageDraw, camera: Camera, unit: float, place: Callable[[np.ndarray], np.ndarray]
+    ):
+        """`unit`: pixels per unit of the body part; `place`: its points (N, 3) -> signer space."""
+        self._draw, self._camera, self.unit, self._place = draw, camera, unit, place
 
-    def cap(centre: np.ndarray, radius: np.ndarray, sign: int, reach: np.ndarray | float) -> np.ndarray:
-        a = sign * along * np.asarray(reach)[..., None]
-        b = sign * across
-        r = radius[..., None]
-        return centre[..., None, :] + np.stack([r * (a * cos - b * sin), r * (a * sin + b * cos)], -1)
+    def blob(self, point: Point, rx: float, *, ry: float, colour: Paint, line: Paint | None = None) -> None:
+        """An ellipse around a point, with an outline if `line` has a colour."""
+        ((u, v),) = self._at([point])
+        a, b = rx * self.unit, ry * self.unit
+        if line is not None:
+            e = 0.02 * self.unit
+            self._draw.ellipse((u - a - e, v - b - e, u + a + e, v + b + e), fill=rgb(line))
+        self._draw.ellipse((u - a, v - b, u + a, v + b), fill=rgb(colour))
 
-    outline = np.concatenate([cap(end, radii[1], 1, 1.0), cap(start, radii[0], -1, blunt)], -2)
-    return outline.reshape(*outline.shape[:-2], -1)
+    def shape(self, points: Sequence[Point], colour: Paint, *, line: Paint | None = None) -> None:
+        """A polygon, with an outline if `line` has a colour."""
+        uv = self._at(points)
+        self._draw.polygon(uv, fill=rgb(colour))
+        if line is not None:
+            self._draw.line([*uv, uv[0]], fill=rgb(line), width=self._width(0.025))
+
+    def line(self, points: Sequence[Point], colour: Paint, *, width: float) -> None:
+        """A line through points; `width` in units."""
+        self._draw.line(self._at(points), fill=rgb(colour), width=self._width(width))
+
+    def _at(self, points: Sequence[Point]) -> list[tuple[float, float]]:
+        return [(u, v) for u, v in self._camera.see(self._place(np.array(points, float))).uv.tolist()]
+
+    def _width(self, units: float) -> int:
+        return max(1, round(units * self.unit))

@@ -1,18 +1,15 @@
-"""The demo signer's hand: 21 joints in MediaPipe order, bent as base form, thumb and bending say.
+"""The hand of a demo signer: 21 joints in MediaPipe order, posed by base form, thumb and bending.
 
-Everything here is in the hand's own axes, in hand lengths (wrist to tip of the straight middle finger
-is about 1): x towards the thumb side, y along the fingers, z out of the palm. The same numbers serve
-the right and the left hand; whoever places the hand in space chooses on which side the thumb is.
+Coordinates are in the hand's own axes, in hand lengths (wrist to tip of the straight middle finger is
+about 1): x towards the thumb side, y along the fingers, z out of the palm. Always a right hand, which `body` mirrors.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 # T frames; the last axis of points is (x, y, z)
-
-JOINTS = 21
-TIPS = (4, 8, 12, 16, 20)
 
 KNUCKLES = np.array([(0.185, 0.47, 0), (0.062, 0.50, 0), (-0.062, 0.475, 0), (-0.18, 0.42, 0)])
 PHALANGES = np.array([(0.25, 0.16, 0.12), (0.27, 0.17, 0.12), (0.25, 0.16, 0.12), (0.19, 0.12, 0.11)])
@@ -32,37 +29,41 @@ SPREAD = (20, 6, -9, -25)
 
 @dataclass(frozen=True)
 class HandShape:
-    """One hand: flexion (4, 3) and sideways spread (4,) of the fingers in degrees, thumb joints (4, 3)."""
+    """A hand: flexion (4, 3) and sideways spread (4,) of the fingers in degrees, thumb joints (4, 3)."""
 
     flexion: np.ndarray
     spread: np.ndarray
     thumb: np.ndarray
     contact: tuple[int, ...]
-    """Joints with which this hand touches things: the extended fingertips, or a fist's knuckles."""
+    """Joints that touch a place: the extended fingertips, or the knuckles of a fist."""
 
 
-def _base_form(form: int, bent: tuple[float, ...]) -> tuple[list, tuple, tuple[int, ...]]:
-    """Flexion by finger, spread, touching joints; `bent` is how an extended finger is bent."""
+Flexion = tuple[float, float, float]
+BaseForm = tuple[Sequence[Flexion], Sequence[float], tuple[int, ...]]
+
+
+def _base_forms(bent: Flexion) -> tuple[BaseForm, ...]:
+    """By class: flexion of the fingers, their spread, touching joints; `bent` is the flexion of an extended finger."""
     rest = [CLOSED] * 4
-    return {
-        0: (rest, TOGETHER, (6, 10)),
-        1: ([bent] * 4, TOGETHER, (8, 12, 16)),
-        2: ([bent] + rest[1:], TOGETHER, (8,)),
-        3: ([bent] * 2 + rest[2:], TOGETHER, (8, 12)),
-        4: ([bent] * 2 + rest[2:], (18, -16, -8, -10), (8, 12)),
-        5: ([bent] * 4, SPREAD, (8, 12, 16)),
-        6: ([PINCH] + rest[1:], TOGETHER, (8,)),
-        7: ([FLAT_O] * 4, (-5, -1, 4, 9), (8, 12, 16)),
-        8: ([PINCH] + [bent] * 3, (0, 4, -9, -22), (8,)),
-        9: ([CEE] + rest[1:], TOGETHER, (8,)),
-        10: ([CEE] * 4, TOGETHER, (8, 12)),
-        11: ([CEE] + [bent] * 3, (0, 4, -9, -22), (8,)),
-    }[form]
+    return (
+        (rest, TOGETHER, (6, 10)),
+        ([bent] * 4, TOGETHER, (8, 12, 16)),
+        ([bent, *rest[1:]], TOGETHER, (8,)),
+        ([bent, bent, *rest[2:]], TOGETHER, (8, 12)),
+        ([bent, bent, *rest[2:]], (18, -16, -8, -10), (8, 12)),
+        ([bent] * 4, SPREAD, (8, 12, 16)),
+        ([PINCH, *rest[1:]], TOGETHER, (8,)),
+        ([FLAT_O] * 4, (-5, -1, 4, 9), (8, 12, 16)),
+        ([PINCH, bent, bent, bent], (0, 4, -9, -22), (8,)),
+        ([CEE, *rest[1:]], TOGETHER, (8,)),
+        ([CEE] * 4, TOGETHER, (8, 12)),
+        ([CEE, bent, bent, bent], (0, 4, -9, -22), (8,)),
+    )
 
 
-def _reach(root: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Thumb joints (4, 3) from the root whose tip is at the target, or as near as the bones allow."""
-    first = root + THUMB_BONES[0] * _unit(np.array((0.75, 0.35, 0.75)))
+def _reach(target: np.ndarray) -> np.ndarray:
+    """Thumb joints (4, 3) with the tip at the target, or as near as the bones allow."""
+    first = THUMB_ROOT + THUMB_BONES[0] * _unit(np.array((0.75, 0.35, 0.75)))
     way = target - first
     long, short = THUMB_BONES[1:]
     span = np.clip(np.linalg.norm(way), 0.05, (long + short) * 0.995)
@@ -72,7 +73,7 @@ def _reach(root: np.ndarray, target: np.ndarray) -> np.ndarray:
     out = np.array((0.6, -0.1, 0.8))
     out = _unit(out - way * (out @ way))
     middle = first + way * along + out * aside
-    return np.stack([root, first, middle, first + way * span])
+    return np.stack([THUMB_ROOT, first, middle, first + way * span])
 
 
 def _chain(*directions: tuple[float, float, float]) -> np.ndarray:
@@ -84,10 +85,10 @@ def _chain(*directions: tuple[float, float, float]) -> np.ndarray:
 
 
 def _thumb(position: int, form: int, *, fingertips: np.ndarray) -> np.ndarray:
-    """Thumb joints (4, 3). A pinch or a C without thumb label is made by the thumb itself."""
+    """Thumb joints (4, 3). In a pinch or a C without a thumb label the thumb is part of the shape."""
     if position == 1:
         return _chain((0.85, 0.5, 0.05), (0.97, 0.22, 0.0), (0.99, 0.12, 0.0))
-    if position == 2:  # over folded fingers the thumb has to pass in front of them
+    if position == 2:  # over folded fingers the thumb must pass in front of them
         front = 0.36 if form in (0, 2, 3, 4, 6, 9) else 0.13
         goal = np.array((-0.13, 0.33, front))
         knee = np.array((0.03, 0.27, front))
@@ -95,9 +96,9 @@ def _thumb(position: int, form: int, *, fingertips: np.ndarray) -> np.ndarray:
     if position == 3:
         return _chain((0.55, 0.25, 0.75), (0.12, 0.30, 0.95), (-0.05, 0.35, 0.93))
     if form in (6, 8):
-        return _reach(THUMB_ROOT, fingertips[0])
+        return _reach(fingertips[0])
     if form == 7:
-        return _reach(THUMB_ROOT, fingertips[:2].mean(0))
+        return _reach(fingertips[:2].mean(0))
     if form in (9, 10, 11):
         return _chain((0.62, 0.22, 0.75), (0.10, 0.20, 0.97), (-0.12, 0.62, 0.77))
     return _chain((0.55, 0.83, 0.08), (0.10, 0.98, 0.08), (-0.02, 0.99, 0.06))
@@ -105,8 +106,8 @@ def _thumb(position: int, form: int, *, fingertips: np.ndarray) -> np.ndarray:
 
 def hand_shape(form: int, thumb: int = 0, *, bending: int = 0) -> HandShape:
     """The hand for classes of the heads base form, thumb position and bending."""
-    flexion, spread, contact = _base_form(form, BENDING[bending])
-    flexion, spread = np.array(flexion, float), np.array(spread, float)
+    by_finger, sideways, contact = _base_forms(BENDING[bending])[form]
+    flexion, spread = np.array(by_finger, float), np.array(sideways, float)
     joints, _ = _fingers(flexion[None], spread[None])
     return HandShape(flexion, spread, _thumb(thumb, form, fingertips=joints[0, :, 3]), contact)
 
@@ -139,22 +140,21 @@ def hand_points(shape: HandShape, progress: np.ndarray, *, flex_jitter: float = 
 
 
 def _thumb_pads(thumb: np.ndarray) -> np.ndarray:
-    """The thumb's pad looks at the middle of the palm: (T, 4, 3) joints -> (T, 3, 3) normals."""
+    """The thumb's pad faces the middle of the palm: joints (T, 4, 3) -> normals (T, 3, 3)."""
     bones = _unit(np.diff(thumb, axis=1))
     way = np.array((-0.10, 0.42, 0.10)) - thumb[:, 1:]
     return _unit(way - bones * (way * bones).sum(-1, keepdims=True))
 
 
-def hand_axes(direction: np.ndarray, palm: np.ndarray, *, left: bool) -> np.ndarray:
+def hand_axes(direction: np.ndarray, palm: np.ndarray) -> np.ndarray:
     """Rows are the hand's x, y, z axes in signer space: (..., 3), (..., 3) -> (..., 3, 3).
 
-    Signer space has x to the signer's right and z towards the camera; there the right thumb lies at
-    palm x direction (right hand, fingers up, palm out: thumb to the signer's left).
+    Signer space has x to the signer's right and z towards the camera: with fingers up and palm out, the
+    thumb of the right hand points to the signer's left.
     """
     along = _unit(direction)
     palm = _unit(palm - along * (palm * along).sum(-1, keepdims=True))
-    thumb = np.cross(palm, along)
-    return np.stack([-thumb if left else thumb, along, palm], -2)
+    return np.stack([np.cross(palm, along), along, palm], -2)
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
@@ -162,4 +162,4 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 
 RELAXED = hand_shape(1, 0, bending=3)
-"""The hand at rest, from which every clip starts."""
+"""The hand at rest, in which every clip starts."""

@@ -1,91 +1,95 @@
-"""One clip of the demo signer: labels in, pictures and landmarks out."""
+"""One clip of a demo signer: from labels to images and landmarks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from hearai.data.demo.body import Arm, Posture, posture
-from hearai.data.demo.camera import Camera
-from hearai.data.demo.draw import arm_parts, paint
-from hearai.data.demo.face import FACE_POINTS, draw_head, face_landmarks
+from hearai.data.demo.arms import arm_parts, paint_parts
+from hearai.data.demo.body import posture
+from hearai.data.demo.camera import Camera, Pen, rgb
+from hearai.data.demo.head import paint_head
+from hearai.data.demo.landmarks import landmarks
 from hearai.data.demo.signer import Signer
-from hearai.data.demo.stage import light, stage
 
-SMOOTHING = 2
-"""Pictures are painted this much larger and reduced, for smooth edges."""
-
-POSE_PAIRS = {"eye": (2, 5), "ear": (7, 8), "mouth": (9, 10), "shoulder": (11, 12), "elbow": (13, 14)}
-POSE_HANDS = ((15, 17, 19, 21), (16, 18, 20, 22))
-"""MediaPipe pose points of the (left, right) hand: wrist, little finger, index, thumb."""
+SUPERSAMPLING = 2
+"""Images are painted this much larger and reduced, for smooth edges."""
+TORSO_OUTLINE = ((0.17, 0.14), (0.46, 0.10), (0.66, 0.02), (0.73, -0.12), (0.60, -0.42), (0.54, -0.9), (0.60, -2.6))
+"""Right half of the outline in signer space, x and y."""
+NECK_OUTLINE = ((0.13, 0.45, 0), (0.15, 0.12, 0.05), (0, -0.02, 0.1), (-0.15, 0.12, 0.05), (-0.13, 0.45, 0))
+RAISED = 0.10
+"""How far the shoulder's outline follows a shrug."""
 
 
 def render_clip(
     labels: Mapping[str, int], signer: Signer, *, frames: int, size: int, rng: np.random.Generator
 ) -> tuple[list[Image.Image], dict[str, np.ndarray]]:
-    """Pictures (size x size, RGB) and landmarks of a signer showing the labels.
+    """Images (size x size, RGB) and landmarks of a signer showing the labels.
 
     `labels` maps the heads of `hearai.sign.hamnosys.HEADS` to classes. Landmarks: `face` (T, F, 3; the
     points FACE_POINTS), `left_hand`, `right_hand` (T, 21, 3), `pose` (T, 33, 3), float32, x and y as fractions of
-    the picture, z smaller = nearer. Drawn right-handed; a left-handed signer is the mirror picture.
+    the image, z smaller = nearer. Drawn right-handed; a left-handed signer is the mirror image.
     """
     scene = posture(labels, signer, frames=frames, rng=rng)
-    pixels = size * SMOOTHING
-    camera = Camera(signer, pixels)
+    camera = Camera(signer, size * SUPERSAMPLING)
     parts = arm_parts(scene.dominant, signer, camera=camera, watch=False)
     parts += arm_parts(scene.other, signer, camera=camera, watch=True)
-    lamp = Image.merge("RGB", [light(signer, size)] * 3)
-    pictures = []
-    for frame, back in enumerate(_backs(scene, signer, camera=camera, pixels=pixels)):
-        picture = back.copy()
-        paint(ImageDraw.Draw(picture), parts, frame=frame)
-        picture = ImageChops.multiply(picture.reduce(SMOOTHING), lamp)
-        pictures.append(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if signer.left_handed else picture)
-    marks = _landmarks(scene, signer, camera=camera)
-    return pictures, _mirrored(marks) if signer.left_handed else marks
+    stage = _stage(signer, size * SUPERSAMPLING, camera=camera, shrug=scene.place.shrug)
+    lamp = _light(signer, size)
+    images = []
+    for frame in range(frames):
+        if frame == 0 or scene.progress[frame - 1] < 1:  # once the posture is reached the head keeps still
+            behind_arms = stage.copy()
+            paint_head(ImageDraw.Draw(behind_arms), scene, signer=signer, camera=camera, frame=frame)
+        image = behind_arms.copy()
+        paint_parts(ImageDraw.Draw(image), parts, frame=frame)
+        image = ImageChops.multiply(image.reduce(SUPERSAMPLING), lamp)
+        images.append(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if signer.left_handed else image)
+    return images, landmarks(scene, signer, camera)
 
 
-def _backs(scene: Posture, signer: Signer, *, camera: Camera, pixels: int) -> Iterator[Image.Image]:
-    """Everything behind the arms, frame by frame; once the posture is reached the head keeps still."""
-    room = stage(signer, pixels, shrug=0.10 if scene.place == 12 else 0.0)
-    held = None
-    for frame, progress in enumerate(scene.progress.tolist()):
-        if held is None or progress < 1:
-            picture = room.copy()
-            draw_head(ImageDraw.Draw(picture), scene, signer=signer, camera=camera, frame=frame)
-            held = picture if progress == 1 else None
-        yield held or picture
+def _light(signer: Signer, pixels: int) -> Image.Image:
+    """Brightness (255 = unchanged), higher on the side of the lamp, to multiply images with."""
+    across = np.linspace(-1, 1, pixels) * signer.light_side
+    row = (228 * signer.light * (1 + 0.10 * across)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(np.broadcast_to(row[:, None], (pixels, pixels, 3)).copy())
 
 
-def _landmarks(scene: Posture, signer: Signer, *, camera: Camera) -> dict[str, np.ndarray]:
-    """Landmark arrays of a right-handed signer."""
-    see = camera.landmark
-    face = see(face_landmarks(scene, signer))
-    index = {name: i for i, name in enumerate(FACE_POINTS)}
-    arms: tuple[Arm, Arm] = (scene.other, scene.dominant)
-    pose = np.full((len(face), 33, 3), np.nan, np.float32)
-    pose[:, 0] = face[:, index["nose"]]
-    for k, (side, arm) in enumerate(zip(("left", "right"), arms, strict=True)):
-        for part in ("eye", "ear", "mouth"):
-            pose[:, POSE_PAIRS[part][k]] = face[:, index[f"{side}_{part}"]]
-        pose[:, POSE_PAIRS["shoulder"][k]] = see(arm.shoulder)
-        pose[:, POSE_PAIRS["elbow"][k]] = see(arm.elbow)
-        pose[:, POSE_HANDS[k]] = see(arm.joints[:, [0, 17, 5, 4]])
-    return {"face": face, "left_hand": see(arms[0].joints), "right_hand": see(arms[1].joints), "pose": pose}
+def _stage(signer: Signer, pixels: int, *, camera: Camera, shrug: bool) -> Image.Image:
+    """What does not move during a clip: the room and the signer's trunk and neck."""
+    image = Image.new("RGB", (pixels, pixels), rgb(signer.wall))
+    draw = ImageDraw.Draw(image)
+    _paint_room(image, draw, signer=signer)
+    pen = Pen(draw, camera, float(camera.see(np.zeros(3)).zoom), lambda points: points)
+    _paint_trunk(pen, signer, raised=RAISED if shrug else 0.0)
+    return image
 
 
-def _mirrored(marks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Landmarks of the mirror picture: x turned round, right and left exchanged."""
-    names = list(FACE_POINTS)
-    swap = {"right": "left", "left": "right"}
-    twins = ["_".join(swap.get(word, word) for word in name.split("_")) for name in names]
-    pose_order = np.arange(33)
-    for left, right in (*POSE_PAIRS.values(), *zip(*POSE_HANDS, strict=True)):
-        pose_order[[left, right]] = right, left
-    turned = {
-        "face": marks["face"][:, [names.index(t) for t in twins]],
-        "left_hand": marks["right_hand"],
-        "right_hand": marks["left_hand"],
-        "pose": marks["pose"][:, pose_order],
-    }
-    return {k: np.concatenate([1 - v[..., :1], v[..., 1:]], -1) for k, v in turned.items()}
+def _paint_room(image: Image.Image, draw: ImageDraw.ImageDraw, *, signer: Signer) -> None:
+    wall, n = np.array(signer.wall), image.width
+    if signer.wall_style == 1:
+        ramp = np.linspace(1.08, 0.82, n)[:, None, None] * wall
+        image.paste(Image.fromarray(np.broadcast_to(ramp.clip(0, 255).astype(np.uint8), (n, n, 3)).copy()))
+    elif signer.wall_style == 2:
+        draw.rectangle((0, n * 0.62, n, n), fill=rgb(wall * 0.85))
+        draw.line((0, n * 0.62, n, n * 0.62), fill=rgb(wall * 0.7), width=max(1, n // 64))
+    elif signer.wall_style == 3:
+        draw.rectangle((n * 0.68, n * 0.06, n * 0.96, n * 0.46), fill=rgb(wall * 0.4 + 150), outline=rgb(wall * 0.7))
+        draw.line((n * 0.82, n * 0.06, n * 0.82, n * 0.46), fill=rgb(wall * 0.7), width=max(1, n // 64))
+    elif signer.wall_style == 4:
+        for height in (0.2, 0.45):
+            draw.rectangle((0, n * height, n * 0.3, n * (height + 0.025)), fill=rgb(wall * 0.75))
+
+
+def _paint_trunk(pen: Pen, signer: Signer, *, raised: float) -> None:
+    """Torso down to the hips, and neck; `raised` lifts the shoulder of the signing hand."""
+    top, skin = np.array(signer.top), np.array(signer.skin)
+    below = 1 + 0.6 * (signer.thickness - 1)
+    half = [(x * signer.shoulders * (below if y < 0 else 1), y) for x, y in TORSO_OUTLINE]
+    lift = [raised if x > 0.4 and y > -0.2 else 0.0 for x, y in TORSO_OUTLINE]
+    right = [(x, y + dy, 0.0) for (x, y), dy in zip(half, lift, strict=True)]
+    left = [(-x, y, 0.0) for x, y in reversed(half)]
+    pen.shape([*right, *left], top, line=top * 0.4)
+    pen.shape(NECK_OUTLINE, skin * 0.86)
+    pen.line(NECK_OUTLINE[1:4], top * 0.4, width=0.03)
+    pen.line([(0, -0.05, 0.1), (0, -2.6, 0.1)], top * 0.8, width=0.02)

@@ -3,53 +3,23 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import ImageColor
+
+SKINS = ("#f5d6be", "#ecc4a6", "#e0b28e", "#d09c76", "#ba8460", "#9e6c4c", "#80543a", "#644230")
+CLOTHES = ("#263a60", "#1e544e", "#3c3c42", "#1c1e24", "#602854", "#2c6434", "#463278", "#286e96")
+HAIR = ("#281c16", "#543620", "#141214", "#a88046", "#783c24", "#969492")
+WALLS = ("#c4ccd2", "#96aab0", "#d4d8c8", "#7c8c80", "#b0b0c4", "#687488", "#dedee2", "#8ca0c4")
+
+LEFT_HANDED = 0.44
+"""Share of left-handed signers, as in the Polish videos."""
 
 Colour = tuple[float, float, float]
-"""RGB, 0..255."""
-
-SKINS: tuple[Colour, ...] = (
-    (245, 214, 190),
-    (236, 196, 166),
-    (224, 178, 142),
-    (208, 156, 118),
-    (186, 132, 96),
-    (158, 108, 76),
-    (128, 84, 58),
-    (100, 66, 48),
-)
-CLOTHES: tuple[Colour, ...] = (
-    (38, 58, 96),
-    (30, 84, 78),
-    (60, 60, 66),
-    (28, 30, 36),
-    (96, 40, 84),
-    (44, 100, 52),
-    (70, 50, 120),
-    (40, 110, 150),
-)
-HAIR: tuple[Colour, ...] = (
-    (40, 28, 22),
-    (84, 54, 32),
-    (20, 18, 20),
-    (168, 128, 70),
-    (120, 60, 36),
-    (150, 148, 146),
-)
-WALLS: tuple[Colour, ...] = (
-    (196, 204, 210),
-    (150, 170, 176),
-    (212, 216, 200),
-    (124, 140, 128),
-    (176, 176, 196),
-    (104, 116, 136),
-    (222, 222, 226),
-    (140, 160, 196),
-)
+"""A colour, 0..255."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Looks of one person and of the room and camera; lengths are factors around 1, angles in degrees."""
+    """Appearance of one person, the room and the camera; lengths are factors around 1, angles in degrees."""
 
     name: str
     left_handed: bool
@@ -66,7 +36,7 @@ class Signer:
     hand: float
     yaw: float
     pitch: float
-    """Negative: the camera looks down, so that hands pointing out and in, or palms up and down, differ."""
+    """Negative: the camera looks down, so that hands pointing out and in, or palms up and down, look different."""
     roll: float
     zoom: float
     shift: tuple[float, float]
@@ -76,13 +46,13 @@ class Signer:
     light: float
     """Brightness factor."""
     light_side: float
-    """-1 from the picture's left .. 1 from its right."""
+    """-1 from the image's left .. 1 from its right."""
 
 
 def make_signers(count: int, seed: int = 0) -> list[Signer]:
-    """The cast: `count` people, 44 % left-handed as in the Polish videos, the same for the same seed.
+    """`count` people, the same for the same seed.
 
-    Looks are dealt out in shuffled rounds, so that any few signers span the range of each.
+    Each attribute is dealt out in shuffled rounds, so that any few signers span its range.
     """
     rng = np.random.default_rng([seed, 1])
 
@@ -90,7 +60,7 @@ def make_signers(count: int, seed: int = 0) -> list[Signer]:
         rounds = [rng.permutation(kinds) for _ in range(-(-count // kinds))]
         return np.concatenate(rounds)[:count].tolist()
 
-    left = rng.permutation(count) < round(0.44 * count)
+    left = rng.permutation(count) < round(LEFT_HANDED * count)
     kinds = (len(SKINS), len(HAIR), 5, 4, len(CLOTHES), 2, len(WALLS), 5)
     looks = zip(*(deal(k) for k in kinds), strict=True)
     return [_signer(i, bool(left[i]), look=look, rng=rng) for i, look in enumerate(looks)]
@@ -102,8 +72,9 @@ def _signer(number: int, left_handed: bool, *, look: tuple[int, ...], rng: np.ra
     def around(centre: float, spread: float) -> float:
         return float(centre + spread * rng.uniform(-1, 1))
 
-    def tinted(colour: Colour, spread: float) -> Colour:
-        return tuple(float(np.clip(c + rng.uniform(-spread, spread), 8, 248)) for c in colour)
+    def tinted(colour: str, spread: float) -> Colour:
+        red, green, blue = (float(np.clip(c + rng.uniform(-spread, spread), 8, 248)) for c in ImageColor.getrgb(colour))
+        return red, green, blue
 
     return Signer(
         name=f"signer{number:02d}",

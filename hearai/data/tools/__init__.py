@@ -1,0 +1,1 @@
+"""The offline tools of dataset folders: extraction, checks, rewriting."""

@@ -1,4 +1,4 @@
-"""One clip's folder, looked at completely: every picture decoded, the landmarks read. Runs in processes of its own."""
+"""Checks one clip's folder completely: decodes every image and reads the landmarks. Runs in worker processes."""
 
 import hashlib
 import os
@@ -6,90 +6,91 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hearai.data.annotations.clip import frames_on_disk, landmarks_file
+from hearai.data.annotations.clip import find_frames, landmarks_file
 from hearai.data.annotations.problems import Problems
-from hearai.data.images import read_with_remarks
+from hearai.data.images import read_image_and_traits
 from hearai.errors import DataError
 
 
 @dataclass(frozen=True)
 class ClipJob:
-    """A clip to look at."""
+    """A clip to check."""
 
     folder: Path
     """The dataset folder."""
     name: str
     ranges: tuple[tuple[int, int], ...]
-    """(start, end) of every row that names the clip and can be read; none = all its pictures are looked at."""
+    """(start, end) of every valid row that names the clip; none = all its images are checked."""
     where: str
     """`file:line` of its first row."""
 
 
 @dataclass
 class ClipFindings:
-    """What a clip's folder holds."""
+    """The result of checking a clip's folder."""
 
     problems: Problems = field(default_factory=Problems)
-    remarks: Problems = field(default_factory=Problems)
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    """{file: fingerprint of its bytes} of the pictures in the ranges."""
-    decoded: int = 0
-    """Pictures that were decoded."""
+    warnings: Problems = field(default_factory=Problems)
+    digests: dict[str, bytes] = field(default_factory=dict)
+    """{file: digest of its bytes} of the images in the ranges."""
+    images: int = 0
+    """Images that were decoded."""
     landmarks: int = 0
     """Landmark files that were read."""
 
 
 def check_clip(job: ClipJob) -> ClipFindings:
-    """Decodes the pictures in the clip's ranges and reads its landmarks, where it has any."""
-    found, folder = ClipFindings(), job.folder / job.name
+    """Decodes the images in the clip's ranges and reads its landmarks, if it has any."""
+    findings, folder = ClipFindings(), job.folder / job.name
     try:
         files = os.listdir(folder)
     except OSError:
-        return found  # the row's own check has said so
-    frames = frames_on_disk(job.name, files)
+        return findings  # reported by the check of the rows
+    frames = find_frames(job.name, files)
     ranges = job.ranges or ((0, max(frames, default=0)),)
     used = {n: file for n, file in sorted(frames.items()) if any(start <= n <= end for start, end in ranges)}
-    sizes = set()
+    sizes: set[tuple[int, int]] = set()
     for file in used.values():
         if (folder / file).is_file():
-            sizes.add(_check_picture(folder / file, job, found))
-    if len(sizes - {None}) > 1:
-        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes - {None}))
-        found.remarks.add("clips whose pictures differ in size", f"{job.where}: {job.name} has {shown}")
-    if spare := len(frames) - len(used):
+            size = _check_image(folder / file, job, findings)
+            sizes |= {size} if size else set()
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        findings.warnings.add("clips whose images differ in size", f"{job.where}: {job.name} has {shown}")
+    if unused := len(frames) - len(used):
         shown = ", ".join(f"{start}..{end}" for start, end in sorted(set(ranges)))
-        text = f"{job.where}: {job.name} has {spare} beside {shown}"
-        found.remarks.add("clips with frames outside start..end", text)
+        message = f"{job.where}: {job.name} has {unused} outside {shown}"
+        findings.warnings.add("clips with frames outside start..end", message)
     if landmarks_file(job.name) in files:
         rows = 1 + max(end for _, end in ranges)
-        _check_landmarks(folder / landmarks_file(job.name), rows, job.where, found)
-    return found
+        _check_landmarks(folder / landmarks_file(job.name), rows, job.where, findings)
+    return findings
 
 
-def _check_picture(path: Path, job: ClipJob, found: ClipFindings) -> tuple[int, int] | None:
-    """The picture's size; None where it cannot be read."""
+def _check_image(path: Path, job: ClipJob, findings: ClipFindings) -> tuple[int, int] | None:
+    """The image's size; None if it cannot be read."""
     try:
         with path.open("rb") as file:
-            found.pictures[path.name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
+            findings.digests[path.name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            picture, remarks = read_with_remarks(path)
+            image, traits = read_image_and_traits(path)
     except OSError as error:
-        found.problems.add("pictures", f"{job.where}: {path}: cannot be read ({error.strerror}); a picture is due")
+        findings.problems.add("images", f"{job.where}: {path}: cannot read ({error.strerror}); expected an image")
         return None
     except DataError as error:
-        found.problems.add_all("pictures", (f"{job.where}: {problem}" for problem in error.problems))
+        findings.problems.add_all("images", (f"{job.where}: {problem}" for problem in error.problems))
         return None
-    for remark in remarks:
-        found.remarks.add(f"pictures: {remark}", f"{job.where}: {path}")
+    for trait in traits:
+        findings.warnings.add(f"images: {trait}", f"{job.where}: {path}")
     for warning in caught:
-        found.remarks.add("pictures: decoded with a warning", f"{job.where}: {path}: {warning.message}")
-    found.decoded += 1
-    return picture.size
+        findings.warnings.add("images: decoded with a warning", f"{job.where}: {path}: {warning.message}")
+    findings.images += 1
+    return image.size
 
 
-def _check_landmarks(path: Path, rows: int, where: str, found: ClipFindings) -> None:
-    from hearai.data.landmarks import check_landmarks  # brings torch along, which takes seconds
+def _check_landmarks(path: Path, rows: int, where: str, findings: ClipFindings) -> None:
+    from hearai.data.landmarks import check_landmarks  # imports torch, which takes seconds
 
-    found.landmarks += 1
-    found.problems.add_all("landmarks", (f"{where}: {problem}" for problem in check_landmarks(path, rows)))
+    findings.landmarks += 1
+    findings.problems.add_all("landmarks", (f"{where}: {problem}" for problem in check_landmarks(path, rows)))

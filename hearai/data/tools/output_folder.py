@@ -1,4 +1,4 @@
-"""A folder of results that many processes fill: one command at a time, each part placed in one move."""
+"""An output folder that several processes fill: one command at a time, each part moved into place when complete."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from filelock import FileLock, Timeout
 from hearai.errors import DataError
 
 PARTIAL = ".partial"
-"""Where parts lie until they are whole, inside the folder of results: so one move places them."""
+"""Folder of incomplete parts, inside the output folder: one rename moves them into place."""
 
 
 @contextmanager
-def workshop(out_dir: Path) -> Iterator[Path]:
-    """The folder for unfinished parts; what an earlier, killed command left in it is gone.
+def partial_folder(out_dir: Path) -> Iterator[Path]:
+    """The folder for incomplete parts, without what an earlier, killed command left in it.
 
     Raises:
-        DataError: the folder cannot be written (also when the block fails so), or another command fills it.
+        DataError: the folder cannot be written (also if the block fails for that reason), or another command uses it.
     """
     partial = out_dir / PARTIAL
     try:
@@ -32,16 +32,16 @@ def workshop(out_dir: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except Timeout:
-        raise DataError(f"{out_dir}: another command is writing there; one at a time is allowed") from None
+        raise DataError(f"{out_dir}: another command is writing to it; wait until it has finished") from None
     except OSError as error:
         raise DataError(
-            f"{out_dir}: cannot be written ({error.strerror or error}); a folder with room is due"
+            f"{out_dir}: cannot write ({error.strerror or error}); expected a folder with free space"
         ) from None
 
 
 @contextmanager
-def placing(target: Path, partial: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `target` in one move when the block ends well."""
+def replacing_folder(target: Path, partial: Path) -> Iterator[Path]:
+    """A new folder to fill; it replaces `target` with a rename when the block succeeds."""
     new, old = (partial / f"{os.getpid()}.{part}" for part in ("new", "old"))
     try:
         new.mkdir()
@@ -55,23 +55,23 @@ def placing(target: Path, partial: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def misplaced(names: Iterable[str], out_dir: Path, source: Path) -> list[str]:
-    """What would go wrong with folders of these names in `out_dir`, made from `source`: as problems, one each.
+def find_conflicts(names: Iterable[str], out_dir: Path, source: Path) -> list[str]:
+    """Problems with writing folders of these names in `out_dir`, made from `source`.
 
-    A folder must not leave `out_dir`, touch the source, or hold another one's folder.
+    A folder must be inside `out_dir`, must not overlap the source, and must not contain the folder of another name.
     """
     root, source = out_dir.resolve(), source.resolve()
-    given = {PurePath(name) for name in names}
+    paths = {PurePath(name) for name in names}
     problems = []
-    for name in sorted(given):
-        target = (root / name).resolve()
+    for path in sorted(paths):
+        target = (root / path).resolve()
         if root not in target.parents:
-            problems.append(f"{out_dir / name}: leads out of {out_dir} (to {target}); a folder inside it is due")
+            problems.append(f"{out_dir / path}: outside {out_dir} (points to {target}); expected a folder inside it")
         elif target == source or source in target.parents or target in source.parents:
-            problems.append(f"{out_dir / name}: overlaps with {source}, which is only read; another OUT_DIR is due")
+            problems.append(f"{out_dir / path}: overlaps the source {source}; choose another OUT_DIR")
         problems += [
-            f"{out_dir / name}: would lie inside the folder of {parent}; another name for one of them is due"
-            for parent in name.parents
-            if parent in given
+            f"{out_dir / path}: would be inside the folder of {parent}; rename one of them"
+            for parent in path.parents
+            if parent in paths
         ]
     return problems

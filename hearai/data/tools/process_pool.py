@@ -1,14 +1,14 @@
-"""Work on many items in processes that never outlive the one that asked for them."""
+"""Parallel work on many items in processes that never outlive their parent."""
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from hearai.errors import DataError
 
@@ -16,41 +16,53 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def cores() -> int:
-    """The cores this process may use."""
+class Progress(Protocol):
+    """Passes items through while showing how many of `total` are done, such as `hearai.cli.progress_bar`."""
+
+    def __call__(self, items: Iterable[Item], total: int, /) -> Iterable[Item]:
+        """The same items."""
+
+
+def no_progress(items: Iterable[Item], _: int) -> Iterable[Item]:
+    """Shows nothing."""
+    return items
+
+
+def core_count() -> int:
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def for_each(
     work: Callable[[Item], Result], items: Sequence[Item], *, workers: int | None = None
-) -> Iterator[tuple[Item, Result | DataError]]:
-    """(item, `work(item)`) in the order in which they are done; a DataError of `work` is its result.
+) -> Generator[tuple[Item, Result | DataError], None, None]:
+    """Yields (item, `work(item)`) in order of completion; a DataError that `work` raises is its result.
 
     Args:
-        work, items: must survive pickling; the processes import nothing but what `work` needs.
-        workers: processes; None = one per core, 1 = this process does the work.
+        work, items: must be picklable; the processes import only what `work` needs.
+        workers: processes; None = one per core, 1 = this process.
 
     Raises:
-        DataError: a process died (memory, a crash in a codec).
-        Exception: any other that `work` raised; what is still to be done is not, and what is being done is ended.
+        DataError: a process died (out of memory, a crash in a codec).
+        Exception: any other that `work` raised; the items that are not done are cancelled.
     """
-    workers = min(workers or cores(), len(items))
+    workers = min(workers or core_count(), len(items))
     if workers <= 1:
-        yield from ((item, _attempt(work, item)) for item in items)
+        yield from ((item, _result_or_error(work, item)) for item in items)
         return
-    with _processes(workers) as pool:
-        futures = {pool.submit(_attempt, work, item): item for item in items}
+    with _pool(workers) as pool:
+        futures = {pool.submit(_result_or_error, work, item): item for item in items}
         for future in as_completed(futures):
             try:
                 yield futures.pop(future), future.result()
             except BrokenProcessPool:
                 raise DataError(
-                    "a worker process died (out of memory?); the same command continues with what is left, "
-                    "with --workers 1 one by one"
+                    "a worker process died (out of memory?); run the same command again to continue, "
+                    "with --workers 1 to use a single process"
                 ) from None
 
 
-def _attempt(work: Callable[[Item], Result], item: Item) -> Result | DataError:
+def _result_or_error(work: Callable[[Item], Result], item: Item) -> Result | DataError:
     try:
         return work(item)
     except DataError as error:
@@ -58,8 +70,8 @@ def _attempt(work: Callable[[Item], Result], item: Item) -> Result | DataError:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool that is ended at once where the block fails or is interrupted."""
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that is terminated at once if the block fails or is interrupted."""
     others = set(multiprocessing.active_children())
     # spawn: safe in a process that already has threads (torch, ray)
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_follow_parent)
@@ -74,12 +86,12 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _follow_parent() -> None:
-    """Ctrl-C is the parent's to handle; a parent that was killed takes this process along."""
+    """Leaves Ctrl-C to the parent, and exits when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,0 +1,1 @@
+"""The label distribution of an annotation file."""

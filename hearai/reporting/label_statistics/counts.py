@@ -1,4 +1,4 @@
-"""How often each class of each head occurs in an annotation file, and what the classes are called."""
+"""Counts of the classes of each head of an annotation file, and the names of the classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from hearai.reporting.label_statistics.reader import GLOSS, read_labels
 from hearai.sign.hamnosys import HEADS, MISSING, short_meaning
 
 GLOSS_HEADS = (GLOSS, "gloss_id")
-"""Heads whose classes are looked up in `glosses.csv`."""
+"""Heads whose classes are named by `glosses.csv`."""
 
-MANY = 40
-"""Classes that a bar chart shows; of more, the most frequent ones."""
+MAX_BARS = 40
+"""Classes that a bar chart shows; if there are more, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class HeadCounts:
 
     head: str
     names: Sequence[str]
-    """What each class means, (K,)."""
+    """The meaning of each class, (K,)."""
     counts: Sequence[int]
     """Clips of each class, (K,)."""
     missing: int
@@ -31,7 +31,7 @@ class HeadCounts:
 
     @cached_property
     def labelled(self) -> int:
-        """Clips with a label; the shares below are shares of these."""
+        """Clips with a label; shares are relative to these."""
         return sum(self.counts)
 
     @cached_property
@@ -40,34 +40,34 @@ class HeadCounts:
         return sum(count > 0 for count in self.counts)
 
     def with_clips(self, number: int) -> int:
-        """Classes that have exactly so many clips."""
+        """The number of classes that have exactly this many clips."""
         return self.counts.count(number)
 
     @cached_property
     def ranked(self) -> list[int]:
-        """All classes, the most frequent first, the lower number first among equals."""
+        """All classes, most frequent first, ties by class number."""
         return sorted(range(len(self.counts)), key=lambda index: (-self.counts[index], index))
 
     @property
     def most_frequent(self) -> int | None:
-        """The class with most clips; None where no clip has a label."""
+        """The class with the most clips; None if no clip has a label."""
         return self.ranked[0] if self.labelled else None
 
     def share(self, index: int) -> float | None:
-        """Part of the labelled clips, in [0, 1]; None where there are none."""
+        """Share of the labelled clips, in [0, 1]; None if there are none."""
         return self.counts[index] / self.labelled if self.labelled else None
 
     @property
-    def floor_accuracy(self) -> float | None:
-        """Accuracy of always answering the most frequent class: its share."""
+    def majority_accuracy(self) -> float | None:
+        """Accuracy of always predicting the most frequent class: its share."""
         return self.share(self.ranked[0]) if self.labelled else None
 
     @property
-    def floor_macro_f1(self) -> float | None:
-        """Macro-F1 of always answering the most frequent class, as `hearai.training.optim.loss` counts it.
+    def majority_macro_f1(self) -> float | None:
+        """Macro-F1 of always predicting the most frequent class, as `hearai.training.scores` computes it.
 
-        In closed form, since a matrix of 100,000 classes does not fit in memory: only that class has an F1
-        above 0, with precision = its share and recall 1, and the mean goes over the classes seen.
+        In closed form, because a matrix of 100,000 classes does not fit in memory: only that class has an F1
+        above 0, with precision = its share and recall 1, and the mean is over the classes seen.
         """
         if not self.labelled:
             return None
@@ -78,11 +78,11 @@ class HeadCounts:
 def count_labels(path: Path, separator: str | None = None) -> list[HeadCounts]:
     """The heads of an annotation file in the order of its columns.
 
-    A head of HamNoSys has all the classes of `hearai.sign.hamnosys`, another one those up to the highest label or
-    name. Glosses are named by `glosses.csv` (columns gloss_id, and word or name) in the file's folder or the one above.
+    A HamNoSys head has all the classes of `hearai.sign.hamnosys`, any other head those up to the highest label or
+    name. Glosses are named by `glosses.csv` (columns gloss_id, and word or name) in the file's folder or its parent.
 
     Raises:
-        DataError: every wrong row of the file, or of a class list beside it.
+        DataError: every invalid row of the file, or of its class lists.
     """
     labels = read_labels(path, separator)
     names = read_class_names(path.absolute().parent)
@@ -91,7 +91,7 @@ def count_labels(path: Path, separator: str | None = None) -> list[HeadCounts]:
 
 
 def class_label(counts: HeadCounts, index: int) -> str:
-    """`chest (14)`: name and number of a class, or `class 14` where it has no name."""
+    """`chest (14)`: name and number of a class, or `class 14` if it has no name."""
     name = counts.names[index]
     return name if name == f"class {index}" else f"{name} ({index})"
 

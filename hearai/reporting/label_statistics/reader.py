@@ -1,138 +1,102 @@
-"""The labels of an annotation file. Every row is checked, but no frame has to be there."""
+"""Reads the labels of an annotation file. Every row is checked, but the frames need not exist."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from hearai.data.annotations.clip import HEADER, MAX_CLASSES
-from hearai.data.annotations.problems import raise_problems
-from hearai.data.annotations.text_files import is_whole, lines_of
+from hearai.data.annotations.clip import normalise_name
+from hearai.data.annotations.problems import Problems, raise_problems
+from hearai.data.annotations.row_reader import (
+    DISTANCE,
+    AnnotationFile,
+    LabelColumns,
+    NumClasses,
+    Row,
+    RowChecker,
+    open_annotations,
+)
 from hearai.errors import DataError
-from hearai.sign.hamnosys import HEADS, MISSING
-
-DISTANCE = "distance"
-"""A ninth column of older HamNoSys files, behind the eight heads; never read."""
+from hearai.sign.hamnosys import HEADS
 
 GLOSS = "gloss"
-"""What the one label column of a file without a header is called."""
+"""The name of the only label column of a file without a header."""
 
 
 def read_labels(path: Path, separator: str | None = None) -> dict[str, list[int]]:
-    """{head: label of every row}, in the order of the file's columns; MISSING where a row says nothing.
+    """{head: label of every row}, in the order of the file's columns; MISSING where a row has no label.
 
     The columns are `name start end label...`. A header names the heads; without one, a single label is the
     gloss and eight are the heads of a HamNoSys notation.
 
     Args:
-        separator: one character between the columns (quotes as in CSV); None is any white space.
+        separator: one character between the columns (quotes as in CSV); None = any whitespace.
 
     Raises:
-        DataError: every wrong row as `file:line: what was found; what is allowed`.
+        DataError: every invalid row as `file:line: what was found; what is expected`.
     """
-    rows = _read_rows(path, separator)
-    has_header = [field.lower() for field in rows[0][1][:3]] == HEADER
-    named = rows[0][1][3:] if has_header else []
-    place = f"{path}:{rows[0][0]}"
-    rows = rows[has_header:]
-    if not rows:
-        raise DataError(f"{path}: has no rows; give one `name start end label...` a clip")
-    columns = _named_columns(place, named) if named else _columns_by_place(path, rows, separator)
-    is_spare = not named and len(columns) == len(HEADS)
-    reader = _RowReader(path, columns, spare=int(is_spare))
+    file = open_annotations(path, separator)
+    rows = list(file.rows)
+    columns = _named_columns(file) if file.label_columns else _columns_by_count(path, rows, separator)
+    problems = Problems()
+    reader = _LabelReader(RowChecker(path, columns, problems), columns.names)
     for line, fields in rows:
         reader.read(line, fields)
-    raise_problems(reader.problems)
+    problems.raise_any()
     return reader.labels
 
 
-def _read_rows(path: Path, separator: str | None) -> list[tuple[int, list[str]]]:
-    """(line number, fields) of every line that is not blank."""
-    lines = [(number, line) for number, line in lines_of(path) if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: is empty; give one row `name start end label...` a clip")
-    if separator is None:
-        return [(number, line.split()) for number, line in lines]
-    try:
-        # Line by line, so that a stray quote spoils one row and not the rest of the file.
-        split = [next(csv.reader([line], delimiter=separator, skipinitialspace=True)) for _, line in lines]
-    except csv.Error as error:
-        raise DataError(f"{path}: cannot be split at {separator!r} ({error}); plain text is due") from None
-    return [(number, [field.strip() for field in fields]) for (number, _), fields in zip(lines, split, strict=True)]
-
-
-def _named_columns(place: str, names: Sequence[str]) -> list[str]:
-    """The label columns of a header; their names become names of files."""
+def _named_columns(file: AnnotationFile) -> LabelColumns:
+    """The label columns of a header; their names become file names."""
+    names, where = file.label_columns, f"{file.path}:{file.first_line}"
     problems = [
-        f"{place}: column name {name!r}; letters, digits, '_', '-', '.' and spaces are allowed"
+        f"{where}: column name {name!r}; expected letters, digits, '_', '-', '.' and spaces"
         for name in names
         if not name or not all(letter.isalnum() or letter in "_-. " for letter in name)
     ]
-    often = Counter(name.casefold() for name in names)
-    problems += [
-        f"{place}: {often[name]} columns are called {name!r}; one is allowed" for name in often if often[name] > 1
-    ]
+    counts = Counter(name.casefold() for name in names)
+    problems += [f"{where}: {n} columns are called {name!r}; expected one" for name, n in counts.items() if n > 1]
     raise_problems(problems)
-    return list(names)
+    return LabelColumns(names)
 
 
-def _columns_by_place(path: Path, rows: Sequence[tuple[int, list[str]]], separator: str | None) -> list[str]:
-    """The label columns of a file whose header does not name them, from the usual length of a row."""
+def _columns_by_count(path: Path, rows: Sequence[Row], separator: str | None) -> LabelColumns:
+    """The label columns of a file whose header does not name them, from the most frequent number of columns."""
     usual = Counter(len(fields) for _, fields in rows).most_common(1)[0][0]
-    known = {4: [GLOSS], 3 + len(HEADS): list(HEADS), 4 + len(HEADS): list(HEADS)}
-    if usual in known:
-        return known[usual]
+    if usual == 4:
+        return LabelColumns([GLOSS])
+    if usual in (3 + len(HEADS), 4 + len(HEADS)):
+        return LabelColumns(list(HEADS), optional=1)
     line, fields = next(row for row in rows if len(row[1]) == usual)
     others = [mark for mark in (",", ";", "\t") if mark != separator and len(" ".join(fields).split(mark)) > 3]
     hint = f"; for {others[0]!r} between the columns give --separator {others[0]!r}" if others else ""
     raise DataError(
-        f"{path}:{line}: {usual} columns; `name start end` and 1 label (gloss) or {len(HEADS)} (HamNoSys) are "
-        f"allowed, or a header that names the labels{hint}"
+        f"{path}:{line}: {usual} columns; expected name start end and 1 label (gloss) or {len(HEADS)} (HamNoSys), "
+        f"or a header that names the labels{hint}"
     )
 
 
-class _RowReader:
-    """Collects the labels of rows, and what is wrong with them."""
+class _LabelReader:
+    """Collects the labels of rows."""
 
-    def __init__(self, path: Path, columns: Sequence[str], spare: int):
-        self.path, self.columns, self.spare = path, columns, spare
+    def __init__(self, checker: RowChecker, columns: Sequence[str]):
+        self.checker, self._columns = checker, columns
         is_hamnosys = not HEADS.keys().isdisjoint(columns)
         heads = [column for column in columns if not (is_hamnosys and column == DISTANCE)]
         self.labels: dict[str, list[int]] = {head: [] for head in heads}
-        self.problems: list[str] = []
-        self.lines: dict[PurePath, int] = {}
+        self._num_class: Mapping[str, NumClasses] = {
+            head: HEADS[head].num_class if head in HEADS else "auto" for head in heads
+        }
 
     def read(self, line: int, fields: Sequence[str]) -> None:
-        due = 3 + len(self.columns)
-        if not due <= len(fields) <= due + self.spare:
-            names = " ".join([*HEADER, *self.columns])
-            self._note(line, f"{len(fields)} columns", f"{due} are due: {names}")
+        """Adds the labels of a row, or reports why it is invalid."""
+        if not self.checker.start_row(line, fields):
             return
-        self._check_name(line, fields[0])
-        self._check_range(line, *fields[1:3])
-        self._add_labels(line, dict(zip(self.columns, fields[3:], strict=False)))
-
-    def _note(self, line: int, found: str, allowed: str) -> None:
-        self.problems.append(f"{self.path}:{line}: {found}; {allowed}")
-
-    def _check_name(self, line: int, name: str) -> None:
-        first = self.lines.setdefault(PurePath(name), line)
-        if not name:
-            self._note(line, "no name", "the clip's folder is due")
-        elif first != line:
-            self._note(line, f"clip {name!r} was given before in line {first}", "one row a clip is allowed")
-
-    def _check_range(self, line: int, start: str, end: str) -> None:
-        if not (is_whole(start) and is_whole(end)):
-            self._note(line, f"start {start!r}, end {end!r}", "two whole numbers are due")
-        elif not 0 <= int(start) <= int(end):
-            self._note(line, f"start {start}, end {end}", "0 <= start <= end is due")
-
-    def _add_labels(self, line: int, fields: Mapping[str, str]) -> None:
+        name = fields[0]
+        if self.checker.is_plain_name(name):
+            self.checker.is_first_row_of(normalise_name(name) or name)
+        self.checker.frame_range(fields[1], fields[2])
+        texts = dict(zip(self._columns, fields[3:], strict=False))
         for head, labels in self.labels.items():
-            top = (HEADS[head].num_class if head in HEADS else MAX_CLASSES) - 1
-            text = fields[head]
-            if is_whole(text) and (0 <= int(text) <= top or int(text) == MISSING):
-                labels.append(int(text))
-            else:
-                self._note(line, f"{head} has label {text!r}", f"0..{top} or {MISSING} (missing) is allowed")
+            label = self.checker.label(head, texts[head], self._num_class[head])
+            if label is not None:
+                labels.append(label)

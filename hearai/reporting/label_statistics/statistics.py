@@ -1,4 +1,4 @@
-"""`write_statistics`: what labels an annotation file holds, as a table, a CSV file and pictures."""
+"""`write_statistics`: the label distribution of an annotation file as a table, a CSV file and plots."""
 
 import csv
 import io
@@ -11,46 +11,45 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hearai.errors import ConfigError
-from hearai.reporting.label_statistics.counts import MANY, HeadCounts, count_labels
-from hearai.reporting.study_report.tables import score
-from hearai.reporting.study_report.terminal import COLUMNS
+from hearai.reporting.label_statistics.counts import MAX_BARS, HeadCounts, count_labels
+from hearai.reporting.text import COLUMNS, score
 from hearai.sign.hamnosys import MISSING
 
-NAME = 31
+NAME_WIDTH = 31
 """Width of the first column."""
 
 
 def write_statistics(path: Path, folder: Path, separator: str | None = None) -> str:
-    """Counts the labels of an annotation file; returns a text for the terminal.
+    """Counts the labels of an annotation file; returns text for the terminal.
 
-    Writes statistics.csv, overview.png and one classes_HEAD.png a head into `folder`, all of them at the end.
-    The frames are not looked at. Other files of the folder stay.
+    Writes statistics.csv, overview.png and one classes_HEAD.png per head into `folder`, all of them at the end.
+    The frames are not read. Other files in the folder are kept.
 
     Args:
-        separator: one character between the columns; None is any white space.
+        separator: one character between the columns; None = any whitespace.
 
     Raises:
-        DataError: rows of the file are wrong.
+        DataError: rows of the file are invalid.
         ConfigError: the folder cannot be written.
     """
     heads = count_labels(path, separator)
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; a folder for the pictures is due")
-    from hearai.reporting.label_statistics.plots import class_picture, overview_picture  # bring matplotlib
+        raise ConfigError(f"{folder}: a file; expected a folder for the plots")
+    from hearai.reporting.label_statistics.plots import plot_classes, plot_overview  # imports matplotlib
 
-    with _appearing_together(folder) as place:
-        (place / "statistics.csv").write_text(statistics_csv(heads), encoding="utf-8", newline="")
-        overview_picture(heads, f"{path.name}: {_clips(heads[0]):,} clips", place / "overview.png")
+    with _written_together(folder) as temporary:
+        (temporary / "statistics.csv").write_text(statistics_csv(heads), encoding="utf-8", newline="")
+        plot_overview(heads, f"{path.name}: {_clips(heads[0]):,} clips", temporary / "overview.png")
         for counts in heads:
-            class_picture(counts, place / f"classes_{counts.head}.png")
-    bars = f"classes_{heads[0].head}.png" if len(heads) == 1 else "a classes_HEAD.png for each head"
-    return f"{statistics_text(path, heads)}\n\n  in {folder}: overview.png, statistics.csv, {bars}"
+            plot_classes(counts, temporary / f"classes_{counts.head}.png")
+    plots = f"classes_{heads[0].head}.png" if len(heads) == 1 else "one classes_HEAD.png per head"
+    return f"{statistics_text(path, heads)}\n\n  in {folder}: overview.png, statistics.csv, {plots}"
 
 
 def statistics_csv(heads: Sequence[HeadCounts]) -> str:
-    """One row a class: head,class,name,count,share (of the clips with a label).
+    """One row per class: head,class,name,count,share (of the clips with a label).
 
-    A head's last row, class -1, counts its missing labels; their share is one of all clips.
+    A head's last row, class -1, counts its missing labels; their share is relative to all clips.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -63,47 +62,52 @@ def statistics_csv(heads: Sequence[HeadCounts]) -> str:
 
 
 def statistics_text(path: Path, heads: Sequence[HeadCounts]) -> str:
-    """How many classes are there and how many are rare; what the most frequent one scores."""
+    """How many classes occur, how many are rare, and the score of always predicting the most frequent one."""
     number = f"{len(heads)} head{'s' if len(heads) > 1 else ''}"
-    parts = [[f"{path.name}: {_clips(heads[0]):,} clips, {number}"], _seen(heads), _floor(heads)]
+    parts = [[f"{path.name}: {_clips(heads[0]):,} clips, {number}"], _seen(heads), _majority_baseline(heads)]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _seen(heads: Sequence[HeadCounts]) -> list[str]:
-    title = f"  {'':<{NAME}}{'labels':>7}{'missing':>9}{'classes':>11}{'< 2 clips':>11}{'1 clip':>8}"
-    lines = [
-        f"  {_cut(one.head, NAME - 1):<{NAME}}{one.labelled:>7}{one.missing:>9}{f'{one.seen}/{len(one.counts)}':>11}"
-        f"{one.with_clips(0) + one.with_clips(1):>11}{one.with_clips(1):>8}"
-        for one in heads
-    ]
-    note = "classes: seen/possible; < 2 clips: classes that have one clip or none"
-    return [title, *lines, f"  {note}", *(line for one in heads for line in _spread(one))]
+    title = f"  {'':<{NAME_WIDTH}}{'labels':>7}{'missing':>9}{'classes':>11}{'< 2 clips':>11}{'1 clip':>8}"
+    lines = []
+    for counts in heads:
+        classes = f"{counts.seen}/{len(counts.counts)}"
+        single, none = counts.with_clips(1), counts.with_clips(0)
+        numbers = f"{counts.labelled:>7}{counts.missing:>9}{classes:>11}{none + single:>11}{single:>8}"
+        lines.append(f"  {_name_column(counts)}{numbers}")
+    note = "  classes: seen/possible; < 2 clips: classes with one clip or none"
+    return [title, *lines, note, *(line for counts in heads for line in _spread(counts))]
 
 
-def _spread(one: HeadCounts) -> list[str]:
-    """Clips per class of a head that has too many classes to read its picture off."""
-    seen = [count for count in one.counts if count]
-    if not seen or len(one.counts) <= MANY:
+def _spread(counts: HeadCounts) -> list[str]:
+    """Clips per class of a head with too many classes for a bar chart."""
+    seen = [count for count in counts.counts if count]
+    if not seen or len(counts.counts) <= MAX_BARS:
         return []
     spread = f"fewest {min(seen)}, median {statistics.median(seen):g}, most {max(seen)}"
-    return [f"  {_cut(one.head, 22)}: clips per class seen: {spread}"]
+    return [f"  {_cut(counts.head, 22)}: clips per class seen: {spread}"]
 
 
-def _floor(heads: Sequence[HeadCounts]) -> list[str]:
-    width = COLUMNS - 2 - NAME - 20
-    title = f"  {'always the most frequent class':<{NAME}}{'accuracy':>8}{'macro-F1':>10}  class"
-    lines = []
-    for one in heads:
-        top = one.most_frequent
-        name = "no labels" if top is None else _cut(f"{top}: {one.names[top]}", width)
-        scores = f"{score(one.floor_accuracy):>8}{score(one.floor_macro_f1):>10}"
-        lines.append(f"  {_cut(one.head, NAME - 1):<{NAME}}{scores}  {name}")
-    known = [one for one in heads if one.labelled]
-    if len(known) > 1:
-        accuracy = statistics.fmean(one.floor_accuracy for one in known)
-        macro_f1 = statistics.fmean(one.floor_macro_f1 for one in known)
-        lines.append(f"  {'mean over the heads':<{NAME}}{score(accuracy):>8}{score(macro_f1):>10}")
+def _majority_baseline(heads: Sequence[HeadCounts]) -> list[str]:
+    width = COLUMNS - 2 - NAME_WIDTH - 20
+    title = f"  {'always the most frequent class':<{NAME_WIDTH}}{'accuracy':>8}{'macro-F1':>10}  class"
+    lines, accuracies, macro_f1s = [], [], []
+    for counts in heads:
+        top, accuracy, macro_f1 = counts.most_frequent, counts.majority_accuracy, counts.majority_macro_f1
+        name = "no labels" if top is None else _cut(f"{top}: {counts.names[top]}", width)
+        lines.append(f"  {_name_column(counts)}{score(accuracy):>8}{score(macro_f1):>10}  {name}")
+        if accuracy is not None and macro_f1 is not None:
+            accuracies.append(accuracy)
+            macro_f1s.append(macro_f1)
+    if len(accuracies) > 1:
+        means = f"{score(statistics.fmean(accuracies)):>8}{score(statistics.fmean(macro_f1s)):>10}"
+        lines.append(f"  {'mean over the heads':<{NAME_WIDTH}}{means}")
     return [title, *lines, "  accuracy: the class's share of the labels"]
+
+
+def _name_column(counts: HeadCounts) -> str:
+    return f"{_cut(counts.head, NAME_WIDTH - 1):<{NAME_WIDTH}}"
 
 
 def _clips(counts: HeadCounts) -> int:
@@ -119,11 +123,11 @@ def _cut(text: str, width: int) -> str:
 
 
 @contextmanager
-def _appearing_together(folder: Path) -> Iterator[Path]:
-    """A folder to fill; when the block ends well its files move into `folder`, else nothing is left.
+def _written_together(folder: Path) -> Iterator[Path]:
+    """A folder to fill; when the block succeeds its files move into `folder`, otherwise nothing is left.
 
     Raises:
-        ConfigError: there can be no such folder.
+        ConfigError: the folder cannot be made.
     """
     folder = folder.resolve()
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -136,6 +140,6 @@ def _appearing_together(folder: Path) -> Iterator[Path]:
         for file in temporary.iterdir():
             os.replace(file, folder / file.name)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({error.strerror}); a folder of your own is due") from None
+        raise ConfigError(f"{folder}: cannot write ({error.strerror}); expected a folder you can write to") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

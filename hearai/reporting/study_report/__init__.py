@@ -1,0 +1,1 @@
+"""The report of a search: page, terminal text, tables and summary.json."""

@@ -1,29 +1,30 @@
-"""Ranges that end where the best values begin: "lr: the best sit at the upper end, widen it".
+"""Warns of ranges that end where the best values begin, such as "lr: 5 of the best 6 trials are at the upper end".
 
 A random search over 20 parameters always has some whose best values lie at an end by chance. A warning therefore
-needs three things: most of the best trials in the last tenth of the range, more than chance puts there, and scores
-that are better there than elsewhere (a sampler that settled near an end by accident has put good and bad trials there
+needs three things: most of the best trials in the last tenth of the range, more of them than chance puts there, and
+better scores there than elsewhere (a sampler that settled near an end by accident has put good and bad trials there
 alike).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 from hearai.config.domains import Domain, Value
 from hearai.errors import ConfigError
-from hearai.reporting.study_report.importance import FEWEST
+from hearai.reporting.study_report.importance import MIN_COMPLETE
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord
-from hearai.reporting.study_report.tables import plain, short_names
+from hearai.reporting.text import plain, short_names
 
-BEST_SHARE, BEST_FEWEST = 0.1, 5
-"""No more than the share of a range that is its end: random values put no more there, and of the best fifth half would
-have to lie elsewhere however strong the trend is."""
+TOP_SHARE, MIN_TOP = 0.1, 5
+"""The best trials: this share of the complete ones, and at least so many. The share is no larger than END, the share
+of the range that is its end: of the best fifth, half would have to lie elsewhere however strong the trend is."""
 END = 0.1
 """This share of the range (of its logarithm, for a log scale) counts as its end."""
 FALSE_ALARMS = 0.05
-"""A search in which no parameter matters warns this often at most, however many parameters it has."""
+"""Probability of any warning in a search in which no parameter matters, however many parameters it has."""
 
 
 @dataclass(frozen=True)
@@ -33,50 +34,55 @@ class _End:
     name: str
     """"upper" or "lower"."""
     value: float
+    """The bound of the range."""
     edge: float
-    """Where it begins."""
+    """Where the end begins."""
     chance: float
     """Share of random values in it."""
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Value) -> bool:
+        assert isinstance(value, int | float)
         slack = 1e-9 * max(1.0, abs(self.edge))
         return value >= self.edge - slack if self.name == "upper" else value <= self.edge + slack
 
 
 def boundary_warnings(record: StudyRecord) -> list[str]:
-    """One line for each range whose best values sit at an end that the config would let be widened."""
-    domains = {path: d for path, d in record.study.space.domains.items() if d.kind != "choice"}
+    """One line for each range whose best values are at an end beyond which the config accepts values."""
+    domains = {path: domain for path, domain in record.study.space.domains.items() if domain.kind != "choice"}
     names = short_names(record.study.space.domains)
     limit = FALSE_ALARMS / max(1, 2 * len(domains))
+    return [
+        f"{names[path]}: {warning}"
+        for path, domain in domains.items()
+        for warning in _warnings_of(record, path, domain, limit)
+    ]
+
+
+def _warnings_of(record: StudyRecord, path: str, domain: Domain, limit: float) -> list[str]:
+    judged = [t for t in record.trials if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.over_budget]
+    complete = sorted((trial for trial in judged if trial.state == "COMPLETE"), key=_rank)
+    if len(complete) < MIN_COMPLETE:
+        return []
+    top = complete[: max(MIN_TOP, math.ceil(TOP_SHARE * len(complete)))]
     lines = []
-    for path, domain in domains.items():
-        judged = [t for t in record.trials if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.cut]
-        complete = sorted((t for t in judged if t.state == "COMPLETE"), key=_rank)
-        if len(complete) < FEWEST:
+    for end in _ends(domain):
+        hits = sum(end.holds(trial.params[path]) for trial in top)
+        if not _exceeds_chance(hits, len(top), end.chance, limit) or not _scores_better(judged, path, end, limit):
             continue
-        best = complete[: max(BEST_FEWEST, math.ceil(BEST_SHARE * len(complete)))]
-        for end in _ends(domain):
-            inside = [end.holds(t.params[path]) for t in best]
-            if not _stands_out(inside, end.chance, limit) or not _is_better(judged, path, end, limit):
-                continue
-            wider = _wider(domain, end, lambda value, path=path, best=best: _accepted(record, path, value, best))
-            if wider is not None:
-                lines.append(_line(names[path], end, sum(inside), len(best), wider))
+        wider = next((value for value in _beyond(domain, end) if _is_valid(record, path, value, top)), None)
+        if wider is not None:
+            where = f"are at the {end.name} end of the range, {plain(end.value)}"
+            lines.append(f"{hits} of the best {len(top)} trials {where}; widen it, e.g. to {plain(wider)}")
     return lines
 
 
-def _line(name: str, end: _End, count: int, best: int, wider: Value) -> str:
-    where = f"sit at the {end.name} end {plain(end.value)}"
-    return f"{name}: {count} of the best {best} trials {where}: widen it, e.g. to {plain(wider)}"
-
-
 def _rank(trial: TrialRecord) -> tuple[float, int]:
-    """Complete trials by their score, then the stopped ones, which the scheduler judged to be worse."""
+    """Complete trials by their score, followed by the stopped ones, which the scheduler judged to be worse."""
     return (-trial.value if trial.state == "COMPLETE" and trial.value is not None else math.inf, trial.number)
 
 
 def _ends(domain: Domain) -> list[_End]:
-    """Both ends; none where there are fewer than three values: each would be an end."""
+    """Both ends; none where there are fewer than three values, of which each would be an end."""
     step = domain.step or (1 if domain.kind == "int" else 0)
     low, high = domain.low, domain.high
     if step:
@@ -88,80 +94,77 @@ def _ends(domain: Domain) -> list[_End]:
     scale, back = (math.log, math.exp) if domain.log else (float, float)
     tenth = END * (scale(high) - scale(low))
     upper, lower = back(scale(high) - tenth), back(scale(low) + tenth)
-    if step:  # the outermost value, and those within the last tenth
+    if step:  # whole steps: the bound itself, and the values in its tenth
         upper = high - step * math.floor((high - upper) / step + 1e-9)
         lower = low + step * math.floor((lower - low) / step + 1e-9)
     half = step / 2
-    whole = scale(high + half) - scale(low - half)
+    total = scale(high + half) - scale(low - half)
     return [
-        _End("lower", low, lower, (scale(lower + half) - scale(low - half)) / whole),
-        _End("upper", high, upper, (scale(high + half) - scale(upper - half)) / whole),
+        _End("lower", low, lower, (scale(lower + half) - scale(low - half)) / total),
+        _End("upper", high, upper, (scale(high + half) - scale(upper - half)) / total),
     ]
 
 
-def _stands_out(inside: Sequence[bool], chance: float, limit: float) -> bool:
-    """Most of the best lie there, and random values would do so in fewer than `limit` of the cases (binomial)."""
-    count, hits = len(inside), sum(inside)
+def _exceeds_chance(hits: int, count: int, chance: float, limit: float) -> bool:
+    """Whether most of `count` values are hits, and random values would be as often with probability < `limit`.
+
+    Binomial test, one-sided.
+    """
     tail = sum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1))
     return hits > count / 2 and tail < limit
 
 
-def _is_better(judged: Sequence[TrialRecord], path: str, end: _End, limit: float) -> bool:
-    """Whether the scores at the end are above the others, more than chance does in `limit` of the cases.
+def _scores_better(judged: Sequence[TrialRecord], path: str, end: _End, limit: float) -> bool:
+    """Whether trials with values at the end score better than the others, at significance level `limit`.
 
-    Mann-Whitney's U test, one-sided, by its normal approximation.
+    Mann-Whitney U test, one-sided, in its normal approximation.
     """
     ranks = _mean_ranks([_rank(trial)[0] for trial in judged])
     inside = [end.holds(trial.params[path]) for trial in judged]
     here, count = sum(inside), len(judged)
     there = count - here
     if not there:
-        return False  # nothing to compare with
-    spread = here * there / 12 * (count + 1 - sum(t**3 - t for t in _ties(ranks)) / (count * (count - 1)))
+        return False
+    variance = here * there / 12 * (count + 1 - sum(t**3 - t for t in _ties(ranks)) / (count * (count - 1)))
     surplus = here * (count + 1) / 2 - sum(rank for rank, is_in in zip(ranks, inside, strict=True) if is_in)
-    return spread > 0 and surplus / math.sqrt(spread) > NormalDist().inv_cdf(1 - limit)
+    return variance > 0 and surplus / math.sqrt(variance) > NormalDist().inv_cdf(1 - limit)
 
 
 def _mean_ranks(values: Sequence[float]) -> list[float]:
     """1 for the smallest; equal values share their mean rank."""
-    ordered = sorted(values)
     first: dict[float, int] = {}
-    for place, value in enumerate(ordered, start=1):
-        first.setdefault(value, place)
-    counts = {value: 0 for value in first}
-    for value in ordered:
-        counts[value] += 1
+    for rank, value in enumerate(sorted(values), start=1):
+        first.setdefault(value, rank)
+    counts = Counter(values)
     return [first[value] + (counts[value] - 1) / 2 for value in values]
 
 
 def _ties(ranks: Sequence[float]) -> list[int]:
-    counts: dict[float, int] = {}
-    for rank in ranks:
-        counts[rank] = counts.get(rank, 0) + 1
-    return list(counts.values())
+    """How often each rank occurs."""
+    return list(Counter(ranks).values())
 
 
-def _wider(domain: Domain, end: _End, accepts: Callable[[Value], bool]) -> Value:
-    """A value beyond the end that the config accepts: well beyond it, else just beyond; None at a natural limit."""
+def _beyond(domain: Domain, end: _End) -> list[float]:
+    """Candidates for a wider range: a value well beyond the end, and one just beyond it."""
     sign = 1 if end.name == "upper" else -1
     if domain.log:
-        beyond = [end.value * factor**sign for factor in (3.0, 1.1)]
+        values = [end.value * factor**sign for factor in (3.0, 1.1)]
     else:
-        beyond = [end.value + sign * share * (domain.high - domain.low) for share in (0.25, 0.02)]
+        values = [end.value + sign * share * (domain.high - domain.low) for share in (0.25, 0.02)]
     step = domain.step or (1 if domain.kind == "int" else None)
     if step:
-        beyond = [end.value + sign * step * max(1, round(abs(value - end.value) / step)) for value in beyond]
+        values = [end.value + sign * step * max(1, round(abs(value - end.value) / step)) for value in values]
     digits = 2 if domain.log else 4
-    rounded = [round(value) if domain.kind == "int" else float(f"{value:.{digits}g}") for value in beyond]
-    return next((value for value in rounded if sign * (value - end.value) > 0 and accepts(value)), None)
+    rounded = [round(value) if domain.kind == "int" else float(f"{value:.{digits}g}") for value in values]
+    return [value for value in rounded if sign * (value - end.value) > 0]
 
 
-def _accepted(record: StudyRecord, path: str, value: Value, best: Sequence[TrialRecord]) -> bool:
-    """Whether the config takes the value in one of the best trials."""
-    return any(_fits(record, {**trial.params, path: value}) for trial in best)
+def _is_valid(record: StudyRecord, path: str, value: float, trials: Sequence[TrialRecord]) -> bool:
+    """Whether the config accepts the value in one of the trials."""
+    return any(_is_valid_point(record, {**trial.params, path: value}) for trial in trials)
 
 
-def _fits(record: StudyRecord, params: dict[str, Value]) -> bool:
+def _is_valid_point(record: StudyRecord, params: dict[str, Value]) -> bool:
     try:
         record.study.config_of(params)
     except ConfigError:

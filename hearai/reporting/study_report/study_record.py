@@ -1,4 +1,4 @@
-"""The record of a search, read from its folder: whatever is there so far."""
+"""Reads the folder of a search, finished or not, into a `StudyRecord`."""
 
 import json
 import statistics
@@ -14,18 +14,21 @@ from hearai.config.domains import Value
 from hearai.config.study import Study
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import UserError
-from hearai.metrics import CHOSEN_SCORE, SCORE, objective_words
+from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label
+from hearai.reporting.study_report.scores import TestScores
+from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
-from hearai.search.storage.layout import TRIALS, label_of
-from hearai.search.storage.trial_store import BASE, FINALS, SEARCH
+from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES, TRIALS, label_of
+from hearai.search.storage.trial_store import BASE_TRIAL, FINALS, SEARCH
 from hearai.training.outputs.layout import METRICS_FILE, run_folders
 
 OPEN = ("RUNNING", "WAITING")
+"""States of trials that have not ended."""
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of the search, as far as it came."""
+    """One trial of the search, in any state."""
 
     number: int
     kind: str
@@ -34,107 +37,109 @@ class TrialRecord:
     """COMPLETE, PRUNED (stopped early), FAIL, RUNNING or WAITING."""
     params: Mapping[str, Value]
     value: float | None
-    """The objective: validation score of the best epoch so far; None where it failed or has none yet."""
+    """The objective: validation score of the best epoch so far, in [0, 1]; None where it failed or has none yet."""
     epochs: int
+    """Those finished."""
     best_epoch: int | None
-    """None where there is none: it diverged in its first epoch, or has not finished one."""
+    """From 1; None where it diverged in its first epoch or has not finished one."""
     seconds: float | None
     """Inside `fit`; None until the trial has ended."""
     diverged: bool
     curve: Mapping[int, float]
-    """{epoch: validation score: the mean macro-F1 over the heads that are searched for}"""
-    heads: Mapping[str, float]
+    """{epoch: validation score, the mean macro-F1 over the heads that are searched for}"""
+    head_scores: Mapping[str, float]
     """{head: validation macro-F1 at the best epoch}"""
     failure: str
-    """Why it failed; empty where it did not."""
-    cut: bool = False
-    """Whether a spent budget stopped it: nobody judged it worse."""
+    """Why it failed or diverged; empty otherwise."""
+    over_budget: bool = False
+    """Whether it was stopped because the budget was used up, not because it was worse than others."""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
-    """{parameter: what it was drawn from}"""
-    ended: float | None = None
-    """When (seconds since 1970); None while it has not."""
+    """{parameter: the distribution it was drawn from}"""
+    ended_at: float | None = None
+    """Seconds since 1970; None until the trial has ended."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    """{metric: what the model costs}, see `hearai.metrics`; empty until the trial has ended."""
+    """{metric: cost of the model}, see `hearai.metrics`; empty until the trial has ended."""
 
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """One retraining of a finalist, or of the base config, with a fresh seed."""
+    """One retraining of a finalist, or of the base config, with a new seed."""
 
     source: int
-    """Number of the search's trial whose parameters it has."""
+    """Number of the trial whose parameters it has."""
     seed: int
     state: str
     value: float | None
+    """Validation score of its best epoch, in [0, 1]."""
     seconds: float | None
     """Inside `fit`; None until it has ended."""
     failure: str = ""
-    """Why it failed; empty where it did not."""
+    """Why it failed or diverged; empty otherwise."""
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Everything a search left behind."""
+    """The content of a study folder."""
 
     folder: Path
     study: Study
     data: Mapping[str, Any]
-    """What the dataset is known by, for `is_same`, and its clips; as study.yaml has it."""
+    """Fingerprints of the dataset, for `is_same_dataset`, and the clips of each split; from study.yaml."""
     trials: Sequence[TrialRecord]
     finals: Sequence[FinalRecord]
     notes: Mapping[str, Any]
-    """Of the search as a whole: wall_seconds and slot_seconds of all trials, total_seconds, memory_pss_gb."""
-    test: Mapping[str, Any] | None
-    """test.json; None until the test clips were scored."""
+    """Attributes of the search as a whole, such as wall_seconds and slot_seconds, summed over search and finals."""
+    test: TestScores | None
+    """None until the test clips have been scored."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing was left to do when the record was read."""
-        open_ends = any(run.state in OPEN for run in (*self.trials, *self.finals))
-        return self.test is not None and not open_ends
+        """Whether the test clips have been scored and no trial is open."""
+        states = [trial.state for trial in self.trials] + [final.state for final in self.finals]
+        return self.test is not None and not any(state in OPEN for state in states)
 
     @property
-    def words(self) -> str:
-        """What is searched for: `macro-F1`, or with named heads `macro-F1 over 3 of 8 heads`."""
+    def objective_label(self) -> str:
+        """`macro-F1`, or with named heads `macro-F1 over 3 of 8 heads`."""
         base = self.study.base
-        return objective_words(base.train_parameters.objective_heads, len(base.active_heads))
+        return objective_label(base.train_parameters.objective_heads, len(base.active_heads))
 
     @property
     def complete(self) -> list[TrialRecord]:
-        """The trials that ran to their last epoch, the best first."""
+        """The complete trials, the best first."""
         runs = [trial for trial in self.trials if trial.state == "COMPLETE"]
         return sorted(runs, key=lambda trial: -(trial.value or 0))
 
     @property
     def winner(self) -> TrialRecord | None:
-        """The trial whose config was chosen; until the test clips are scored, the best one so far."""
+        """The trial whose config was chosen; until the test clips are scored, the best complete trial."""
         if self.test is not None:
-            return self.trial(self.test["winner"]["trial"])
+            return self.trial(self.test.winner.trial)
         return next(iter(self.complete), None)
 
     @property
     def base(self) -> TrialRecord | None:
         """The base config's trial."""
-        return self.trial(BASE)
+        return self.trial(BASE_TRIAL)
 
     def trial(self, number: int) -> TrialRecord | None:
-        """The trial of a number."""
+        """The trial with this number."""
         return next((trial for trial in self.trials if trial.number == number), None)
 
 
 def read_record(folder: Path) -> StudyRecord:
-    """Reads a study's folder.
+    """Reads a study folder; a torn last line of the journal or of a metrics file is ignored.
 
     Raises:
-        UserError: the folder holds no study, or one of its files is broken.
+        UserError: the folder is not a study folder, or one of its files is broken.
     """
-    path = folder / "study.yaml"
+    path = folder / STUDY_FILE
     if not path.is_file():
-        raise UserError(f"{folder}: holds no study (no {path.name}); give a folder such as runs/hamnosys")
+        raise UserError(f"{folder}: not a study folder (no {path.name}); give one such as runs/hamnosys")
     raw = read_yaml(path)
     data = raw.pop("data", None) or {}
-    books = read_journal(folder / "journal.log")
-    search, finals = books.get(SEARCH, JournalSnapshot()), books.get(FINALS, JournalSnapshot())
+    journal = read_journal(folder / JOURNAL)
+    search, finals = journal.get(SEARCH, JournalSnapshot()), journal.get(FINALS, JournalSnapshot())
     study = Study.from_dict(raw, str(path))
     return StudyRecord(
         folder,
@@ -142,44 +147,53 @@ def read_record(folder: Path) -> StudyRecord:
         data,
         [_trial_record(trial, folder / TRIALS, study.settings.splits) for trial in search.trials],
         [_final_record(trial) for trial in finals.trials],
-        {**search.notes, **_summed(("wall_seconds", "slot_seconds"), search.notes, finals.notes)},
-        _read_json(folder / "test.json"),
+        {
+            **search.user_attrs,
+            **_sums((attributes.WALL_SECONDS, attributes.SLOT_SECONDS), search.user_attrs, finals.user_attrs),
+        },
+        _read_test_scores(folder / TEST_SCORES),
     )
 
 
-def _summed(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
+def _sums(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
     return {key: sum(part.get(key, 0.0) for part in notes) for key in keys if any(key in part for part in notes)}
 
 
 def _trial_record(trial: FrozenTrial, folder: Path, splits: int) -> TrialRecord:
     notes, state = trial.user_attrs, trial.state.name
     runs = [_read_rows(run / METRICS_FILE) for run in run_folders(folder / label_of(trial.number, notes), splits)]
-    rows = runs[0] if splits == 1 else []  # the curve over several splits is what the trial reported
+    rows = runs[0] if splits == 1 else []  # with several splits the curve is the one that the trial reported
     reported = dict(sorted(trial.intermediate_values.items()))
     curve = {int(row["epoch"]): row.get(CHOSEN_SCORE, row[SCORE]) for row in rows if SCORE in row} or reported
-    best_epoch = notes.get("best_epoch", max(curve, key=curve.__getitem__, default=0)) or None
+    best_epoch = notes.get(attributes.BEST_EPOCH, max(curve, key=curve.__getitem__, default=0)) or None
     return TrialRecord(
         number=trial.number,
-        kind=notes.get("kind", "search"),
+        kind=notes.get(attributes.KIND, attributes.SEARCH_KIND),
         state=state,
         params=trial.params,
         value=_value(trial),
-        epochs=notes.get("epochs", max(reported, default=0)),
+        epochs=notes.get(attributes.EPOCHS, max(reported, default=0)),
         best_epoch=best_epoch,
-        seconds=notes.get("seconds"),
-        diverged=notes.get("diverged", False),
+        seconds=notes.get(attributes.SECONDS),
+        diverged=notes.get(attributes.DIVERGED, False),
         curve=curve,
-        heads=_head_scores(rows, best_epoch) if splits == 1 else _mean_head_scores(runs),
-        failure=notes.get("reason", "") if trial.state == TrialState.FAIL else "",
-        cut="cut" in notes,
+        head_scores=_head_scores(rows, best_epoch) if splits == 1 else _mean_head_scores(runs),
+        failure=_failure(trial),
+        over_budget=attributes.CUT in notes,
         distributions=trial.distributions,
-        ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
-        costs=notes.get("costs", {}),
+        ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        costs=notes.get(attributes.COSTS, {}),
     )
 
 
+def _failure(trial: FrozenTrial) -> str:
+    """Why a trial failed or diverged."""
+    has_reason = trial.state == TrialState.FAIL or trial.user_attrs.get(attributes.DIVERGED)
+    return trial.user_attrs.get(attributes.REASON, "") if has_reason else ""
+
+
 def _value(trial: FrozenTrial) -> float | None:
-    """What it was told with, or what it has reached: reports carry the best epoch so far."""
+    """The final value, or the best one reported: each report has the score of the best epoch so far."""
     if trial.state == TrialState.FAIL:
         return None
     return trial.values[0] if trial.values else max(trial.intermediate_values.values(), default=None)
@@ -192,7 +206,7 @@ def _head_scores(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict
 
 
 def _mean_head_scores(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, float]:
-    """Over the splits, each at its own best epoch."""
+    """Means over the splits, each at its own best epoch."""
     of_splits = []
     for rows in runs:
         if rows:
@@ -205,25 +219,40 @@ def _mean_head_scores(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str
 def _final_record(trial: FrozenTrial) -> FinalRecord:
     notes = trial.user_attrs
     value = trial.values[0] if trial.values else None
-    failure = notes.get("reason", "") if trial.state == TrialState.FAIL else ""
-    return FinalRecord(notes["source"], notes["seed"], trial.state.name, value, notes.get("seconds"), failure)
+    return FinalRecord(
+        notes[attributes.SOURCE],
+        notes[attributes.SEED],
+        trial.state.name,
+        value,
+        notes.get(attributes.SECONDS),
+        _failure(trial),
+    )
 
 
 def _read_rows(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a metrics file; the last one of a killed run may be torn."""
+    """The complete lines of a metrics file; the last one of a killed run may be torn."""
     if not path.exists():
         return []
-    whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     try:
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(line) for line in complete.splitlines()]
     except ValueError:
-        raise UserError(f"{path}: a line of it is no JSON; delete it, and the report does without its curve") from None
+        raise UserError(f"{path}: has a line that is not JSON; delete the file to report without its curve") from None
 
 
-def _read_json(path: Path) -> Any:
+def _read_test_scores(path: Path) -> TestScores | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path}: cannot be read as JSON; delete it, and run the search again to score anew") from None
+        return TestScores.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path}: no test scores can be read; delete the file and run the search again to score the test clips"
+        ) from None
+
+
+def evenly_spaced(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+    """At most `most` of the trials, evenly spaced from the first to the last."""
+    if len(trials) <= most:
+        return list(trials)
+    return [trials[i * len(trials) // most] for i in range(most)]

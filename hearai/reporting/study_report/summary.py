@@ -1,131 +1,181 @@
-"""`summary.json`: the figures of a search that a script would want."""
+"""The figures of a search that summary.json holds and that page and terminal show. `summarize.py` computes them."""
 
-import platform
-import statistics
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from hearai.metrics import CHOSEN_SCORE, SCORE
-from hearai.reporting.study_report.boundary import boundary_warnings
-from hearai.reporting.study_report.importance import importance_of
-from hearai.reporting.study_report.pareto import front_rows
-from hearai.reporting.study_report.study_record import OPEN, FinalRecord, StudyRecord, TrialRecord
-from hearai.search.storage.trial_store import BASE
-from hearai.training.outputs.layout import BEST, holds_checkpoint
-
-PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
+from hearai.config.domains import Value
+from hearai.reporting.study_report.pareto import ParetoPoint
+from hearai.reporting.study_report.scores import MajorityScores, TestScores
 
 
-def summarize(record: StudyRecord, floor: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Plain JSON types; what is not known (yet) is None or empty.
+@dataclass(frozen=True)
+class Objective:
+    """What a search maximises."""
 
-    floor: scores of always answering the most frequent class, where they are known.
-    """
-    importance = importance_of(record.trials)
-    return {
-        "study": record.study.name,
-        "space": record.study.space_name,
-        "objective": _objective(record),
-        "finished": record.finished,
-        "splits": record.study.settings.splits,
-        "ended_by": record.notes.get("ended_by"),
-        "code_versions": record.notes.get("code_versions", []),
-        "trials": _counts(record),
-        "failed": [{"trial": t.number, "reason": t.failure} for t in record.trials if t.state == "FAIL"],
-        "diverged": sum(trial.diverged for trial in record.trials),
-        "best": _best(record.winner),
-        "baseline": _baseline(record.base),
-        "finalists": finalists(record.finals),
-        "importance": dict(importance.shares),
-        "importance_note": importance.note,
-        "warnings": boundary_warnings(record),
-        "test": record.test,
-        "retrained": _retrained(record),
-        "most_frequent": floor,
-        "pareto": front_rows(record),
-        "seconds": _seconds(record),
-        "memory_pss_gb": record.notes.get("memory_pss_gb"),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-    }
+    metric: str
+    """Its name in metrics.jsonl."""
+    heads: Sequence[str]
+    """The heads whose mean it is; empty = all."""
+    label: str
+    """For people: `macro-F1`, or `macro-F1 over 3 of 8 heads`."""
+    metrics: Sequence[str]
+    """All metrics of the study; the objective is the first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of summary.json."""
+        heads, metrics = list(self.heads), list(self.metrics)
+        return {"metric": self.metric, "mode": "max", "heads": heads, "words": self.label, "metrics": metrics}
 
 
-def finalists(finals: Sequence[FinalRecord]) -> list[dict[str, Any]]:
-    """Each finalist and the base config over their fresh seeds (validation score), the best mean first."""
-    runs: dict[int, dict[int, float]] = {}
-    for final in finals:
-        if final.state == "COMPLETE" and final.value is not None:
-            runs.setdefault(final.source, {})[final.seed] = final.value
-    table = [
-        {
-            "trial": source,
-            "seeds": sorted(values),
-            "mean": statistics.fmean(values.values()),
-            "std": statistics.stdev(values.values()) if len(values) > 1 else 0.0,
-            "values": [values[seed] for seed in sorted(values)],
-            "is_base": source == BASE,
+@dataclass(frozen=True)
+class TrialCounts:
+    """The trials of the search by state; retraining of finalists is not counted."""
+
+    total: int
+    """Those started."""
+    complete: int
+    pruned: int
+    """Stopped early."""
+    failed: int
+
+    @property
+    def running(self) -> int:
+        """Those that have not ended."""
+        return self.total - self.complete - self.pruned - self.failed
+
+
+@dataclass(frozen=True)
+class FailedTrial:
+    """A trial of the search that failed."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The winner's trial; before the winner is chosen, the best complete trial so far."""
+
+    trial: int
+    value: float | None
+    """Validation score of its best epoch, in [0, 1]."""
+    epoch: int | None
+    """The best epoch, from 1."""
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class BaseTrial:
+    """The trial of the base config, once it has ended."""
+
+    trial: int
+    value: float | None
+    """Validation score of its best epoch, in [0, 1]; None where it failed."""
+    epoch: int | None
+    """The best epoch, from 1."""
+
+
+@dataclass(frozen=True)
+class FinalistSummary:
+    """A finalist, or the base config, retrained with new seeds; validation scores in [0, 1]."""
+
+    trial: int
+    seeds: Sequence[int]
+    mean: float
+    std: float
+    """Sample standard deviation; 0 for one seed."""
+    values: Sequence[float]
+    """The score of each seed, in the order of `seeds`."""
+    is_base: bool
+
+    @property
+    def name(self) -> str:
+        """As page and terminal call it."""
+        return "base config" if self.is_base else f"trial {self.trial}"
+
+
+@dataclass(frozen=True)
+class RetrainedWinner:
+    """The winner's run on training and validation clips together."""
+
+    checkpoint: str
+    config: str
+    """File in the study folder."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went, in seconds; None = unknown."""
+
+    wall: float | None
+    """All calls of the search command together."""
+    trial_phase: float | None
+    """Wall time of search and finals."""
+    training: float
+    """Inside `fit`, summed over all trials and finals."""
+    overhead_per_trial: float | None
+    """Time of the slots outside `fit`, per trial."""
+    pretraining: float | None
+    """None where nothing was pre-trained."""
+
+    def to_dict(self) -> dict[str, float | None]:
+        """The entry of summary.json; without pre-training the key is left out."""
+        return {key: value for key, value in asdict(self).items() if key != "pretraining" or value is not None}
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """The figures of a search, finished or not; what is not known (yet) is None or empty."""
+
+    study: str
+    space: str
+    objective: Objective
+    finished: bool
+    splits: int
+    """Runs of each trial, on different divisions into training and validation clips."""
+    ended_by: str | None
+    """The budget or stopping criterion that ended the search."""
+    code_versions: Sequence[str]
+    """Every version of the code that ran a part of the search."""
+    trials: TrialCounts
+    failed: Sequence[FailedTrial]
+    diverged: int
+    """Trials whose loss or score became infinite or NaN."""
+    best: BestTrial | None
+    baseline: BaseTrial | None
+    finalists: Sequence[FinalistSummary]
+    """The best mean first."""
+    importance: Mapping[str, float]
+    """{parameter: share of the importance}, the largest first; the sum is 1."""
+    importance_note: str
+    """Why there are no shares; empty where there are."""
+    warnings: Sequence[str]
+    """Ranges of the space that should be widened."""
+    test: TestScores | None
+    retrained: RetrainedWinner | None
+    most_frequent: MajorityScores | None
+    """None where the test clips have not been scored, or the dataset is missing or has changed."""
+    pareto: Sequence[ParetoPoint]
+    """The best objective first; empty for one metric."""
+    seconds: Seconds
+    memory_pss_gb: float | None
+    """Peak memory of all processes of the search, proportional set size, in GB."""
+    versions: Mapping[str, str | None]
+    """{package: version}, of Python too; None = not installed."""
+
+    @property
+    def winner_label(self) -> str:
+        """What `best` is: the winner once it has been chosen."""
+        return "winner" if self.test else "best so far"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of summary.json: plain JSON types."""
+        return {
+            **asdict(self),
+            "objective": self.objective.to_dict(),
+            "test": self.test and self.test.raw,
+            "most_frequent": self.most_frequent and self.most_frequent.to_dict(),
+            "pareto": [point.to_dict() for point in self.pareto],
+            "seconds": self.seconds.to_dict(),
         }
-        for source, values in runs.items()
-    ]
-    return sorted(table, key=lambda entry: -entry["mean"])
-
-
-def _objective(record: StudyRecord) -> dict[str, Any]:
-    """Which figure of an epoch is searched for, over which heads, in what words; and all metrics, primary first."""
-    heads = record.study.base.train_parameters.objective_heads
-    return {
-        "metric": CHOSEN_SCORE if heads else SCORE,
-        "mode": "max",
-        "heads": list(heads),
-        "words": record.words,
-        "metrics": list(record.study.settings.metric),
-    }
-
-
-def _counts(record: StudyRecord) -> dict[str, int]:
-    states = [trial.state for trial in record.trials]
-    named = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-    started = len(states) - states.count("WAITING")
-    return {"total": started, **{name: states.count(state) for name, state in named.items()}}
-
-
-def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
-    if trial is None:
-        return None
-    return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch, "params": dict(trial.params)}
-
-
-def _retrained(record: StudyRecord) -> dict[str, Any] | None:
-    """The winner's run on training and validation clips, if there was one."""
-    folder = record.folder / "final"
-    return {"checkpoint": str(folder / BEST), "config": "final.yaml"} if holds_checkpoint(folder / BEST) else None
-
-
-def _baseline(trial: TrialRecord | None) -> dict[str, Any] | None:
-    """The base config's own trial, once it has ended."""
-    if trial is None or trial.state in OPEN:
-        return None
-    return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch}
-
-
-def _seconds(record: StudyRecord) -> dict[str, float | None]:
-    """Training is the time inside `fit` of all trials, finals among them; overhead is what slots spent beside it."""
-    notes, runs = record.notes, [*record.trials, *record.finals]
-    trials = sum(run.state != "WAITING" for run in runs)
-    training = sum(run.seconds or 0.0 for run in runs)
-    phase, slots, pretraining = (notes.get(key) for key in ("wall_seconds", "slot_seconds", "pretraining_seconds"))
-    overhead = (slots - training) / trials if trials and slots else None
-    return {
-        "wall": notes.get("total_seconds"),
-        "trial_phase": phase,
-        "training": round(training, 3),
-        "overhead_per_trial": None if overhead is None else round(overhead, 3),
-        **({} if pretraining is None else {"pretraining": pretraining}),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,150 +1,164 @@
-"""The rows of the tables, and how values are written where people read them."""
+"""The rows of the report's tables and of trials.csv."""
 
 import csv
 import io
 import shlex
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord
+from hearai.config.domains import Domain, Value
+from hearai.reporting.study_report.scores import HeadScore, MajorityHeadScore
+from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
+from hearai.reporting.study_report.summary import StudySummary
+from hearai.search.storage.attributes import THREADS
+from hearai.search.storage.layout import BEST_CONFIG
 
-FIXED = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
-MOST_FAILED = 5
-"""Trials whose failure is told beside the table."""
-SMALL = 0.01
-"""Share of the importance below which a parameter is not worth a bar or a word."""
+CSV_COLUMNS = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
+MOST_FAILURES = 5
+"""Failed trials whose reasons are listed above the table of trials, which has all of them."""
+MIN_SHARE = 0.01
+"""Parameters with a smaller share of the importance are neither drawn nor named in the terminal."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """Macro-F1 on the test clips, in [0, 1], of one head or a mean over heads; None = unknown."""
+
+    name: str
+    base: float | None
+    winner: float
+    majority: float | None
+    """Of always predicting the most frequent class."""
+
+
+@dataclass(frozen=True)
+class HeadRow(ScoreRow):
+    """The scores of one head."""
+
+    is_searched: bool
+    """Whether the search names it: base config and winner are compared by the heads that are named, if any."""
+    base_accuracy: float | None
+    winner_accuracy: float
+    majority_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """A parameter of the space; None = not a parameter of this config."""
+
+    path: str
+    domain: Domain
+    base: Any
+    winner: Value | None
 
 
 def trials_csv(record: StudyRecord) -> str:
-    """One row a trial of the search: how it ended, what it costs (the study's metrics), its parameters, each head's
-    macro-F1 at its best epoch.
+    """One row per trial: outcome, costs (the study's further metrics), parameters, macro-F1 of each head, failure.
 
-    Heads' scores are validation scores. A parameter that a trial did not have is empty.
+    The scores of heads are validation scores at the best epoch. A parameter that a trial does not have is empty.
     """
-    paths, heads = list(record.study.space.domains), heads_of(record.trials)
+    paths, heads = list(record.study.space.domains), _heads_of(record.trials)
     costs = record.study.settings.metric[1:]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*FIXED, *costs, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"])
+    table.writerow([*CSV_COLUMNS, *costs, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"])
     for trial in record.trials:
-        fixed = [trial.number, trial.kind, trial.state, trial.epochs, trial.best_epoch, trial.value, trial.seconds]
-        params = [_cell(trial.params.get(path, "")) for path in paths]
-        scores = [trial.heads.get(head, "") for head in heads]
-        paid = [trial.costs.get(name, "") for name in costs]
-        table.writerow([*fixed, str(trial.diverged).lower(), *paid, *params, *scores, trial.failure])
+        outcome = [trial.number, trial.kind, trial.state, trial.epochs, trial.best_epoch, trial.value, trial.seconds]
+        params = [_as_yaml(trial.params.get(path, "")) for path in paths]
+        scores = [trial.head_scores.get(head, "") for head in heads]
+        values = [trial.costs.get(name, "") for name in costs]
+        table.writerow([*outcome, _as_yaml(trial.diverged), *values, *params, *scores, trial.failure])
     return text.getvalue()
 
 
-def heads_of(trials: Sequence[TrialRecord]) -> list[str]:
+def _heads_of(trials: Sequence[TrialRecord]) -> list[str]:
     """The heads that any trial has scores of, in their order."""
-    return list(dict.fromkeys(head for trial in trials for head in trial.heads))
+    return list(dict.fromkeys(head for trial in trials for head in trial.head_scores))
 
 
-def head_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping, Mapping, Mapping]]:
-    """(head, base, winner, most frequent class): accuracy and macro-F1 on the test clips; {} where not known."""
-    test, floor = summary["test"], summary["most_frequent"] or {}
-    if test is None:
-        return []
-    base, winner = (test["base"] or {}).get("heads", {}), test["winner"]["heads"]
-    return [(head, base.get(head, {}), winner[head], floor.get("heads", {}).get(head, {})) for head in winner]
-
-
-def means_of(summary: Mapping[str, Any]) -> list[tuple[str, float | None, float, float | None]]:
-    """(name, base, winner, most frequent class): means of macro-F1 on the test clips; what is compared comes first.
-
-    With named heads that is the mean over them; the mean over all heads stands below it.
-    """
-    test, floor, heads = summary["test"], summary["most_frequent"], summary["objective"]["heads"]
-    if test is None:
-        return []
-    entries = (test["base"], test["winner"], floor)
-    over_all = [entry and entry["mean_macro_f1"] for entry in entries]
-    if not heads:
-        return [("mean over the heads", *over_all)]
-    lows = [scores["macro_f1"] for head, scores in floor["heads"].items() if head in heads] if floor else []
-    searched = [*(entry and compared(entry) for entry in entries[:2]), statistics.fmean(lows) if lows else None]
-    return [("mean over the heads with *", *searched), ("mean over all heads", *over_all)]
-
-
-def compared(entry: Mapping[str, Any]) -> float:
-    """What base config and winner are compared by on the test clips; older searches knew the mean over all heads."""
-    return entry.get("objective", entry["mean_macro_f1"])
-
-
-def gain(base: float | None, winner: float) -> str:
-    """`+0.012`; a dash where there is no base."""
-    return "-" if base is None else f"{winner - base:+.3f}"
-
-
-def finalist_name(entry: Mapping[str, Any]) -> str:
-    """Of an entry of the summary's finalists."""
-    return "base config" if entry["is_base"] else f"trial {entry['trial']}"
-
-
-def failures(record: StudyRecord) -> list[tuple[str, str]]:
-    """(name, first line of the reason) of each trial that failed, retrainings of finalists last."""
-    failed = [(f"{trial.number:04d}", trial) for trial in record.trials]
-    failed += [(f"{final.source:04d}-seed{final.seed}", final) for final in record.finals]
-    reasons = {name: run.failure.strip().splitlines() for name, run in failed if run.state == "FAIL"}
-    return [(name, lines[0] if lines else "no reason was noted") for name, lines in reasons.items()]
-
-
-def evenly(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
-    """At most so many of them, evenly from the first to the last."""
-    if len(trials) <= most:
-        return list(trials)
-    return [trials[i * len(trials) // most] for i in range(most)]
-
-
-def train_command(record: StudyRecord) -> str | None:
-    """What runs the winner again, with as many threads as it had; None while there is none."""
-    best, threads = record.folder / "best.yaml", record.notes.get("threads")
-    if not best.exists():
-        return None
-    same = f" --threads {threads}" if threads else ""
-    return f"python experiments/train.py --config {shlex.quote(str(best))}{same}"
-
-
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """{dotted path: its last parts, as many as tell it from the others}."""
-    paths = list(dict.fromkeys(paths))
-    names: dict[str, str] = {}
-    for path in paths:
-        parts = path.split(".")
-        endings = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        names[path] = next(
-            end for end in endings if end == path or sum(f".{other}".endswith(f".{end}") for other in paths) == 1
-        )
-    return names
-
-
-def plain(value: Any) -> str:
-    """A value in few characters: four digits, true / false, a dash for nothing."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def score(value: float | None) -> str:
-    """A macro-F1, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def duration(seconds: float | None) -> str:
-    """`7.5 s`, `12 min 30 s`, `3 h 05 min`."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _cell(value: Any) -> Any:
-    """YAML's words for what CSV has no words for."""
+def _as_yaml(value: Any) -> Any:
+    """null, true and false as YAML writes them; other values as they are."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else value
+
+
+def head_rows(summary: StudySummary) -> list[HeadRow]:
+    """The test scores of each head; empty before the test clips are scored."""
+    if summary.test is None:
+        return []
+    bases = summary.test.base.heads if summary.test.base else {}
+    majorities = summary.most_frequent.heads if summary.most_frequent else {}
+    return [
+        _head_row(head, head in summary.objective.heads, bases.get(head), winner, majorities.get(head))
+        for head, winner in summary.test.winner.heads.items()
+    ]
+
+
+def _head_row(
+    head: str, is_searched: bool, base: HeadScore | None, winner: HeadScore, majority: MajorityHeadScore | None
+) -> HeadRow:
+    return HeadRow(
+        name=head,
+        base=base.macro_f1 if base else None,
+        winner=winner.macro_f1,
+        majority=majority.macro_f1 if majority else None,
+        is_searched=is_searched,
+        base_accuracy=base.accuracy if base else None,
+        winner_accuracy=winner.accuracy,
+        majority_accuracy=majority.accuracy if majority else None,
+    )
+
+
+def mean_rows(summary: StudySummary) -> list[ScoreRow]:
+    """Means of the test scores over heads; empty before the test clips are scored.
+
+    Where the search names heads, the mean over these, by which base config and winner are compared, comes first.
+    """
+    test, majority, named = summary.test, summary.most_frequent, summary.objective.heads
+    if test is None:
+        return []
+    over_all = ScoreRow(
+        name="mean over all heads" if named else "mean over the heads",
+        base=test.base.mean_macro_f1 if test.base else None,
+        winner=test.winner.mean_macro_f1,
+        majority=majority.mean_macro_f1 if majority else None,
+    )
+    if not named:
+        return [over_all]
+    known = [one.macro_f1 for head, one in majority.heads.items() if head in named] if majority else []
+    searched = ScoreRow(
+        name="mean over the heads with *",
+        base=test.base.objective if test.base else None,
+        winner=test.winner.objective,
+        majority=statistics.fmean(known) if known else None,
+    )
+    return [searched, over_all]
+
+
+def parameter_rows(record: StudyRecord) -> list[ParameterRow]:
+    """Each parameter of the space with the values of base config and winner."""
+    space, params = record.study.space, record.winner.params if record.winner else {}
+    return [
+        ParameterRow(path, domain, space.base_value(path, record.study.base), params.get(path))
+        for path, domain in space.domains.items()
+    ]
+
+
+def failures(record: StudyRecord) -> list[tuple[str, str]]:
+    """(name, first line of the reason) of each failed trial, followed by the failed retrainings of finalists."""
+    runs: list[tuple[str, TrialRecord | FinalRecord]] = [(f"{trial.number:04d}", trial) for trial in record.trials]
+    runs += [(f"{final.source:04d}-seed{final.seed}", final) for final in record.finals]
+    reasons = {name: run.failure.strip().splitlines() for name, run in runs if run.state == "FAIL"}
+    return [(name, lines[0] if lines else "no reason recorded") for name, lines in reasons.items()]
+
+
+def train_command(record: StudyRecord) -> str | None:
+    """The command that trains the winner again, with as many threads as its trial had; None before the winner."""
+    best, threads = record.folder / BEST_CONFIG, record.notes.get(THREADS)
+    if not best.exists():
+        return None
+    option = f" --threads {threads}" if threads else ""
+    return f"python experiments/train.py --config {shlex.quote(str(best))}{option}"

@@ -1,45 +1,45 @@
-"""What a person reads in the terminal after a search, at 80 columns."""
+"""The results of a search as text for the terminal, at most 80 columns wide (paths may be longer)."""
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any
 
-from hearai.reporting.study_report.pareto import front_lines
+from hearai.metrics import METRICS
 from hearai.reporting.study_report.study_record import StudyRecord
+from hearai.reporting.study_report.summary import FinalistSummary, StudySummary
 from hearai.reporting.study_report.tables import (
-    MOST_FAILED,
-    SMALL,
-    duration,
+    MIN_SHARE,
+    MOST_FAILURES,
     failures,
-    finalist_name,
     head_rows,
-    means_of,
-    score,
-    short_names,
+    mean_rows,
     train_command,
 )
 from hearai.reporting.study_report.verdict import headline
+from hearai.reporting.text import COLUMNS, duration, score, short_names, shorten
+from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, REPORT, SUMMARY, TRIALS_TABLE
 
-COLUMNS = 80
-NAME = 34
-"""Width of the first column."""
+NAME_WIDTH = 34
+"""Characters of the first column."""
 MOST_IMPORTANT = 3
-"""Named in the text; the page has more."""
-FILES = ("report.html", "trials.csv", "summary.json", "best.yaml", "best")
+"""Parameters named; the page has more."""
+MOST_POINTS = 12
+"""Trials of the Pareto front that are listed."""
+REPORT_FILES = (REPORT, TRIALS_TABLE, SUMMARY)
+BEST_FILES = (BEST_CONFIG, BEST_MODEL)
+"""Those that a finished search has in addition."""
 
 
-def terminal_text(record: StudyRecord, summary: Mapping[str, Any]) -> str:
-    """Verdict, scores, counts, times, files, and the command that runs the winner again."""
+def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
+    """Verdict, scores, counts, times, files, and the command that trains the winner again."""
     parts = [
-        textwrap.wrap(f"{summary['study']}: {_counts(summary)}", COLUMNS - 2, break_on_hyphens=False),
-        textwrap.wrap(headline(summary), COLUMNS - 2),
+        _wrap(f"{summary.study}: {_counts(summary)}"),
+        _wrap(headline(summary)),
         _validation(summary),
         _finalists(summary),
         _test(summary),
         _importance(record, summary),
-        _warnings(summary),
+        [line for warning in summary.warnings for line in _wrap(f"warning: {warning}", indent="  ")],
         _failures(record),
-        front_lines(summary, NAME),
+        _pareto(summary),
         _retrained(summary),
         _cost(summary),
         _files(record),
@@ -47,111 +47,115 @@ def terminal_text(record: StudyRecord, summary: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _retrained(summary: Mapping[str, Any]) -> list[str]:
-    if not summary["retrained"]:
-        return []
-    text = (
-        "The winner was trained once more, on training and validation clips: "
-        f"{summary['retrained']['checkpoint']}. No clip is left that could say how good it is; expect what the test "
-        "clips said of the winner."
-    )
-    return textwrap.wrap(text, COLUMNS - 2, break_on_hyphens=False, break_long_words=False)
+def _wrap(text: str, indent: str = "") -> list[str]:
+    """indent: of all lines but the first."""
+    return textwrap.wrap(text, COLUMNS - 2, break_on_hyphens=False, break_long_words=False, subsequent_indent=indent)
 
 
-def _counts(summary: Mapping[str, Any]) -> str:
-    trials, diverged = summary["trials"], summary["diverged"]
-    ended = f"{trials['complete']} complete, {trials['pruned']} stopped early, {trials['failed']} failed"
-    running = trials["total"] - trials["complete"] - trials["pruned"] - trials["failed"]
-    more = f"{f', {running} running' if running else ''}{f'; {diverged} diverged' if diverged else ''}"
-    splits = f", each on {summary['splits']} splits" if summary["splits"] > 1 else ""
-    by = f"; ended by: {summary['ended_by']}" if summary.get("ended_by") else ""
-    return f"{trials['total']} trials{splits} ({ended}{more}){by}"
+def _counts(summary: StudySummary) -> str:
+    trials = summary.trials
+    states = [f"{trials.complete} complete", f"{trials.pruned} stopped early", f"{trials.failed} failed"]
+    states += [f"{trials.running} running"] if trials.running else []
+    diverged = f"; {summary.diverged} diverged" if summary.diverged else ""
+    splits = f", each on {summary.splits} splits" if summary.splits > 1 else ""
+    ended_by = f"; stopping criterion: {summary.ended_by}" if summary.ended_by else ""
+    return f"{trials.total} trials{splits} ({', '.join(states)}{diverged}){ended_by}"
 
 
-def _validation(summary: Mapping[str, Any]) -> list[str]:
-    best, base = summary["best"], summary["baseline"]
-    role = "winner" if summary["test"] else "best so far"
+def _validation(summary: StudySummary) -> list[str]:
     rows = [
-        (f"{name} (trial {trial['trial']})", trial)
-        for name, trial in ((role, best), ("base config", base))
-        if trial and trial["value"] is not None
+        f"  {f'{name} (trial {trial.trial})':<{NAME_WIDTH}}{score(trial.value):>8}   epoch {trial.epoch}"
+        for name, trial in ((summary.winner_label, summary.best), ("base config", summary.baseline))
+        if trial and trial.value is not None
     ]
-    lines = [f"  {name:<{NAME}}{score(trial['value']):>8}   epoch {trial['epoch']}" for name, trial in rows]
-    return [f"validation {summary['objective']['words']} in the search, best epoch", *lines] if lines else []
+    return [f"validation {summary.objective.label} in the search, best epoch", *rows] if rows else []
 
 
-def _finalists(summary: Mapping[str, Any]) -> list[str]:
-    if not summary["finalists"]:
+def _finalists(summary: StudySummary) -> list[str]:
+    rows = [f"  {one.name:<{NAME_WIDTH}}{score(one.mean):>8}{_spread(one)}" for one in summary.finalists]
+    return [f"validation {summary.objective.label} retrained with new seeds, mean +- std", *rows] if rows else []
+
+
+def _spread(finalist: FinalistSummary) -> str:
+    seeds = len(finalist.seeds)
+    return f" +- {score(finalist.std)}   {seeds} seeds" if seeds > 1 else "            1 seed"
+
+
+def _test(summary: StudySummary) -> list[str]:
+    if summary.test is None:
         return []
-    lines = [
-        f"  {finalist_name(entry):<{NAME}}{score(entry['mean']):>8}{_spread(entry)}" for entry in summary["finalists"]
-    ]
-    return [f"validation {summary['objective']['words']} with new seeds, mean +- std", *lines]
-
-
-def _spread(entry: Mapping[str, Any]) -> str:
-    """One seed has no spread."""
-    seeds = len(entry["seeds"])
-    return f" +- {score(entry['std'])}   {seeds} seeds" if seeds > 1 else "            1 seed"
-
-
-def _test(summary: Mapping[str, Any]) -> list[str]:
-    test, floor = summary["test"], summary["most_frequent"]
-    if test is None:
-        return []
-    title = f"  {'test macro-F1':<{NAME}}{'base':>8}{'winner':>10}{'most frequent class' if floor else '':>22}"
+    majority = summary.most_frequent
+    title = f"  {'test macro-F1':<{NAME_WIDTH}}{'base':>8}{'winner':>10}{'most frequent class' if majority else '':>22}"
+    searched = {row.name for row in head_rows(summary) if row.is_searched}
     rows = [
-        (head, base.get("macro_f1"), winner["macro_f1"], low.get("macro_f1"))
-        for head, base, winner, low in head_rows(summary)
+        f"{'*' if row.name in searched else ' '} {shorten(row.name, NAME_WIDTH - 1):<{NAME_WIDTH}}"
+        f"{score(row.base):>8}{score(row.winner):>10}{score(row.majority) if majority else '':>22}"
+        for row in (*head_rows(summary), *mean_rows(summary))
     ]
-    searched = summary["objective"]["heads"]
-    lines = [
-        f"{'*' if name in searched else ' '} {name[: NAME - 1]:<{NAME}}"
-        f"{score(base):>8}{score(winner):>10}{score(low) if floor else '':>22}".rstrip()
-        for name, base, winner, low in [*rows, *means_of(summary)]
-    ]
-    return [title.rstrip(), *lines]
+    return [line.rstrip() for line in (title, *rows)]
 
 
-def _importance(record: StudyRecord, summary: Mapping[str, Any]) -> list[str]:
-    """The top three in a line, or why there are none."""
-    shares = [(path, share) for path, share in summary["importance"].items() if share >= SMALL][:MOST_IMPORTANT]
+def _importance(record: StudyRecord, summary: StudySummary) -> list[str]:
+    """The most important parameters, or why they are unknown."""
+    shares = [(path, share) for path, share in summary.importance.items() if share >= MIN_SHARE][:MOST_IMPORTANT]
     if not shares:
-        return textwrap.wrap(f"importance of parameters: {summary['importance_note']}", COLUMNS - 2)
-    names = short_names([*record.study.space.domains, *summary["importance"]])
+        return _wrap(f"importance of parameters: {summary.importance_note}")
+    names = short_names([*record.study.space.domains, *summary.importance])
     text = ", ".join(f"{names[path]} {share:.0%}" for path, share in shares)
-    return textwrap.wrap(f"most important: {text}", COLUMNS - 2, break_on_hyphens=False, subsequent_indent="  ")
-
-
-def _warnings(summary: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for warning in summary["warnings"]:
-        lines += textwrap.wrap(f"warning: {warning}", COLUMNS - 2, break_on_hyphens=False, subsequent_indent="  ")
-    return lines
+    return _wrap(f"most important: {text}", indent="  ")
 
 
 def _failures(record: StudyRecord) -> list[str]:
-    """The first few, cut to a line each."""
+    """The first few failures, shortened to one line each."""
     found = failures(record)
-    lines = [textwrap.shorten(f"{name}: {why}", COLUMNS - 2, placeholder=" ...") for name, why in found]
-    more = [f"{len(found) - MOST_FAILED} more; see trials.csv"] if len(found) > MOST_FAILED else []
-    return ["failed trials", *(f"  {line}" for line in (*lines[:MOST_FAILED], *more))] if found else []
+    lines = [textwrap.shorten(f"{name}: {reason}", COLUMNS - 2, placeholder=" ...") for name, reason in found]
+    more = [f"{len(found) - MOST_FAILURES} more; see trials.csv"] if len(found) > MOST_FAILURES else []
+    return ["failed trials", *(f"  {line}" for line in (*lines[:MOST_FAILURES], *more))] if found else []
 
 
-def _cost(summary: Mapping[str, Any]) -> list[str]:
-    seconds, memory = summary["seconds"], summary["memory_pss_gb"]
-    overhead = seconds["overhead_per_trial"]
-    lines = [
-        f"wall time {duration(seconds['wall'])}; inside training {duration(seconds['training'])}",
-        f"overhead per trial {duration(overhead)}; peak memory "
-        + ("unknown" if memory is None else f"{memory:.2f} GB (PSS)"),
-    ]
+def _pareto(summary: StudySummary) -> list[str]:
+    if not summary.pareto:
+        return []
+    metrics = {name: METRICS[name] for name in summary.objective.metrics}
+    lines = [f"{'Pareto front, in the search':<{NAME_WIDTH}}" + "".join(f"{m.column:>10}" for m in metrics.values())]
+    for point in summary.pareto[:MOST_POINTS]:
+        cells = [f"{metric.format(point.values[name]):>10}" for name, metric in metrics.items()]
+        lines.append(f"{_trial_name(point.trial, summary):<{NAME_WIDTH}}" + "".join(cells))
+    hidden = len(summary.pareto) - MOST_POINTS
+    lines += [f"and {hidden} more in summary.json"] if hidden > 0 else []
+    files = [point.config for point in summary.pareto if point.config]
+    lines += [f"configs: {files[0]}{' ...' if len(files) > 1 else ''}"] if files else []
     return [f"  {line}" for line in lines]
 
 
+def _trial_name(number: int, summary: StudySummary) -> str:
+    best, base = summary.best, summary.baseline
+    if best and number == best.trial:
+        return f"trial {number} ({summary.winner_label})"
+    return f"trial {number} (base config)" if base and number == base.trial else f"trial {number}"
+
+
+def _retrained(summary: StudySummary) -> list[str]:
+    if not summary.retrained:
+        return []
+    return _wrap(
+        f"The winner was trained once more, on training and validation clips: {summary.retrained.checkpoint}. "
+        "No held-out clips remain to score this model; the winner's test scores are the best estimate."
+    )
+
+
+def _cost(summary: StudySummary) -> list[str]:
+    seconds, memory = summary.seconds, summary.memory_pss_gb
+    peak = "unknown" if memory is None else f"{memory:.2f} GB (PSS)"
+    return [
+        f"  wall time {duration(seconds.wall)}; training time {duration(seconds.training)}, summed over trials",
+        f"  overhead per trial {duration(seconds.overhead_per_trial)}; peak memory {peak}",
+    ]
+
+
 def _files(record: StudyRecord) -> list[str]:
-    paths = [record.folder / name for name in FILES]
-    there = [f"  {path}" for path in paths if path.name in FILES[:3] or path.exists()]
+    paths = [record.folder / name for name in REPORT_FILES]
+    paths += [path for name in BEST_FILES if (path := record.folder / name).exists()]
     command = train_command(record)
     again = ["", "to train the winner again:", f"  {command}"] if command else []
-    return ["files:", *there, *again]
+    return ["files:", *(f"  {path}" for path in paths), *again]

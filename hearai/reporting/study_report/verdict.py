@@ -1,70 +1,69 @@
-"""The outcome of a search in words: did it help, and by more than chance?"""
+"""The outcome of a search in one or two sentences: whether the winner beats the base config by more than the noise."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from hearai.reporting.study_report.tables import compared, score
-
-
-def headline(summary: Mapping[str, Any]) -> str:
-    """One or two sentences; honest about what is not known."""
-    trials, best, test = summary["trials"], summary["best"], summary["test"]
-    words = summary["objective"]["words"]
-    if not trials["total"]:
-        return "Nothing has run yet."
-    if test is None:
-        return _unfinished(trials, best, summary["baseline"], words)
-    more = "" if summary["finished"] else " The search has gone on since: its newest trials are not in these scores."
-    return _compared(test["base"], test["winner"], words) + more
+from hearai.reporting.study_report.scores import ConfigScores
+from hearai.reporting.study_report.summary import BestTrial, StudySummary
+from hearai.reporting.text import score
 
 
-def _unfinished(
-    trials: Mapping[str, int], best: Mapping[str, Any] | None, baseline: Mapping[str, Any] | None, words: str
-) -> str:
-    if best is None:
-        ended = trials["pruned"] + trials["failed"]
-        return f"No trial is complete yet: {ended} of {trials['total']} ended early or failed."
-    base = f", the base config's is {score(baseline['value'])}" if baseline else ""
+def headline(summary: StudySummary) -> str:
+    """The outcome, or how far the search has come."""
+    if not summary.trials.total:
+        return "No trial has started yet."
+    if summary.test is None:
+        return _unfinished(summary, summary.best) if summary.best else _without_complete_trial(summary)
+    verdict = _compare(summary.test.base, summary.test.winner, summary.objective.label)
     return (
-        f"The search is unfinished: the test clips have not been scored. Best validation {words} so far is "
-        f"{score(best['value'])} (trial {best['trial']}){base}."
+        verdict if summary.finished else f"{verdict} Trials started after the test clips were scored are not included."
     )
 
 
-def _compared(base: Mapping[str, Any] | None, winner: Mapping[str, Any], words: str) -> str:
-    """Winner and base config on the test clips. The spread is that of the difference of two single runs."""
+def _without_complete_trial(summary: StudySummary) -> str:
+    trials = summary.trials
+    return f"No trial is complete yet: {trials.total} started, {trials.pruned} stopped early, {trials.failed} failed."
+
+
+def _unfinished(summary: StudySummary, best: BestTrial) -> str:
+    base = f"; base config: {score(summary.baseline.value)}" if summary.baseline else ""
+    return (
+        f"The search is unfinished; the test clips have not been scored. Best validation {summary.objective.label} so "
+        f"far: {score(best.value)} (trial {best.trial}){base}."
+    )
+
+
+def _compare(base: ConfigScores | None, winner: ConfigScores, label: str) -> str:
+    """Winner and base config on the test clips; the spread is the standard deviation of the difference of two runs."""
+    name = f"The winner, trial {winner.trial},"
     if base is None:
         return (
-            f"The winner, trial {winner['trial']}, has {words} {_mean(winner)} on the test clips. "
-            "The base config failed, so there is nothing to compare it with."
+            f"{name} reaches {label} {_mean(winner)} on the test clips. "
+            "The base config failed, so there is no comparison."
         )
-    if winner["trial"] == base["trial"]:
+    if winner.trial == base.trial:
         return (
-            f"The base config itself is the winner: nothing that was tried is better over fresh seeds. "
-            f"Its {words} on the test clips is {_mean(base)}."
+            "The base config itself is the winner: no other trial scored better when retrained with new seeds. "
+            f"Its {label} on the test clips is {_mean(base)}."
         )
-    gain = compared(winner) - compared(base)
-    runs = len(winner["per_seed"])
-    scores = f"{words} {_mean(winner)} against {_mean(base)} on the test clips{_seeds(runs)}"
-    name = f"The winner, trial {winner['trial']},"
+    gain, spread = winner.objective - base.objective, math.hypot(winner.std, base.std)
+    scores = f"{label} {_mean(winner)} against {_mean(base)} on the test clips{_seeds(winner)}"
     if gain <= 0:
-        return f"{name} does not beat the base config: {scores}. It was ahead on the validation clips only."
-    if len(winner["per_seed"]) < 2 or len(base["per_seed"]) < 2:
-        return f"{name} is ahead of the base config: {scores}. One run each, so it may be by chance."
-    spread = math.hypot(winner["std"], base["std"])
+        return f"{name} does not beat the base config: {scores}. It was better on the validation clips only."
+    if len(winner.per_seed) < 2 or len(base.per_seed) < 2:
+        return f"{name} scores higher than the base config: {scores}. With one run each, this may be chance."
     if gain > spread:
-        return f"{name} beats the base config: {scores}. The gain of {gain:.3f} is above the spread of {spread:.3f}."
+        return f"{name} beats the base config: {scores}. The gain of {gain:.3f} exceeds the spread of {spread:.3f}."
     return (
         f"{name} is not clearly better than the base config: {scores}. "
         f"The gain of {gain:.3f} is within the spread of {spread:.3f}."
     )
 
 
-def _mean(scores: Mapping[str, Any]) -> str:
-    spread = f" +- {score(scores['std'])}" if len(scores["per_seed"]) > 1 else ""
-    return score(compared(scores)) + spread
+def _mean(scores: ConfigScores) -> str:
+    spread = f" +- {score(scores.std)}" if len(scores.per_seed) > 1 else ""
+    return score(scores.objective) + spread
 
 
-def _seeds(runs: int) -> str:
+def _seeds(scores: ConfigScores) -> str:
+    runs = len(scores.per_seed)
     return f" (mean +- std over {runs} seeds)" if runs > 1 else ""

@@ -1,0 +1,1 @@
+"""Ray clusters: connecting, resources, checks of nodes, submitted jobs."""

@@ -1,4 +1,8 @@
-"""What goes to a cluster with a search: the code, and the files that its command names."""
+"""The files that a submitted search needs on the cluster: our code, and local files that its command names.
+
+Ray could upload the working directory itself, but that may hold datasets and runs, and files outside of it
+(`--space ~/mine.yaml`) would be missing.
+"""
 
 import shutil
 import tempfile
@@ -6,39 +10,40 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-CODE = ("hearai", "experiments", "search_spaces")
-GIVEN = ("--space", "--config", "--warm-start")
-"""Options of `tune.py` that may name a file of this machine."""
+CODE_FOLDERS = ("hearai", "experiments", "search_spaces")
+FILE_OPTIONS = ("--space", "--config", "--warm-start")
+"""Options of `tune.py` whose value may be a file of this machine."""
 
 
 @contextmanager
-def packed(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
-    """A folder with the code and the files that options of `tune.py` name, and the arguments as they are right in it.
+def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
+    """(temporary folder with the code and the files that options of `tune.py` name, the arguments with paths in it).
 
-    A path that is no file here stays as it is: it may be one there.
+    A value that is not a file of this machine stays as it is: it may be one on the cluster.
     """
     root = Path(__file__).parents[3]
     with tempfile.TemporaryDirectory(prefix="hearai-job-") as scratch:
-        for name in CODE:
-            shutil.copytree(root / name, Path(scratch) / name, ignore=shutil.ignore_patterns("__pycache__"))
-        there, option = [], ""
+        folder = Path(scratch)
+        for name in CODE_FOLDERS:
+            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        bundled, option = [], ""
         for argument in arguments:
-            name, sign, value = argument.partition("=")
-            if option in GIVEN:  # the word before was an option, this is its value
-                there.append(_sent(option, argument, Path(scratch)))
-            elif sign and name in GIVEN:
-                there.append(f"{name}={_sent(name, value, Path(scratch))}")
+            name, equals, value = argument.partition("=")
+            if option in FILE_OPTIONS:  # the previous argument was an option, this is its value
+                bundled.append(_bundle_file(option, argument, folder))
+            elif equals and name in FILE_OPTIONS:
+                bundled.append(f"{name}={_bundle_file(name, value, folder)}")
             else:
-                there.append(argument)
-            option = "" if option in GIVEN else argument
-        yield Path(scratch), there
+                bundled.append(argument)
+            option = "" if option in FILE_OPTIONS else argument
+        yield folder, bundled
 
 
-def _sent(option: str, value: str, folder: Path) -> str:
-    """The value as it is right there, with its file in the folder."""
-    if not Path(value).is_file() or (option == "--space" and not Path(value).suffix):  # `hamnosys` is a shipped one
+def _bundle_file(option: str, value: str, folder: Path) -> str:
+    """Copies the file that `value` names, if any, into the folder; the value to use there."""
+    if not Path(value).is_file() or (option == "--space" and not Path(value).suffix):  # `hamnosys` is a shipped space
         return value
-    place = Path("given") / option.strip("-") / Path(value).name
-    (folder / place).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(value, folder / place)
-    return place.as_posix()
+    relative = Path("given") / option.strip("-") / Path(value).name
+    (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(value, folder / relative)
+    return relative.as_posix()

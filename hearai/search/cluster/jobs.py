@@ -1,49 +1,58 @@
-"""Searches as jobs of a Ray cluster: sent with their code through the Jobs API, found again by the name of their study.
+"""Searches as jobs of a Ray cluster, found again by the name of their study.
 
-The token goes into a request's header and nowhere else. Credentials of a store belong on the cluster's nodes: what a
-job is sent with can be read in the dashboard.
+Why this layer over Ray's Jobs API, instead of `ray job submit`:
+
+- `ray job submit` exits with 1 for every failure; `Jobs.outcome` is the driver's exit code (2, 3, 130, 128 + signal).
+- Its log output ends when the connection breaks (a tunnel, a sleeping laptop); `LogFollower` reconnects.
+- By default it kills a stopped job after 3 s; a search needs longer to shut its trials down.
+- It finds jobs by submission id; users know their study's name, and one study must not be searched twice at once.
+
+The token is sent in a request header and nowhere else. Credentials of an object store belong on the cluster's nodes:
+the environment that a job is submitted with can be read in the dashboard.
 """
 
 import asyncio
-import logging
-import os
-import re
 import shlex
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import requests
 
 from hearai.cli import Print
 from hearai.errors import UserError
-from hearai.ray_auth import token_file
-from hearai.search.cluster.code_bundle import packed
-from hearai.search.cluster.dashboard import refuse_open
+from hearai.search.cluster.code_bundle import bundle_code
+from hearai.search.cluster.job_client import JobClient, relevant_line, retry_through_outage
 from hearai.search.storage.layout import JOB
 
-T = TypeVar("T")
-STUDY, STORAGE = "hearai_study", "hearai_storage"
+STUDY_KEY, STORAGE_KEY = "hearai_study", "hearai_storage"
 """Keys of a job's metadata."""
 STOP_TIMEOUT_S = 90
-"""How long a stopped search may take to put its trials away before it is killed."""
-LOST_S = 120
-"""How long a cluster that was there may be out of reach: a tunnel is opened again, a laptop wakes up."""
-SILENT_S = 60
-"""A log that says nothing for so long is asked for anew: a connection may be dead without knowing it."""
-CHATTY = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging")
-"""Parts of Ray that tell of each package and connection."""
-FORGETS_S = 3
-"""Ray looks after a job each second; one that it looks for after its entry is gone comes back as failed."""
+"""How long a stopped search may take to shut down before it is killed."""
+LOG_SILENCE_S = 60
+"""After this long without output the log is requested again: a dead connection may go unnoticed."""
+MONITOR_S = 3
+"""Ray checks every job each second; if a job is deleted between two checks, Ray lists it again as failed."""
+POLL_S = 0.5
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
-log = logging.getLogger(__name__)
 
+@dataclass(frozen=True)
+class Job:
+    """A search that was submitted to the cluster."""
 
-class Lost(UserError):
-    """A cluster that has answered before does not."""
+    id: str
+    study: str
+    storage: str
+    """The value of --storage."""
+    status: str
+    started: float
+    """Unix time in seconds."""
+    ended: float | None
+
+    @property
+    def is_running(self) -> bool:
+        return self.status not in ENDED
 
 
 class Jobs:
@@ -52,161 +61,150 @@ class Jobs:
     address: http(s)://HOST:PORT of its dashboard.
 
     Raises:
-        UserError: nobody answers there, the token is missing or wrong, or the dashboard is open to the network.
+        UserError: no dashboard answers there, the token is missing or wrong, or the dashboard is open to the network.
     """
 
     def __init__(self, address: str):
-        if not re.fullmatch(r"https?://[^/\s]+/?", address):
-            raise UserError(f"--address {address}: give the dashboard's address, http://HOST:8265")
-        self._address = address.rstrip("/")
-        os.environ["RAY_API_SERVER_ADDRESS"] = self._address  # Ray lets the variable win over what it is asked for
-        from ray.job_submission import JobSubmissionClient
-
-        for chatty in CHATTY:
-            logging.getLogger(f"ray.{chatty}").setLevel(logging.ERROR)
-        check_dashboard(self._address)
-        refuse_open(self._address)
-        self._client = self._told(lambda: JobSubmissionClient(self._address))
+        self._client = JobClient(address)
 
     def submit(self, study: str, storage: str, arguments: Sequence[str]) -> str:
-        """Starts `tune.py` with these arguments on the cluster's head; the job's name.
+        """Starts `tune.py` with these arguments on the cluster's head; returns the job's id.
 
-        Files of this machine that they name go along, see `packed`.
+        Local files that the arguments name are sent as well, see `bundle_code`.
 
         Raises:
-            UserError: the study is being searched there, or the cluster refuses.
+            UserError: the study is already being searched there, or the cluster refuses.
         """
-        running = [job for job in self.of(study) if job.status.value not in ENDED]
-        if running:
+        if running := [job for job in self.find(study) if job.is_running]:
             raise UserError(
-                f"{study}: job {running[0].submission_id} is searching already; follow it with submit.py logs {study} "
-                "--follow, end it with submit.py stop, or give another --name"
+                f"{study}: job {running[0].id} is already searching; follow it with submit.py logs {study} --follow, "
+                f"stop it with submit.py stop {study}, or give another --name"
             )
-        with packed(arguments) as (folder, there):
-            command = ["python", "experiments/tune.py", *there, "--address", "auto"]
-            return self._start(study, command, folder, {STUDY: study, STORAGE: storage})
+        with bundle_code(arguments) as (folder, bundled):
+            command = ["python", "experiments/tune.py", *bundled, "--address", "auto"]
+            return self.start(study, command, folder, {STUDY_KEY: study, STORAGE_KEY: storage})
 
-    def parcel(self, study: str, folder: str) -> str:
-        """A folder of the cluster's head as text, see `hearai.search.cluster.results_bundle`; a job's log carries it.
+    def pack_folder(self, study: str, folder: str) -> str:
+        """A folder on the cluster's head as text in a job's log, see `hearai.search.cluster.results_bundle`.
 
         Raises:
             UserError: the job failed; its last line says why.
         """
-        with packed([]) as (code, _):
-            job = self._start(
-                f"fetch-{study}", ["python", "-m", "hearai.search.cluster.results_bundle", folder], code, {}
-            )
+        with bundle_code([]) as (code, _):
+            command = ["python", "-m", "hearai.search.cluster.results_bundle", folder]
+            job = self.start(f"fetch-{study}", command, code, {})
         self.wait(job)
-        text, worked = self.log(job), self._status(job) == "SUCCEEDED"
-        time.sleep(FORGETS_S)
-        self._told(lambda: self._client.delete_job(job))
-        if not worked:
+        text, succeeded = self.log(job), self.status(job) == "SUCCEEDED"
+        time.sleep(MONITOR_S)
+        self._client.call(lambda client: client.delete_job(job))
+        if not succeeded:
             raise UserError(f"on the cluster: {(text.strip().splitlines() or ['the job failed'])[-1]}")
         return text
 
-    def of(self, study: str | None = None) -> list[Any]:
-        """Ray's details of the jobs of a study (of all, for None), the latest first."""
-        jobs = self._told(self._client.list_jobs)
-        ours = [job for job in jobs if job.submission_id and (job.metadata or {}).get(STUDY)]
-        named = [job for job in ours if study is None or job.metadata[STUDY] == study]
-        return sorted(named, key=lambda job: -(job.start_time or 0))
+    def find(self, study: str | None = None) -> list[Job]:
+        """The jobs of a study (None = of all studies), the latest first."""
+        jobs = [
+            Job(
+                id=info.submission_id,
+                study=info.metadata[STUDY_KEY],
+                storage=info.metadata.get(STORAGE_KEY, ""),
+                status=info.status.value,
+                started=(info.start_time or 0) / 1e3,
+                ended=info.end_time / 1e3 if info.end_time else None,
+            )
+            for info in self._client.call(lambda client: client.list_jobs())
+            if info.submission_id and info.metadata and info.metadata.get(STUDY_KEY)
+        ]
+        return sorted((job for job in jobs if study in (None, job.study)), key=lambda job: -job.started)
 
-    def latest(self, study: str) -> Any:
-        """Ray's details of a study's last job.
+    def latest(self, study: str) -> Job:
+        """A study's last job.
 
         Raises:
             UserError: there is none.
         """
-        if jobs := self.of(study):
-            return jobs[0]
-        known = sorted({job.metadata[STUDY] for job in self.of()})
-        raise UserError(f"{study}: no job of it on {self._address}; there are: {', '.join(known) or 'none'}")
+        jobs = self.find()
+        if found := [job for job in jobs if job.study == study]:
+            return found[0]
+        known = ", ".join(sorted({job.study for job in jobs})) or "none"
+        raise UserError(f"{study}: no job of this study on {self._client.address}; known studies: {known}")
+
+    def status(self, job: str) -> str:
+        """`RUNNING`, `SUCCEEDED`, ...: see Ray's JobStatus."""
+        return self._client.call(lambda client: client.get_job_status(job)).value
 
     def log(self, job: str) -> str:
-        """All that a job has printed so far."""
-        return self._told(lambda: self._client.get_job_logs(job))
+        """Everything that a job has printed so far."""
+        return self._client.call(lambda client: client.get_job_logs(job))
 
-    def follow(self, job: str, print_line: Print) -> int:
-        """Says what a job prints until it ends, each letter once, however often the connection breaks; its exit code.
+    def follow(self, job: str, print_text: Print) -> int:
+        """Prints a job's output until it ends, each character once, over any number of connections; its exit code.
 
         Raises:
-            UserError: the cluster is out of reach for two minutes.
+            UserError: the cluster is unreachable for two minutes.
         """
         import aiohttp
 
-        shown = 0
-
-        async def tail() -> None:
-            nonlocal shown
-            read, blocks = 0, self._client.tail_job_logs(job)
-            while block := await asyncio.wait_for(anext(blocks, ""), SILENT_S):
-                new = block[max(0, shown - read) :]  # each connection begins at the log's beginning
-                read += len(block)
-                shown = max(shown, read)
-                if new:
-                    print_line(new)
-
-        while self._insist(lambda: self._status(job)) not in ENDED:
+        follower = LogFollower(lambda: self._client.call(lambda client: client.tail_job_logs(job)), print_text)
+        while retry_through_outage(lambda: self.status(job)) not in ENDED:
             try:
-                asyncio.run(tail())
+                asyncio.run(follower.print_until_disconnected())
             except (RuntimeError, OSError, aiohttp.ClientError):
-                pass  # the connection broke, or the job has not begun: the next look at its status tells
-            time.sleep(0.5)
-        if rest := self._insist(lambda: self.log(job))[shown:]:
-            print_line(rest)
-        code, why = self._insist(lambda: self.outcome(job))
-        if why:
-            print_line(f"{why}\n")
+                pass  # the connection broke, or the job has not started: its status decides
+            time.sleep(POLL_S)
+        follower.print_rest(retry_through_outage(lambda: self.log(job)))
+        code, reason = retry_through_outage(lambda: self.outcome(job))
+        if reason:
+            print_text(f"{reason}\n")
         return code
 
     def wait(self, job: str, seconds: float = 600) -> None:
-        """Until it has ended.
+        """Returns when the job has ended.
 
         Raises:
-            UserError: it has not after so long.
+            UserError: it has not within this time.
         """
-        until = time.monotonic() + seconds
-        while self._status(job) not in ENDED:
-            if time.monotonic() > until:
+        deadline = time.monotonic() + seconds
+        while self.status(job) not in ENDED:
+            if time.monotonic() > deadline:
                 raise UserError(f"job {job} has not ended after {seconds:g} s")
-            time.sleep(0.5)
+            time.sleep(POLL_S)
 
     def outcome(self, job: str) -> tuple[int, str]:
-        """Of an ended job: (its driver's exit code, what its log cannot say).
+        """(exit code of an ended job's driver, the reason if its log does not have it).
 
-        130 if it was stopped; 128 + a signal that killed it; 1 if it never began.
+        130 if it was stopped; 128 + a signal that killed it; 1 if it never started.
         """
-        info = self._told(lambda: self._client.get_job_info(job))
+        info = self._client.call(lambda client: client.get_job_info(job))
         code = info.driver_exit_code
         if info.status.value == "STOPPED":
             return 130, ""
         if code is None:
-            return int(info.status.value != "SUCCEEDED"), f"job {job}: {_words(info.message or 'its end is unknown')}"
-        if code < 0 or code >= 137:  # Ray says -9 of the shell, the shell 128 + 9 of what it has started
+            reason = relevant_line(info.message or "how it ended is unknown")
+            return int(info.status.value != "SUCCEEDED"), f"job {job}: {reason}"
+        if code < 0 or code >= 137:  # Ray reports -9 for the shell, the shell 128 + 9 for its child
             signal = -code if code < 0 else code - 128
             return 128 + signal, f"job {job}: killed by signal {signal}; the same submit.py tune command continues it"
         return code, ""
 
     def stop(self, job: str) -> bool:
-        """Ends a job as Ctrl-C does; trials that run are continued by the next one. False if it had ended before.
+        """Stops a job as Ctrl-C does: the next one continues its trials. False if it had already ended.
 
         Raises:
             UserError: it does not end.
         """
-        if self._status(job) in ENDED:
+        if self.status(job) in ENDED:
             return False
-        self._told(lambda: self._client.stop_job(job))
+        self._client.call(lambda client: client.stop_job(job))
         self.wait(job, STOP_TIMEOUT_S + 30)
-        return self._status(job) == "STOPPED"
+        return self.status(job) == "STOPPED"
 
-    def _status(self, job: str) -> str:
-        return self._told(lambda: self._client.get_job_status(job)).value
-
-    def _start(self, name: str, command: Sequence[str], folder: Path, metadata: dict[str, str]) -> str:
+    def start(self, name: str, command: Sequence[str], folder: Path, metadata: dict[str, str]) -> str:
+        """Starts a command in a copy of the folder on the cluster's head; returns the job's id."""
         job = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
         variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_TIMEOUT_S), JOB: job}
-        return self._told(
-            lambda: self._client.submit_job(
+        return self._client.call(
+            lambda client: client.submit_job(
                 entrypoint=shlex.join(command),
                 submission_id=job,
                 runtime_env={"working_dir": str(folder), "env_vars": variables},
@@ -214,72 +212,24 @@ class Jobs:
             )
         )
 
-    def _insist(self, ask: Callable[[], T]) -> T:
-        """What the cluster answers, if it does within two minutes."""
-        until, is_told = time.monotonic() + LOST_S, False
-        while True:
-            try:
-                return ask()
-            except Lost as lost:
-                if time.monotonic() > until:
-                    raise UserError([*lost.problems, "submit.py logs STUDY --follow goes on when it answers"]) from None
-                if not is_told:
-                    log.warning("%s; trying for %g s", lost, LOST_S)
-                is_told = True
-            time.sleep(2)
 
-    def _told(self, ask: Callable[[], T]) -> T:
-        """What the cluster answers.
+class LogFollower:
+    """Prints a log that is read over several connections, each of which starts at the log's beginning."""
 
-        Raises:
-            Lost: it does not.
-            UserError: it refuses.
-        """
-        from ray.exceptions import AuthenticationError
+    def __init__(self, connect: Callable[[], AsyncIterator[str]], print_text: Print):
+        self._connect, self._print_text = connect, print_text
+        self._printed = 0
 
-        try:
-            return ask()
-        except AuthenticationError:
-            raise UserError(f"{self._address}: {_why_not()}") from None
-        except (ConnectionError, requests.ConnectionError, requests.Timeout):
-            raise Lost(f"{self._address}: no connection; the search there does not need one") from None
-        except (requests.RequestException, RuntimeError, ValueError) as error:
-            raise UserError(f"{self._address}: {_words(str(error) or type(error).__name__)}") from None
+    async def print_until_disconnected(self) -> None:
+        received, blocks = 0, self._connect()
+        while block := await asyncio.wait_for(anext(blocks, ""), LOG_SILENCE_S):
+            new = block[max(0, self._printed - received) :]
+            received += len(block)
+            self._printed = max(self._printed, received)
+            if new:
+                self._print_text(new)
 
-
-def check_dashboard(address: str) -> None:
-    """Whether a Ray dashboard answers at http(s)://HOST:PORT; the question holds no token.
-
-    Raises:
-        UserError: nobody does, or something else.
-    """
-    try:
-        answer = requests.get(f"{address}/api/version", timeout=10)
-    except (requests.RequestException, ValueError) as error:
-        why = "no answer in 10 s" if isinstance(error, requests.Timeout) else "no connection"
-        why = "no TLS there that can be trusted" if isinstance(error, requests.exceptions.SSLError) else why
-        raise UserError(
-            f"{address}: {why}; give --address the dashboard's, http://HOST:8265, and see that its tunnel is open"
-        ) from None
-    asks = answer.status_code in (401, 403) and "authentication token" in answer.text.lower()
-    if not asks and not (answer.ok and "ray_version" in answer.text):
-        raise UserError(f"{address}: something answers, but it is not the dashboard of a Ray cluster")
-
-
-def _words(text: str) -> str:
-    """The line of Ray's answer that says what is wrong: the last one of a traceback, else the first."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    line = lines[-1] if "Traceback (most recent call last)" in text else lines[0]
-    words = re.sub(r"^Request failed with status code \d+: ", "", line.strip())[:300].rstrip(".")
-    if re.fullmatch(r"Job \S+ does not exist", words):
-        return f"{words}: this cluster was started after it; the same submit.py tune command continues its search"
-    return words
-
-
-def _why_not() -> str:
-    place = str(token_file())
-    if "RAY_AUTH_TOKEN" in os.environ:
-        place = f"{place} (and unset RAY_AUTH_TOKEN, which goes first)"
-    elif not token_file().is_file():
-        return f"asks for a token, and there is none here; copy the cluster's into {place} (chmod 600)"
-    return f"does not accept this token; copy the cluster's into {place} (chmod 600): it may have been changed"
+    def print_rest(self, log: str) -> None:
+        """Prints the part of the complete log that has not been printed yet."""
+        if rest := log[self._printed :]:
+            self._print_text(rest)

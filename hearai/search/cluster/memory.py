@@ -1,4 +1,4 @@
-"""Peak memory of a search: proportional set size (PSS) of this process and all it started, Ray's included."""
+"""Peak memory of a search: proportional set size (PSS) of this process and its descendants, Ray's included."""
 
 import threading
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ INTERVAL_S = 2.0
 
 
 class MemoryMeter:
-    """Samples in a thread while the context lasts; `peak` in bytes. PSS counts a shared page once in all."""
+    """Samples in a thread for the duration of a with block; `peak` in bytes. PSS counts a shared page once in total."""
 
     def __init__(self) -> None:
         self.peak = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> "MemoryMeter":
         self._thread.start()
@@ -24,7 +24,7 @@ class MemoryMeter:
         self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    def _sample(self) -> None:
         while not self._stop.wait(INTERVAL_S):
             self.peak = max(self.peak, total_pss())
 
@@ -36,11 +36,11 @@ def total_pss() -> int:
 
 
 def pss_of(processes: Iterable[psutil.Process]) -> int:
-    """Bytes of all of them that are alive."""
+    """Bytes of those that are alive."""
     total = 0
     for process in processes:
         try:
             total += process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue  # it ended between the listing and the look
+            continue  # it ended after it was listed
     return total

@@ -1,7 +1,7 @@
-"""The nodes of a cluster are looked at before a trial goes there: storage, dataset, weights, code.
+"""Checks and prepares the nodes of a cluster before trials run there: storage, dataset, weights, package versions.
 
-Each node is visited by a task that is bound to it and asks for no CPU. Caches belong to the nodes: each computes the
-features that its trials look up, with a GPU or all its CPUs, while no trial runs.
+A task that is bound to its node and requests no CPU checks it. Every node has its own cache, so each computes the
+features that its trials look up, on a GPU or all its CPUs, before the first trial.
 """
 
 import uuid
@@ -15,23 +15,23 @@ import ray
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict
 from hearai.errors import UserError
-from hearai.files import replacing
+from hearai.files import atomic_write
 from hearai.search.cluster.node_tasks import (
     NodeRequest,
     check_node,
     compute_features,
-    pretrain_somewhere,
+    pretrain_on_any_node,
     run_on_nodes,
-    train_somewhere,
+    train_on_any_node,
     versions,
 )
-from hearai.search.cluster.resources import TrialResources, some
+from hearai.search.cluster.resources import TrialResources, plural
 from hearai.search.plan import Plan, prepare_inputs
-from hearai.search.retrain import Train, train_here
+from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
 from hearai.training.feature_cache import epochs_on_features
 from hearai.training.outputs.layout import backbone_file
-from hearai.training.setup.cross_validation import split_configs
+from hearai.training.setup.cross_validation import fold_configs
 
 KINDS = ("CPU", "GPU")
 
@@ -42,39 +42,39 @@ class Node:
 
     id: str
     name: str
-    is_ours: bool
+    is_driver: bool
     """Whether the driver runs on it."""
     cpus: float
     gpus: float
 
 
 def living_nodes() -> list[Node]:
-    """All nodes that can carry a worker, and the driver's own even if it cannot."""
-    ours = ray.get_runtime_context().get_node_id()
+    """All nodes that can run a worker, and the driver's own even if it cannot."""
+    driver = ray.get_runtime_context().get_node_id()
     nodes = [
-        Node(node["NodeID"], _name(node), node["NodeID"] == ours, *(node["Resources"].get(kind, 0) for kind in KINDS))
+        Node(node["NodeID"], _name(node), node["NodeID"] == driver, *(node["Resources"].get(kind, 0) for kind in KINDS))
         for node in ray.nodes()
         if node["Alive"]
     ]
-    return [node for node in nodes if node.cpus or node.is_ours]
+    return [node for node in nodes if node.cpus or node.is_driver]
 
 
 def _name(node: Mapping[str, Any]) -> str:
-    """That which it was started with, else its host's: an address alone tells little."""
-    named = node["NodeName"] != node["NodeManagerAddress"]
-    return node["NodeName"] if named else node["NodeManagerHostname"]
+    """The name it was started with, else its host name: more helpful than an address."""
+    has_name = node["NodeName"] != node["NodeManagerAddress"]
+    return node["NodeName"] if has_name else node["NodeManagerHostname"]
 
 
-def prepare_inputs_everywhere(plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print) -> float:
+def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print) -> float:
     """Checks every node, pre-trains on one of them, computes features on each; the seconds of the last two.
 
-    A cluster of one node is this machine.
+    If the cluster has only the driver's node, all of this happens in this process.
 
     Raises:
-        UserError: what is wrong with each node.
+        UserError: the problems of each node.
     """
     nodes = living_nodes()
-    others = [node for node in nodes if not node.is_ours]
+    others = [node for node in nodes if not node.is_driver]
     if not others:
         seconds = prepare_inputs(plan, sync.folder)
         sync.publish()
@@ -82,82 +82,82 @@ def prepare_inputs_everywhere(plan: Plan, sync: StudySync, resources: TrialResou
     for line in check_nodes(plan, sync, others):
         print_line(line)
     splits = plan.study.settings.splits
-    starts = enumerate(split_configs(plan.start, splits))
-    seconds = sum(
-        _pretrained(plan, start, sync.folder / backbone_file(i), resources, print_line) for i, start in starts
-    )
+    starts = enumerate(fold_configs(plan.start, splits))
+    seconds = sum(_pretrain(plan, start, sync.folder / backbone_file(i), resources, print_line) for i, start in starts)
     sync.publish()
-    with_room = [node for node in nodes if resources.workers_on(node.cpus, node.gpus)]
-    return round(seconds + _features(plan, sync, with_room, print_line), 3)
+    usable = [node for node in nodes if resources.workers_on(node.cpus, node.gpus)]
+    return round(seconds + _compute_features(plan, sync, usable, print_line), 3)
 
 
 def check_nodes(plan: Plan, sync: StudySync, nodes: Sequence[Node]) -> list[str]:
-    """What is worth saying of nodes on which trials can run.
+    """Pre-flight checks of the nodes; lines to print if trials can run on all of them.
 
     Raises:
-        UserError: a node does not see the storage, lacks the dataset or has another one, or has not the weights.
+        UserError: a node does not see the storage, lacks the dataset or has another one, or lacks the weights.
     """
-    marker, token = f"marker-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    marker, content = f"marker-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
     request = NodeRequest(
         [to_dict(plan.start)],
         sync.study,
-        content=plan.data.prints.content,
+        dataset=plan.data.fingerprints.content,
         demo_clips=plan.demo_clips,
-        marker=(marker, token),
+        marker=(marker, content),
         versions=versions(),
     )
-    with sync.marked(marker, token) as written_by:
-        answers = run_on_nodes([node.id for node in nodes], check_node, request)
-        problems = {node: list(answer.problems) for node, answer in zip(nodes, answers, strict=True)}
-        for node, answer in zip(nodes, answers, strict=True):
-            if answer.marker and not written_by(answer.marker):
-                problems[node].append(f"{sync}: what this node writes there cannot be read by the driver")
-    _raise(problems)
-    said = zip(nodes, answers, strict=True)
-    notes = [f"  node {node.name}: {note}" for node, answer in said for note in answer.notes]
+    with sync.marker(marker, content) as is_readable:
+        replies = run_on_nodes([node.id for node in nodes], check_node, request)
+        problems = {node: list(reply.problems) for node, reply in zip(nodes, replies, strict=True)}
+        for node, reply in zip(nodes, replies, strict=True):
+            if reply.marker and not is_readable(reply.marker):
+                problems[node].append(f"{sync}: the driver cannot read what this node writes there")
+    _raise_problems(problems)
+    notes = [f"  node {node.name}: {note}" for node, reply in zip(nodes, replies, strict=True) for note in reply.notes]
     clips = len(plan.data.clips)
-    there = 1 + sum(not answer.gone for answer in answers)
-    return [f"{there} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
+    alive = 1 + sum(not reply.has_died for reply in replies)
+    return [f"{alive} nodes: all see the storage and the same {clips:,} clips", *dict.fromkeys(notes)]
 
 
-def train_on(sync: StudySync, resources: TrialResources, print_line: Print) -> Train:
-    """What trains a run on a node with room for a trial's worker, or here where there is no other node."""
+class NodeTrainer:
+    """Trains a single run on a node of the cluster, with the resources of a trial's worker."""
 
-    def train(config: Config, run: Path, resume: bool) -> None:
+    def __init__(self, sync: StudySync, resources: TrialResources, print_line: Print):
+        self._sync, self._resources, self._print_line = sync, resources, print_line
+
+    def train(self, config: Config, run: Path, resume: bool) -> None:
+        """Trains the config into the folder `run`; in this process if there is no other node."""
         if len(living_nodes()) == 1:
             return train_here(config, run, resume)
-        room = {"cpus": resources.cpus, "gpus": resources.gpus}
-        print_line(f"trained on {train_somewhere(config, sync.study, run.name, resume, **room)}")
-        sync.fetch_run(run.name)
+        cpus, gpus = self._resources.cpus, self._resources.gpus
+        host = train_on_any_node(config, self._sync.study, run.name, resume, cpus=cpus, gpus=gpus)
+        self._print_line(f"trained on {host}")
+        self._sync.fetch_run(run.name)
 
-    return train
 
-
-def _raise(problems: dict[Node, list[str]]) -> None:
+def _raise_problems(problems: Mapping[Node, Sequence[str]]) -> None:
     if lines := [f"node {node.name}: {line}" for node, found in problems.items() for line in found]:
         raise UserError(list(dict.fromkeys(lines)))
 
 
-def _pretrained(plan: Plan, start: Config, out: Path, resources: TrialResources, print_line: Print) -> float:
-    """Puts the backbone that a division starts from at `out`, if there is one to be had; the seconds it took."""
+def _pretrain(plan: Plan, start: Config, out: Path, resources: TrialResources, print_line: Print) -> float:
+    """Pre-trains the backbone of a split into the file `out`, unless it exists or none is used; the seconds."""
     if plan.pretrain is None or out.exists():
         return 0.0
     print_line(f"pre-training {start.feature_extractor.model_path} on a node of the cluster")
-    host, weights, seconds = pretrain_somewhere(start, plan.pretrain, cpus=resources.cpus, gpus=resources.gpus)
+    host, weights, seconds = pretrain_on_any_node(start, plan.pretrain, cpus=resources.cpus, gpus=resources.gpus)
     print_line(f"pre-trained on {host} in {seconds:.0f} s")
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_bytes(weights)
     return seconds
 
 
-def _features(plan: Plan, sync: StudySync, nodes: Sequence[Node], print_line: Print) -> float:
-    """Computes on each of the nodes what trials will look up there; the seconds that the slowest took."""
+def _compute_features(plan: Plan, sync: StudySync, nodes: Sequence[Node], print_line: Print) -> float:
+    """Computes on each node the features that its trials will look up; the seconds of the slowest."""
     base, splits = plan.study.base, plan.study.settings.splits
     if not epochs_on_features(base, plan.data):
         return 0.0
-    print_line(f"features of every frame: what is not there yet is computed on {some(len(nodes), 'node')}")
-    request = NodeRequest([to_dict(config) for config in split_configs(base, splits)], sync.study, splits=splits)
+    print_line(f"features of every frame: computing missing ones on {plural(len(nodes), 'node')}")
+    request = NodeRequest([to_dict(config) for config in fold_configs(base, splits)], sync.study, splits=splits)
     gpus = [node.id for node in nodes if node.gpus and base.general_parameters.gpu >= 0]
-    answers = run_on_nodes([node.id for node in nodes], compute_features, request, with_gpu=gpus, answer_s=None)
-    _raise({node: answer.problems for node, answer in zip(nodes, answers, strict=True)})
-    return max((answer.seconds for answer in answers), default=0.0)
+    replies = run_on_nodes([node.id for node in nodes], compute_features, request, with_gpu=gpus, timeout_s=None)
+    _raise_problems({node: reply.problems for node, reply in zip(nodes, replies, strict=True)})
+    return max((reply.seconds for reply in replies), default=0.0)

@@ -1,6 +1,6 @@
-"""What a driver has done on other nodes before the first trial: a look around, pre-training, features.
+"""Tasks that the driver runs on other nodes: pre-flight checks, pre-training, features, retraining.
 
-Everything sent and returned is plain, so that a node with other versions of things can still say so.
+Arguments and results are plain values, so that a node with other versions of packages can still report that.
 """
 
 import os
@@ -34,152 +34,156 @@ from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.prepare import with_weights
 from hearai.training.setup.pretrain import ensure_backbone
 
-ANSWER_S = 900.0
-"""How long a node may look around: it may have demo data to render."""
-A_LITTLE = 0.01
-"""Of a GPU: what Ray must see reserved, or it hides the GPU. No trial runs there while features are computed."""
+REPLY_TIMEOUT_S = 900.0
+"""How long the checks of a node may take: it may have to render the demo data."""
+GPU_SHARE = 0.01
+"""Of a GPU, reserved for computing features: without any, Ray hides the GPU. No trial runs there meanwhile."""
 
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """What a visitor is told."""
+    """The arguments of a task on a node."""
 
     configs: Sequence[Mapping[str, Any]]
     study: StudyLocation
     splits: int = 1
-    content: str = ""
-    """What a copy of the dataset is known by."""
+    dataset: str = ""
+    """Fingerprint of the dataset's content."""
     demo_clips: int | None = None
-    """Of the built-in data, which every node renders for itself; None = the user's own."""
+    """Clips of the demo data, which every node renders for itself; None = the user's own data."""
     marker: tuple[str, str] = ("", "")
-    """(name of a file in the storage, what it holds)"""
+    """(name, content) of the file that the driver wrote to the storage."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class NodeReply:
-    """What it found."""
+    """The result of a task on a node."""
 
     problems: Sequence[str] = ()
     notes: Sequence[str] = ()
     marker: tuple[str, str] | None = None
-    """(name, content) of the file that it has left in the storage"""
+    """(name, content) of the file that the node wrote to the storage."""
     seconds: float = 0.0
-    gone: bool = False
-    """Whether the node has died meanwhile."""
+    has_died: bool = False
+    """Whether the node died before it replied."""
 
 
 def run_on_nodes(
     nodes: Sequence[str],
-    request: Callable[[NodeRequest], NodeReply],
-    about: NodeRequest,
+    task: Callable[[NodeRequest], NodeReply],
+    request: NodeRequest,
     *,
     with_gpu: Collection[str] = (),
-    answer_s: float | None = ANSWER_S,
+    timeout_s: float | None = REPLY_TIMEOUT_S,
 ) -> list[NodeReply]:
-    """Runs the errand on each of the nodes (Ray's ids) at once.
+    """Runs the task on all of the nodes (Ray's ids) at the same time; their replies in the same order.
 
-    A node that gives no answer has a problem; one that dies meanwhile has none: nothing will be sent there.
+    A node that does not reply has a problem. One that dies has none: no trial will be sent there.
 
     Args:
-        with_gpu: the nodes on which it may use a GPU; it waits there for one that is not taken whole.
-        answer_s: how long to wait for the last answer, in seconds; None = as long as the nodes live.
+        with_gpu: the nodes on which the task may use a GPU; it waits there for one that is not fully reserved.
+        timeout_s: how long to wait for the last reply, in seconds; None = as long as the nodes live.
     """
-    task = ray.remote(num_cpus=0, max_retries=0)(request)
-    asked = [
-        task.options(
-            num_gpus=A_LITTLE if node in with_gpu else 0,
+    remote = ray.remote(num_cpus=0, max_retries=0)(task)
+    references = [
+        remote.options(
+            num_gpus=GPU_SHARE if node in with_gpu else 0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(about)
+        ).remote(request)
         for node in nodes
     ]
-    until, answers = None if answer_s is None else time.monotonic() + answer_s, []
-    for reference in asked:
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    replies: list[NodeReply] = []
+    for reference in references:
         try:
-            answers.append(ray.get(reference, timeout=until and max(0.0, until - time.monotonic())))
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            replies.append(ray.get(reference, timeout=timeout))
         except (TaskUnschedulableError, NodeDiedError, LocalRayletDiedError):
-            answers.append(NodeReply(notes=["died while it was asked; the search goes on without it"], gone=True))
+            replies.append(NodeReply(notes=["died before it replied; the search continues without it"], has_died=True))
         except RayError as error:  # GetTimeoutError is one
-            reason = next(line for line in reversed(str(error).strip().splitlines() or ["no answer"]))
-            within = f" within {answer_s:g} s" if answer_s else ""
-            answers.append(NodeReply([f"gave no answer{within}, or died ({reason.strip()})"]))
-    return answers
+            reason = (str(error).strip().splitlines() or ["no reply"])[-1].strip()
+            within = f" within {timeout_s:g} s" if timeout_s else ""
+            replies.append(NodeReply([f"did not reply{within}, or died ({reason})"]))
+    return replies
 
 
 def versions() -> dict[str, str]:
-    """Of what decides scores, on this node."""
+    """Versions on this node of the packages that affect scores."""
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "timm", "ray")}}
 
 
-def check_node(about: NodeRequest) -> NodeReply:
-    """Whether trials can run on this node: its storage, dataset and weights."""
+def check_node(request: NodeRequest) -> NodeReply:
+    """Whether trials can run on this node: checks its storage, dataset and weights."""
     problems: list[str] = []
-    config = build_config(about.configs[0])
-    left = None
+    config = build_config(request.configs[0])
+    marker = None
     try:
-        left = _marked(about)
-        if about.demo_clips:
-            _render_demo(config, about.demo_clips)
-        if (here := load_data(config).prints.content) != about.content:
+        marker = _exchange_markers(request)
+        if request.demo_clips:
+            _render_demo(config, request.demo_clips)
+        if (dataset := load_data(config).fingerprints.content) != request.dataset:
             problems.append(
-                f"{', '.join(_folders(config))}: another dataset than the driver's ({here}, not {about.content})"
+                f"{', '.join(_data_folders(config))}: not the driver's dataset ({dataset} instead of {request.dataset})"
             )
         with_weights(config, pretraining_follows=True)
     except UserError as error:
         problems += error.problems[:5]
-    mine = versions()
-    other = [f"{name} {mine[name]}, not {known}" for name, known in about.versions.items() if mine[name] != known]
-    notes = [f"has {', '.join(other)}: scores may differ a little from node to node"] if other else []
-    return NodeReply(problems, notes, left)
+    here = versions()
+    different = [
+        f"{name} {here[name]} instead of {wanted}" for name, wanted in request.versions.items() if here[name] != wanted
+    ]
+    notes = [f"has {', '.join(different)}: scores may differ slightly between nodes"] if different else []
+    return NodeReply(problems, notes, marker)
 
 
-def _marked(about: NodeRequest) -> tuple[str, str]:
-    """Reads the driver's marker and leaves one.
+def _exchange_markers(request: NodeRequest) -> tuple[str, str]:
+    """Reads the driver's marker from the storage and writes this node's.
 
     Raises:
-        UserError: it cannot be read, or nothing can be written.
+        UserError: the driver's cannot be read, or the storage cannot be written.
     """
-    name, token = about.marker
-    if about.study.read(name) != token:
+    name, content = request.marker
+    if request.study.read(name) != content:
         raise UserError(
-            f"{about.study}: not the storage that the driver sees; give --storage a folder that is shared by all "
-            "nodes (NFS), or s3:// or gs://"
+            f"{request.study}: not the driver's storage; set --storage to a folder that all nodes share (NFS), or to "
+            "s3:// or gs://"
         )
-    mine = (f"{name}-{ray.get_runtime_context().get_node_id()[:12]}", socket.gethostname())
-    about.study.write(*mine)
-    return mine
+    marker = (f"{name}-{ray.get_runtime_context().get_node_id()[:12]}", socket.gethostname())
+    request.study.write(*marker)
+    return marker
 
 
 def _render_demo(config: Config, clips: int) -> None:
-    place = Path(_folders(config)[0])
+    folder = Path(_data_folders(config)[0])
     try:
-        demo_dataset(clips=clips, root=place.parent)
+        demo_dataset(clips=clips, root=folder.parent)
     except OSError as error:
-        raise UserError(f"{place}: the demo data cannot be rendered there ({error.strerror or error})") from None
+        raise UserError(f"{folder}: cannot render the demo data there ({error.strerror or error})") from None
 
 
-def _folders(config: Config) -> list[str]:
-    return [str(getattr(folder, "path", folder)) for folder in config.general_parameters.data_path]
+def _data_folders(config: Config) -> list[str]:
+    return [str(getattr(folder, "path", folder)) for folder in config.general_parameters.data_path or ()]
 
 
-def compute_features(about: NodeRequest) -> NodeReply:
-    """What the trials of this node will look up, with a GPU of it, or all its CPUs."""
+def compute_features(request: NodeRequest) -> NodeReply:
+    """Computes the features that trials on this node will look up, on its GPU or all its CPUs."""
     started = time.monotonic()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        about.study.fetch([backbone_file(fold) for fold in range(about.splits)])
-        for raw in about.configs:
-            ensure_features(localise(_with_gpu_of_ray(raw), about.study))
+        request.study.fetch([backbone_file(fold) for fold in range(request.splits)])
+        for raw in request.configs:
+            ensure_features(localise(_on_assigned_gpu(raw), request.study))
     except UserError as error:
         return NodeReply(error.problems[:5])
     return NodeReply(seconds=time.monotonic() - started)
 
 
-def pretrain_somewhere(config: Config, settings: Pretrain, *, cpus: float, gpus: float) -> tuple[str, bytes, float]:
-    """Pre-trains on whatever node has room: (its host, the backbone's file, seconds).
+def pretrain_on_any_node(config: Config, settings: Pretrain, *, cpus: float, gpus: float) -> tuple[str, bytes, float]:
+    """Pre-trains on any node with free resources: (its host name, content of the backbone's file, seconds).
 
     Raises:
-        UserError: the node was lost, or pre-training failed; why.
+        UserError: the node died, or pre-training failed, with the reason.
     """
     task = ray.remote(num_cpus=cpus, num_gpus=gpus)(_pretrain)
     try:
@@ -188,13 +192,13 @@ def pretrain_somewhere(config: Config, settings: Pretrain, *, cpus: float, gpus:
         raise UserError(f"pre-training on the cluster: {str(error).strip().splitlines()[-1]}") from None
 
 
-def train_somewhere(config: Config, study: StudyLocation, run: str, resume: bool, *, cpus: float, gpus: float) -> str:
-    """One run on whatever node has room, into the folder `run` of the study; its host.
+def train_on_any_node(config: Config, study: StudyLocation, run: str, resume: bool, *, cpus: float, gpus: float) -> str:
+    """Trains on any node with free resources, into the folder `run` of the study; the node's host name.
 
-    A node that dies is replaced by another, which goes on.
+    If the node dies, another one resumes the run.
 
     Raises:
-        UserError: the run failed; why.
+        UserError: the run failed, with the reason.
     """
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=3)(_train)
     try:
@@ -218,14 +222,14 @@ def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool,
 def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:
     started = time.monotonic()
     torch.set_num_threads(threads)
-    config = _with_gpu_of_ray(raw)
+    config = _on_assigned_gpu(raw)
     with tempfile.TemporaryDirectory(prefix="hearai-") as scratch:
         out = Path(scratch) / BACKBONE_FILE
         ensure_backbone(config, load_data(config), Pretrain(**settings), out)
         return socket.gethostname(), out.read_bytes(), time.monotonic() - started
 
 
-def _with_gpu_of_ray(raw: Mapping[str, Any]) -> Config:
-    """The config, on the GPU that Ray lets this process see: whatever its number is elsewhere."""
+def _on_assigned_gpu(raw: Mapping[str, Any]) -> Config:
+    """The config, on the GPU that Ray has assigned to this process."""
     config = build_config(raw)
     return override(config, {"general_parameters.gpu": assigned_gpu(config)})

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a cluster offers and what a trial requests: CPUs, GPUs, and how many trials run at once (slots)."""
 
 import time
 from collections import Counter
@@ -10,14 +10,19 @@ from ray._private.state import state
 
 from hearai.errors import ConfigError
 
+JOIN_TIMEOUT_S = 25.0
+"""How long to wait for nodes to join a cluster in which no trial fits yet."""
+UNLIMITED_NODES = 1000
+"""Assumed for a node type without an upper limit."""
+
 
 class NoRoom(ConfigError):
-    """A cluster can never carry a trial."""
+    """A trial does not fit into the cluster."""
 
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial asks for."""
+    """What one trial requests."""
 
     workers: int = 1
     cpus: float = 1
@@ -26,60 +31,60 @@ class TrialResources:
     """Per worker; a fraction only with one worker."""
 
     def __str__(self) -> str:
-        room = some(self.cpus, "CPU")
+        per_worker = plural(self.cpus, "CPU")
         if self.gpus:
-            room += f", {some(self.gpus, 'GPU')}"
-        return f"{self.workers} x ({room})" if self.workers > 1 else room
+            per_worker += f", {plural(self.gpus, 'GPU')}"
+        return f"{self.workers} x ({per_worker})" if self.workers > 1 else per_worker
 
     @property
     def threads(self) -> int:
-        """torch's threads in each worker: as many as CPUs, or trials would fight over the cores."""
+        """torch's threads in each worker: one per CPU, or trials would compete for the cores."""
         return max(1, int(self.cpus))
 
     def workers_on(self, cpus: float, gpus: float) -> int:
-        """How many workers a machine has room for."""
-        room = cpus / self.cpus
+        """How many workers fit on a node."""
+        workers = cpus / self.cpus
         if self.gpus:
-            room = min(room, gpus / self.gpus)
-        return int(room + 1e-6)
+            workers = min(workers, gpus / self.gpus)
+        return int(workers + 1e-6)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What there is."""
+    """The resources of a Ray cluster."""
 
     nodes: Sequence[tuple[float, float]]
-    """(CPUs, GPUs) of each machine."""
+    """(CPUs, GPUs) of each node."""
     dashboard: str | None
     """http address of the dashboard."""
     is_shared: bool = False
-    """Whether it was there before this search, and others may be on it."""
+    """Whether it existed before this search, so that others may be using it."""
     growth: Sequence[tuple[float, float]] = ()
-    """(CPUs, GPUs) of each machine that an autoscaler may have in the end; none without one."""
+    """(CPUs, GPUs) of each node that the autoscaler may have at most; empty without an autoscaler."""
 
     def __str__(self) -> str:
-        now = _room(self.cpus, self.gpus)
+        current = format_resources(self.cpus, self.gpus)
         if len(self.nodes) > 1:
-            now += f" on {len(self.nodes)} nodes"
-        most = _room(sum(cpus for cpus, _ in self.growth), sum(gpus for _, gpus in self.growth))
-        return f"{now} (grows to {most})" if self.growth else now
+            current += f" on {len(self.nodes)} nodes"
+        limit = format_resources(sum(cpus for cpus, _ in self.growth), sum(gpus for _, gpus in self.growth))
+        return f"{current} (grows to {limit})" if self.growth else current
 
     @property
     def cpus(self) -> float:
-        """Of all machines."""
+        """Of all nodes."""
         return sum(cpus for cpus, _ in self.nodes)
 
     @property
     def gpus(self) -> float:
-        """Of all machines."""
+        """Of all nodes."""
         return sum(gpus for _, gpus in self.nodes)
 
     def slots(self, resources: TrialResources, at_most: int | None = None) -> int:
         """How many trials run at once.
 
         Raises:
-            NoRoom: not even one ever fits.
-            ConfigError: it asks for what cannot work.
+            NoRoom: not a single trial fits, not even after the cluster has grown.
+            ConfigError: the request cannot work on any cluster, or needs the dashboard and there is none.
         """
         if resources.workers > 1 and resources.gpus % 1:
             raise ConfigError(
@@ -88,72 +93,68 @@ class Cluster:
             )
         if resources.workers > 1 and not self.dashboard:
             raise ConfigError(
-                "--workers-per-trial: Ray's dashboard is not running, without which stopped groups keep their "
-                "GPUs; start the cluster with it (pip install 'ray[default]')"
+                "--workers-per-trial: Ray's dashboard is not running; without it, stopped worker groups do not release "
+                "their GPUs. Start the cluster with the dashboard (pip install 'ray[default]')"
             )
-        machines = [*self.growth] or [*self.nodes]
-        fits = sum(resources.workers_on(cpus, gpus) for cpus, gpus in machines) // resources.workers
+        nodes = [*self.growth] or [*self.nodes]
+        fits = sum(resources.workers_on(cpus, gpus) for cpus, gpus in nodes) // resources.workers
         if fits < 1:
-            need = f"{resources.workers} x ({_room(resources.cpus, resources.gpus)})"
+            need = f"{resources.workers} x ({format_resources(resources.cpus, resources.gpus)})"
             raise NoRoom(
-                f"a trial needs {need}, the cluster has {_counted(machines)}; lower --workers-per-trial, "
+                f"a trial needs {need}, the cluster has {_format_nodes(nodes)}; lower --workers-per-trial, "
                 "--cpus-per-trial or --gpus-per-trial"
             )
         return min(fits, at_most or fits)
 
 
-def some(number: float, noun: str) -> str:
-    """`1 CPU`, `2 CPUs`."""
-    return f"{number:g} {noun}{'' if number == 1 else 's'}"
-
-
-def _room(cpus: float, gpus: float) -> str:
-    return f"{some(cpus, 'CPU')}, {some(gpus, 'GPU')}"
-
-
-def _counted(machines: Sequence[tuple[float, float]]) -> str:
-    """`2 x (4 CPUs, 1 GPU) + (8 CPUs, 0 GPUs)`."""
-    kinds = Counter(machines)
-    return " + ".join(f"{f'{count} x ' if count > 1 else ''}({_room(*kind)})" for kind, count in kinds.items())
-
-
-JOIN_TIMEOUT_S = 25.0
-"""How long nodes may take to join a cluster that has no room for a trial yet."""
-
-
-def wait_for_room(cluster: Cluster, resources: TrialResources, at_most: int | None) -> tuple[Cluster, int]:
-    """The cluster as soon as a trial fits, and how many run at once.
+def wait_for_slots(cluster: Cluster, resources: TrialResources, at_most: int | None) -> tuple[Cluster, int]:
+    """(the cluster as soon as a trial fits, how many run at once).
 
     Raises:
-        NoRoom: after half a minute not even one fits.
-        ConfigError: it asks for what cannot work.
+        NoRoom: no trial fits after `JOIN_TIMEOUT_S`.
+        ConfigError: see `Cluster.slots`.
     """
-    until = time.monotonic() + (JOIN_TIMEOUT_S if cluster.is_shared else 0)
+    deadline = time.monotonic() + (JOIN_TIMEOUT_S if cluster.is_shared else 0)
     while True:
         try:
             return cluster, cluster.slots(resources, at_most)
         except NoRoom:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
         time.sleep(1)
-        cluster = replace(cluster, nodes=_machines(), growth=_growth())
+        cluster = replace(cluster, nodes=node_resources(), growth=autoscaler_limits())
 
 
-def _machines() -> list[tuple[float, float]]:
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines]
+def node_resources() -> list[tuple[float, float]]:
+    """(CPUs, GPUs) of each living node of the connected cluster."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(node.get("CPU", 0), node.get("GPU", 0)) for node in resources]
 
 
-def _growth() -> list[tuple[float, float]]:
-    """The machines that an autoscaler may start, as it has told Ray; not public, as nothing public says it."""
+def autoscaler_limits() -> list[tuple[float, float]]:
+    """(CPUs, GPUs) of each node that the autoscaler may start; empty without one. Ray has no public API for this."""
     config = state.get_cluster_config()
-    kinds = config.node_group_configs if config else ()
+    groups = config.node_group_configs if config else ()
     return [
-        (kind.resources.get("CPU", 0), kind.resources.get("GPU", 0))
-        for kind in kinds
-        for _ in range(min(kind.max_count, MANY) if kind.max_count >= 0 else MANY)
+        (group.resources.get("CPU", 0), group.resources.get("GPU", 0))
+        for group in groups
+        for _ in range(min(group.max_count, UNLIMITED_NODES) if group.max_count >= 0 else UNLIMITED_NODES)
     ]
 
 
-MANY = 1000
-"""Machines of a kind that has no limit."""
+def plural(number: float, noun: str) -> str:
+    """`1 CPU`, `2 CPUs`."""
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+
+
+def format_resources(cpus: float, gpus: float) -> str:
+    """`4 CPUs, 1 GPU`."""
+    return f"{plural(cpus, 'CPU')}, {plural(gpus, 'GPU')}"
+
+
+def _format_nodes(nodes: Sequence[tuple[float, float]]) -> str:
+    """`2 x (4 CPUs, 1 GPU) + (8 CPUs, 0 GPUs)`."""
+    counts = Counter(nodes)
+    return " + ".join(
+        f"{f'{count} x ' if count > 1 else ''}({format_resources(*node)})" for node, count in counts.items()
+    )

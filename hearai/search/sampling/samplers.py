@@ -1,7 +1,7 @@
-"""Who proposes: Optuna's samplers by name, and how a trial is asked for the parameters of a space.
+"""Optuna's samplers by name, the stores that use them, and how a trial is asked for the parameters of a space.
 
-With one worker the same seed gives the same suggestions. A continued search is given a seed of its own, so that it
-draws on and does not repeat its first draws; `qmc` alone keeps its seed, as the journal knows how far its sequence is.
+With one slot, the same seed gives the same suggestions. A continued search gets another seed, so that it does not
+repeat its first draws. Only `qmc` keeps its seed: the journal contains the position in its sequence.
 """
 
 import random
@@ -18,6 +18,7 @@ from hearai.config.grid import grid_points
 from hearai.config.study import Study
 from hearai.config.study_schema import Sampler
 from hearai.search.sampling.smoothed_sampler import SmoothedSampler
+from hearai.search.storage.attributes import BASE_KIND, KIND
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 
@@ -25,8 +26,8 @@ from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 def _tpe(seed: int, startup: int, conditional: bool) -> BaseSampler:
     return optuna.samplers.TPESampler(
         multivariate=True,
-        group=conditional,  # each set of parameters that occur together is modelled apart
-        constant_liar=True,  # running trials count as poor, so that parallel proposals spread
+        group=conditional,  # models each set of parameters that occur together separately
+        constant_liar=True,  # running trials count as poor, so that parallel proposals differ
         n_startup_trials=startup,
         seed=seed,
     )
@@ -65,11 +66,11 @@ SAMPLERS: dict[str, Callable[[int, int, bool], BaseSampler]] = {
     "random": _random,
     "nsga2": _nsga2,
     "nsga3": _nsga3,
-    "grid": _random,  # is never asked: the points come from `hearai.config.grid`
+    "grid": _random,  # is never used: the points come from `hearai.config.grid`
 }
 
 SMOOTHED = ("tpe", "gp")
-"""Those that model the values, and so their noise; see `hearai.search.sampling.smoothed_sampler`."""
+"""Samplers that model the objective, and therefore its noise; see `hearai.search.sampling.smoothed_sampler`."""
 
 WEAK_IN_CONDITIONS = {
     "gp": "draws conditional parameters at random",
@@ -78,31 +79,31 @@ WEAK_IN_CONDITIONS = {
     "nsga2": "draws conditional parameters at random where the parents lack them",
     "nsga3": "draws conditional parameters at random where the parents lack them",
 }
-"""What they do with parameters that not every trial has; tpe models each set apart, random and grid do not care."""
+"""How samplers treat parameters that not every trial has. tpe models them; random and grid are not affected."""
 
 
 def build_sampler(settings: Sampler, seed: int, *, conditional: bool = False, known: int = 0) -> BaseSampler:
-    """Optuna's sampler of the settings.
+    """The sampler of the settings.
 
-    conditional: some parameters exist only with certain values of others.
-    known: trials that the journal has already.
+    conditional: some parameters exist only for certain values of others.
+    known: number of trials in the journal.
     """
     seed = seed if settings.name == "qmc" else seed + known
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna's word for much of what it offers for years
+        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna calls much of its stable API experimental
         sampler = SAMPLERS[settings.name](seed, settings.startup_trials, conditional)
     return SmoothedSampler(sampler) if settings.name in SMOOTHED else sampler
 
 
 def random_points(study: Study) -> Iterator[dict[str, Value]]:
-    """Random points of the study's space, without end."""
+    """An endless stream of random points of the study's space."""
     rng = random.Random(study.settings.seed)
     while True:
         yield study.space.sample(rng, study.base)
 
 
 def sampler_note(study: Study) -> str | None:
-    """What a person should know who chose this sampler for this space."""
+    """A line to print if the sampler does not suit the space."""
     name = study.settings.sampler.name
     conditional = [path for path, domain in study.space.domains.items() if domain.when]
     if not conditional or name not in WEAK_IN_CONDITIONS:
@@ -113,19 +114,19 @@ def sampler_note(study: Study) -> str | None:
     )
 
 
-def suggest(trial: Trial, study: Study) -> dict[str, Value]:
-    """Asks Optuna for each active parameter; of the base config only for those its space allows."""
+def suggest_params(trial: Trial, study: Study) -> dict[str, Value]:
+    """Asks Optuna for each active parameter; for the base config, for those whose base value is in the space."""
 
-    def choose(path: str, domain: Domain) -> Value:
+    def suggest(path: str, domain: Domain) -> Value:
         return trial._suggest(path, distribution_of(domain))
 
-    if trial.user_attrs.get("kind") == "base":
-        return {path: choose(path, study.space.domains[path]) for path in study.base_params()}
-    return study.space.walk(choose, study.base)
+    if trial.user_attrs.get(KIND) == BASE_KIND:
+        return {path: suggest(path, study.space.domains[path]) for path in study.base_params()}
+    return study.space.walk(suggest, study.base)
 
 
 def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
-    """What Optuna calls a domain."""
+    """Optuna's distribution for a domain."""
     if domain.kind == "choice":
         return optuna.distributions.CategoricalDistribution(domain.values)
     if domain.kind == "int":
@@ -135,7 +136,7 @@ def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
 
 
 def build_search_store(storage: Journal, study: Study) -> TrialStore:
-    """The search: its sampler, its metrics, and what may not be proposed."""
+    """The store of the search, with its sampler, metrics and rules."""
     settings, seed, space, base = study.settings.sampler, study.settings.seed, study.space, study.base
     conditional = any(domain.when for domain in space.domains.values())
     store = TrialStore(
@@ -145,14 +146,14 @@ def build_search_store(storage: Journal, study: Study) -> TrialStore:
         unique=True,
         metrics=study.settings.metric,
         points=grid_points(space, base, seed) if settings.name == "grid" else None,
-        spare=random_points(study),
-        broken_rule=lambda params: space.broken_rule(params, base),
+        fallback=random_points(study),
+        violation=lambda params: space.violation(params, base),
     )
     if known := len(store.trials()):
-        store.optuna.sampler = build_sampler(settings, seed, conditional=conditional, known=known)
+        store.optuna_study.sampler = build_sampler(settings, seed, conditional=conditional, known=known)
     return store
 
 
 def build_finals_store(storage: Journal) -> TrialStore:
-    """The finals: they have no parameters that anybody could be asked for, and repeat their points."""
+    """The store of the finals. They have no parameters of their own, so points repeat and the sampler is not used."""
     return TrialStore(storage, FINALS, RandomSampler(0), unique=False)

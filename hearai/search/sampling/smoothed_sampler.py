@@ -1,9 +1,9 @@
-"""What a sampler is told of a trial: not its best epoch, which is partly luck, but where it had come to rest.
+"""Shows the sampler a smoothed objective: the mean over a trial's last third, not its best epoch.
 
-The best of twenty noisy epochs is an optimistic and noisy figure. On recorded curves of the demo task
-(`benchmark.py search`) a TPE that ranks trials by the mean of their last third finds better configs at the same cost:
-0.7754 against 0.7729 after 480 trial-epochs (median of 20 seeds). The journal, the report and the finals keep the
-best epoch, which is the checkpoint that would be used.
+The best of twenty noisy epochs is optimistic and noisy. On recorded curves of the demo task (`benchmark.py search`), a
+TPE that ranks trials by the mean of their last third finds better configs at the same cost: 0.7754 against 0.7729 after
+480 trial-epochs (median of 20 seeds). The journal, the report and the finals use the best epoch, which is that of the
+checkpoint.
 """
 
 import copy
@@ -21,7 +21,7 @@ LAST_SHARE = 0.3
 
 
 def smoothed(trial: FrozenTrial) -> FrozenTrial:
-    """The trial with the mean of its last values of the primary metric in place of the best; else as it is."""
+    """A complete trial with the mean of its last values as its primary value; any other trial unchanged."""
     reported = trial.intermediate_values
     if trial.state is not TrialState.COMPLETE or not trial.values or not reported:
         return trial
@@ -33,12 +33,12 @@ def smoothed(trial: FrozenTrial) -> FrozenTrial:
 
 
 SHOWN_BEST, SHOWN_RECENT = 100, 500
-"""Of a long search the sampler is shown the best trials and the latest ones, so that a suggestion's cost does not grow
-for ever: which of a thousand poor trials are left out makes no difference to where the good ones are."""
+"""In a long search the sampler sees the best and the latest trials only, so that the cost of a suggestion is bounded.
+Which of a thousand poor trials it does not see makes no difference to where the good ones are."""
 
 
-def worth_showing(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """All trials of a short search; of a longer one those in flight, the best and the latest, in their order."""
+def shown_trials(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """All trials of a short search; those running, the best and the latest ones of a longer search, in order."""
     if len(trials) <= SHOWN_BEST + SHOWN_RECENT or any(trial.values and len(trial.values) > 1 for trial in trials):
         return trials
     older = [trial for trial in trials[:-SHOWN_RECENT] if trial.values]
@@ -51,12 +51,12 @@ def worth_showing(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 class SmoothedSampler(BaseSampler):
-    """A sampler that sees steadied trials, and of very many only those worth showing."""
+    """A sampler that sees smoothed trials, and only some of them in a long search."""
 
     def __init__(self, sampler: BaseSampler):
         self._sampler = sampler
-        self._known: dict[int, FrozenTrial] = {}
-        """By Optuna's id: a complete trial does not change any more."""
+        self._cache: dict[int, FrozenTrial] = {}
+        """{Optuna's id: smoothed trial}; complete trials do not change."""
 
     def _view(self, study: Study) -> Any:
         return _View(study, self._smoothed)
@@ -64,9 +64,9 @@ class SmoothedSampler(BaseSampler):
     def _smoothed(self, trial: FrozenTrial) -> FrozenTrial:
         if trial.state is not TrialState.COMPLETE:
             return trial
-        if trial._trial_id not in self._known:
-            self._known[trial._trial_id] = smoothed(trial)
-        return self._known[trial._trial_id]
+        if trial._trial_id not in self._cache:
+            self._cache[trial._trial_id] = smoothed(trial)
+        return self._cache[trial._trial_id]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._sampler.infer_relative_search_space(self._view(study), trial)
@@ -88,16 +88,16 @@ class SmoothedSampler(BaseSampler):
 
 
 class _View:
-    """The study as the sampler sees it."""
+    """The study as seen by the sampler."""
 
-    def __init__(self, study: Study, smoothed: Callable[[FrozenTrial], FrozenTrial]):
-        self._study, self._smoothed = study, smoothed
+    def __init__(self, study: Study, smooth: Callable[[FrozenTrial], FrozenTrial]):
+        self._study, self._smooth = study, smooth
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return worth_showing([self._smoothed(trial) for trial in self._study._get_trials(*args, **kwargs)])
+        return shown_trials([self._smooth(trial) for trial in self._study._get_trials(*args, **kwargs)])
 
     def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return worth_showing([self._smoothed(trial) for trial in self._study.get_trials(*args, **kwargs)])
+        return shown_trials([self._smooth(trial) for trial in self._study.get_trials(*args, **kwargs)])

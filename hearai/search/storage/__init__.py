@@ -1,0 +1,1 @@
+"""What a search keeps: the journal, the study folder, the object store."""

@@ -1,18 +1,36 @@
-"""TODO."""
+"""Names of the files in a study folder. Those in the folder of a run are in `hearai.training.outputs.layout`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-JOURNAL, LOCK, OWNER = "journal.log", "owner.lock", "owner.json"
-
+from hearai.search.storage.attributes import SEED, SOURCE
 
 JOB = "HEARAI_JOB"
-"""The variable that tells a search the name of the cluster's job that it is."""
+"""Environment variable with the name of the cluster job in which a search runs."""
+
+JOURNAL, LOCK, OWNER = "journal.log", "owner.lock", "owner.json"
+"""The Optuna journal; the lock of the process that searches here, and who that is."""
+STUDY_FILE, SPLIT_FILE, COMMANDS = "study.yaml", "split.csv", "command.txt"
+"""The resolved study; the split of its clips; every command that was run here, with its code version."""
+BEST_CONFIG, BEST_MODEL = "best.yaml", "best"
+"""The winner's config, and a folder with its checkpoint."""
+PARETO = "pareto"
+"""Folder with the configs of the Pareto front."""
+TEST_SCORES = "test.json"
+"""Test scores of the winner and of the base config."""
+FINAL_CONFIG, FINAL_RUN = "final.yaml", "final"
+"""Config and run folder of the winner's last training, on training and validation clips."""
+SUMMARY, REPORT, TRIALS_TABLE = "summary.json", "report.html", "trials.csv"
+"""Written by `hearai.reporting.study_report`."""
+TUNE_LOG = "tune.log"
+"""Messages of Ray Tune."""
+
+TRIALS = "trials"
+"""Folder of the trials, see `label_of`."""
+LOG, ATTEMPT = "train.log", "attempt"
+"""In the folder of a trial: its log, and the process that currently writes there."""
 
 
-TRIALS, LOG = "trials", "train.log"
-
-
-def label_of(number: int, notes: Mapping[str, Any]) -> str:
+def label_of(number: int, user_attrs: Mapping[str, Any]) -> str:
     """Name of a trial's folder: `0007`, or `0007-seed2` for a finalist's retraining."""
-    return f"{notes['source']:04d}-seed{notes['seed']}" if "source" in notes else f"{number:04d}"
+    return f"{user_attrs[SOURCE]:04d}-seed{user_attrs[SEED]}" if SOURCE in user_attrs else f"{number:04d}"

@@ -1,7 +1,7 @@
-"""Who searches in a study's folder: one process at a time, and the others are told which.
+"""Only one process searches in a study folder. Others are refused, and learn which process that is.
 
-A machine that stands still for so long that it counts as dead (a laptop that sleeps, a virtual machine that is moved)
-finds, when it wakes up, that another has taken the study over: it ends.
+A machine that is suspended (a laptop that sleeps, a virtual machine that is migrated) may be considered dead. When it
+wakes up and another process has taken the study over, its search ends.
 """
 
 import json
@@ -20,61 +20,61 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hearai.errors import StoreLost, UserError
-from hearai.files import write_whole
+from hearai.files import atomic_write_text
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER
 from hearai.threads import background
 
-FRESH_S = 120.0
-"""A journal written so recently is being written: a lock on a shared folder may not be seen from another machine."""
-LOOK_S = 5.0
-"""Between two looks whether the study is still ours."""
+STALE_S = 120.0
+"""A search whose journal is older is considered dead. Other machines may not see the lock of a shared folder."""
+CHECK_INTERVAL_S = 5.0
+"""Between two checks that this process still owns the study."""
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """The folder is ours alone while the context lasts. What a dead process left is in nobody's way.
+def study_lock(folder: Path) -> Iterator[None]:
+    """Locks a study folder for the duration of a with block. What a dead process left does not block it.
 
     Raises:
-        UserError: another process is searching here.
+        UserError: another process is searching there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, path = FileLock(folder / LOCK), folder / OWNER
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(_refusal(folder, owner_of(folder))) from None
+        raise UserError(_refusal(folder, read_owner(folder))) from None
     try:
-        other = owner_of(folder)
-        if other and other["host"] != socket.gethostname() and (wait := _still_fresh(folder / JOURNAL)) > 0:
-            raise UserError(f"{_refusal(folder, other)}; if that machine is gone, try again in {math.ceil(wait)} s")
-        _sign(path)
+        other = read_owner(folder)
+        if other and other["host"] != socket.gethostname() and (wait := _seconds_until_stale(folder / JOURNAL)) > 0:
+            raise UserError(f"{_refusal(folder, other)}; if that machine is down, try again in {math.ceil(wait)} s")
+        _write_owner(path)
         try:
             yield
         finally:
-            if _is_me(owner_of(folder)):
+            if _is_this_process(read_owner(folder)):
                 path.unlink()
     finally:
         lock.release()
 
 
-def _sign(path: Path) -> None:
-    me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time(), "command": shlex.join(sys.argv)}
+def _write_owner(path: Path) -> None:
+    owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time(), "command": shlex.join(sys.argv)}
     try:
-        write_whole(path, json.dumps(me))
+        atomic_write_text(path, json.dumps(owner))
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written ({error.strerror or error}); make room there") from None
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror or error}); free some space") from None
 
 
-def owner_of(folder: Path) -> dict[str, Any] | None:
-    """{pid, host, since, command} of who searches here, or was killed while it did."""
+def read_owner(folder: Path) -> dict[str, Any] | None:
+    """{pid, host, since, command} of the process that searches here, or was killed while it did."""
     try:
         return json.loads((folder / OWNER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def is_owned(folder: Path) -> bool:
-    """Whether a process of this machine is searching here right now."""
+def is_locked(folder: Path) -> bool:
+    """Whether a process of this machine is currently searching here."""
     lock = FileLock(folder / LOCK)
     if not (folder / LOCK).exists():
         return False
@@ -86,42 +86,42 @@ def is_owned(folder: Path) -> bool:
     return False
 
 
-def _is_me(owner: Mapping[str, Any] | None) -> bool:
+def _is_this_process(owner: Mapping[str, Any] | None) -> bool:
     return owner is not None and (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname())
 
 
-def _is_other(owner: Mapping[str, Any] | None) -> bool:
-    return owner is not None and not _is_me(owner)
+def _is_other_process(owner: Mapping[str, Any] | None) -> bool:
+    return owner is not None and not _is_this_process(owner)
 
 
-def is_overtaken(folder: Path) -> bool:
-    """Whether another process has taken the study over that was ours: nothing is to be written there any more."""
-    return _is_other(owner_of(folder))
+def is_taken_over(folder: Path) -> bool:
+    """Whether another process has taken over the study of this one, which must not write there any more."""
+    return _is_other_process(read_owner(folder))
 
 
-def refuse_overtaken(place: object, owner: Mapping[str, Any] | None) -> None:
-    """place, owner: where a study is kept, and who searches it, as is written there; None = nobody.
+def raise_if_taken_over(location: object, owner: Mapping[str, Any] | None) -> None:
+    """location, owner: where the study is stored, and the owner recorded there; None = no process.
 
     Raises:
-        UserError: another process than this one.
+        UserError: the owner is another process.
     """
-    if _is_other(owner):
+    if _is_other_process(owner):
         raise UserError(
-            f"{place}: was taken over by {describe(owner)}, as nothing was heard of this process for {FRESH_S:g} s; it "
-            "ends, and leaves all to that one"
+            f"{location}: was taken over by {describe_owner(owner)}, because this process did not respond for "
+            f"{STALE_S:g} s; this search ends, the other one continues"
         )
 
 
 @contextmanager
 def watch_ownership(check: Callable[[], None], abort: Callable[[UserError], None]) -> Iterator[None]:
-    """Calls `abort`, from a thread, with the UserError that `check` raises while the context lasts."""
+    """Runs `check` in a background thread during a with block; passes the UserError that it raises to `abort`."""
 
     def watch(done: threading.Event) -> None:
-        while not done.wait(LOOK_S):
+        while not done.wait(CHECK_INTERVAL_S):
             try:
                 check()
             except StoreLost:
-                continue  # that is for those to tell who need it
+                continue  # reported by those who need the store
             except UserError as error:
                 return abort(error)
 
@@ -129,22 +129,21 @@ def watch_ownership(check: Callable[[], None], abort: Callable[[UserError], None
         yield
 
 
-def describe(owner: Mapping[str, Any] | None) -> str:
-    """`process 123 on HOST since 12:03 (2 h 05 min): python experiments/tune.py ...`."""
+def describe_owner(owner: Mapping[str, Any] | None) -> str:
+    """`process 123 on HOST since 2030-01-31 12:03 (2 h 05 min): python experiments/tune.py ...`."""
     if owner is None:
         return "another process"
     hours, minutes = divmod(max(0, int(time.time() - owner["since"])) // 60, 60)
-    began = time.strftime("%F %H:%M", time.localtime(owner["since"]))
+    since = time.strftime("%F %H:%M", time.localtime(owner["since"]))
     return (
-        f"process {owner['pid']} on {owner['host']} since {began} ({hours} h {minutes:02d} min): "
+        f"process {owner['pid']} on {owner['host']} since {since} ({hours} h {minutes:02d} min): "
         f"python {owner['command']}"
     )
 
 
 def _refusal(folder: Path, owner: Mapping[str, Any] | None) -> str:
-    return f"{folder}: is being searched by {describe(owner)}; wait for it, or give another --name"
+    return f"{folder}: is being searched by {describe_owner(owner)}; wait until it ends, or give another --name"
 
 
-def _still_fresh(journal: Path) -> float:
-    """For how many seconds more it counts as being written."""
-    return journal.stat().st_mtime + FRESH_S - time.time() if journal.exists() else 0.0
+def _seconds_until_stale(journal: Path) -> float:
+    return journal.stat().st_mtime + STALE_S - time.time() if journal.exists() else 0.0

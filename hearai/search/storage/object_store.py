@@ -1,7 +1,7 @@
-"""Where a search's files go that are not on a shared folder: a prefix of an object store (`s3://`, `gs://`).
+"""Files under a prefix of an object store (`s3://`, `gs://`): the storage of a search without a shared folder.
 
-Credentials and endpoints are the store's own business (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...; see Arrow's
-documentation of its file systems). Objects appear whole or not at all, so nobody reads half a checkpoint.
+Credentials and endpoints are configured as the store requires (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...; see Arrow's
+documentation of its file systems). Objects are written atomically, so no reader sees half a checkpoint.
 """
 
 import logging
@@ -9,52 +9,54 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from hearai.errors import StoreLost
-from hearai.files import replacing
+from hearai.files import atomic_write
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 T = TypeVar("T")
-PAUSES_S = (0.5, 2.0, 8.0)
-"""Between attempts: a store that answers now and then is worth a few of them."""
-AT_ONCE = 8
-"""Files on their way at the same time."""
+RETRY_PAUSES_S = (0.5, 2.0, 8.0)
+"""Before each retry of a failed request."""
+PARALLEL_TRANSFERS = 8
+"""Files transferred at the same time."""
+BLOCK_BYTES = 1 << 20
+"""Read and written at once."""
 
 log = logging.getLogger(__name__)
 
 
-class Store:
-    """A prefix of an object store. Pickles as its address alone.
+class ObjectStore:
+    """A prefix of an object store. Pickles as its URI.
 
-    uri: `s3://bucket/prefix`, with Arrow's options behind a `?` (`region`, `endpoint_override`, `scheme`).
+    uri: `s3://bucket/prefix`, with Arrow's options after a `?` (`region`, `endpoint_override`, `scheme`).
     """
 
     def __init__(self, uri: str):
         self.uri = uri
         self._sent: dict[Path, tuple[int, int]] = {}
-        """What `push` has sent: {file: (bytes, ns of its last change)}."""
+        """{file: (bytes, modification time in ns)} of what `push` has sent."""
 
     def __reduce__(self) -> tuple:
-        return Store, (self.uri,)
+        return ObjectStore, (self.uri,)
 
     def __str__(self) -> str:
         return self.uri.partition("?")[0]
 
-    def below(self, *names: str) -> "Store":
+    def below(self, *names: str) -> "ObjectStore":
         """A prefix inside this one."""
-        place, mark, options = self.uri.partition("?")
-        return Store("/".join([place.rstrip("/"), *names]) + mark + options)
+        prefix, mark, options = self.uri.partition("?")
+        return ObjectStore("/".join([prefix.rstrip("/"), *names]) + mark + options)
 
     def push(self, folder: Path, names: Iterable[str] = (), *, skip: Iterable[str] = ()) -> int:
-        """Sends the files below `folder` that have changed since this object last sent them; how many.
+        """Sends the files below `folder` that have changed since this object last sent them; returns their number.
 
         names: files or folders in it; none = everything.
-        skip: names at the top that stay here; hidden (half-written) files always do.
+        skip: names at the top level that are not sent. Hidden (half-written) files never are.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
@@ -64,27 +66,27 @@ class Store:
             stat = path.stat()
             if self._sent.get(path) != (stat.st_size, stat.st_mtime_ns):
                 changed[path] = (stat.st_size, stat.st_mtime_ns)
-        self._each(lambda path: self._send(path, path.relative_to(folder).as_posix()), changed)
+        _run_parallel(lambda path: self._upload(path, path.relative_to(folder).as_posix()), changed)
         self._sent |= changed
         return len(changed)
 
     def pull(self, folder: Path, names: Iterable[str] = (), *, skip: Iterable[str] = ()) -> int:
-        """Fetches what lies below this prefix into `folder`, in place of older files there; how many.
+        """Downloads the files below this prefix into `folder`, replacing older ones; returns their number.
 
-        names: files or folders in it; none = everything. skip: names of files or folders, at any depth, that stay away.
-        A file here that was changed after the one in the store was sent stays: its process had no time to send it.
+        names: files or folders in it; none = everything. skip: names of files or folders, at any depth, to leave out.
+        A local file modified after the stored one was sent is kept: its process had no time to send it.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
         """
-        there = {name: time_ns for top in (names or ("",)) for name, time_ns in self._look(top).items()}
-        away = set(skip)
+        stored = {name: time_ns for top in (names or ("",)) for name, time_ns in self._list(top).items()}
+        skipped = set(skip)
         wanted = {
             name: time_ns
-            for name, time_ns in there.items()
-            if not away & set(PurePosixPath(name).parts) and not _is_newer(folder / name, time_ns)
+            for name, time_ns in stored.items()
+            if not skipped & set(PurePosixPath(name).parts) and not _is_newer(folder / name, time_ns)
         }
-        self._each(lambda item: self._fetch(*item, folder), wanted.items())
+        _run_parallel(lambda item: self._download(*item, folder), wanted.items())
         return len(wanted)
 
     def list(self, top: str = "") -> list[str]:
@@ -93,117 +95,118 @@ class Store:
         Raises:
             StoreLost: the store cannot be reached, or refuses.
         """
-        return sorted(self._look(top))
+        return sorted(self._list(top))
 
     def read(self, name: str) -> bytes | None:
-        """A small file; None where there is none.
+        """The content of a small file; None if it does not exist.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
         """
 
-        def found() -> bytes | None:
+        def attempt() -> bytes | None:
             try:
                 with self._system.open_input_stream(f"{self._path}/{name}") as stream:
                     return stream.read()
             except FileNotFoundError:
                 return None
 
-        return self._insist(found, f"read ({name})")
+        return self._retry(attempt, f"read ({name})")
 
     def write(self, name: str, content: bytes) -> None:
-        """A small file, whole.
+        """Writes a small file.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
         """
 
-        def put() -> None:
+        def attempt() -> None:
             with self._system.open_output_stream(f"{self._path}/{name}") as stream:
                 stream.write(content)
 
-        self._insist(put, f"written ({name})")
+        self._retry(attempt, f"written ({name})")
 
     def remove(self, *names: str) -> None:
-        """Removes files, or folders with all in them; what is not there is no trouble.
+        """Removes files, or folders with their content; names that do not exist are ignored.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
         """
         for name in (file for top in names for file in self.list(top)):
-            self._insist(lambda name=name: self._system.delete_file(f"{self._path}/{name}"), f"removed ({name})")
+            self._retry(partial(self._system.delete_file, f"{self._path}/{name}"), f"removed ({name})")
 
-    def _look(self, top: str) -> dict[str, int]:
-        """{name: ns of its last change} of the files at or below `top`."""
+    def _list(self, top: str) -> dict[str, int]:
+        """{name: modification time in ns} of the files at or below `top`."""
         from pyarrow.fs import FileSelector, FileType
 
-        def found() -> dict[str, int]:
-            place = f"{self._path}/{top}".rstrip("/")
-            (info,) = self._system.get_file_info([place])
+        def attempt() -> dict[str, int]:
+            path = f"{self._path}/{top}".rstrip("/")
+            (info,) = self._system.get_file_info([path])
             if info.type == FileType.File:
                 return {top: info.mtime_ns}
-            below = self._system.get_file_info(FileSelector(place, allow_not_found=True, recursive=True))
+            below = self._system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
             files = [entry for entry in below if entry.type == FileType.File]
             return {entry.path.removeprefix(f"{self._path}/"): entry.mtime_ns for entry in files}
 
-        return self._insist(found, "listed")
+        return self._retry(attempt, "listed")
 
     @cached_property
-    def _found(self) -> "tuple[FileSystem, str]":
+    def _system_and_path(self) -> "tuple[FileSystem, str]":
         from pyarrow.fs import FileSystem
 
         return FileSystem.from_uri(self.uri)
 
     @property
     def _system(self) -> "FileSystem":
-        return self._found[0]
+        return self._system_and_path[0]
 
     @property
     def _path(self) -> str:
-        return self._found[1].rstrip("/")
+        return self._system_and_path[1].rstrip("/")
 
-    def _send(self, path: Path, name: str) -> None:
-        def send() -> None:
+    def _upload(self, path: Path, name: str) -> None:
+        def attempt() -> None:
             with path.open("rb") as file, self._system.open_output_stream(f"{self._path}/{name}") as stream:
-                while block := file.read(1 << 20):
+                while block := file.read(BLOCK_BYTES):
                     stream.write(block)
 
-        self._insist(send, f"written ({name})")
+        self._retry(attempt, f"written ({name})")
 
-    def _fetch(self, name: str, time_ns: int, folder: Path) -> None:
+    def _download(self, name: str, time_ns: int, folder: Path) -> None:
         path = folder / name
 
-        def fetch() -> None:
+        def attempt() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._system.open_input_stream(f"{self._path}/{name}") as stream, replacing(path) as temporary:
+            with self._system.open_input_stream(f"{self._path}/{name}") as stream, atomic_write(path) as temporary:
                 with temporary.open("wb") as file:
-                    while block := stream.read(1 << 20):
+                    while block := stream.read(BLOCK_BYTES):
                         file.write(block)
                 os.utime(temporary, ns=(time_ns, time_ns))
 
-        self._insist(fetch, f"read ({name})")
+        self._retry(attempt, f"read ({name})")
 
-    def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
-        items = list(items)
-        if len(items) < 2:
-            for item in items:
-                work(item)
-            return
-        with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
-            list(pool.map(work, items))
-
-    def _insist(self, attempt: Callable[[], T], what: str) -> T:
-        """The outcome of an attempt at the store, or of one of the next few."""
-        for pause in (*PAUSES_S, None):
+    def _retry(self, attempt: Callable[[], T], action: str) -> T:
+        """The result of a request, retried a few times; `action` completes "cannot be ..."."""
+        for pause in (*RETRY_PAUSES_S, None):
             try:
                 return attempt()
-            except (OSError, ValueError) as error:  # Arrow's ArrowInvalid, of a wrong address, is a ValueError
+            except (OSError, ValueError) as error:  # Arrow's ArrowInvalid, for an invalid URI, is a ValueError
                 reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
                 if pause is None or isinstance(error, ValueError | PermissionError):
-                    raise StoreLost(f"{self}: cannot be {what}: {reason}") from None
-                log.info("%s: not %s (%s); again in %g s", self, what, reason, pause)
+                    raise StoreLost(f"{self}: cannot be {action}: {reason}") from None
+                log.info("%s: not %s (%s); retrying in %g s", self, action, reason, pause)
                 time.sleep(pause)
         raise AssertionError
+
+
+def _run_parallel(work: Callable[[T], None], items: Iterable[T]) -> None:
+    items = list(items)
+    if len(items) < 2:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(min(PARALLEL_TRANSFERS, len(items))) as pool:
+        list(pool.map(work, items))
 
 
 def _is_newer(path: Path, time_ns: int) -> bool:

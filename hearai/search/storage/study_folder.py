@@ -1,4 +1,4 @@
-"""A study's folder: written when a search begins, and checked to be the same study when it goes on."""
+"""The files that describe a study: written when its search starts, compared when it continues; and its configs."""
 
 import functools
 import hashlib
@@ -16,60 +16,63 @@ from typing import Any
 import yaml
 
 from hearai.cli import Print
-from hearai.config.overrides import leaves
+from hearai.config.config import Config, to_yaml
+from hearai.config.overrides import leaves, override
 from hearai.config.study import Study
 from hearai.config.yaml_io import read_yaml
-from hearai.data.annotations.fingerprint import is_same
+from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.split import write_split
 from hearai.errors import ConfigError
-from hearai.files import write_whole
+from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
-from hearai.search.storage.layout import JOB
+from hearai.search.storage.attributes import CODE_VERSIONS
+from hearai.search.storage.layout import COMMANDS, JOB, SPLIT_FILE, STUDY_FILE
 from hearai.search.storage.trial_store import TrialStore
+from hearai.training.outputs.layout import BACKBONE_FILE
 
-EXTENDS = ("budget", "finalists", "hang_seconds")
-"""Settings that may change when a search goes on: they decide how long it is, not what it finds."""
+EXTENDABLE = ("budget", "description", "finalists", "hang_seconds")
+"""Settings that may change when a search continues: they decide how long it runs, not what it finds."""
 
 
-def claim(plan: Plan, folder: Path) -> None:
-    """Writes the study's files, or checks that what lies here is the same study.
+def ensure_study_folder(plan: Plan, folder: Path) -> None:
+    """Writes the study's files; an existing study must be the same one. Appends the command to `command.txt`.
 
     Raises:
-        ConfigError: another space, base config or dataset; with the difference.
+        ConfigError: the space, the base config or the dataset differ from those in the folder; lists the differences.
     """
-    path, split = folder / "study.yaml", plan.data.split
+    path, split = folder / STUDY_FILE, plan.data.split
     sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-    ours = {**plan.study.to_dict(), "data": {**plan.data.prints.known(), **sizes}}
-    theirs = _as_now(read_yaml(path), path) if path.exists() else ours
-    ours["warm_start"] = ours["warm_start"] or theirs.get("warm_start")  # said once, at the beginning
-    if changed := differences(theirs, ours):
+    study = {**plan.study.to_dict(), "data": {**plan.data.fingerprints.as_dict(), **sizes}}
+    known = _with_defaults(read_yaml(path), path) if path.exists() else study
+    study["warm_start"] = study["warm_start"] or known.get("warm_start")  # is only given when the search starts
+    if changed := study_differences(known, study):
         raise ConfigError(
             [
-                f"{folder}: holds another study; continue it as it was, or start a new one with --name. What differs:",
+                f"{folder}: contains another study; undo the changes to continue it, or give another --name. Changes:",
                 *(f"  {line}" for line in changed),
             ]
         )
-    write_split(split, folder / "split.csv")
-    write_whole(path, yaml.safe_dump(ours, sort_keys=False))
-    with (folder / "command.txt").open("a", encoding="utf-8") as file:
+    write_split(split, folder / SPLIT_FILE)
+    atomic_write_text(path, yaml.safe_dump(study, sort_keys=False))
+    with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
 
 
-def _as_now(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A study as older code wrote it, with the options that came since at their defaults."""
+def _with_defaults(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A study written by older code, with newer options at their defaults."""
     data = raw.pop("data", {})
     return {**Study.from_dict(raw, str(path)).to_dict(), "data": data}
 
 
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """What a study in a folder has otherwise than the one that is asked for, one line each."""
-    before, now = (_leaves(study) for study in (theirs, ours))
+def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
+    """What differs between the study in a folder and the requested one, one line each."""
+    before, now = _flatten(known), _flatten(requested)
     lines = [
-        f"{path}: was {_shown(before, path)}, is {_shown(now, path)}"
+        f"{path}: was {_format(before, path)}, is {_format(now, path)}"
         for path in dict.fromkeys([*before, *now])
-        if not path.startswith("data.") and _shown(before, path) != _shown(now, path)
+        if not path.startswith("data.") and _format(before, path) != _format(now, path)
     ]
-    if is_same(theirs.get("data", {}), ours.get("data", {})):
+    if is_same_dataset(known.get("data", {}), requested.get("data", {})):
         return lines
     clips = ", ".join(
         f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in ("train", "val", "test")
@@ -77,17 +80,26 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     return [*lines, f"the dataset: files or labels were changed, added or removed (clips: {clips})"]
 
 
-def _leaves(study: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(leaves({key: value for key, value in study.items() if key not in EXTENDS}))
+def _flatten(study: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(leaves({key: value for key, value in study.items() if key not in EXTENDABLE}))
 
 
-def _shown(tree: Mapping[str, Any], path: str) -> str:
-    """A value as YAML has it in one line."""
-    return yaml.safe_dump(tree[path], default_flow_style=True).splitlines()[0] if path in tree else "not there"
+def _format(tree: Mapping[str, Any], path: str) -> str:
+    """A value as one line of YAML."""
+    return yaml.safe_dump(tree[path], default_flow_style=True).splitlines()[0] if path in tree else "missing"
+
+
+def portable_yaml(config: Config, path: Path, folder: Path) -> str:
+    """A config as YAML for the file `path` in a study folder, with the study's own backbone relative to that file."""
+    backbone = (folder / BACKBONE_FILE).absolute()
+    if config.feature_extractor.checkpoint == str(backbone):
+        relative = os.path.relpath(backbone, path.absolute().parent)
+        config = override(config, {"feature_extractor.checkpoint": relative})
+    return to_yaml(config)
 
 
 def _command() -> str:
-    """What was asked, of which code, where: one paragraph for `command.txt`."""
+    """The command line, code version and machine: one paragraph of `command.txt`."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "ray", "optuna"))
     return (
         f"{time.strftime('%F %T')}  python {shlex.join(sys.argv)}\n"
@@ -97,24 +109,25 @@ def _command() -> str:
     )
 
 
-def note_code(search: TrialStore, print_line: Print) -> None:
-    """Writes down which code runs this search, and says so where it is not the code that it began with."""
-    known = list(search.optuna.user_attrs.get("code_versions", []))
+def record_code_version(search: TrialStore, print_line: Print) -> None:
+    """Records the code version in the journal; prints a line if it differs from that of the previous call."""
+    known = list(search.optuna_study.user_attrs.get(CODE_VERSIONS, []))
     if known and known[-1] != code_version():
-        print_line(f"the code has changed since this search last ran: {known[-1]} -> {code_version()}; it goes on")
+        print_line(f"the code has changed since the previous call: {known[-1]} -> {code_version()}; continuing")
     if code_version() not in known[-1:]:
-        search.optuna.set_user_attr("code_versions", [*known, code_version()])
+        search.optuna_study.set_user_attr(CODE_VERSIONS, [*known, code_version()])
 
 
-CODE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[2]
+"""Folder of the code that is versioned: `hearai/`."""
 
 
 @functools.cache
 def code_version() -> str:
-    """`hearai 0.1.0, commit 1a2b3c4d5e, code 9f8e7d6c5b`; the last part changes with uncommitted edits, too."""
+    """`hearai 0.1.0, commit 1a2b3c4d5e, code 9f8e7d6c5b`; uncommitted changes change the last part."""
     digest = hashlib.blake2b(digest_size=5)
-    for path in sorted(CODE.rglob("*.py")):
-        digest.update(f"{path.relative_to(CODE)}\n".encode() + path.read_bytes())
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE)}\n".encode() + path.read_bytes())
     parts = [f"hearai {version('hearai')}"]
     if commit := _commit():
         parts.append(f"commit {commit[:10]}")
@@ -122,9 +135,9 @@ def code_version() -> str:
 
 
 def _commit() -> str | None:
-    """None outside of a checkout, or where there is no git."""
+    """None outside of a git checkout, or without git."""
     try:
-        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=CODE, check=False)
+        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=PACKAGE, check=False)
     except OSError:
         return None
     return git.stdout.strip() if git.returncode == 0 else None

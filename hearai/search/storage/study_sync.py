@@ -1,7 +1,7 @@
-"""A study that is kept in an object store: its folder on the driver's disk, and the copy that outlives the machine.
+"""A study in an object store: the driver's copy of its folder, and what is copied when.
 
-The journal is written here and copied there every few seconds; trials send their own files, from whatever node they
-run on, and the driver fetches what it reads of them. With a shared folder as storage there is nothing to do.
+The driver writes the journal to its own disk and copies it to the store every few seconds. Trials send their own files
+from the nodes they run on; the driver fetches those that it reads. With a shared folder there is nothing to copy.
 """
 
 import hashlib
@@ -14,18 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hearai.errors import StoreLost, UserError
-from hearai.files import write_whole
+from hearai.files import atomic_write_text
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
-from hearai.search.storage.lock import FRESH_S, describe, owner_of, refuse_overtaken
-from hearai.search.storage.object_store import Store
+from hearai.search.storage.lock import STALE_S, describe_owner, raise_if_taken_over, read_owner
+from hearai.search.storage.object_store import ObjectStore
 from hearai.threads import background
 from hearai.training.outputs.layout import BEST, LAST
 
-COPY_S = 10.0
-"""How often the journal's copy is brought up to date while trials run; it knows each of them before it starts."""
-STAYS_HERE = (TRIALS, JOURNAL, OWNER, LOCK)
+COPY_INTERVAL_S = 10.0
+"""Between two copies of the journal. It is also copied before each trial starts."""
+NOT_PUBLISHED = (TRIALS, JOURNAL, OWNER, LOCK)
+"""What `publish` does not send with the other files: these are sent separately, or never."""
 
 
 def mirror_folder(uri: str) -> Path:
@@ -36,32 +38,32 @@ def mirror_folder(uri: str) -> Path:
 
 @dataclass(frozen=True)
 class StudyLocation:
-    """A study's folder as other nodes find it: shared, or a prefix in a store. Pickles as plain values."""
+    """Where a study is stored: a shared folder, or a prefix of an object store. Pickles as plain values."""
 
     folder: Path
-    """In the driver."""
+    """The study folder on the driver."""
     storage: str | None = None
-    """The store's address that was asked for; None = `folder` is on a shared disk."""
+    """URI of the object store given by `--storage`; None = `folder` is shared."""
 
     def __str__(self) -> str:
         return str(self.store or self.folder)
 
     @property
-    def store(self) -> Store | None:
-        """The study's prefix."""
-        return Store(self.storage).below(self.folder.name) if self.storage else None
+    def store(self) -> ObjectStore | None:
+        """The study's prefix of the object store."""
+        return ObjectStore(self.storage).below(self.folder.name) if self.storage else None
 
     def local(self) -> Path:
-        """The study's folder on this node."""
+        """The study folder on this node."""
         return mirror_folder(self.storage) / self.folder.name if self.storage else self.folder
 
     def fetch(self, names: Sequence[str]) -> None:
-        """Brings files of the study to this node, where it has a disk of its own."""
+        """Downloads files of the study to this node, if it has its own copy."""
         if self.store:
             self.store.pull(self.local(), names)
 
     def read(self, name: str) -> str | None:
-        """A small file; None where there is none.
+        """The text of a small file; None if it does not exist.
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
@@ -73,7 +75,7 @@ class StudyLocation:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def write(self, name: str, text: str) -> None:
-        """A small file, whole.
+        """Writes a small file atomically.
 
         Raises:
             UserError: it cannot be written.
@@ -81,11 +83,12 @@ class StudyLocation:
         if self.store:
             return self.store.write(name, text.encode())
         try:
-            write_whole(self.folder / name, text)
+            atomic_write_text(self.folder / name, text)
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
 
     def remove(self, name: str) -> None:
+        """Removes a file, if it exists."""
         if self.store:
             self.store.remove(name)
         else:
@@ -93,9 +96,9 @@ class StudyLocation:
 
 
 class StudySync:
-    """What the driver does about the store; without one, nothing.
+    """Synchronises the driver's study folder with the object store; without a store, its methods do nothing.
 
-    folder: the study's, on this disk. storage: the store's address that was asked for; None = `folder` is the storage.
+    folder: the study folder on this disk. storage: URI of the object store; None = `folder` is the storage.
     """
 
     def __init__(self, folder: Path, storage: str | None = None):
@@ -107,50 +110,47 @@ class StudySync:
         return str(self.study)
 
     def __getstate__(self) -> dict:
-        """Nothing: Tune pickles its callbacks, and the journal is the state."""
+        """Nothing: Tune pickles its callbacks, and the state is in the journal."""
         return {}
 
-    @property
-    def address(self) -> dict[str, str | None]:
-        """What a trial is told, see `hearai.search.trial.one_worker`."""
-        return {"home": str(self.study.folder), "storage": self.storage}
-
     @contextmanager
-    def synced(self) -> Iterator[None]:
-        """The study as the store has it; while the context lasts, the journal is copied there.
+    def syncing(self) -> Iterator[None]:
+        """Updates this folder from the store, then copies the journal there for the duration of a with block.
 
         Raises:
-            UserError: another machine is searching there, or has come to do so in between, or its journal and ours have
-                gone separate ways.
+            UserError: another machine is searching there, or has taken the study over, or the two journals have
+                diverged.
             StoreLost: the store cannot be reached, or refuses.
         """
         if self.store is None:
             yield
             return
-        self._refuse_company()
-        self._catch_up()
-        self._sign()
+        self._refuse_second_driver(self.store)
+        self._update_from(self.store)
+        self._write_owner(self.store)
         with background(self._keep_copying):
             yield
         self.publish()
         self.store.remove(OWNER)
 
     @contextmanager
-    def marked(self, name: str, token: str) -> Iterator[Callable[[tuple[str, str]], bool]]:
-        """A file in the storage for other nodes to find; yields what tells whether (name, content) of theirs is there.
+    def marker(self, name: str, content: str) -> Iterator[Callable[[tuple[str, str]], bool]]:
+        """A file in the storage, for other nodes to find, for the duration of a with block.
+
+        Yields a function that returns whether the driver can read a node's marker (name, content).
 
         Raises:
             UserError: the storage cannot be written.
         """
-        self.study.write(name, token)
+        self.study.write(name, content)
         found: list[str] = []
 
-        def is_there(marker: tuple[str, str]) -> bool:
+        def is_readable(marker: tuple[str, str]) -> bool:
             found.append(marker[0])
             return self.study.read(marker[0]) == marker[1]
 
         try:
-            yield is_there
+            yield is_readable
         finally:
             for file in (name, *found):
                 self.study.remove(file)
@@ -162,83 +162,43 @@ class StudySync:
             StoreLost: the store cannot be reached, or refuses.
         """
         if self.store is not None:
-            self.store.push(self.folder, skip=STAYS_HERE)
+            self.store.push(self.folder, skip=NOT_PUBLISHED)
             self.copy_journal()
 
-    def fetch(self, label: str, *, checkpoints: bool = False) -> None:
-        """Brings a trial's folder here: its log and metrics, or its checkpoints as well."""
+    def fetch_trial(self, label: str, *, checkpoints: bool = False) -> None:
+        """Downloads a trial's folder; by default without its checkpoints."""
         if self.store is not None:
             skip = () if checkpoints else (LAST, BEST)
             self.store.below(TRIALS, label).pull(self.folder / TRIALS / label, skip=skip)
 
-    def fetch_best(self) -> None:
-        """Brings the checkpoints of the best epochs here: those of trials that may win, as the others are swept."""
+    def fetch_best_checkpoints(self) -> None:
+        """Downloads the best checkpoints in the store, which are those of possible winners; others were removed."""
         if self.store is not None:
             self.store.below(TRIALS).pull(self.folder / TRIALS, skip=(LAST,))
 
     def fetch_run(self, name: str) -> None:
-        """Brings a run of the study's folder here that was made elsewhere."""
+        """Downloads a run of the study folder that another node has trained."""
         if self.store is not None:
             self.store.below(name).pull(self.folder / name)
 
-    def drop(self, label: str, *names: str) -> None:
+    def remove(self, label: str, *names: str) -> None:
         """Removes files or folders of a trial from the store."""
         if self.store is not None:
             self.store.below(TRIALS, label).remove(*names)
 
-    def _refuse_company(self) -> None:
-        known = self.store.read(OWNER)
-        other = json.loads(known) if known else None
-        if other and other["host"] != socket.gethostname() and time.time() - other["seen"] < FRESH_S:
-            raise UserError(
-                f"{self.store}: is being searched by {describe(other)}, last seen {time.time() - other['seen']:.0f} s "
-                f"ago; wait for it, or {FRESH_S:g} s if it is dead, or give another --name"
-            )
-
-    def _catch_up(self) -> None:
-        """Our journal if it knows all that the store's does, else the store's study."""
-        theirs = self.store.read(JOURNAL) or b""
-        path = self.folder / JOURNAL
-        ours = path.read_bytes() if path.exists() else b""
-        if ours.startswith(theirs):
-            return
-        if not theirs.startswith(ours[: ours.rfind(b"\n") + 1]):
-            raise UserError(
-                f"{path}: it and the one in {self.store} have gone separate ways; move the folder {self.folder} "
-                "away to go on with the store's, or give another --name"
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.store.pull(self.folder, skip=(LAST, BEST, OWNER))
-        path.write_bytes(theirs)  # also where the file here is newer by the clock
-
-    def _keep_copying(self, done: threading.Event) -> None:
-        while not done.wait(COPY_S):
-            try:
-                self.copy_journal()
-            except StoreLost:
-                continue  # the next attempt may get through; the last one, after all trials, is told
-            except UserError:
-                return  # whoever watches our ownership tells
-
     def check_owner(self) -> None:
-        """To be called while the study is ours.
+        """Checks that this process still owns the study.
 
         Raises:
             UserError: another process has taken it over.
             StoreLost: the store cannot be reached, or refuses.
         """
-        refuse_overtaken(self.folder, owner_of(self.folder))
+        raise_if_taken_over(self.folder, read_owner(self.folder))
         if self.store is not None:
-            known = self.store.read(OWNER)
-            refuse_overtaken(self.store, json.loads(known) if known else None)
-
-    def _sign(self) -> None:
-        owner = owner_of(self.folder)
-        if owner:
-            self.store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())
+            raise_if_taken_over(self.store, _stored_owner(self.store))
 
     def copy_journal(self) -> None:
-        """Whole lines only: the driver may be writing the last one.
+        """Copies the journal's complete lines to the store; the driver may be writing the last one.
 
         Raises:
             UserError: another process has taken the study over; nothing was written.
@@ -247,8 +207,53 @@ class StudySync:
         if self.store is None:
             return
         self.check_owner()
-        self._sign()
+        self._write_owner(self.store)
         path = self.folder / JOURNAL
         if path.exists():
-            text = path.read_bytes()
-            self.store.write(JOURNAL, text[: text.rfind(b"\n") + 1])
+            self.store.write(JOURNAL, _complete_lines(path.read_bytes()))
+
+    def _refuse_second_driver(self, store: ObjectStore) -> None:
+        other = _stored_owner(store)
+        if other and other["host"] != socket.gethostname() and time.time() - other["seen"] < STALE_S:
+            raise UserError(
+                f"{store}: is being searched by {describe_owner(other)}, last seen {time.time() - other['seen']:.0f} s "
+                f"ago; wait until it ends (or {STALE_S:g} s if it is dead), or give another --name"
+            )
+
+    def _update_from(self, store: ObjectStore) -> None:
+        """Downloads the study unless the local journal contains everything that the stored one does."""
+        path = self.folder / JOURNAL
+        stored, local = store.read(JOURNAL) or b"", path.read_bytes() if path.exists() else b""
+        if local.startswith(stored):
+            return
+        if not stored.startswith(_complete_lines(local)):
+            raise UserError(
+                f"{path}: the local journal and the one in {store} have diverged; to continue the stored one, move the "
+                f"folder {self.folder} away; or give another --name"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        store.pull(self.folder, skip=(LAST, BEST, OWNER))
+        path.write_bytes(stored)  # even if the local file has a later modification time
+
+    def _keep_copying(self, done: threading.Event) -> None:
+        while not done.wait(COPY_INTERVAL_S):
+            try:
+                self.copy_journal()
+            except StoreLost:
+                continue  # the next attempt may succeed; a failure of the last one is reported
+            except UserError:
+                return  # reported by `watch_ownership`
+
+    def _write_owner(self, store: ObjectStore) -> None:
+        if owner := read_owner(self.folder):
+            store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())
+
+
+def _stored_owner(store: ObjectStore) -> dict[str, Any] | None:
+    """The owner recorded in the store, with the time at which it was last `seen`."""
+    content = store.read(OWNER)
+    return json.loads(content) if content else None
+
+
+def _complete_lines(text: bytes) -> bytes:
+    return text[: text.rfind(b"\n") + 1]

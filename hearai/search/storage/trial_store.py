@@ -1,10 +1,11 @@
-"""The Optuna journal: the source of truth of a search, with one writer.
+"""The trial store: the Optuna journal as this package uses it. It is the source of truth of a search.
 
-Every suggestion, intermediate value and state goes to `journal.log` before anything else hears of it, so a
-search that died at any moment continues from the file alone. One file holds two Optuna studies: `search`
-(proposed by the sampler) and `finals` (the finalists' retraining with fresh seeds).
+A call that changes a trial returns once its lines are on the disk, in `journal.log`, so a search killed at any moment
+continues from the file alone. One file holds two Optuna studies: `search` (proposed by the sampler) and `finals` (the
+finalists' retraining with new seeds). A journal has one writer.
 
-Optuna's own journal survives neither a torn last line nor a lock left by a dead process, hence `open_journal`.
+Optuna alone would not do: its reader skips a torn last line, but the next append is glued to it and makes the file
+unreadable, and the lock of a dead process is taken over after 30 s only. Hence `open_journal`.
 """
 
 import math
@@ -22,66 +23,74 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hearai.config.domains import Value
 from hearai.metrics import METRICS, OBJECTIVE
+from hearai.search.storage.attributes import (
+    BREAKS_RULE,
+    DUPLICATE_OF,
+    KIND,
+    SLOT_SECONDS,
+    WALL_SECONDS,
+    WARM_KIND,
+)
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.journal_repair import repair
 from hearai.search.storage.layout import JOURNAL
-from hearai.search.storage.lock import owned
+from hearai.search.storage.lock import study_lock
 
 SEARCH, FINALS = "search", "finals"
-BASE = 0
-"""Number of the base config's trial: always the first."""
-DUPLICATE, BREAKS_RULE = "duplicate_of", "breaks_rule"
-"""Attributes of proposals that were put aside: their point was tried before, or is not to be tried."""
-WARM = "warm"
-"""`kind` of a trial that another search has run, see `hearai.search.sampling.warm_start`."""
-ASK_AGAIN, DRAW_AGAIN = 10, 5000
-"""How often the sampler is asked for a point that was not tried yet, and how many random ones are then looked at before
-the space counts as exhausted. A sampler that is sure of its best point proposes it for ever."""
+"""Names of the two Optuna studies in a journal."""
+BASE_TRIAL = 0
+"""Number of the base config's trial, which is always the first."""
+MAX_ASKS, MAX_FALLBACK_DRAWS = 10, 5000
+"""How often the sampler is asked for an untried point, and how many fallback points are examined after that, before the
+space counts as exhausted. A sampler that is certain of its best point proposes it forever."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+Suggest = Callable[[Trial], Mapping[str, Value]]
+"""Asks an Optuna trial for its parameters and returns them."""
+
 
 @contextmanager
-def open_journal(folder: Path, synced: AbstractContextManager | None = None) -> Iterator[Journal]:
-    """The study folder's journal, ours alone while the context lasts.
+def open_journal(folder: Path, sync: AbstractContextManager | None = None) -> Iterator[Journal]:
+    """The journal of a study folder, locked and repaired, for the duration of a with block.
 
-    kept: entered when the folder is ours and before the journal is read, see `hearai.search.storage.study_sync`.
+    sync: entered after locking the folder and before reading the journal, see `hearai.search.storage.study_sync`.
 
     Raises:
-        UserError: another process is searching in this folder, or the journal is damaged beyond its end.
+        UserError: another process is searching in this folder, or the journal is damaged before its end.
     """
     path = folder / JOURNAL
-    with owned(folder), synced or nullcontext():
+    with study_lock(folder), sync or nullcontext():
         repair(path)
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by a dead dashboard: blocks it for 30 s
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a dead dashboard: would block for 30 s
         yield Journal(path)
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: its number in the journal, the searched parameters, and notes kept with it."""
+    """A trial to run: its number in the journal, the searched parameters, and its attributes."""
 
     number: int
     params: Mapping[str, Value]
-    notes: Mapping[str, Any]
+    user_attrs: Mapping[str, Any]
 
 
-def is_real(trial: FrozenTrial) -> bool:
-    """Whether it is a trial of this search: not a proposal that was put aside, nor one of another search."""
-    return not is_rejected(trial) and trial.user_attrs.get("kind") != WARM
+def is_own_trial(trial: FrozenTrial) -> bool:
+    """Whether it is a trial of this search: neither a rejected proposal nor a trial of another search."""
+    return not is_rejected(trial) and trial.user_attrs.get(KIND) != WARM_KIND
 
 
 def is_rejected(trial: FrozenTrial) -> bool:
-    """Whether it was proposed and not begun."""
-    return DUPLICATE in trial.user_attrs or BREAKS_RULE in trial.user_attrs
+    """Whether it was proposed but never started: a duplicate, or its parameters break a rule."""
+    return DUPLICATE_OF in trial.user_attrs or BREAKS_RULE in trial.user_attrs
 
 
 class _Study(optuna.Study):
-    """An Optuna study in which trials of several metrics may be stopped by the first of them.
+    """An Optuna study in which trials with several metrics may be pruned by the first of them.
 
-    Optuna's TPE ranks stopped trials by their last intermediate value in the study's one `direction`, and raises
-    where there are several. Ours are values of the primary metric, so its direction is the one that is asked for.
-    (Other samplers look at the values of complete trials only.)
+    Optuna's TPE ranks pruned trials by their last intermediate value and the study's `direction`, which raises for
+    several metrics. Our intermediate values are of the primary metric, so its direction is the right one. (Other
+    samplers only use the values of complete trials.)
     """
 
     @property
@@ -90,11 +99,10 @@ class _Study(optuna.Study):
         return self.directions[0]
 
 
-def primary(trial: FrozenTrial) -> float | None:
-    """Its value of the primary metric: the final one of a complete trial, the last one of a stopped trial.
+def primary_value(trial: FrozenTrial) -> float | None:
+    """The primary metric of a trial: its final value if complete, its last intermediate value if pruned, else None.
 
-    None where it failed, has not ended, or was stopped before it had any. (`trial.value` raises where there are
-    several metrics, of which a stopped trial has no values.)
+    Unlike `trial.value` it does not raise for several metrics. A trial pruned before its first epoch has no value.
     """
     if trial.values:
         return trial.values[0]
@@ -103,8 +111,13 @@ def primary(trial: FrozenTrial) -> float | None:
     return trial.intermediate_values[max(trial.intermediate_values)]
 
 
+def final_value(trial: FrozenTrial) -> float:
+    """The primary metric of a complete trial."""
+    return trial.values[0]
+
+
 class TrialStore:
-    """One Optuna study in the journal, spoken to in our words."""
+    """One Optuna study of the journal: proposes trials and stores their progress."""
 
     def __init__(
         self,
@@ -114,16 +127,16 @@ class TrialStore:
         *,
         unique: bool,
         points: Iterator[Mapping[str, Value]] | None = None,
-        spare: Iterator[Mapping[str, Value]] | None = None,
-        broken_rule: Callable[[Mapping[str, Value]], str | None] | None = None,
+        fallback: Iterator[Mapping[str, Value]] | None = None,
+        violation: Callable[[Mapping[str, Value]], str | None] | None = None,
         metrics: Sequence[str] = (OBJECTIVE,),
     ):
-        """unique: a point of the space is tried once; finalists repeat theirs with other seeds.
+        """unique: try each point of the space once; finals repeat points with new seeds.
 
-        points: what to try, one after another, in place of what the sampler proposes.
-        spare: where untried points come from when the sampler has none.
-        broken_rule: what is wrong with a point that is not to be tried, or None.
-        metrics: what a complete trial has values of, the primary one first (see `hearai.metrics`).
+        points: tried one after another, instead of asking the sampler.
+        fallback: points to try when the sampler only proposes known ones.
+        violation: the rule that a point breaks, so that it must not be tried, or None.
+        metrics: those that a complete trial has values of, the primary one first (see `hearai.metrics`).
         """
         self.metrics = tuple(metrics)
         optuna.create_study(
@@ -132,132 +145,134 @@ class TrialStore:
             load_if_exists=True,
             directions=[METRICS[metric].direction for metric in metrics],
         )
-        # the scheduler stops trials, nobody else
-        self.optuna = _Study(name, storage, sampler=sampler, pruner=optuna.pruners.NopPruner())
-        for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if is_rejected(trial):  # killed between the note and the verdict
+        # only the scheduler prunes
+        self.optuna_study = _Study(name, storage, sampler=sampler, pruner=optuna.pruners.NopPruner())
+        for trial in self.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if is_rejected(trial):  # killed between setting the attribute and ending the trial
                 self.finish(trial.number, TrialState.FAIL)
-        self._storage, self._points, self._spare = storage, points, spare or iter(())
-        self._broken_rule = broken_rule or (lambda _: None)
-        self._left_running = [trial.number for trial in self.trials(TrialState.RUNNING)]
+        self._storage, self._points, self._fallback = storage, points, fallback or iter(())
+        self._violation = violation or (lambda _: None)
+        self._requeued = [trial.number for trial in self.trials(TrialState.RUNNING)]
+        """Trials to propose again before any other. At first those that an earlier process left RUNNING."""
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Real trials (see `is_real`), of the given states or of all."""
-        return [trial for trial in self.optuna.get_trials(deepcopy=False, states=states or None) if is_real(trial)]
+        """This search's trials (see `is_own_trial`) in the given states, or in any."""
+        found = self.optuna_study.get_trials(deepcopy=False, states=states or None)
+        return [trial for trial in found if is_own_trial(trial)]
 
     def __getitem__(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
-    def enqueue(self, params: Mapping[str, Value], notes: Mapping[str, Any]) -> None:
-        """Puts a trial first in the queue, unless one with these notes is already in the journal."""
-        if not any(trial.user_attrs.items() >= dict(notes).items() for trial in self.trials()):
-            self.optuna.enqueue_trial(dict(params), user_attrs=dict(notes))
+    def enqueue(self, params: Mapping[str, Value], user_attrs: Mapping[str, Any]) -> None:
+        """Queues a trial, to be proposed before new ones, unless the journal has one with these attributes."""
+        if not any(trial.user_attrs.items() >= dict(user_attrs).items() for trial in self.trials()):
+            self.optuna_study.enqueue_trial(dict(params), user_attrs=dict(user_attrs))
 
-    def add_known(self, trial: FrozenTrial) -> None:
-        """Adds a trial that has ended elsewhere, for the sampler to learn from."""
-        self.optuna.add_trial(trial)
+    def add_finished(self, trial: FrozenTrial) -> None:
+        """Adds a trial of another search, from which the sampler learns."""
+        self.optuna_study.add_trial(trial)
 
     def is_full(self, limit: int) -> bool:
-        """Whether `limit` trials were begun here, and none waits to be taken up again."""
-        begun = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
-        return not self._left_running and len(begun) >= limit
+        """Whether `limit` trials were started and none is requeued."""
+        started = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
+        return not self._requeued and len(started) >= limit
 
-    def propose(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
-        """The next trial: those left running by a dead process come first, as they were.
-
-        choose: asks Optuna's trial for its parameters. None: nothing untried could be found.
-        """
+    def propose(self, suggest: Suggest) -> Proposal | None:
+        """The next trial; requeued ones come first, with the same parameters. None: no untried point was found."""
         with self._storage.batch():
-            return self._taken_up(choose) if self._left_running else self._asked(choose)
+            return self._propose_requeued(suggest) if self._requeued else self._propose_new(suggest)
 
     @property
-    def has_left(self) -> bool:
-        """Whether a trial waits to be taken up again."""
-        return bool(self._left_running)
+    def has_requeued(self) -> bool:
+        """Whether a trial is to be proposed again."""
+        return bool(self._requeued)
 
     def requeue(self, number: int) -> None:
-        """A running trial whose machine died is proposed again before any other, as it was."""
-        self._left_running.insert(0, number)
+        """A running trial that lost its node is proposed again before any other, with the same parameters."""
+        self._requeued.insert(0, number)
 
-    def _taken_up(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal:
-        """The next of those left running. One that died while it was asked gets the parameters that it lacks."""
-        trial = Trial(self.optuna, self._id(self._left_running.pop(0)))
-        params = choose(trial)
+    def _propose_requeued(self, suggest: Suggest) -> Proposal:
+        """The next requeued trial. If its process died while suggesting, the missing parameters are suggested now."""
+        trial = Trial(self.optuna_study, self._id(self._requeued.pop(0)))
+        params = suggest(trial)
         if self._seen is not None:
             self._seen.setdefault(_key(params), trial.number)
         return Proposal(trial.number, params, trial.user_attrs)
 
-    def _asked(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
-        for _ in range(ASK_AGAIN):
-            if self._points is not None and not self._queue_one_of(self._points):
+    def _propose_new(self, suggest: Suggest) -> Proposal | None:
+        for _ in range(MAX_ASKS):
+            if self._points is not None and not self._fill_queue(self._points):
                 return None
-            if proposal := self._proposed_once(choose):
+            if proposal := self._ask(suggest):
                 return proposal
-        spare = islice(self._spare, DRAW_AGAIN)
-        return self._proposed_once(choose) if self._queue_one_of(spare) else None
+        fallback = islice(self._fallback, MAX_FALLBACK_DRAWS)
+        return self._ask(suggest) if self._fill_queue(fallback) else None
 
-    def _proposed_once(self, choose: Callable[[Trial], Mapping[str, Value]]) -> Proposal | None:
-        """What waits in the queue, or what the sampler says; None if that breaks a rule or was tried before."""
-        trial = self.optuna.ask()
-        params = choose(trial)
-        if broken := self._broken_rule(params):
-            trial.set_user_attr(BREAKS_RULE, broken)
-            self.optuna.tell(trial.number, state=TrialState.FAIL)
+    def _ask(self, suggest: Suggest) -> Proposal | None:
+        """A trial from the queue, else from the sampler; None if it was rejected."""
+        trial = self.optuna_study.ask()
+        params = suggest(trial)
+        if rule := self._violation(params):
+            self._reject(trial, BREAKS_RULE, rule)
             return None
         earlier = trial.number if self._seen is None else self._seen.setdefault(_key(params), trial.number)
-        if earlier == trial.number:
-            return Proposal(trial.number, params, trial.user_attrs)
-        trial.set_user_attr(DUPLICATE, earlier)
-        self.optuna.tell(trial.number, state=TrialState.FAIL)  # samplers ignore it
-        return None
+        if earlier != trial.number:
+            self._reject(trial, DUPLICATE_OF, earlier)
+            return None
+        return Proposal(trial.number, params, trial.user_attrs)
 
-    def _queue_one_of(self, points: Iterator[Mapping[str, Value]]) -> bool:
-        """Whether something waits in the queue: the next untried point is put there if nothing does."""
+    def _reject(self, trial: Trial, attribute: str, value: Any) -> None:
+        """Ends a proposal as failed: samplers ignore failed trials."""
+        trial.set_user_attr(attribute, value)
+        self.optuna_study.tell(trial.number, state=TrialState.FAIL)
+
+    def _fill_queue(self, points: Iterator[Mapping[str, Value]]) -> bool:
+        """Queues the next untried point if the queue is empty; returns whether the queue has an entry."""
         if self.trials(TrialState.WAITING):
             return True
         point = next((point for point in points if _key(point) not in (self._seen or {})), None)
         if point is not None:
-            self.optuna.enqueue_trial(dict(point))
+            self.optuna_study.enqueue_trial(dict(point))
         return point is not None
 
     def observe(self, number: int, epoch: int, value: float) -> None:
-        """Stores the primary metric (finite) at an epoch; told twice, the first stays."""
+        """Stores the primary metric (finite) at an epoch; of several values for an epoch the first is kept."""
         if epoch not in self[number].intermediate_values:
             self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
 
-    def note(self, number: int, **notes: Any) -> None:
-        """Keeps plain values with a trial."""
+    def set_user_attrs(self, number: int, user_attrs: Mapping[str, Any]) -> None:
+        """Stores attributes of a trial, see `hearai.search.storage.attributes`; the values are plain JSON types."""
         with self._storage.batch():
-            for key, value in notes.items():
+            for key, value in user_attrs.items():
                 self._storage.set_trial_user_attr(self._id(number), key, value)
 
     def finish(self, number: int, state: TrialState, value: float | Sequence[float] | None = None) -> None:
-        """COMPLETE with its best value (one of each metric, finite), PRUNED at its last epoch, or FAIL.
+        """Ends a trial: COMPLETE with its best value (finite, one per metric), PRUNED at its last epoch, or FAIL.
 
-        A finished trial stays as it is.
+        A finished trial does not change.
         """
         assert value is None or all(map(math.isfinite, value if isinstance(value, Sequence) else [value]))
-        self.optuna.tell(number, value, state, skip_if_finished=True)
+        self.optuna_study.tell(number, value, state, skip_if_finished=True)
 
     def add_wall_time(self, seconds: float, slots: int) -> None:
-        """Adds wall seconds to what this phase took so far."""
-        known = self.optuna.user_attrs
+        """Adds wall time of this study's trials."""
+        slot_seconds = self.optuna_study.user_attrs.get(SLOT_SECONDS, 0.0)
         with self._storage.batch():
-            self.optuna.set_user_attr("wall_seconds", round(self.wall_seconds + seconds, 3))
-            self.optuna.set_user_attr("slot_seconds", round(known.get("slot_seconds", 0.0) + seconds * slots, 3))
+            self.optuna_study.set_user_attr(WALL_SECONDS, round(self.wall_seconds + seconds, 3))
+            self.optuna_study.set_user_attr(SLOT_SECONDS, round(slot_seconds + seconds * slots, 3))
 
     @property
     def wall_seconds(self) -> float:
-        """What this phase took so far, over all calls."""
-        return self.optuna.user_attrs.get("wall_seconds", 0.0)
+        """Wall time of this study's trials, over all calls."""
+        return self.optuna_study.user_attrs.get(WALL_SECONDS, 0.0)
 
     def _id(self, number: int) -> int:
-        """Optuna's id of a trial, over all studies of the journal."""
-        return self._storage.get_trial_id_from_study_id_trial_number(self.optuna._study_id, number)
+        """Optuna's id of a trial, unique over all studies of the journal."""
+        return self._storage.get_trial_id_from_study_id_trial_number(self.optuna_study._study_id, number)
 
 
 def _key(params: Mapping[str, Value]) -> str:
-    """The same for the same point; 2 x 0.1 and 0.2 may differ in their last digit."""
+    """Equal for equal points; 2 x 0.1 and 0.2 may differ in their last digit."""
     return repr(sorted((name, f"{v:.12g}" if isinstance(v, float) else v) for name, v in params.items()))

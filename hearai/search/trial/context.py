@@ -1,4 +1,4 @@
-"""A trial's folder on its node: shared with all others, or a mirror of its prefix in an object store."""
+"""Per-process context of a trial: folder, log, metric sinks, preemption notice."""
 
 import gc
 import os
@@ -8,103 +8,116 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
-import ray.tune
 import torch
 
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
 from hearai.errors import Superseded
-from hearai.search.storage.layout import LOG, TRIALS
+from hearai.search.storage.layout import ATTEMPT, LOG, TRIALS
+from hearai.search.storage.object_store import ObjectStore
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.log import trial_log
-from hearai.search.trial.preemption import Notice, watch_for_preemption
-from hearai.search.trial.stack_dump import stack_dump
-from hearai.search.trial.trial_metrics import Told, trial_metrics
+from hearai.search.trial.preemption import PreemptionNotice, watch_for_preemption
+from hearai.search.trial.spec import TrialSpec
+from hearai.search.trial.stack_dump import HangTimer, stack_dump
+from hearai.search.trial.trial_metrics import TrialMetrics, trial_metrics
 from hearai.training.outputs.layout import backbone_file
 
-ATTEMPT = "attempt"
-"""The file in a trial's folder that says which process writes there."""
+
+class Attempt:
+    """One process's try at a trial, recorded in the trial's folder.
+
+    A node that is cut off from the network or suspended is considered dead, and its trials resume on other nodes. When
+    it comes back it must not overwrite their epochs with its own.
+    """
+
+    def __init__(self, study: StudyLocation, label: str):
+        """Records this process as the one that writes in the trial's folder."""
+        self._study, self._file = study, f"{TRIALS}/{label}/{ATTEMPT}"
+        self._mark = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex}"
+        study.write(self._file, self._mark)
+
+    def check(self) -> None:
+        """Called before each write to the trial's folder.
+
+        Raises:
+            Superseded: a later attempt at the trial has started.
+        """
+        found = self._study.read(self._file)
+        if found not in (None, self._mark):  # None: the file was deleted, which supersedes no one
+            raise Superseded(f"considered dead; the trial has resumed in {found.partition(',')[0]}")
 
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """Where a trial runs."""
+    """A trial's folder on this node: the shared one, or a local copy of its prefix in the object store."""
 
-    folder: Path
+    path: Path
     config: Config
-    send: Callable[[], None]
-    """Sends what has changed in the folder to the store, if there is one; raises as `ensure_current_attempt`."""
-    ensure_current_attempt: Callable[[], None]
-    """Raises Superseded where another attempt at the trial has begun since; to be called before it writes."""
+    """The trial's config, with paths that are valid on this node."""
+    attempt: Attempt | None = None
+    """None: a single run, or a worker whose files are not those of the trial."""
+    store: ObjectStore | None = None
+    """The trial's prefix; None = the folder is shared."""
+
+    def ensure_current_attempt(self) -> None:
+        """Called before each write.
+
+        Raises:
+            Superseded: a later attempt at the trial has started.
+        """
+        if self.attempt:
+            self.attempt.check()
+
+    def upload(self) -> None:
+        """Sends changed files to the object store, if there is one.
+
+        Raises:
+            StoreLost: the store cannot be reached, or refuses.
+            Superseded: a later attempt at the trial has started.
+        """
+        if self.attempt and self.store:
+            self.attempt.check()
+            self.store.push(self.path, skip=(ATTEMPT,))
 
 
 @contextmanager
-def open_trial_folder(
-    payload: Mapping[str, Any], *, writes: bool = True, fetches: bool = True
-) -> Iterator[TrialFolder]:
-    """The trial's folder, as far as an earlier attempt got, and its config with paths that are right here.
+def open_trial_folder(spec: TrialSpec, *, writes: bool = True, fetches: bool = True) -> Iterator[TrialFolder]:
+    """The trial's folder as the last attempt left it.
 
-    payload: see `hearai.search.trial.one_worker`. writes: whether this worker's files are those of the trial.
-    fetches: whether this worker brings the files here; one on each node does.
+    Args:
+        writes: whether this worker's files are those of the trial.
+        fetches: whether this worker downloads the files to this node; one worker on each node does.
 
     Raises:
         StoreLost: the store cannot be reached, or refuses.
-        Superseded: another attempt has begun since.
+        Superseded: a later attempt at the trial has started.
     """
-    config = build_config(payload["config"], f"trial {payload['number']}")
-    if payload["study"] is None:  # a run that is no trial
-        yield TrialFolder(Path(payload["folder"]), config, _nothing, _nothing)
+    config, path = build_config(spec.config, f"trial {spec.number}"), Path(spec.folder)
+    if spec.study is None:
+        yield TrialFolder(path, config)
         return
-    study = StudyLocation(Path(payload["home"]), payload["storage"])
+    study = StudyLocation(Path(spec.home), spec.storage)
     if study.store is None:
-        Path(payload["folder"]).mkdir(parents=True, exist_ok=True)
-    ensure_current_attempt = _begin(study, payload["label"]) if writes else _nothing
-    if study.store is None:
-        yield TrialFolder(Path(payload["folder"]), config, _nothing, ensure_current_attempt)
+        path.mkdir(parents=True, exist_ok=True)
+        yield TrialFolder(path, config, Attempt(study, spec.label) if writes else None)
         return
-    own, folder = study.store.below(TRIALS, payload["label"]), study.local() / TRIALS / payload["label"]
+    prefix, path = study.store.below(TRIALS, spec.label), study.local() / TRIALS / spec.label
+    attempt = Attempt(study, spec.label) if writes else None
     if fetches:
-        own.pull(folder, skip=(ATTEMPT,))
-        study.fetch([backbone_file(fold) for fold in range(payload["splits"])])
-
-    def send() -> None:
-        if writes:
-            ensure_current_attempt()
-            own.push(folder, skip=(ATTEMPT,))
-
+        prefix.pull(path, skip=(ATTEMPT,))
+        study.fetch([backbone_file(fold) for fold in range(spec.folds)])
+    folder = TrialFolder(path, localise(config, study), attempt, prefix)
     try:
-        yield TrialFolder(folder, localise(config, study), send, ensure_current_attempt)
+        yield folder
     finally:
-        send()
-
-
-def _begin(study: StudyLocation, label: str) -> Callable[[], None]:
-    """Says in the trial's folder that this attempt is the one that writes there; the check whether it still is.
-
-    A machine that was cut off, or stood still, is taken for dead and its trials go on elsewhere. When it comes back,
-    it would write its old epochs over the new ones.
-    """
-    name = f"{TRIALS}/{label}/{ATTEMPT}"
-    mark = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex}"
-    study.write(name, mark)
-
-    def ensure_current_attempt() -> None:
-        found = study.read(name)
-        if found not in (None, mark):  # None: somebody tidied up
-            raise Superseded(f"the trial was taken for dead, and goes on in {found.partition(',')[0]}")
-
-    return ensure_current_attempt
-
-
-def _nothing() -> None:
-    """With a shared folder nothing is to be sent, and of a group only the first worker writes."""
+        folder.upload()
 
 
 def localise(config: Config, study: StudyLocation) -> Config:
-    """The config with the study's backbone at its place on this node."""
+    """The config with the path that the study's pre-trained backbone has on this node."""
     checkpoint = config.feature_extractor.checkpoint
     if not checkpoint or Path(checkpoint).parent != study.folder:
         return config
@@ -112,7 +125,7 @@ def localise(config: Config, study: StudyLocation) -> Config:
 
 
 def assigned_gpu(config: Config) -> int:
-    """The number, for this process, of the GPU that Ray has given it; -1 = none, or none is wanted."""
+    """Number of the GPU that Ray has assigned to this process, as the process sees it; -1 = none, or CPU requested."""
     return 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
 
 
@@ -125,42 +138,49 @@ def release_memory() -> None:
 
 @dataclass(frozen=True)
 class TrialContext:
-    """The surroundings of one worker."""
+    """Context of one worker."""
 
-    trial_folder: TrialFolder
-    study: str | None
-    notice: Notice
-    """Whether this node is being taken away."""
-    alive: Callable[[], None]
-    gauges: Told
+    spec: TrialSpec
+    folder: TrialFolder
+    preemption: PreemptionNotice
+    hang_timer: HangTimer
+    metrics: TrialMetrics | None
+    """Gauges for Prometheus; None: a single run, or a worker other than the first."""
 
     def on_report(self, metrics: Mapping[str, float], device: torch.device) -> None:
-        """To be called at each report, when the run's files are written; metrics: of the whole trial."""
-        self.alive()
-        self.trial_folder.send()
-        self.gauges(metrics, device)
+        """Called at each report, after the run has written its files; metrics: of the whole trial."""
+        self.hang_timer.restart()
+        self.folder.upload()
+        if self.metrics:
+            self.metrics.on_report(metrics, device)
+
+
+def _no_barrier() -> None:
+    """For a worker without peers."""
 
 
 @contextmanager
 def trial_context(
-    payload: Mapping[str, Any], *, rank: int = 0, first_here: bool = True, wait: Callable[[], object] = lambda: None
+    spec: TrialSpec, *, rank: int = 0, first_on_node: bool = True, barrier: Callable[[], None] = _no_barrier
 ) -> Iterator[TrialContext]:
-    """payload: see `hearai.search.trial.one_worker`.
+    """Sets up the context of one worker and tears it down.
 
-    first_here: whether this is the first of its worker group on its node.
-
-    wait: for the other workers of the group, once the files are here.
+    Args:
+        rank: of this worker in its group.
+        first_on_node: whether it is the first of its group on its node.
+        barrier: waits for the other workers of the group, once the files are on this node.
 
     Raises:
         StoreLost: the store cannot be reached, or refuses.
+        Superseded: a later attempt at the trial has started.
     """
     with ExitStack() as stack:
-        trial_folder = stack.enter_context(open_trial_folder(payload, writes=rank == 0, fetches=first_here))
-        wait()
-        workers = payload.get("workers", 1)
-        stack.enter_context(trial_log(trial_folder.folder, f"worker {rank} of {workers}" if workers > 1 else ""))
-        # in Ray Train's local mode there is no cluster, and no notice comes
-        notice = stack.enter_context(watch_for_preemption()) if ray.is_initialized() else Notice()
-        gauges = stack.enter_context(trial_metrics(payload["study"] if rank == 0 else None, payload.get("label", "")))
-        alive = stack.enter_context(stack_dump(trial_folder.folder / LOG, payload["hang_seconds"]))
-        yield TrialContext(trial_folder, payload["study"], notice, alive, gauges)
+        folder = stack.enter_context(open_trial_folder(spec, writes=rank == 0, fetches=first_on_node))
+        barrier()
+        worker = f"worker {rank} of {spec.workers}" if spec.workers > 1 else ""
+        stack.enter_context(trial_log(folder.path, worker))
+        # Ray Train's local mode has no cluster, hence no notices
+        preemption = stack.enter_context(watch_for_preemption()) if ray.is_initialized() else PreemptionNotice()
+        metrics = stack.enter_context(trial_metrics(spec.study if rank == 0 else None, spec.label))
+        hang_timer = stack.enter_context(stack_dump(folder.path / LOG, spec.hang_seconds))
+        yield TrialContext(spec, folder, preemption, hang_timer, metrics)

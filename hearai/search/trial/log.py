@@ -1,4 +1,4 @@
-"""The folder of a trial: its name, its log, and why it failed. Knows neither Ray nor torch."""
+"""The log of a trial: written while it runs, and read for the reason why it failed. Imports neither Ray nor torch."""
 
 import logging
 import os
@@ -10,21 +10,24 @@ from hearai.errors import Preempted, Superseded
 from hearai.search.storage.layout import LOG
 from hearai.search.trial.stack_dump import FATAL, TIMEOUT, location_in
 
-_FAILED = "the trial failed"
+TRIAL_FAILED = "the trial failed"
+"""In the line of the log before a traceback, or before another reason."""
+SIGNALS = {"Segmentation fault": "segmentation fault (SIGSEGV)", "Aborted": "aborted (SIGABRT)"}
+"""{what faulthandler calls a signal: what a person reads}."""
 
 
 class Stopped(SystemExit):
-    """How a trial ends that the search has stopped."""
+    """Ends a trial that the search has stopped."""
 
 
 @contextmanager
 def trial_log(folder: Path, worker: str = "") -> Iterator[None]:
-    """Everything the run logs, and why it ended if by an error, goes to `train.log` in its folder.
+    """Writes everything the run logs, and the error that ended it, to `train.log` in its folder.
 
-    worker: which one of a group this process is, in words.
+    worker: which worker of a group this process is, such as `worker 0 of 2`.
 
     Raises:
-        RuntimeError: the run's code called sys.exit; in an actor that would pass as an ordinary end.
+        RuntimeError: the run's code called sys.exit; Ray would report that as a normal end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / LOG)
@@ -33,21 +36,21 @@ def trial_log(folder: Path, worker: str = "") -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        logger.info("process %d begins%s", os.getpid(), worker and f" as {worker}")
+        logger.info("process %d started%s", os.getpid(), worker and f" as {worker}")
         yield
     except Stopped:
         raise
-    except Preempted as leaving:
-        logger.info("%s: it goes on elsewhere", leaving)
+    except Preempted as preempted:
+        logger.info("%s; it will resume on another node", preempted)
         raise
-    except Superseded as end:
-        logger.info("process %d ends: %s", os.getpid(), end)
+    except Superseded as superseded:
+        logger.info("process %d ends: %s", os.getpid(), superseded)
         raise
     except SystemExit as error:
-        logger.info("%s (process %d)\nit called sys.exit(%r)", _FAILED, os.getpid(), error.code)
+        logger.info("%s (process %d)\nit called sys.exit(%r)", TRIAL_FAILED, os.getpid(), error.code)
         raise RuntimeError(f"the trial called sys.exit({error.code!r})") from error
     except Exception:
-        logger.exception("%s (process %d)", _FAILED, os.getpid())
+        logger.exception("%s (process %d)", TRIAL_FAILED, os.getpid())
         raise
     finally:
         logger.removeHandler(handler)
@@ -55,40 +58,38 @@ def trial_log(folder: Path, worker: str = "") -> Iterator[None]:
 
 
 def log_size(folder: Path) -> int:
-    """Bytes of the log so far: an attempt begins there."""
+    """Size of the log in bytes, which is where the next attempt's part starts."""
     path = folder / LOG
     return path.stat().st_size if path.exists() else 0
 
 
 def failure_of(folder: Path, start: int = 0, killed: str = "the process died") -> str:
-    """The reason that the log of an attempt ends with.
+    """The reason for a failure, as the log of an attempt shows it.
 
-    start: where in the log the attempt begins, in bytes.
-    killed: what happened to a process that could not write a reason.
+    Args:
+        start: where in the log the attempt starts, in bytes.
+        killed: what happened to a process that was ended before it could log a reason.
     """
     path = folder / LOG
     text = path.read_bytes()[start:].decode("utf-8", errors="replace") if path.exists() else ""
     lines = text.strip().splitlines()
-    if any(_FAILED in line for line in lines):
-        return _in_words(lines[-1])
+    if any(TRIAL_FAILED in line for line in lines):
+        return _readable(lines[-1])
     for number, line in enumerate(lines):
         if line.startswith(FATAL):
             signal = line.removeprefix(FATAL)
-            return f"{_SIGNALS.get(signal, signal)}{location_in(lines[number:])}"
-    stood = [number for number, line in enumerate(lines) if line.startswith(TIMEOUT)]
-    return f"{killed}{location_in(lines[stood[-1] :]) if stood else _last_words(lines)}"
+            return f"{SIGNALS.get(signal, signal)}{location_in(lines[number:])}"
+    timeouts = [number for number, line in enumerate(lines) if line.startswith(TIMEOUT)]
+    return f"{killed}{location_in(lines[timeouts[-1] :]) if timeouts else _last_line(lines)}"
 
 
-_SIGNALS = {"Segmentation fault": "segmentation fault (SIGSEGV)", "Aborted": "aborted (SIGABRT)"}
-
-
-def _in_words(reason: str) -> str:
-    """The last line of a traceback; what stands for a lack of memory says so first."""
-    _, torch_says, wanted = reason.partition("can't allocate memory: ")
-    if torch_says:
-        return f"out of memory: {wanted}"
+def _readable(reason: str) -> str:
+    """The last line of a traceback; `out of memory: ` comes first where that is what it means."""
+    _, allocator, requested = reason.partition("can't allocate memory: ")
+    if allocator:
+        return f"out of memory: {requested}"
     return f"out of memory: {reason}" if reason.startswith("MemoryError") else reason
 
 
-def _last_words(lines: Sequence[str]) -> str:
-    return f"; its last words: {lines[-1]}" if lines else " before the run began"
+def _last_line(lines: Sequence[str]) -> str:
+    return f"; last line of its log: {lines[-1]}" if lines else " before the run started"

@@ -1,4 +1,4 @@
-"""What an earlier attempt at a trial left in its folder: gone on from, or cleared away where that cannot be."""
+"""Whether a trial can resume from what an earlier attempt left in its folder; removes checkpoints that are unusable."""
 
 import logging
 import shutil
@@ -10,17 +10,19 @@ from hearai.config.overrides import override
 from hearai.errors import ConfigError
 from hearai.search.storage.layout import LOG
 from hearai.training.outputs.checkpoint import load_checkpoint
-from hearai.training.outputs.layout import BEST, LAST, METRICS_FILE
+from hearai.training.outputs.layout import BEST, CONFIG_FILE, LAST, METRICS_FILE
 
 log = logging.getLogger(__name__)
 
 
 def clear_unusable(folder: Path, config: Config) -> bool:
-    """Clears checkpoints away that a trial cannot go on from, and says so, in its log too: it starts from epoch 1.
+    """Removes checkpoints from which the trial cannot resume and logs why, also in its own log.
 
-    What a killed process had half written goes as well. Returns whether checkpoints had to go.
+    Files that a killed process had half written are removed as well. Called by the driver before the trial starts, so
+    that all workers of a group find the same.
 
-    Called before a trial is handed out, by the one process that does so: workers of a group must agree.
+    Returns:
+        Whether checkpoints were removed; the trial then starts again from epoch 1.
     """
     for name in (LAST, BEST):
         for half_written in (folder / name).glob(".*"):  # by a process that was killed while it saved
@@ -36,20 +38,20 @@ def clear_unusable(folder: Path, config: Config) -> bool:
     return bool(problem)
 
 
-def _placeless(config: Config) -> Config:
-    """Its backbone by name alone: with an object store it lies elsewhere on each node."""
+def _without_folders(config: Config) -> Config:
+    """The config with the file name of its backbone alone: with an object store, the folder differs between nodes."""
     checkpoint = config.feature_extractor.checkpoint
     return override(config, {"feature_extractor.checkpoint": Path(checkpoint).name}) if checkpoint else config
 
 
 def _problem(folder: Path, config: Config) -> str:
-    """Why the trial cannot go on where it stopped; empty if it can, or has never begun."""
+    """Why the trial cannot resume; empty if it can, or has never run."""
     if not (folder / LAST).is_dir():
         rows = folder / METRICS_FILE
-        known = rows.exists() and rows.stat().st_size > 0
-        return f"{folder / LAST}: the checkpoint of an earlier attempt is missing" if known else ""
+        has_run = rows.exists() and rows.stat().st_size > 0
+        return f"{folder / LAST}: the checkpoint of an earlier attempt is missing" if has_run else ""
     try:
-        if _placeless(load_config(folder / "config.yaml")) != _placeless(config):
+        if _without_folders(load_config(folder / CONFIG_FILE)) != _without_folders(config):
             return f"{folder}: holds a run of another config (was the journal damaged?)"
         load_checkpoint(folder / LAST)
     except ConfigError as error:

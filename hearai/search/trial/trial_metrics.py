@@ -1,64 +1,59 @@
-"""TODO."""
+"""What a trial shows to Prometheus while it runs, through `ray.util.metrics`: its speed and its GPU memory.
+
+A gauge that cannot be exported is logged once and ends nothing. `hearai.search.tune.study_metrics` has the gauges of
+the whole study.
+"""
 
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from ray.util.metrics import Gauge
 
+from hearai.threads import BackgroundThread
+
 log = logging.getLogger(__name__)
 
-
 CLIPS, MEMORY = "hearai_clips_per_second", "hearai_gpu_memory"
-
-
-OF_A_TRIAL = {
-    CLIPS: "Training clips of the last epoch / seconds of that epoch (evaluation, and in the first one building the "
-    "model, included); an epoch on kept features is many times faster than one on pictures.",
-    MEMORY: "Most bytes that the trial's tensors have held on the GPU of its first worker; 0 without a GPU.",
+TRIAL_GAUGES = {
+    CLIPS: "Training clips of the last epoch / seconds of that epoch (including evaluation, and in the first one "
+    "building the model); an epoch on cached features is many times faster than one on images.",
+    MEMORY: "Peak bytes that the trial's tensors have held on the GPU of its first worker; 0 without a GPU.",
 }
-"""What a trial shows, with the tags `study` and `trial`; 0 when it has ended."""
-
-
-BEAT_S = 2.0
-"""Ray sends a value once, and forgets it two of its intervals (of 10 s) later; so it is set again and again."""
-
-
-Told = Callable[[Mapping[str, float], torch.device], None]
-"""Hears each report of a trial, and where the trial runs."""
+"""{gauge: description}, with the tags `study` and `trial`; 0 once the trial has ended."""
+RESEND_S = 2.0
+"""Seconds between two sends. Ray exports a value once and drops it after two of its intervals of 10 s."""
 
 
 class Gauges:
-    """Gauges with the same tags. Their last values go out until `close`, from a thread."""
+    """Gauges with the same tags. A background thread sends their last values again and again until `close`."""
 
     def __init__(self, descriptions: Mapping[str, str], tags: Mapping[str, str]):
         self._descriptions, self._tags = descriptions, dict(tags)
         self._gauges: dict[str, Gauge] = {}
         self._values: dict[str, float] = {}
-        self._closed, self._lock = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name="gauges")
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._thread = BackgroundThread(self._resend)
 
     def show(self, values: Mapping[str, float]) -> None:
-        """values: {name: finite number}."""
+        """values: {gauge: finite number}."""
         with self._lock:
             self._values.update(values)
         self._send()
 
     def close(self) -> None:
-        """The values of now are the last ones."""
-        self._closed.set()
-        self._thread.join()
+        """Ends the thread; the present values are the last ones."""
+        self._thread.stop()
 
-    def _beat(self) -> None:
-        while not self._closed.wait(BEAT_S):
+    def _resend(self, stop: threading.Event) -> None:
+        while not stop.wait(RESEND_S):
             self._send()
 
     def _send(self) -> None:
-        with self._lock, harmless():
+        with self._lock, log_errors():
             for name, value in self._values.items():
                 if name not in self._gauges:
                     self._gauges[name] = Gauge(name, self._descriptions[name], tuple(self._tags))
@@ -66,61 +61,60 @@ class Gauges:
 
 
 @contextmanager
-def harmless() -> Iterator[None]:
-    """What goes wrong inside is told, and nothing more: a curve is missing on a dashboard."""
+def log_errors() -> Iterator[None]:
+    """Logs an error instead of raising it: a dashboard then lacks a curve, nothing else."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  (whatever an exporter, of any version, has against a value)
-        _tell(f"metrics for Prometheus: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  (an exporter, of any version, may reject a value for any reason)
+        _warn_once(f"metrics for Prometheus: {type(error).__name__}: {error}")
 
 
 @functools.cache
-def _tell(text: str) -> None:
-    """Once a process is enough."""
+def _warn_once(text: str) -> None:
     log.warning("%s", text)
 
 
 class TrialMetrics:
-    """Shows, from the process that trains a trial, how fast it is and how much of its GPU it takes."""
+    """Shows, from the process that trains a trial, how fast it is and how much GPU memory it takes."""
 
     def __init__(self, study: str, trial: str):
-        self._gauges = Gauges(OF_A_TRIAL, {"study": study, "trial": trial})
+        self._gauges = Gauges(TRIAL_GAUGES, {"study": study, "trial": trial})
         self._epoch, self._seconds = 0.0, 0.0
-        with harmless():
+        with log_errors():
             if torch.cuda.is_initialized():
                 torch.cuda.reset_peak_memory_stats()  # an actor runs one trial after another
 
     def on_report(self, metrics: Mapping[str, float], device: torch.device) -> None:
-        """metrics: the report of an epoch, of the whole trial where it is scored on several splits."""
-        with harmless():
+        """metrics: the report of an epoch; of the whole trial where it is scored on several folds."""
+        with log_errors():
             self._gauges.show({**self._speed(metrics), MEMORY: gpu_memory(device)})
 
     def _speed(self, metrics: Mapping[str, float]) -> dict[str, float]:
         epochs, seconds = metrics["epoch"] - self._epoch, metrics["seconds"] - self._seconds
-        again = not self._epoch and metrics["epoch"] > 1  # what an earlier attempt did, repeated
+        is_repeated = not self._epoch and metrics["epoch"] > 1  # the last report of an earlier attempt
         self._epoch, self._seconds = metrics["epoch"], metrics["seconds"]
-        if again or seconds <= 0 or "clips" not in metrics:  # older reports have no clips
+        if is_repeated or seconds <= 0 or "clips" not in metrics:  # older reports have no clips
             return {}
         return {CLIPS: metrics["clips"] * epochs / seconds}
 
     def close(self) -> None:
-        self._gauges.show(dict.fromkeys(OF_A_TRIAL, 0.0))
+        self._gauges.show(dict.fromkeys(TRIAL_GAUGES, 0.0))
         self._gauges.close()
 
 
 def gpu_memory(device: torch.device) -> int:
-    """Most bytes that tensors have held on it since the trial began; 0 if it is no GPU."""
+    """Peak bytes that tensors have held on the device since the trial started; 0 if it is not a GPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 @contextmanager
-def trial_metrics(study: str | None, trial: str) -> Iterator[Told]:
-    """Who hears the reports of a trial. study: None = nobody, where it is not a search's or not the first worker."""
+def trial_metrics(study: str | None, trial: str) -> Iterator[TrialMetrics | None]:
+    """The gauges of a trial. study: None = none, for a single run or a worker other than the first."""
     if study is None:
-        yield lambda metrics, device: None
+        yield None
         return
-    gauges = TrialMetrics(study, trial)
+    metrics = TrialMetrics(study, trial)
     try:
-        yield gauges.on_report
+        yield metrics
     finally:
-        gauges.close()
+        metrics.close()

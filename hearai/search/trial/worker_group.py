@@ -1,6 +1,12 @@
-"""The Ray Train worker: `RayRuntime` around `fit`. One of K in a group, or alone in Ray Train's local mode."""
+"""A trial with several workers: `fit` in a Ray Train worker group, which a Tune trial drives.
 
+The worker function also serves a single run in Ray Train's local mode.
+"""
+
+import functools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +19,33 @@ from ray.exceptions import RayActorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hearai.config.config import Config
 from hearai.search.trial.context import TrialContext, release_memory, trial_context
-from hearai.training.fit import FitResult, fit
+from hearai.search.trial.spec import TrialSpec
 from hearai.training.outputs.layout import LAST, holds_checkpoint
-from hearai.training.runtime import log_epoch
-from hearai.training.setup.cross_validation import Report, fit_splits
+from hearai.training.runtime import log_divergence, log_epoch
+from hearai.training.setup.cross_validation import FoldProgress, fit_folds
 
-AGREE_STEPS = 4
-"""How often the workers of a group ask each other whether to leave."""
-
+SYNC_STEPS = 4
+"""Steps between two exchanges in which the workers of a group agree on whether they are preempted."""
 CAUSE_TIMEOUT_S = 30.0
-"""How long a worker that has lost touch with another one waits for Ray to hear from that one why."""
+"""How long a worker that has lost the connection to a peer waits for Ray to learn why the peer died."""
+DRIVER_CPU, RESERVED_CPU = 0.0001, 0.01
+"""CPUs of a trial that only waits for its workers, as Ray refuses zero, and CPUs that the workers on a node leave for
+all of those: there may be a hundred on it."""
+WORKERS_STARTED = "begun"
+"""First report of a group's workers. Until then they may be waiting for room on the cluster."""
 
 
 class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
-    def __init__(self, folder: Path, *, on_gpu: bool, context: TrialContext, whole: Report):
+    def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
         worker = ray.train.get_context()
         self.rank, self.world = worker.get_world_rank(), worker.get_world_size()
+        on_gpu = context.folder.config.general_parameters.gpu >= 0 and torch.cuda.is_available()
         self.device = ray.train.torch.get_device() if on_gpu else torch.device("cpu")
-        self.folder, self.study, self._context, self._whole = folder, context.study, context, whole
+        self.folder, self.study, self._context, self._progress = folder, context.spec.study, context, progress
+        self._divergence = ""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         if self.world == 1 or not any(p.requires_grad for p in model.parameters()):
@@ -48,99 +59,106 @@ class RayRuntime:
             return total.to(values.device)
         return values
 
+    def on_divergence(self, reason: str) -> None:
+        self._divergence = reason
+        if self.rank == 0:
+            log_divergence(reason)
+
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
-        """All workers hold the same, already summed metrics; Ray Train hands on those of rank 0."""
+        """All workers hold the same, already summed metrics; Ray Train forwards those of rank 0."""
         if self.rank == 0:
             log_epoch(metrics)
-        metrics = self._whole(metrics)
-        self._context.on_report(metrics, self.device)
-        ray.train.report(metrics)
+        merged = self._progress.merge(metrics)
+        self._context.on_report(merged, self.device)
+        ray.train.report(merged | ({"reason": self._divergence} if self._divergence else {}))
 
     def is_preempted(self, step: int) -> bool:
-        """One worker's node is reason enough. They agree every few steps, as asking costs a round of messages."""
+        """Whether any worker's node is preempted. The workers agree every few steps only: it costs an all-reduce."""
         if self.world == 1:
-            return bool(self._context.notice)
-        return step % AGREE_STEPS == 0 and bool(self.sum(torch.tensor([float(bool(self._context.notice))])).item())
+            return bool(self._context.preemption)
+        if step % SYNC_STEPS:
+            return False
+        return bool(self.sum(torch.tensor([float(bool(self._context.preemption))])).item())
 
     def ensure_current_attempt(self) -> None:
-        self._context.trial_folder.ensure_current_attempt()
+        self._context.folder.ensure_current_attempt()
 
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
         return last if holds_checkpoint(last) else None
 
 
-def train_worker(payload: dict[str, Any]) -> None:
-    """The worker function; `payload` as in `hearai.search.trial.one_worker`."""
-    if payload["study"]:
+def train_worker(config: dict[str, Any]) -> None:
+    """The function of each worker; config: a `TrialSpec` as a dictionary."""
+    spec, worker = TrialSpec.from_dict(config), ray.train.get_context()
+    if spec.study:
         ray.train.report({WORKERS_STARTED: 1.0})
-    torch.set_num_threads(payload["threads"])
-    worker = ray.train.get_context()
-    rank, first_here = worker.get_world_rank(), worker.get_local_rank() == 0
+    torch.set_num_threads(spec.threads)
+    rank, first_on_node = worker.get_world_rank(), worker.get_local_rank() == 0
     try:
-        with trial_context(payload, rank=rank, first_here=first_here, wait=_wait_for_all) as context:
-            on_gpu = context.trial_folder.config.general_parameters.gpu >= 0 and torch.cuda.is_available()
-
-            def run(config: Config, folder: Path, whole: Report) -> FitResult:
-                try:
-                    return fit(config, RayRuntime(folder, on_gpu=on_gpu, context=context, whole=whole))
-                except (RuntimeError, RayActorError) as error:
-                    if is_peer_failure(error):
-                        time.sleep(CAUSE_TIMEOUT_S)  # Ray ends this process when it knows the cause
-                    raise
-
-            fit_splits(context.trial_folder.config, context.trial_folder.folder, payload["splits"], run)
+        with (
+            trial_context(spec, rank=rank, first_on_node=first_on_node, barrier=_barrier) as context,
+            _peer_failures_delayed(),
+        ):
+            runtime = functools.partial(RayRuntime, context=context)
+            fit_folds(context.folder.config, context.folder.path, spec.folds, runtime)
     finally:
         release_memory()
 
 
+@contextmanager
+def _peer_failures_delayed() -> Iterator[None]:
+    """Delays an error that a peer's death has caused here: Ray ends this process once it knows the cause."""
+    try:
+        yield
+    except (RuntimeError, RayActorError) as error:
+        if is_peer_failure(error):
+            time.sleep(CAUSE_TIMEOUT_S)
+        raise
+
+
 def is_peer_failure(error: Exception) -> bool:
-    """Whether it is only what the death of another worker, or of what waits for them all, looks like from here.
+    """Whether the error only shows that another worker, or the actor that waits for the group, has died.
 
     (Gloo's errors have no type of their own.)
     """
     return isinstance(error, (dist.DistError, RayActorError)) or "/gloo/" in str(error)
 
 
-def _wait_for_all() -> None:
+def _barrier() -> None:
     if dist.is_initialized():
         dist.barrier()
 
 
-def run_worker_group(payload: dict[str, Any]) -> None:
-    """The trial function of trials with several workers: waits for a Ray Train worker group."""
+def run_worker_group(config: dict[str, Any]) -> None:
+    """The function of a Tune trial with several workers: starts a Ray Train worker group and waits for it.
+
+    config: a `TrialSpec` as a dictionary.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
+    spec = TrialSpec.from_dict(config)
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config=dict(payload),
+        train_loop_config=spec.to_dict(),
         scaling_config=ScalingConfig(
-            num_workers=payload["workers"],
-            use_gpu=payload["gpus"] > 0,
-            resources_per_worker=worker_resources(payload["cpus"], payload["gpus"]),
+            num_workers=spec.workers,
+            use_gpu=spec.gpus > 0,
+            resources_per_worker=worker_resources(spec.cpus, spec.gpus),
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=str(Path(payload["folder"]).absolute() / "ray"),
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # the search decides, nobody else
+            storage_path=str(Path(spec.folder).absolute() / "ray"),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # the search decides on retries
             callbacks=[TuneReportCallback()],
         ),
     )
     trainer.fit()
 
 
-DRIVER_CPU, DRIVERS_CPU = 0.0001, 0.01
-"""What a trial that only waits for its workers asks of the cluster: zero is refused. And what is left for all of those
-that Ray may put on one node: a hundred."""
-
-
-WORKERS_STARTED = "begun"
-"""What the workers of a group report first. Until there is room for them on the cluster, they have not begun."""
-
-
 def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
-    """What one worker of a group asks for: room is left for the drivers, or 2 x 1 CPU never fits on 2 CPUs."""
-    resources = {"CPU": max(cpus - DRIVERS_CPU, DRIVERS_CPU)}
+    """Resources of one worker of a group. They leave room for the drivers, or 2 x 1 CPU would never fit on 2 CPUs."""
+    resources = {"CPU": max(cpus - RESERVED_CPU, RESERVED_CPU)}
     return {**resources, "GPU": gpus} if gpus else resources

@@ -1,7 +1,7 @@
-"""Checkpoints of trials that can neither win nor go on are removed; logs, metrics and configs stay.
+"""Removes checkpoints of trials that have ended and cannot win; logs, metrics and configs stay.
 
-Kept are those of the base config, of the best trials (as many as become finalists), of every trial that was retrained
-in the finals, and of whatever is running.
+Checkpoints are kept of the base config, of the best trials (as many as become finalists), of every trial that was
+retrained in the finals, and of all running trials.
 """
 
 import shutil
@@ -12,72 +12,76 @@ import ray.tune
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Trial
 
+from hearai.search.storage import attributes
 from hearai.search.storage.layout import TRIALS, label_of
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import BASE, TrialStore, primary
+from hearai.search.storage.trial_store import BASE_TRIAL, TrialStore, final_value
+from hearai.search.trial.spec import TrialSpec
 from hearai.training.outputs.layout import BEST, LAST, run_folders
 
-HELD = (LAST, BEST, "ray")
-"""What of a trial's folder may go; `ray` is the storage of a worker group."""
+REMOVABLE = (LAST, BEST, "ray")
+"""Folders of a run that may be removed; `ray` is the storage of a worker group."""
 
 
 def unneeded(trials: list[FrozenTrial], keep: int, retrained: set[int]) -> set[int]:
-    """Numbers of the ended trials whose checkpoints nobody can need, however the search goes on.
+    """Numbers of the ended trials whose checkpoints cannot be needed any more, however the search continues.
 
-    keep: how many of the best complete trials may still become finalists.
-    retrained: trials that the finals know; one of them may be the winner.
+    Args:
+        keep: how many of the best complete trials may still become finalists.
+        retrained: trials with entries in the finals; one of them may be the winner.
     """
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    best = sorted(complete, key=lambda trial: -primary(trial))[: max(keep, 1)]
-    needed = {BASE, *retrained, *(trial.number for trial in best)}
+    best = sorted(complete, key=lambda trial: -final_value(trial))[: max(keep, 1)]
+    needed = {BASE_TRIAL, *retrained, *(trial.number for trial in best)}
     return {trial.number for trial in trials if trial.state.is_finished() and trial.number not in needed}
 
 
 class CheckpointCleanup(ray.tune.Callback):
-    """Removes checkpoints while trials run, as Tune tells of their ends.
+    """Removes checkpoints while other trials run.
 
-    A stopped trial's process may still be writing when Tune calls it ended, so its folder is swept when twice as many
-    trials as there are slots have ended after it, or when all is over.
+    A stopped trial's process may still be writing when Tune reports its end, so its folder is cleaned once twice as
+    many trials as there are slots have ended after it, or at the end of the search.
     """
 
     def __init__(
-        self, sync: StudySync, search: TrialStore, finals: TrialStore, *, keep: int, slots: int, splits: int = 1
+        self, sync: StudySync, search: TrialStore, finals: TrialStore, *, keep: int, slots: int, folds: int = 1
     ):
         self._sync, self._folder, self._search, self._finals = sync, sync.folder / TRIALS, search, finals
-        self._keep, self._delay, self._splits = keep, 2 * slots, splits
+        self._keep, self._delay, self._folds = keep, 2 * slots, folds
         self._waiting: deque[int] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks, and the journal is the state."""
+        """Nothing: Tune pickles its callbacks, and the state is in the journal."""
         return {}
 
     def clean(self) -> None:
-        """Looks at all trials that have ended; only while none of their processes is alive."""
+        """Cleans the folders of all ended trials. Only while no process of theirs is alive."""
         self._waiting.clear()
         for number in self._unneeded():
             self._remove(number)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if trial.config["kind"] == "final":
+        spec = TrialSpec.of(trial)
+        if spec.kind == attributes.FINAL_KIND:
             return
-        self._waiting.append(trial.config["number"])
+        self._waiting.append(spec.number)
         if len(self._waiting) > self._delay:
-            losing = self._unneeded()
+            unneeded_now = self._unneeded()
             settled = [self._waiting[i] for i in range(len(self._waiting) - self._delay)]
             for number in settled:
-                if number in losing:
+                if number in unneeded_now:
                     self._remove(number)
                     self._waiting.remove(number)
 
     on_trial_error = on_trial_complete
 
     def _unneeded(self) -> set[int]:
-        retrained = {trial.user_attrs["source"] for trial in self._finals.trials()}
+        retrained = {trial.user_attrs[attributes.SOURCE] for trial in self._finals.trials()}
         return unneeded(self._search.trials(), self._keep, retrained)
 
     def _remove(self, number: int) -> None:
         trial = self._folder / label_of(number, {})
-        held = [folder / name for folder in {trial, *run_folders(trial, self._splits)} for name in HELD]
-        for folder in held:
+        removable = [folder / name for folder in {trial, *run_folders(trial, self._folds)} for name in REMOVABLE]
+        for folder in removable:
             shutil.rmtree(folder, ignore_errors=True)
-        self._sync.drop(trial.name, *(folder.relative_to(trial).as_posix() for folder in held))
+        self._sync.remove(trial.name, *(folder.relative_to(trial).as_posix() for folder in removable))

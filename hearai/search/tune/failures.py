@@ -1,4 +1,4 @@
-"""Why a trial failed, in words for a person, and whose fault it was."""
+"""Classifies trial failures: a readable reason, and the cause: trial, node, preemption or disk."""
 
 import re
 import time
@@ -11,106 +11,112 @@ from ray._private.state import state
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayError
 from ray.tune.experiment import Trial
 
+from hearai.errors import DiskFull, Preempted, StoreLost
+from hearai.files import UNWRITABLE
 from hearai.search.trial.log import failure_of
-
-AGAIN = 3
-"""How often a trial is run again that its machine took down with it."""
+from hearai.search.trial.spec import TrialSpec
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why, and whose fault: what a trial did itself is a result, what happened to its machine or a disk is none.
+    """Why a trial failed. Only what the trial did itself is a result; after any other cause it can run again.
 
-    After a notice the trial is saved as of its last step; where its machine dies without one, as of its last epoch.
+    A preempted trial is saved as of its last step; one whose node dies, as of its last epoch.
     """
 
     reason: str
-    cause: Literal["trial", "machine", "notice", "disk"] = "trial"
+    cause: Literal["trial", "node", "preemption", "disk"] = "trial"
+
+
+def _raised(error: type[Exception]) -> str:
+    """What precedes the message of such an error in a traceback."""
+    return f"{error.__module__}.{error.__qualname__}: "
+
+
+PREEMPTED = _raised(Preempted)
+NO_ROOM = re.compile(rf"{_raised(DiskFull)}|{_raised(StoreLost)}|(?=\[Errno (?:{'|'.join(map(str, UNWRITABLE))})\])")
+"""What precedes the message of an error that says that files cannot be written."""
+
+# What Ray writes:
+UNREACHABLE = "The actor is temporarily unavailable"
+NODE_DIED = "its node has died"
+KILLED_BY_DRIVER = "killed by `ray.kill`"
+LOW_MEMORY = "running low on memory"
+SIGTERM = "receives a SIGTERM"
+PROCESS_GONE = "End of file"
+WORKER_ACTOR = re.compile(r"Actor\(RayTrainWorker, ([0-9a-f]+)\)")
+
+CAUSE_WAIT_S = 60.0
+"""How long Ray may take to learn whether a node has died."""
 
 
 def classify_failure(trial: Trial) -> Failure:
-    """Why Tune's trial failed, as Ray and its log tell it. May wait until Ray knows whether a machine is gone."""
+    """Why Tune's trial failed, from Ray's error and the trial's log. May wait until Ray knows whether a node died."""
     text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
     if UNREACHABLE in text:
-        text = f"{text}\n{last_word(text, trial.temporary_state.ray_actor)}"
-    return explain(text, trial.config)
+        text = f"{text}\n{cause_of_death(text, trial.temporary_state.ray_actor)}"
+    return explain(text, TrialSpec.of(trial))
 
 
-LEFT = "errors.Preempted: "
-_NO_ROOM = re.compile(r"DiskFull: |StoreLost: |(?=\[Errno (?:5|28|30|116)\])")
+def explain(text: str, spec: TrialSpec) -> Failure:
+    """text: Ray's error."""
+    if PREEMPTED in text:
+        return Failure("its node is being preempted", "preemption")
+    if NODE_DIED in text:
+        return Failure("its node died or became unreachable", "node")
+    if no_room := [line for line in text.splitlines() if NO_ROOM.search(line)]:
+        return Failure(NO_ROOM.split(no_room[-1])[-1] or no_room[-1], "disk")
+    if KILLED_BY_DRIVER in text:  # by HangDetector, nothing else
+        killed = f"no report for {spec.hang_seconds:g} s: hung"
+    else:
+        killed = _how_killed(text)
+    return Failure(failure_of(Path(spec.folder), spec.log_start, killed))
 
 
-def explain(text: str, payload: dict[str, Any]) -> Failure:
-    """text: Ray's error. payload: what the trial got, see `hearai.search.trial.one_worker`."""
-    if LEFT in text:
-        return Failure("its machine is being taken away", "notice")
-    if GONE in text:
-        return Failure("its machine died, or was taken away", "machine")
-    if full := [line for line in text.splitlines() if _NO_ROOM.search(line)]:
-        return Failure(_NO_ROOM.split(full[-1])[-1] or full[-1], "disk")
-    log = Path(payload["folder"])
-    if KILLED in text:  # by HangWatch, nobody else
-        return Failure(failure_of(log, payload["log_from"], f"no report for {payload['hang_seconds']:g} s: hung"))
-    return Failure(failure_of(log, payload["log_from"], _killed(text)))
-
-
-def _killed(text: str) -> str:
-    """Of a process that could not say why."""
-    if "running low on memory" in text:
-        return "killed by Ray: its machine ran out of memory"
-    if "receives a SIGTERM" in text:
+def _how_killed(text: str) -> str:
+    """What ended a process that could not log the reason itself."""
+    if LOW_MEMORY in text:
+        return "killed by Ray: its node ran out of memory"
+    if SIGTERM in text:
         return "terminated by SIGTERM"
-    if "End of file" in text:
-        return "killed by SIGKILL (out of memory?), or left by os._exit"
+    if PROCESS_GONE in text:
+        return "killed by SIGKILL (out of memory?), or ended by os._exit"
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "the process died")
 
 
-UNREACHABLE = "The actor is temporarily unavailable"
+def cause_of_death(text: str, trial_actor: Any) -> str:
+    """What Ray learns later about an actor that could not be reached.
 
-
-GONE = "its node has died"
-
-
-KILLED = "killed by `ray.kill`"
-
-
-ASK_SECONDS = 60.0
-
-
-_WORKER = re.compile(r"Actor\(RayTrainWorker, ([0-9a-f]+)\)")
-
-
-def last_word(text: str, trial_actor: Any) -> str:
-    """text: Ray's error, which only says that something could not be reached.
-
-    trial_actor: the trial's own, which is meant if the text names no worker of a group.
+    Args:
+        text: Ray's error, which only says that an actor could not be reached.
+        trial_actor: the trial's own, which is meant if the text names no worker of a group.
     """
-    workers = _WORKER.findall(text)
-    return _of_worker(workers[0]) if workers else _of_actor(trial_actor)
+    workers = WORKER_ACTOR.findall(text)
+    return _cause_of_worker(workers[0]) if workers else _cause_of_actor(trial_actor)
 
 
-def _of_worker(actor_id: str) -> str:
-    """Of a worker of a group, which ends it after five seconds: were only its process dead, Ray would know by then."""
-    until = time.monotonic() + ASK_SECONDS
+def _cause_of_worker(actor_id: str) -> str:
+    """The group kills a worker that it cannot reach after 5 s; had only its process died, Ray would know by then."""
+    until = time.monotonic() + CAUSE_WAIT_S
     while time.monotonic() < until:
-        known = state.actor_table(actor_id)
-        if known and known["State"] == "DEAD":
-            said = known["DeathCause"].actor_died_error_context.error_message
-            return GONE if KILLED in said else said
+        actor = state.actor_table(actor_id)
+        if actor and actor["State"] == "DEAD":
+            message = actor["DeathCause"].actor_died_error_context.error_message
+            return NODE_DIED if KILLED_BY_DRIVER in message else message
         time.sleep(0.5)
-    return f"{GONE}, or cannot be reached"
+    return f"{NODE_DIED}, or cannot be reached"
 
 
-def _of_actor(actor: Any) -> str:
-    until = time.monotonic() + ASK_SECONDS
+def _cause_of_actor(actor: Any) -> str:
+    until = time.monotonic() + CAUSE_WAIT_S
     while actor is not None and time.monotonic() < until:
         try:
             ray.get(actor.__ray_ready__.remote(), timeout=max(0.0, until - time.monotonic()))
-            break  # it is there again, but what it had to say is lost
+            break  # it can be reached again, but its result is lost
         except ActorUnavailableError:
             time.sleep(0.5)
         except ActorDiedError as error:
             return str(error)
         except (GetTimeoutError, RayError):
             break
-    return f"{GONE}, or cannot be reached"
+    return f"{NODE_DIED}, or cannot be reached"

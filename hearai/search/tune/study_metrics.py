@@ -1,9 +1,9 @@
-"""What a search shows to Prometheus while it runs, through `ray.util.metrics`.
+"""What a study shows to Prometheus while it runs, through `ray.util.metrics`.
 
 Every node of the cluster serves the gauges of its own processes; Ray writes the addresses of all nodes into
 `prom_metrics_service_discovery.json` in its session folder. Prometheus sees each name with Ray's prefix, as
 `ray_hearai_trials_running{study="..."}`; `cluster/grafana/` has a dashboard for them. A gauge that cannot be exported
-is told once in the log and ends neither a trial nor a search.
+is logged once and ends neither a trial nor a search.
 """
 
 from collections import Counter
@@ -13,35 +13,35 @@ from optuna.trial import TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from hearai.search.storage.trial_store import TrialStore, primary
-from hearai.search.trial.trial_metrics import Gauges, harmless
+from hearai.search.storage.trial_store import TrialStore, final_value
+from hearai.search.trial.trial_metrics import Gauges, log_errors
 
 PREFIX = "ray_"
 """What Ray puts before every name."""
 RUNNING, FINISHED, PRUNED = "hearai_trials_running", "hearai_trials_finished", "hearai_trials_pruned"
 FAILED, BEST_OBJECTIVE = "hearai_trials_failed", "hearai_best_objective"
-OF_A_STUDY = {
-    RUNNING: "Trials that run now, the finals' among them.",
+STUDY_GAUGES = {
+    RUNNING: "Trials that run now, including those of the finals.",
     FINISHED: "Trials of the search and its finals that ran to their last epoch, over all calls.",
     PRUNED: "Trials that were stopped before their last epoch, over all calls.",
     FAILED: "Trials that failed, over all calls.",
-    BEST_OBJECTIVE: "Best objective of a finished trial of the search, in [0, 1]; not there before the first one.",
+    BEST_OBJECTIVE: "Best objective of a finished trial of the search, in [0, 1]; absent before the first one.",
 }
-"""What a study shows, with the tag `study`."""
+"""{gauge: description}, with the tag `study`."""
 
 
 class StudyMetrics(Callback):
-    """Tune's callback that shows how a search stands; numbers come from the journal, so they are those of all calls."""
+    """Tune's callback that shows the state of a search. Counts come from the journal, so they cover all calls."""
 
     def __init__(self, study: str, search: TrialStore, finals: TrialStore):
         self._search, self._finals = search, finals
         self._running: set[str] = set()
-        """Tune's ids. The journal also calls those RUNNING that an earlier call left behind."""
-        self._gauges = Gauges(OF_A_STUDY, {"study": study})
+        """Tune's ids. In the journal, trials that an earlier call left behind are RUNNING as well."""
+        self._gauges = Gauges(STUDY_GAUGES, {"study": study})
         self._show()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks, and the journal is the state."""
+        """Nothing: Tune pickles its callbacks, and the state is in the journal."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -55,23 +55,23 @@ class StudyMetrics(Callback):
     on_trial_error = on_trial_complete
 
     def close(self) -> None:
-        """Nothing runs any more."""
+        """Shows that no trial runs any more."""
         self._running.clear()
         self._show()
         self._gauges.close()
 
     def _show(self) -> None:
-        with harmless():
-            self._gauges.show({RUNNING: len(self._running), **ended(self._search, self._finals)})
+        with log_errors():
+            self._gauges.show({RUNNING: len(self._running), **ended_trials(self._search, self._finals)})
 
 
-def ended(search: TrialStore, finals: TrialStore) -> dict[str, float]:
-    """{gauge: value} of the trials that have ended; those of the finals count, but not for the best objective."""
+def ended_trials(search: TrialStore, finals: TrialStore) -> dict[str, float]:
+    """{gauge: value} of the trials that have ended. The finals count as trials, but not for the best objective."""
     states = Counter(trial.state for store in (search, finals) for trial in store.trials())
-    values = {
+    values: dict[str, float] = {
         FINISHED: states[TrialState.COMPLETE],
         PRUNED: states[TrialState.PRUNED],
         FAILED: states[TrialState.FAIL],
     }
-    best = max((primary(trial) for trial in search.trials(TrialState.COMPLETE)), default=None)
+    best = max((final_value(trial) for trial in search.trials(TrialState.COMPLETE)), default=None)
     return values if best is None else {**values, BEST_OBJECTIVE: best}

@@ -1,4 +1,4 @@
-"""Stages of trials, carried out by one run of Ray Tune."""
+"""Runs the trials of all stages of a search in one run of Ray Tune."""
 
 import logging
 import signal
@@ -11,29 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune
-from ray.tune.experiment import Trial
 from ray.tune.trainable.function_trainable import wrap_function
 
 from hearai.cli import Print
-from hearai.config.config import to_dict
+from hearai.config.config import Config, to_dict
 from hearai.search.cluster.dashboard import watch_dashboard
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.early_stopping import Stopper
 from hearai.search.stage import Stage
-from hearai.search.storage.layout import TRIALS, label_of
-from hearai.search.storage.lock import is_overtaken, watch_ownership
+from hearai.search.storage.attributes import KIND, SEARCH_KIND
+from hearai.search.storage.layout import TRIALS, TUNE_LOG, label_of
+from hearai.search.storage.lock import is_taken_over, watch_ownership
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.storage.trial_store import Proposal
 from hearai.search.trial.log import log_size
 from hearai.search.trial.one_worker import run_trial
 from hearai.search.trial.resume import clear_unusable
+from hearai.search.trial.spec import HasConfig, TrialSpec
 from hearai.search.trial.worker_group import DRIVER_CPU, run_worker_group
-from hearai.search.tune.callbacks import HangWatch, LiveLines, _Fetching, _Interruption
-from hearai.search.tune.failures import classify_failure
+from hearai.search.tune.callbacks import FailureReporter, HangDetector, Interruption, LogFetcher, ProgressLines
 from hearai.search.tune.scheduler import EpochScheduler
 from hearai.search.tune.searcher import JournalSearcher
 from hearai.training.outputs.layout import BEST, LAST, run_folders
-from hearai.training.setup.cross_validation import split_configs
+from hearai.training.setup.cross_validation import fold_configs
+
+TITLE_PARAMETERS = 4
+"""How many parameters the title of a trial shows."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,60 @@ class SearchContext:
     slots: int
     print_line: Print
     hang_seconds: float
-    """How long a trial may report nothing."""
-    splits: int = 1
-    """On how many divisions of the clips each trial is scored."""
+    """Seconds without a report after which a trial counts as hung."""
+    folds: int = 1
+    """Number of divisions of the clips on which each trial is scored."""
     dashboard: str | None = None
-    """Address of Ray's, which must answer while groups of workers run."""
-    trial: Callable[[dict[str, Any]], None] = run_trial
-    """What a trial with one worker does with its payload; a benchmark may time the search without training."""
+    """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
+    trial_function: Callable[[dict[str, Any]], None] = run_trial
+    """Runs a trial with one worker; a benchmark may time the search without training."""
 
     @property
     def folder(self) -> Path:
         """The study's, on the driver's disk."""
         return self.sync.folder
+
+    def name_of(self, trial: HasConfig) -> str:
+        """Tune's name of a trial."""
+        return f"{self.name}-{TrialSpec.of(trial).label}"
+
+    def prepare_trial(self, proposal: Proposal, stage: Stage) -> TrialSpec:
+        """Copies the journal to the storage and prepares the trial's folder; what the trial's process must know.
+
+        Raises:
+            ConfigError: its config is invalid.
+            UserError: another process has taken the study over.
+            StoreLost: the store cannot be reached, or refuses.
+        """
+        label, resources = label_of(proposal.number, proposal.user_attrs), self.resources
+        folder, config = self.folder.absolute() / TRIALS / label, stage.config_of(proposal)
+        self.sync.copy_journal()  # or a crash of this machine could give the trial's number to another one
+        self.sync.fetch_trial(label, checkpoints=True)
+        self._clear_unusable(folder, config)
+        return TrialSpec(
+            number=proposal.number,
+            folder=str(folder),
+            config=to_dict(config),
+            kind=proposal.user_attrs.get(KIND, SEARCH_KIND),
+            study=self.name,
+            label=label,
+            title=title_of(self.name, label, proposal.params),
+            threads=resources.threads,
+            folds=self.folds,
+            workers=resources.workers,
+            cpus=resources.cpus,
+            gpus=resources.gpus,
+            hang_seconds=self.hang_seconds,
+            log_start=log_size(folder),
+            home=str(self.sync.study.folder),
+            storage=self.sync.storage,
+        )
+
+    def _clear_unusable(self, folder: Path, config: Config) -> None:
+        """Removes checkpoints from which the trial cannot resume, here and in the object store."""
+        for run, fold in zip(run_folders(folder, self.folds), fold_configs(config, self.folds), strict=True):
+            if clear_unusable(run, fold):
+                self.sync.remove(folder.name, *((run / name).relative_to(folder).as_posix() for name in (LAST, BEST)))
 
 
 def run_stages(
@@ -70,67 +115,56 @@ def run_stages(
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
     Raises:
-        UserError: the journal or a trial's files cannot be written, groups have lost the dashboard, or another process
-            has taken the study over; running trials are RUNNING in the journal.
+        UserError: the journal or a trial's files cannot be written, the dashboard no longer answers while worker groups
+            run, or another process has taken the study over; running trials are RUNNING in the journal.
     """
-
-    def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
-        return _payload(proposal, stage, context)
-
-    def on_failure(trial: Trial) -> None:
-        with searcher.abort_on_error():
-            context.sync.fetch(trial.config["label"])  # its log says why
-        searcher.on_trial_failure(trial.trial_id, classify_failure(trial))
-
-    searcher = JournalSearcher(stages, payload)
-    scheduler = EpochScheduler(stopper, over_budget=searcher.over_budget, on_failure=on_failure)
+    searcher = JournalSearcher(stages, context.prepare_trial)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
-        _quiet_tune(context.folder / "tune.log"),
+        _quiet_tune(context.folder / TUNE_LOG),
         _interruptible(searcher),
         watch_ownership(context.sync.check_owner, searcher.abort),
         watch_dashboard(context.dashboard, searcher.abort) if context.dashboard else nullcontext(),
     ):
         try:
-            _tuner(searcher, scheduler, context, scratch, callbacks).fit()
+            _tuner(searcher, stopper, context, scratch, callbacks).fit()
         finally:
-            if searcher.stage is not None and not is_overtaken(context.folder):
+            if searcher.stage is not None and not is_taken_over(context.folder):
                 searcher.stage.tick()
 
 
 def _tuner(
     searcher: JournalSearcher,
-    scheduler: EpochScheduler,
+    stopper: Stopper | None,
     context: SearchContext,
     scratch: str,
     callbacks: Sequence[ray.tune.Callback],
 ) -> ray.tune.Tuner:
-    def named(trial: Any) -> str:
-        return f"{context.name}-{trial.config['label']}"
-
+    logs = LogFetcher(context.sync, searcher)
+    failures = FailureReporter(logs, searcher)
     return ray.tune.Tuner(
         _trainable(context),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=-1,  # the searcher says when it is enough
+            scheduler=EpochScheduler(stopper, searcher.over_budget, failures.on_failure),
+            num_samples=-1,  # the searcher decides when to finish
             max_concurrent_trials=context.slots,
             reuse_actors=context.resources.workers == 1,
-            trial_name_creator=named,
-            trial_dirname_creator=named,
+            trial_name_creator=context.name_of,
+            trial_dirname_creator=context.name_of,
         ),
         run_config=ray.tune.RunConfig(
             name=context.name,
             storage_path=scratch,
             verbose=0,
             callbacks=[
-                LiveLines(context.print_line, searcher),
-                HangWatch(searcher, context.hang_seconds),
-                _Fetching(context.sync, searcher),
+                ProgressLines(context.print_line, searcher),
+                HangDetector(searcher, context.hang_seconds),
+                logs,
                 *callbacks,
-                _Interruption(searcher),
+                Interruption(searcher),
             ],
-            failure_config=ray.tune.FailureConfig(max_failures=0),  # a wrong config is a result, not a retry
+            failure_config=ray.tune.FailureConfig(max_failures=0),  # an invalid config is a result, not a retry
         ),
     )
 
@@ -139,20 +173,22 @@ def _trainable(context: SearchContext) -> type[ray.tune.Trainable]:
     """One worker: `fit` in the Tune actor. Several: a driver that waits for its Ray Train group."""
     resources = context.resources
     if resources.workers > 1:
-        return ray.tune.with_resources(_named(run_worker_group), {"CPU": DRIVER_CPU})
-    return ray.tune.with_resources(_named(context.trial), {"CPU": resources.cpus, "GPU": resources.gpus})
+        return ray.tune.with_resources(_titled(run_worker_group), {"CPU": DRIVER_CPU})
+    return ray.tune.with_resources(_titled(context.trial_function), {"CPU": resources.cpus, "GPU": resources.gpus})
 
 
-def _named(function: Callable) -> type[ray.tune.Trainable]:
-    """A trial function as an actor whose name in the dashboard says what it is.
+def _titled(function: Callable[[dict[str, Any]], None]) -> type[ray.tune.Trainable]:
+    """A trial function as an actor that Ray's dashboard shows by the title of its trial.
 
-    Ray asks for it once, when the actor starts: one that is reused keeps the name of its first trial. (A fresh actor
-    for each trial would have the right name, at 3 s instead of 0.1 s. A process's title Ray overwrites at each report.)
+    Ray asks for the title once, when the actor starts: a reused actor keeps the title of its first trial. (A fresh
+    actor for each trial would have the right one, at 3 s instead of 0.1 s. Ray overwrites a process's title at each
+    report.)
     """
+    base: Any = wrap_function(function)
 
-    class Trial(wrap_function(function)):
+    class Trial(base):
         def __repr__(self) -> str:
-            return self.config["title"]
+            return TrialSpec.from_dict(self.config).title
 
     return Trial
 
@@ -161,48 +197,23 @@ def title_of(study: str, label: str, params: Mapping[str, Any]) -> str:
     """`hamnosys 0007 lr=0.0012 dropout_rate=0.1`: a trial with its first few parameters."""
     shown = [
         f"{path.rpartition('.')[2]}={f'{value:.3g}' if isinstance(value, float) else value}"
-        for path, value in islice(params.items(), SHOWN_PARAMETERS)
+        for path, value in islice(params.items(), TITLE_PARAMETERS)
     ]
     return " ".join([study, label, *shown])
 
 
-SHOWN_PARAMETERS = 4
+class _TuneLog(logging.FileHandler):
+    """The file of Tune's own messages. It ignores a full disk, which is reported where files matter."""
 
-
-def _payload(proposal: Proposal, stage: Stage, context: SearchContext) -> dict[str, Any]:
-    """Plain YAML types: what `hearai.search.trial.one_worker` describes."""
-    label, resources = label_of(proposal.number, proposal.notes), context.resources
-    folder, config = context.folder.absolute() / TRIALS / label, stage.config_of(proposal)
-    context.sync.copy_journal()  # a trial that is known nowhere but here would be another one after a crash
-    context.sync.fetch(label, checkpoints=True)
-    for run, own in zip(run_folders(folder, context.splits), split_configs(config, context.splits), strict=True):
-        if clear_unusable(run, own):
-            context.sync.drop(label, *((run / name).relative_to(folder).as_posix() for name in (LAST, BEST)))
-    return {
-        "study": context.name,
-        "number": proposal.number,
-        "kind": proposal.notes.get("kind", "search"),
-        "label": label,
-        "title": title_of(context.name, label, proposal.params),
-        "folder": str(folder),
-        "config": to_dict(config),
-        "threads": resources.threads,
-        "splits": context.splits,
-        "workers": resources.workers,
-        "cpus": resources.cpus,
-        "gpus": resources.gpus,
-        "hang_seconds": context.hang_seconds,
-        "log_from": log_size(folder),
-        **context.sync.address,
-    }
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
 
 
 @contextmanager
 def _quiet_tune(path: Path) -> Iterator[None]:
-    """Tune's own messages and tracebacks go to a file; people get one line a trial."""
+    """Tune's own messages and tracebacks go to a file; people see one line per trial."""
     logger = logging.getLogger("ray.tune")
-    handler = logging.FileHandler(path, delay=True)
-    handler.handleError = lambda record: None  # a full disk is told by those whose files count
+    handler = _TuneLog(path, delay=True)
     logger.addHandler(handler)
     logger.propagate = False
     try:
@@ -215,19 +226,10 @@ def _quiet_tune(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible(searcher: JournalSearcher) -> Iterator[None]:
-    """Ctrl-C and SIGTERM close the journal to further reports; `_Interruption` then ends the search.
-
-    The handler itself must not touch the journal: it may have been called in the middle of a write.
-    """
-
-    def interrupt(*_: Any) -> None:
-        if searcher.closed:
-            raise KeyboardInterrupt  # the second one does not wait
-        searcher.closed = True
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Ctrl-C and SIGTERM interrupt the search instead of this process."""
+    handlers = {number: signal.signal(number, searcher.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

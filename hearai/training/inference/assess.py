@@ -1,4 +1,4 @@
-"""A trained model on clips with labels: its own test clips, or a dataset of another folder."""
+"""Scores a trained model on labelled clips: the test clips of its own data, or another dataset."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from hearai.config.config import Config
 from hearai.config.overrides import override
-from hearai.data.annotations.fingerprint import is_same
+from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data, unsplit_data
 from hearai.errors import ConfigError
 from hearai.training.batches import eval_batches
@@ -20,8 +20,8 @@ from hearai.training.runtime import Runtime
 from hearai.training.scores import HeadScores, labels_of, score_heads
 from hearai.training.setup.prepare import check_files
 
-ALL = "all"
-"""Every clip of the data, whatever its split."""
+ALL_CLIPS = "all"
+"""All clips of the data, whatever their split."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +43,51 @@ class Assessment:
 
     @property
     def floor_macro_f1(self) -> float | None:
-        """Mean over the heads; None where the floor of one is not known."""
-        floors = [scores.floor for scores in self.heads.values()]
-        return statistics.fmean(floor.macro_f1 for floor in floors) if all(floors) else None
+        """Mean over the heads; None where the floor of a head is unknown."""
+        floors = [scores.floor for scores in self.heads.values() if scores.floor is not None]
+        return statistics.fmean(floor.macro_f1 for floor in floors) if len(floors) == len(self.heads) else None
 
 
 def assess(trained: TrainedModel, data_path: Sequence[str] = (), split: str | None = None) -> Assessment:
-    """Predicts and scores clips: those of `split`; unset = test of the model's own data, all of any other.
+    """Predicts and scores the clips of `split`; None = the test clips of the model's own data, all clips of other data.
 
-    Own data that has moved, or a copy of it, is known again.
+    A moved folder or a copy of its own data is recognised.
 
     Raises:
         ConfigError: no clips, no labels, or classes that the model was not built for.
-        DataError: everything that is wrong with the folders.
+        DataError: all problems of the folders.
     """
     config = trained.config
     if data_path:
         config = override(config, {"general_parameters.data_path": list(data_path)})
     data = unsplit_data(config)
-    if not data_path or is_same(trained.prints, data.prints.known()):
+    if not data_path or is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):
         data = load_data(config)
         split = split or "test"
-    elif split not in (None, ALL):
+    elif split not in (None, ALL_CLIPS):
         raise ConfigError(
             f"--split {split}: {', '.join(data_path)} is not the data that the model was trained on, and has no such "
-            f"split; leave --split out, or give {ALL}"
+            f"split; omit --split, or give {ALL_CLIPS}"
         )
-    split = split or ALL
-    clips = data.clips if split == ALL else getattr(data.split, split)
+    split = split or ALL_CLIPS
+    clips = data.clips if split == ALL_CLIPS else getattr(data.split, split)
     if not clips:
         raise ConfigError(f"{trained.folder}: the {split} split is empty; give another --split")
     check_classes(trained, data)
     check_files(config, clips)
     heads = score_heads(predict_clips(trained, clips), labels_of(clips, trained.num_class), trained.train_counts)
     if not heads:
-        raise ConfigError(f"{trained.folder}: none of the {len(clips)} clips has a label; there is nothing to score")
-    return Assessment(trained.folder, _folders(config), split, len(clips), heads, _names(trained, data))
+        raise ConfigError(f"{trained.folder}: none of the {len(clips)} clips has a label; nothing to score")
+    return Assessment(trained.folder, _folders(config), split, len(clips), heads, _class_names(trained, data))
 
 
 def _folders(config: Config) -> list[str]:
-    return [folder if isinstance(folder, str) else folder.path for folder in config.general_parameters.data_path]
+    folders = config.general_parameters.data_path or ()
+    return [folder if isinstance(folder, str) else folder.path for folder in folders]
 
 
-def _names(trained: TrainedModel, data: Data) -> dict[str, dict[int, str]]:
-    """The data's names, and over them those that the model was trained with."""
+def _class_names(trained: TrainedModel, data: Data) -> dict[str, dict[int, str]]:
+    """The names in the data, overridden by those that the model was trained with."""
     heads = trained.num_class
     return {head: {**data.class_names.get(head, {}), **trained.class_names.get(head, {})} for head in heads}
 
@@ -94,13 +95,13 @@ def _names(trained: TrainedModel, data: Data) -> dict[str, dict[int, str]]:
 def score_split(
     checkpoint: str | Path, runtime: Runtime, *, split: str = "test", data_path: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Scores of a run's `best` folder on a split ("train", "val" or "test") of its own data, or that in `data_path`.
+    """Scores of a run's `best` folder on a split ("train", "val" or "test") of its own data, or of `data_path`.
 
     Returns {"objective", "mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}};
-    the objective is the mean over the heads of `train_parameters.objective_heads`, "mean_macro_f1" that over all.
+    the objective is the mean over the heads of `train_parameters.objective_heads`, "mean_macro_f1" over all heads.
 
     Raises:
-        ConfigError: no such checkpoint; or the split is empty, or has classes that the model was not built for.
+        ConfigError: no such checkpoint; or an empty split, or classes that the model was not built for.
     """
     trained = load_trained(checkpoint, runtime.device)
     config = trained.config
@@ -111,10 +112,10 @@ def score_split(
     if not clips:
         raise ConfigError(f"{checkpoint}: the {split} split is empty; give a config with such clips")
     check_classes(trained, data)
-    lookup = None
-    if shares_features(config, data):  # a backbone that other runs share, and so its features
-        lookup = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
-    evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, lookup), config, runtime)
+    features = None
+    if shares_features(config, data):  # a frozen backbone, whose features other runs use too
+        features = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
+    evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, features), config, runtime)
     return {
         "objective": evaluation.score(config.train_parameters.objective_heads),
         "mean_macro_f1": evaluation.macro_f1,

@@ -1,6 +1,6 @@
-"""A trained model as one file for other programs: ONNX, or PyTorch's own `pt2`. B clips, T frames, K classes.
+"""Exports a trained model to one file for other programs: ONNX, or PyTorch's `pt2`. B clips, T frames, K classes.
 
-The exported graph takes what a decoder gives (uint8 pictures of the right size, or landmarks) and normalises by itself.
+The exported graph takes the output of a decoder (uint8 images of the right size, or landmarks); it normalises itself.
 """
 
 import importlib.metadata
@@ -18,31 +18,31 @@ from torch import Tensor, nn
 from hearai.data.annotations.metadata import class_name
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, UserError
-from hearai.files import replacing, write_whole
+from hearai.files import atomic_write, atomic_write_text
 from hearai.sign.skeleton import CHANNELS, POINTS
 from hearai.training.inference.trained_model import TrainedModel
 
-FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
-"""Format -> ending of its files."""
+EXPORT_FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
+"""{format: suffix of its files}."""
 
 TOLERANCE = 1e-3
-"""Largest difference of a logit that counts as rounding: other kernels sum in another order."""
+"""Largest difference of a logit that counts as rounding: other kernels sum in a different order."""
 
-CASES = ((1, 0, 1.0), (3, 0, 0.5), (2, 3, 0.4))
-"""(clips, frames more than in training, share of them in the shortest clip) that an exported model is tried on."""
+CHECKED_INPUTS = ((1, 0, 1.0), (3, 0, 0.5), (2, 3, 0.4))
+"""Inputs on which an exported model is compared: (clips, extra frames, length of the shortest clip as a share)."""
 
 
 class Deployed(nn.Module):
-    """The model with normalisation in front, and its inputs and outputs in a fixed order."""
+    """The model with normalisation in front, and inputs and outputs in a fixed order."""
 
     def __init__(self, model: nn.Module, inputs: list[str], heads: list[str]):
         super().__init__()
         self.model, self.inputs, self.heads = model, inputs, heads
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Inputs in their order, then the mask (B, T) -> logits (B, K) of each head."""
-        *shown, mask_BT = tensors
-        inputs = dict(zip(self.inputs, shown, strict=True))
+        """Inputs in order, then the mask (B, T) -> logits (B, K) of each head."""
+        *values, mask_BT = tensors
+        inputs = dict(zip(self.inputs, values, strict=True))
         if "frames" in inputs:
             inputs["frames"] = normalise(inputs["frames"])
         logits = self.model(inputs, mask_BT)
@@ -51,21 +51,21 @@ class Deployed(nn.Module):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how near it is to the model it comes from."""
+    """The files written, and how closely they match the model."""
 
     path: Path
     description: Path
-    """JSON beside it: inputs, outputs, class names."""
+    """JSON beside the file: inputs, outputs, class names."""
     difference: float
-    """Largest difference of a logit on the cases tried."""
+    """Largest difference of a logit on `CHECKED_INPUTS`."""
     megabytes: float
 
 
 def export(trained: TrainedModel, to: str, path: Path) -> Exported:
-    """Writes the model and its description, once what was written gives the outputs of the model.
+    """Writes the model and its description, after checking that the exported model gives the same outputs.
 
     Raises:
-        ConfigError: pictures of no fixed size; or the place cannot be written.
+        ConfigError: images without a fixed size, or a path that cannot be written.
         UserError: the packages for ONNX are missing, or the outputs differ.
     """
     heads = list(trained.num_class)
@@ -73,74 +73,73 @@ def export(trained: TrainedModel, to: str, path: Path) -> Exported:
     example = example_inputs(trained, 2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, torch.no_grad():
-            # torch's exporter warns of its own internals (the weights of an LSTM); what counts is compared below
+        with atomic_write(path) as temporary, torch.no_grad():
+            # torch's exporter warns about its internals (the weights of an LSTM); the outputs are compared below
             with warnings.catch_warnings(record=True):
                 runner = {"onnx": _write_onnx, "pt2": _write_pt2}[to](deployed, example, temporary)
             difference = _difference(deployed, runner, trained)
             if not difference <= TOLERANCE:
                 raise UserError(
-                    f"{path}: not written: its outputs differ by {difference:.3g} from the model's, at most "
-                    f"{TOLERANCE:g} is rounding; try the other of {', '.join(FORMATS)}"
+                    f"{path}: not written: its outputs differ by {difference:.3g} from the model's; expected at most "
+                    f"{TOLERANCE:g}; try another format ({', '.join(EXPORT_FORMATS)})"
                 )
         description = path.with_suffix(".json")
-        write_whole(description, json.dumps(describe(trained, runner.any_length), indent=1, ensure_ascii=False))
+        atomic_write_text(description, json.dumps(describe(trained, runner.any_length), indent=1, ensure_ascii=False))
     except OSError as error:
-        raise ConfigError(f"--out {path}: cannot be written ({error.strerror or error}); give another place") from None
+        raise ConfigError(f"--out {path}: cannot be written ({error.strerror or error}); give another path") from None
     return Exported(path, description, difference, path.stat().st_size / 1e6)
 
 
 def inputs_of(trained: TrainedModel) -> list[str]:
-    """Names of what the model reads, in the order of the exported graph's inputs; the mask follows."""
+    """Names of the model's inputs, in the order of the exported graph; the mask follows."""
     train = trained.config.train_parameters
-    return [name for name, wanted in (("frames", train.frames), ("landmarks", train.landmarks)) if wanted]
+    return [name for name, used in (("frames", train.frames), ("landmarks", train.landmarks)) if used]
 
 
-def example_inputs(trained: TrainedModel, clips: int, more: int = 0, shortest: float = 1.0) -> tuple[Tensor, ...]:
-    """Random inputs and a mask: `more` frames than in training, the last clip shorter by the factor `shortest`."""
-    frames = max(2, trained.config.train_parameters.num_segments) + more
+def example_inputs(trained: TrainedModel, clips: int, extra: int = 0, shortest: float = 1.0) -> tuple[Tensor, ...]:
+    """Random inputs and a mask: `extra` frames more than in training, the last clip shorter by a factor."""
+    frames = max(2, trained.config.train_parameters.num_segments) + extra
     generator = torch.Generator().manual_seed(0)
-    height, width = picture_size(trained) if "frames" in inputs_of(trained) else (0, 0)
-    made = {
-        "frames": lambda: torch.randint(
-            0, 256, (clips, frames, 3, height, width), generator=generator, dtype=torch.uint8
-        ),
+    height, width = image_size(trained) if "frames" in inputs_of(trained) else (0, 0)
+    images = (clips, frames, 3, height, width)
+    draw = {
+        "frames": lambda: torch.randint(0, 256, images, generator=generator, dtype=torch.uint8),
         "landmarks": lambda: torch.randn(clips, frames, POINTS, CHANNELS, generator=generator),
     }
     mask_BT = torch.ones(clips, frames, dtype=torch.bool)
     mask_BT[-1, max(1, round(shortest * frames)) :] = False
-    return (*(made[name]() for name in inputs_of(trained)), mask_BT)
+    return (*(draw[name]() for name in inputs_of(trained)), mask_BT)
 
 
-def picture_size(trained: TrainedModel) -> tuple[int, int]:
-    """(H, W) of the pictures that the model was trained on.
+def image_size(trained: TrainedModel) -> tuple[int, int]:
+    """(H, W) of the images that the model was trained on.
 
     Raises:
-        ConfigError: the config crops nothing, so that pictures may have any size.
+        ConfigError: without a crop, images may have any size.
     """
-    pictures = trained.config.augmentations_parameters
-    if not pictures.apply_center_crop:
+    parameters = trained.config.augmentations_parameters
+    if not parameters.apply_center_crop:
         raise ConfigError(
-            f"{trained.folder}: augmentations_parameters.apply_center_crop is false, so pictures have no fixed size; "
+            f"{trained.folder}: augmentations_parameters.apply_center_crop is false, so images have no fixed size; "
             "an exported model needs one"
         )
-    return (pictures.center_crop_size, pictures.center_crop_size)
+    return (parameters.center_crop_size, parameters.center_crop_size)
 
 
 def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
-    """What a program must know to use the exported model.
+    """What a program needs to know to use the exported model.
 
     Args:
         any_length: whether clips may have another number of frames than in training.
     """
-    train, pictures = trained.config.train_parameters, trained.config.augmentations_parameters
+    train, images = trained.config.train_parameters, trained.config.augmentations_parameters
     frames = "frames" if any_length else train.num_segments
     shapes: dict[str, Any] = {}
     if train.frames:
         shapes["frames"] = {
-            "shape": ["batch", frames, 3, *picture_size(trained)],
+            "shape": ["batch", frames, 3, *image_size(trained)],
             "type": "uint8",
-            "resize_shorter_side_to": pictures.resize_size if pictures.apply_resize else None,
+            "resize_shorter_side_to": images.resize_size if images.apply_resize else None,
             "colours": "RGB",
         }
     if train.landmarks:
@@ -160,34 +159,34 @@ def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Runner:
-    """What was written, read back and ready to run."""
+    """The exported model, read back and ready to run."""
 
     run: Callable[..., Sequence[Tensor]]
     any_length: bool
-    """Whether it takes any number of frames; PyTorch's own format fixes that of an LSTM."""
+    """Whether it takes any number of frames; PyTorch's format fixes that of an LSTM."""
 
 
-def _dimensions(count: int) -> tuple[dict[int, Any], ...]:
-    """Of `count` tensors: any batch, and any number of frames where the model's layers can be written so."""
+def _dynamic_shapes(count: int) -> tuple[dict[int, Any], ...]:
+    """For `count` tensors: any batch size, and any number of frames where the model's layers allow it."""
     batch = torch.export.Dim("batch", min=1, max=1024)
-    # named once only, as ONNX wants a name for one axis only
+    # named for the first tensor only: ONNX allows a name on one axis
     return tuple({0: torch.export.Dim.AUTO if i else batch, 1: torch.export.Dim.AUTO} for i in range(count))
 
 
 def _write_pt2(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> _Runner:
-    exported = torch.export.export(deployed, example, dynamic_shapes=(_dimensions(len(example)),))
+    exported = torch.export.export(deployed, example, dynamic_shapes=(_dynamic_shapes(len(example)),))
     with path.open("wb") as file:
         torch.export.save(exported, file)
     with path.open("rb") as file:
-        read = torch.export.load(file)
-    shown = next(node for node in read.graph.nodes if node.name == read.graph_signature.user_inputs[0])
-    return _Runner(read.module(), isinstance(shown.meta["val"].shape[1], torch.SymInt))
+        loaded = torch.export.load(file)
+    first = next(node for node in loaded.graph.nodes if node.name == loaded.graph_signature.user_inputs[0])
+    return _Runner(loaded.module(), isinstance(first.meta["val"].shape[1], torch.SymInt))
 
 
 def _write_onnx(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> _Runner:
     try:
         import onnxruntime
-        import onnxscript  # noqa: F401  torch's exporter needs it
+        import onnxscript  # noqa: F401  needed by torch's exporter
     except ImportError as error:
         raise UserError(f"--to onnx: {error.name} is not installed; pip install 'hearai[export]'") from None
     names = [*deployed.inputs, "mask"]
@@ -195,7 +194,7 @@ def _write_onnx(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> 
         deployed,
         example,
         dynamo=True,
-        dynamic_shapes=(_dimensions(len(example)),),
+        dynamic_shapes=(_dynamic_shapes(len(example)),),
         input_names=names,
         output_names=deployed.heads,
         verbose=False,
@@ -205,18 +204,18 @@ def _write_onnx(deployed: Deployed, example: tuple[Tensor, ...], path: Path) -> 
 
     def run(*tensors: Tensor) -> list[Tensor]:
         batches = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
-        return [torch.from_numpy(np.asarray(found)) for found in session.run(deployed.heads, batches)]
+        return [torch.from_numpy(np.asarray(logits)) for logits in session.run(deployed.heads, batches)]
 
     return _Runner(run, isinstance(session.get_inputs()[0].shape[1], str))
 
 
 def _difference(deployed: Deployed, runner: _Runner, trained: TrainedModel) -> float:
-    """The largest of all logits of all cases that the file takes; infinite where one is no number."""
-    worst = 0.0
-    for clips, more, shortest in CASES:
-        if more and not runner.any_length:
+    """The largest over all logits of all inputs that the file accepts; infinite where one is NaN."""
+    largest = 0.0
+    for clips, extra, shortest in CHECKED_INPUTS:
+        if extra and not runner.any_length:
             continue
-        tensors = example_inputs(trained, clips, more, shortest)
-        for wanted, found in zip(deployed(*tensors), runner.run(*tensors), strict=True):
-            worst = max(worst, float((wanted - found).abs().nan_to_num(torch.inf).max()))
-    return worst
+        tensors = example_inputs(trained, clips, extra, shortest)
+        for expected, found in zip(deployed(*tensors), runner.run(*tensors), strict=True):
+            largest = max(largest, float((expected - found).abs().nan_to_num(torch.inf).max()))
+    return largest

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Class probabilities of clips, which need no labels. B clips of a batch, N clips in all, K classes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,21 +18,21 @@ from hearai.training.optim.torch_options import autocast
 def predict(model: SignModel, batches: Iterable[Batch], config: Config, device: torch.device) -> dict[str, Tensor]:
     """{head: probabilities (N, K)} on the CPU, in the order of the batches' clips."""
     model.eval()
-    found: dict[str, list[Tensor]] = {}
+    parts: dict[str, list[Tensor]] = {}
     for batch in batches:
         batch = on_device(batch, device)
         with autocast(config, device):
             logits = model(batch.inputs, batch.mask)
         for head, logits_BK in logits.items():
-            found.setdefault(head, []).append(logits_BK.float().softmax(-1).cpu())
-    return {head: torch.cat(parts) for head, parts in found.items()}
+            parts.setdefault(head, []).append(logits_BK.float().softmax(-1).cpu())
+    return {head: torch.cat(probabilities) for head, probabilities in parts.items()}
 
 
 def predict_clips(trained: TrainedModel, clips: Sequence[Clip]) -> dict[str, Tensor]:
-    """{head: probabilities (N, K)} of clips, which need no labels.
+    """{head: probabilities (N, K)} of clips.
 
     Raises:
-        DataError: a picture or a landmark file is missing or broken.
+        DataError: an image or a landmark file is missing or broken.
     """
     dataset = build_dataset(trained.config, clips, train=False)
     batch_size = trained.config.train_parameters.batch_size

@@ -1,4 +1,4 @@
-"""A trained model and all that is needed to use it: the `best` folder of a run. N clips, K classes."""
+"""A trained model and everything needed to use it: the `best` folder of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
-from hearai.data.annotations.fingerprint import KINDS
+from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.metadata import class_names
 from hearai.errors import ConfigError
@@ -16,8 +16,8 @@ from hearai.models.model import SignModel, build_model
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import BEST, STATE
 
-DUE = {"model": dict, "config": dict, "num_class": dict}
-"""What a `best` folder must hold. All else may be missing in older ones."""
+REQUIRED_KEYS = {"model": dict, "config": dict, "num_class": dict}
+"""{key of a `best` folder: its type}. Other keys may be missing in older ones."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class TrainedModel:
     num_class: Mapping[str, int]
     """{head: classes}"""
     class_names: Mapping[str, Mapping[int, str]]
-    """{head: {class: its meaning in words}}, as far as lists name them."""
+    """{head: {class: its name}}, as far as lists name them."""
     train_counts: Mapping[str, Sequence[int]]
-    """{head: clips of each class that the model was trained on}; empty where an older run did not note it."""
-    prints: Mapping[str, str]
-    """What the dataset that it was trained on is known by, for `is_same`; an older run noted less."""
+    """{head: training clips of each class}; empty for older runs."""
+    fingerprints: Mapping[str, str]
+    """Fingerprints of the dataset that it was trained on, for `is_same_dataset`; fewer for older runs."""
 
     @property
     def device(self) -> torch.device:
@@ -44,32 +44,32 @@ class TrainedModel:
 
 
 def find_best(folder: str | Path) -> Path:
-    """The `best` folder that a user means who names it, its run, or its study.
+    """The `best` folder, given that folder, its run or its study.
 
     Raises:
         ConfigError: there is none.
     """
     folder = Path(folder)
-    for place in (folder, folder / BEST):
-        if (place / STATE).is_file():
-            return place
+    for candidate in (folder, folder / BEST):
+        if (candidate / STATE).is_file():
+            return candidate
     found = "no such folder" if not folder.is_dir() else f"holds neither {STATE} nor {BEST}/{STATE}"
     raise ConfigError(f"--checkpoint {folder}: {found}; give the `{BEST}` folder of a run, the run, or its study")
 
 
 def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
-    """The model of a `best` folder, in eval mode; nothing else is needed, published weights neither.
+    """The model of a `best` folder, in eval mode; needs nothing else, not even published weights.
 
     Raises:
-        ConfigError: no such checkpoint, one that is not of a finished run, or of another architecture.
+        ConfigError: no such checkpoint, one of an unfinished run, or weights of another architecture.
     """
     state = load_checkpoint(folder)
-    if missing := [name for name, kind in DUE.items() if not isinstance(state.get(name), kind)]:
+    if missing := [name for name, kind in REQUIRED_KEYS.items() if not isinstance(state.get(name), kind)]:
         raise ConfigError(f"{folder}: lacks {', '.join(missing)}; give the `{BEST}` folder of a run")
     try:
         config = build_config(state["config"], f"{folder}: config")
-        bare = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
-        model = build_model(bare, state["num_class"])
+        random = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
+        model = build_model(random, state["num_class"])
         model.load_state_dict(state["model"])
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -81,7 +81,7 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
         num_class=state["num_class"],
         class_names=state.get("class_names") or class_names({}, state["num_class"]),
         train_counts=state.get("train_counts", {}),
-        prints={kind: state[kind] for kind in KINDS if kind in state},
+        fingerprints={kind: state[kind] for kind in FINGERPRINT_KINDS if kind in state},
     )
 
 
@@ -89,10 +89,11 @@ def check_classes(trained: TrainedModel, data: Data) -> None:
     """Refuses data with classes that the model was not built for.
 
     Raises:
-        ConfigError: every head that has such classes.
+        ConfigError: every head with such classes.
     """
     problems = [
-        f"{trained.folder}: the model has {known} classes of {head}, the data {data.num_class[head]}; give its own data"
+        f"{trained.folder}: the model has {known} classes of {head}, the data {data.num_class[head]}; "
+        "give the data that it was trained on"
         for head, known in trained.num_class.items()
         if data.num_class[head] > known
     ]

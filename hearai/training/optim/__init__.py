@@ -1,0 +1,1 @@
+"""Loss, optimizer, and schedules as pure functions of progress."""

@@ -19,25 +19,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FreezeSchedule:
-    """Patterns of frozen (True) and training (False) phases, one a part, all of equal length."""
+    """For each part a pattern of frozen (True) and training (False) phases, all of equal length."""
 
     patterns: Mapping[str, tuple[bool, ...]]
     repeats: int | tuple[int, ...]
-    """(5, 3) = first phase 5 times, second 3 times; 4 = the whole pattern four times, one unit a phase."""
+    """(5, 3) = 5 units of the first phase, 3 of the second; 4 = the pattern four times, one unit per phase."""
     mode: str
-    """What is counted: "epoch" or "step"."""
+    """The unit: "epoch" or "step"."""
 
     @classmethod
     def build(cls, config: FreezeScheduler) -> "FreezeSchedule":
         return cls(config.model_params, config.freeze_pattern_repeats, config.freeze_mode)
 
     def frozen_parts(self, done: int) -> frozenset[str]:
-        """Parts frozen after `done` finished epochs (or steps, see `mode`); none after the pattern's end."""
+        """Parts frozen after `done` finished units (epochs or steps); none after the pattern's end."""
         phase = self._phase(done)
         return frozenset(part for part, pattern in self.patterns.items() if phase is not None and pattern[phase])
 
     def phases(self) -> Iterator[frozenset[str]]:
-        """The set of frozen parts of each phase that the schedule reaches."""
+        """The frozen parts of each phase that the schedule reaches."""
         length = max((len(pattern) for pattern in self.patterns.values()), default=0)
         counts = self.repeats if isinstance(self.repeats, tuple) else (self.repeats,) * length
         for phase in range(length):
@@ -48,10 +48,10 @@ class FreezeSchedule:
         """{scheduled part: share of the steps of `epoch` (0-based) in which it is frozen}, each in [0, 1]."""
         steps = range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
         frozen = [self.frozen_parts(done) for done in (steps if self.mode == "step" else [epoch])]
-        return {part: sum(_covers(now, part) for now in frozen) / len(frozen) for part in self.patterns}
+        return {part: sum(_covers(parts, part) for parts in frozen) / len(frozen) for part in self.patterns}
 
     def frozen_lead(self, part: str, total: int) -> int:
-        """How many of `total` epochs or steps pass before `part` is trained: it, or a part around it, is frozen."""
+        """Number of leading units, out of `total`, in which `part` or a part that contains it is frozen."""
         return next((done for done in range(total) if not _covers(self.frozen_parts(done), part)), total)
 
     def _phase(self, done: int) -> int | None:
@@ -66,7 +66,7 @@ def check_parts(model: nn.Module, schedule: FreezeSchedule) -> None:
     """Refuses a schedule that does not fit the model, before anything is trained.
 
     Raises:
-        ConfigError: a part the model does not have, or a phase in which nothing is left to train.
+        ConfigError: a part that the model does not have, or a phase in which everything is frozen.
     """
     known = {name for name, _ in model.named_modules() if name}
     short = [name for name in known if name.count(".") < 2 and not name.rpartition(".")[2].isdigit()]

@@ -1,7 +1,7 @@
-"""The training loss, the metrics and the one score.
+"""The training loss.
 
-Everything that is summed (losses, label counts, confusion matrices) is summed over batches and workers
-first and divided once, so that no result depends on how the clips were cut into batches.
+Losses and label weights are summed over batches and workers first and divided once, so that no result depends on how
+the clips were divided into batches.
 
 H heads, B clips, K classes.
 """
@@ -25,7 +25,7 @@ def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tens
 
 
 def build_class_weights(config: Config, data: Data, device: torch.device) -> dict[str, Tensor] | None:
-    """{trained head: weights (K,)} of `train_parameters.class_weights`; None where labels are not weighted."""
+    """{trained head: weights (K,)} for `train_parameters.class_weights`; None where labels are not weighted."""
     if config.train_parameters.class_weights == "none":
         return None
     return {
@@ -36,11 +36,11 @@ def build_class_weights(config: Config, data: Data, device: torch.device) -> dic
 
 
 def balanced_weights(labels: Sequence[int], num_class: int) -> Tensor:
-    """Weights (K,) inverse to how often each class is among `labels`; MISSING is no class.
+    """Weights (K,) inverse to the frequency of each class among `labels`; MISSING is not a class.
 
     N labels of C different classes give a class with n of them the weight N / (C n) (King & Zeng 2001,
     "Logistic regression in rare events data"; scikit-learn's "balanced"): the mean over the labels is 1.
-    A class that is not among them gets 0; no label can ask for it.
+    A class that does not occur gets 0, which no label uses.
     """
     counts = torch.bincount(torch.tensor([label for label in labels if label != MISSING]).long(), minlength=num_class)
     balanced = counts.sum() / ((counts > 0).sum() * counts)
@@ -56,16 +56,16 @@ def head_losses(
     smoothing: float = 0.0,
     class_weights: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sum of the losses (H,) of `heads`, and what it is to be divided by (H,), see `label_sums`.
+    """Sum of the losses (H,) of `heads`, and the sum of the label weights (H,) by which to divide it.
 
-    MISSING labels count in neither. A label's whole loss, its smoothed part too, counts as often as its
-    class weighs.
+    MISSING labels count in neither. The class weight multiplies the complete loss of a label, including the smoothed
+    part.
 
     Args:
         logits: {head: (B, K)}.
         labels: {head: (B,)}, class or MISSING.
-        kind: "cross_entropy", or "bce" (on one-hot labels, mean over the classes).
-        smoothing: share of each label that is spread over all K classes, in [0, 1).
+        kind: "cross_entropy", or "bce" (on one-hot labels, mean over classes).
+        smoothing: share of each label that is distributed over all K classes, in [0, 1).
         class_weights: {head: (K,)}; None = all 1.
     """
     loss = {"cross_entropy": _cross_entropy, "bce": _bce}[kind]
@@ -78,7 +78,7 @@ def head_losses(
 def label_sums(
     labels: Mapping[str, Tensor], heads: Sequence[str], class_weights: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """Sum of the label weights (H,) of `heads`: without class weights, the number of labels."""
+    """Sum of the label weights (H,) of `heads`; without class weights, the number of labels."""
     return torch.stack([_label_weights(labels[head], head, class_weights).sum() for head in heads])
 
 

@@ -1,4 +1,4 @@
-"""The optimizer by name, and the learning rate as a pure function of the step."""
+"""Optimizers by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +14,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def build_optimizer(model: nn.Module, *, name: str = "adamw", lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """An optimizer over all parameters; biases, norms and other 1-d parameters do not decay.
+    """An optimizer over all parameters; weight decay applies to all but 1-d ones, such as biases and norms.
 
-    Frozen parameters are in it too: they have no gradient, which all of them skip, until they thaw.
+    Frozen parameters are included: until they are unfrozen they have no gradient, and every optimizer skips them.
     """
     parameters = list(model.parameters())
     groups = [

@@ -1,4 +1,4 @@
-"""`train_parameters.compile`: torch.compile where it works, and a line where it does not."""
+"""`train_parameters.compile` and `.precision`: torch.compile and bfloat16 where they work."""
 
 import functools
 import logging
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def compiled(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model to call in its place, sharing its weights; the model itself where this machine cannot compile.
+    """A compiled module that shares the model's weights; the model itself where this machine cannot compile.
 
-    One compilation serves batches of every size, and dropout draws what it draws without compiling.
+    One compilation serves batches of every size, and dropout draws the same numbers as without compiling.
     """
     if not can_compile(device.type):
         return model
@@ -24,18 +24,23 @@ def compiled(model: nn.Module, device: torch.device) -> nn.Module:
 
 @functools.cache
 def can_compile(device_type: str) -> bool:
-    """Whether torch.compile works here: it is tried, once a process (seconds). If not, a line says why."""
+    """Whether torch.compile works here: tried once per process (seconds). If it does not, a line says why."""
     try:
         torch.compile(torch.sin)(torch.ones(2, device=device_type))
-    except RuntimeError as error:  # torch's compiler errors are such
-        log.info("compile: not on this machine, going on without (%s)", str(error).splitlines()[0])
+    except RuntimeError as error:  # the base class of torch's compiler errors
+        log.info("compile: not available on this machine, continuing without (%s)", str(error).splitlines()[0])
         return False
     return True
 
 
+def precision_of(config: Config, device: torch.device) -> str:
+    """ "fp32" or "bf16": what the config asks for; `auto` = bf16 on GPUs that support it."""
+    precision = config.train_parameters.precision
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return precision
+
+
 def autocast(config: Config, device: torch.device) -> torch.autocast:
-    """bfloat16 where the config asks for it; `auto` = on GPUs that have it."""
-    wanted = config.train_parameters.precision
-    if wanted == "auto":
-        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted == "bf16")
+    """A context in which the forward pass has the config's precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision_of(config, device) == "bf16")

@@ -1,4 +1,4 @@
-"""State of a run <-> folder. A folder holds either the whole state or the one before, never half of one."""
+"""Saves and loads the state of a run. A folder holds the new state or the previous one, never a partial one."""
 
 import pickle
 import shutil
@@ -9,25 +9,25 @@ from typing import Any
 import torch
 
 from hearai.errors import ConfigError
-from hearai.files import replacing
+from hearai.files import atomic_write
 from hearai.training.outputs.layout import BEST, LAST, STATE
 
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
-"""What torch raises over a file that is no checkpoint, is cut off, or holds more than tensors and plain values."""
+"""What torch raises for a file that is not a checkpoint, is truncated, or holds more than tensors and plain values."""
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
-    """Writes `state` (tensors and plain values only) into `folder`, replacing what is there in one move.
+    """Writes `state` (tensors and plain values only) into `folder`, atomically replacing the previous state.
 
     Raises:
-        DiskFull: there is no room; what was there before is whole.
+        DiskFull: no space left; the previous state is intact.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / STATE) as temporary:
+    with atomic_write(folder / STATE) as temporary:
         try:
-            with temporary.open("wb") as file:  # given a path, torch forgets why it could not write
+            with temporary.open("wb") as file:  # given a path, torch hides why it could not write
                 torch.save(dict(state), file)
-        except RuntimeError as error:  # and given a file, it stumbles over its own end after that
+        except RuntimeError as error:  # given a file, it fails again while closing, after the actual error
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
@@ -35,13 +35,13 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """The state saved in the folder `source` in place of that in `target`, in one move.
+    """Atomically replaces the state in `target` by the one in `source`.
 
     Raises:
-        DiskFull: there is no room; what was there before is whole.
+        DiskFull: no space left; the previous state is intact.
     """
     target.mkdir(parents=True, exist_ok=True)
-    with replacing(target / STATE) as temporary:
+    with atomic_write(target / STATE) as temporary:
         shutil.copyfile(source / STATE, temporary)
 
 
@@ -49,7 +49,7 @@ def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     """The state saved in `folder`, its tensors on the CPU. Only tensors and plain values are unpickled.
 
     Raises:
-        ConfigError: there is no checkpoint, or it cannot be read.
+        ConfigError: no checkpoint, or an unreadable one.
     """
     path = Path(folder) / STATE
     if not path.is_file():
@@ -57,7 +57,7 @@ def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
-            raise ValueError(f"it holds a {type(state).__name__}")
+            raise ValueError(f"it contains a {type(state).__name__}")
         return state
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""What the trackers of a run promise, and what they know of it."""
+"""The interface of experiment trackers, and what they know about a run."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,29 +19,29 @@ class TrackedRun:
     config: Mapping[str, Any] = field(default_factory=dict)
     """As `to_dict` gives it."""
     study: str | None = None
-    """The search that it is a trial of."""
+    """The study that it is a trial of."""
     id: str = field(default_factory=lambda: uuid4().hex)
     """The same in all attempts at the run."""
     history: Sequence[Mapping[str, float]] = ()
-    """The epochs of earlier attempts; nothing of them is to be there twice."""
+    """The metrics of earlier attempts' epochs, none of which may be recorded twice."""
 
 
 class Tracker(Protocol):
-    """Takes the metrics of one epoch after another."""
+    """Records the metrics of one epoch after another."""
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Records one epoch (1-based)."""
 
-    def show(self, pictures: Mapping[str, np.ndarray], epoch: int) -> None:
-        """Records {name: picture (H, W, 3) uint8} of a run that ends after `epoch`; those of earlier attempts go."""
+    def log_images(self, images: Mapping[str, np.ndarray], epoch: int) -> None:
+        """Records {name: image (H, W, 3) uint8} of a run that ends after `epoch`; replaces earlier ones."""
 
     def close(self) -> None:
-        """Writes out what is still held."""
+        """Writes everything that is still buffered."""
 
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Environment variables for the time of the block; those that the user has set stay."""
+    """Sets environment variables for the duration of the block, except those that the user has set."""
     new = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(new)
     try:

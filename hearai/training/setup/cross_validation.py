@@ -1,7 +1,7 @@
-"""One config on several divisions of the clips: one run after another, reported as one.
+"""One config on several folds: one run after another, reported as one.
 
-A config that loses on the first division is stopped there, before it costs the others: racing, as in Lopez-Ibanez et
-al., "The irace package", 2016. The test clips are the same in all of them.
+A config that performs poorly on the first fold is stopped there, before the other folds cost anything: racing, as in
+Lopez-Ibanez et al., "The irace package", 2016. The test clips are the same in all folds.
 """
 
 import statistics
@@ -11,68 +11,83 @@ from pathlib import Path
 
 from hearai.config.config import Config
 from hearai.config.overrides import override
-from hearai.training.fit import FitResult
+from hearai.training.fit import FitResult, fit
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file, run_folders
-
-Report = Callable[[Mapping[str, float]], dict[str, float]]
-"""Turns the metrics of a run's epoch into those of the whole trial."""
+from hearai.training.runtime import Runtime
 
 
 def fold_config(config: Config, fold: int) -> Config:
-    """The config on another division; a backbone that was pre-trained for the study is that of the fold."""
-    checkpoint = config.feature_extractor.checkpoint
-    own = Path(checkpoint).with_name(backbone_file(fold)) if checkpoint else None
-    changes = {"general_parameters.fold": fold}
-    if own is not None and Path(checkpoint).name == BACKBONE_FILE and own.is_file():
-        changes["feature_extractor.checkpoint"] = str(own)
+    """The config on another fold; a backbone that was pre-trained for the study becomes that of the fold."""
+    changes: dict[str, int | str] = {"general_parameters.fold": fold}
+    if checkpoint := config.feature_extractor.checkpoint:
+        backbone = Path(checkpoint).with_name(backbone_file(fold))
+        if Path(checkpoint).name == BACKBONE_FILE and backbone.is_file():
+            changes["feature_extractor.checkpoint"] = str(backbone)
     return override(config, changes)
 
 
-def split_configs(config: Config, splits: int) -> list[Config]:
-    """The config on each of the divisions that a trial is scored on; of one division, as it is."""
-    return [config] if splits == 1 else [fold_config(config, fold) for fold in range(splits)]
+def fold_configs(config: Config, folds: int) -> list[Config]:
+    """The config on each fold that a trial is scored on; with one fold, the config as it is."""
+    return [config] if folds == 1 else [fold_config(config, fold) for fold in range(folds)]
 
 
-def fit_splits(config: Config, trial: Path, splits: int, run: Callable[[Config, Path, Report], FitResult]) -> FitResult:
-    """Runs the config on each split; the result of the whole: the mean of the best scores.
+class FoldProgress:
+    """Results of a trial's finished folds; merges the metrics of the current fold into those of the trial.
 
-    run: fits a config in a folder, and passes each epoch's metrics through the given function before it reports them.
+    Epochs and seconds are summed over the folds; the objective is the mean of the best scores of the folds so far.
     """
-    done: list[FitResult] = []
-    for own, folder in zip(split_configs(config, splits), run_folders(trial, splits), strict=True):
 
-        def whole(metrics: Mapping[str, float]) -> dict[str, float]:
-            return combined(metrics, done, splits)
+    def __init__(self, folds: int):
+        self._folds = folds
+        self._results: list[FitResult] = []
 
-        done.append(run(own, folder, whole))
-        if done[-1].diverged:
+    def add(self, result: FitResult) -> None:
+        """The current fold has ended."""
+        self._results.append(result)
+
+    def merge(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """What the trial reports after an epoch of the current fold."""
+        if self._folds == 1:
+            return dict(metrics)
+        done = self._results
+        return {
+            **metrics,
+            "epoch": metrics["epoch"] + sum(result.epochs for result in done),
+            "epochs": metrics["epochs"] * self._folds,
+            "objective": statistics.fmean([*(result.best for result in done), metrics["objective"]]),
+            "best_epoch": mean_epoch([*(result.best_epoch for result in done), int(metrics["best_epoch"])]),
+            "seconds": metrics["seconds"] + sum(result.seconds for result in done),
+        }
+
+    def result(self) -> FitResult:
+        """The result of the trial; at least one fold has ended."""
+        done = self._results
+        return replace(
+            done[-1],
+            best=statistics.fmean(result.best for result in done),
+            best_epoch=mean_epoch([result.best_epoch for result in done]),
+            epochs=sum(result.epochs for result in done),
+            seconds=sum(result.seconds for result in done),
+        )
+
+
+def fit_folds(
+    config: Config, trial: Path, folds: int, build_runtime: Callable[[Path, FoldProgress], Runtime]
+) -> FitResult:
+    """Runs the config on each fold until one diverges.
+
+    build_runtime: the runtime of a fold's run in its folder, which merges the metrics of each epoch into the progress
+        before it reports them.
+    """
+    progress = FoldProgress(folds)
+    for fold, folder in zip(fold_configs(config, folds), run_folders(trial, folds), strict=True):
+        result = fit(fold, build_runtime(folder, progress))
+        progress.add(result)
+        if result.diverged:
             break
-    return replace(
-        done[-1],
-        best=statistics.fmean(result.best for result in done),
-        best_epoch=mean_epoch([result.best_epoch for result in done]),
-        epochs=sum(result.epochs for result in done),
-        seconds=sum(result.seconds for result in done),
-    )
-
-
-def combined(metrics: Mapping[str, float], done: Sequence[FitResult], splits: int) -> dict[str, float]:
-    """The report of a trial after an epoch of its split number `len(done)`.
-
-    Epochs are counted over all splits; the objective is the mean of the best scores of the splits that have begun.
-    """
-    if splits == 1:
-        return dict(metrics)
-    return {
-        **metrics,
-        "epoch": metrics["epoch"] + sum(result.epochs for result in done),
-        "epochs": metrics["epochs"] * splits,
-        "objective": statistics.fmean([*(result.best for result in done), metrics["objective"]]),
-        "best_epoch": mean_epoch([*(result.best_epoch for result in done), int(metrics["best_epoch"])]),
-        "seconds": metrics["seconds"] + sum(result.seconds for result in done),
-    }
+    return progress.result()
 
 
 def mean_epoch(epochs: Sequence[int]) -> int:
-    """What the splits' best epochs come to."""
+    """Mean of the folds' best epochs, rounded."""
     return round(statistics.fmean(epochs))

@@ -1,7 +1,7 @@
-"""Pre-training of the backbone: a clip is one frame, there is no sequence. N frames, C/H/W picture, P points.
+"""Pre-training of the backbone: each clip is one frame, there is no sequence. N frames, C/H/W image, P points.
 
-Where no pretrained weights can be had, two minutes of this are worth more to a frozen extractor than any
-search over what follows it.
+Where no pretrained weights are available, two minutes of this improve a frozen extractor more than any search over
+the parts after it.
 """
 
 import functools
@@ -30,8 +30,8 @@ from hearai.data.dataset import Batch
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks import mirrored, read_landmarks
-from hearai.files import cache_folder, replacing
-from hearai.models.feature_extractors import FeatureExtractor, backbone_name, kind_of
+from hearai.files import atomic_write, cache_folder
+from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
 from hearai.training.batches import on_device
@@ -45,16 +45,18 @@ from hearai.training.runtime import LocalRuntime, Runtime, choose_device
 log = logging.getLogger(__name__)
 
 FRAMES_PER_CLIP = 8
-"""Frames of the hold that are looked at."""
-MEMORY = 2e9
-"""Bytes that decoded frames of a split may take; with more, fewer frames of each clip are looked at."""
+"""At most: frames of the hold that are used."""
+MEMORY_BYTES = 2e9
+"""Limit for the decoded frames of a split; beyond it, fewer frames of each clip are used."""
 WEIGHT_DECAY = 0.02
-WARM_UP = 0.1
+WARM_UP_SHARE = 0.1
 """Share of the steps in which the learning rate rises; then it falls as a cosine."""
-SHIFT = 0.08
-"""Augmentation: largest shift and change of size, in half pictures (or shoulder widths)."""
-COLOUR = 0.2
-"""Augmentation: largest change of contrast and of each channel's level, in deviations."""
+MAX_SHIFT = 0.08
+"""Augmentation: largest shift and relative change of size, in half image sides (or shoulder widths)."""
+MAX_COLOUR = 0.2
+"""Augmentation: largest relative change of contrast, and of each channel's level in standard deviations."""
+EVALUATION_FRAMES = 128
+"""Frames per step of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ class Stills:
     """Single frames of some clips, in memory."""
 
     reads: str
-    """Which of the inputs: "frames" or "landmarks"."""
+    """Name of the input: "frames" or "landmarks"."""
     inputs_N: Tensor
-    """Pictures (N, C, H, W) uint8, or landmarks (N, P, C)."""
+    """Images (N, C, H, W) uint8, or landmarks (N, P, C)."""
     labels: dict[str, Tensor]
     """{head: (N,)}, class or MISSING."""
 
@@ -79,16 +81,16 @@ class Stills:
 
 
 class FrameModel(nn.Module):
-    """Backbone and one classifier a head, directly on its output."""
+    """Backbone and one classifier per head, directly on its output."""
 
     def __init__(self, extractor: FeatureExtractor, reads: str, num_class: dict[str, int]):
         super().__init__()
         self.reads = reads
         self.extractor, self.heads = extractor, Heads(extractor.backbone_width, num_class)
-        extractor.projection.requires_grad_(False)  # every run learns its own
+        extractor.projection.requires_grad_(False)  # not part of the backbone file
 
     def forward(self, inputs: Mapping[str, Tensor], mask_N1: Tensor) -> dict[str, Tensor]:
-        """{head: logits (N, K)} of clips of one frame: normalised pictures or landmarks."""
+        """{head: logits (N, K)} of clips of one frame: normalised images or landmarks."""
         x_N = inputs[self.reads].squeeze(1)
         if x_N.ndim == 4:
             x_N = x_N.contiguous(memory_format=torch.channels_last)
@@ -98,8 +100,8 @@ class FrameModel(nn.Module):
 def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) -> Path:
     """Trains the backbone on frames of the training clips and writes it to `out`.
 
-    All heads weigh the same. The epoch with the best validation score (mean macro-F1 over heads, single
-    frames) is kept. The file holds {"backbone": state_dict, "model_path": name}, as
+    All heads have the same weight. The epoch with the best validation score (mean macro-F1 over heads, single frames)
+    is kept. The file holds {"backbone": state_dict, "model_path": name}, as
     `feature_extractor.checkpoint` takes it.
     """
     data, started = load_data(config), time.monotonic()
@@ -107,12 +109,14 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     initial = build_initial_model(config, data.num_class)
     model = FrameModel(initial.feature_extractor, initial.reads, dict(data.num_class))
     model = model.to(runtime.device, memory_format=torch.channels_last)
-    trainer, best, weights = _Trainer(model, config, settings, runtime.device), -1.0, {}
+    trainer = _PretrainTrainer(model, config, settings, runtime.device)
+    best = -1.0
+    weights: dict[str, Tensor] = {}
     name = backbone_name(config.feature_extractor)
     log.info("pre-training %s on %d frames", name, len(train.inputs_N))
     for epoch in range(settings.epochs):
         loss = trainer.train_epoch(train, epoch)
-        score = evaluate(model, val.batches(128, shuffle=False), config, runtime).macro_f1
+        score = evaluate(model, val.batches(EVALUATION_FRAMES, shuffle=False), config, runtime).macro_f1
         if score > best:
             best, weights = score, _copy(model.extractor.backbone)
         log.info(
@@ -122,8 +126,8 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     return _write(out, weights, name)
 
 
-class _Trainer:
-    """Model, optimizer and schedule of a pre-training."""
+class _PretrainTrainer:
+    """Model, optimizer and learning rate of pre-training."""
 
     def __init__(self, model: FrameModel, config: Config, settings: Pretrain, device: torch.device):
         self.model, self.config, self.settings, self.device = model, config, settings, device
@@ -132,7 +136,7 @@ class _Trainer:
         self.weights = torch.ones(len(self.heads), device=device)
 
     def train_epoch(self, stills: Stills, epoch: int) -> float:
-        """One pass over the frames in random order, without an incomplete last batch; the mean loss."""
+        """One epoch of the frames in random order, without an incomplete last batch; returns the mean loss."""
         self.model.train()
         steps, total = max(1, len(stills.inputs_N) // self.settings.batch_size), 0.0
         for step, batch in enumerate(islice(stills.batches(self.settings.batch_size, shuffle=True), steps)):
@@ -142,7 +146,7 @@ class _Trainer:
         return float(total) / steps
 
     def _step(self, batch: Batch) -> Tensor:
-        inputs = {name: AUGMENT[name](x_N1.squeeze(1)).unsqueeze(1) for name, x_N1 in batch.inputs.items()}
+        inputs = {name: AUGMENTATIONS[name](x_N1.squeeze(1)).unsqueeze(1) for name, x_N1 in batch.inputs.items()}
         with autocast(self.config, self.device):
             logits = self.model(inputs, batch.mask)
         loss = weighted_loss(*head_losses(logits, batch.labels, self.heads, "cross_entropy"), self.weights)
@@ -153,77 +157,82 @@ class _Trainer:
 
 
 def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
-    """Frames of the hold, the last two thirds of each clip; in the first third the hand is on its way."""
-    reads = kind_of(config.feature_extractor).reads
-    read = _read_landmarks if reads == "landmarks" else functools.partial(_read_picture, build_reader(config))
+    """Frames of the hold, the last two thirds of each clip; in the first third the hand is still moving."""
+    reads = config.feature_extractor.spec.reads
+    read = _read_landmarks if reads == "landmarks" else functools.partial(_read_image, build_reader(config))
     first = read((clips[0], clips[0].start))
-    most = max(1, min(FRAMES_PER_CLIP, int(MEMORY / first.nbytes / len(clips))))
-    shown = [(clip, frame) for clip in clips for frame in _hold(clip, most)]
-    inputs_N = first.new_empty(len(shown), *first.shape)
+    per_clip = max(1, min(FRAMES_PER_CLIP, int(MEMORY_BYTES / first.nbytes / len(clips))))
+    chosen = [(clip, frame) for clip in clips for frame in _hold_frames(clip, per_clip)]
+    inputs_N = first.new_empty(len(chosen), *first.shape)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for i, x in enumerate(pool.map(read, shown)):
+        for i, x in enumerate(pool.map(read, chosen)):
             inputs_N[i] = x
-    labels = {head: torch.tensor([clip.labels[head] for clip, _ in shown]) for head in config.active_heads}
+    labels = {head: torch.tensor([clip.labels[head] for clip, _ in chosen]) for head in config.active_heads}
     return Stills(reads, inputs_N, labels)
 
 
-def _read_picture(read: Callable[[Path], Tensor], shown: tuple[Clip, int]) -> Tensor:
-    clip, frame = shown
+def _read_image(read: Callable[[Path], Tensor], clip_frame: tuple[Clip, int]) -> Tensor:
+    clip, frame = clip_frame
     return read(clip.frame_path(frame))
 
 
-def _read_landmarks(shown: tuple[Clip, int]) -> Tensor:
-    clip, frame = shown
+def _read_landmarks(clip_frame: tuple[Clip, int]) -> Tensor:
+    clip, frame = clip_frame
     return read_landmarks(clip, [frame])[0]
 
 
-def _hold(clip: Clip, most: int) -> list[int]:
+def _hold_frames(clip: Clip, count: int) -> list[int]:
     length = clip.end - clip.start + 1
-    return sample_frames(clip.start + length // 3, clip.end, num_segments=most)
+    return sample_frames(clip.start + length // 3, clip.end, num_segments=count)
 
 
 def augment(frames_NCHW: Tensor) -> Tensor:
-    """Normalised frames, each mirrored (labels stay), shifted, resized and recoloured by a draw of its own."""
+    """Normalised frames, each mirrored (with the same label), shifted, resized and recoloured at random."""
     count, device = len(frames_NCHW), frames_NCHW.device
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(count, *shape, device=device) * 2 - 1
 
-    scale_N1 = 1 + SHIFT * draw(1)
+    scale_N1 = 1 + MAX_SHIFT * draw(1)
     height, width = frames_NCHW.shape[-2:]
-    x_NW = torch.where(draw(1) < 0, scale_N1, -scale_N1) * _centres(width, device) + SHIFT * draw(1)
-    y_NH = scale_N1 * _centres(height, device) + SHIFT * draw(1)
-    # affine_grid would multiply matrices for what is a sum, which costs about as much as the sampling.
+    x_NW = torch.where(draw(1) < 0, scale_N1, -scale_N1) * _pixel_centres(width, device) + MAX_SHIFT * draw(1)
+    y_NH = scale_N1 * _pixel_centres(height, device) + MAX_SHIFT * draw(1)
+    # affine_grid would use a matrix product for this sum, which costs about as much as the sampling.
     grid = torch.stack(torch.broadcast_tensors(x_NW.unsqueeze(1), y_NH.unsqueeze(2)), -1)
     moved = F.grid_sample(frames_NCHW, grid, padding_mode="border", align_corners=False)
-    return moved * (1 + COLOUR * draw(1, 1, 1)) + COLOUR * draw(3, 1, 1)
+    return moved * (1 + MAX_COLOUR * draw(1, 1, 1)) + MAX_COLOUR * draw(3, 1, 1)
 
 
 def augment_points(points_NPC: Tensor) -> Tensor:
-    """Landmarks, half of them mirrored (labels stay), each shifted and resized by a draw of its own."""
+    """Landmarks, half of them mirrored (with the same label), each shifted and resized at random."""
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(len(points_NPC), *shape, device=points_NPC.device) * 2 - 1
 
     points_NPC = torch.where(draw(1, 1) < 0, mirrored(points_NPC), points_NPC)
-    place_NP3, known_NP1 = points_NPC[..., :3], points_NPC[..., 3:]
-    return torch.cat((place_NP3 * (1 + SHIFT * draw(1, 1)) + SHIFT * draw(1, 3) * known_NP1, known_NP1), -1)
+    position_NP3, known_NP1 = points_NPC[..., :3], points_NPC[..., 3:]
+    scale_N11, shift_N13 = 1 + MAX_SHIFT * draw(1, 1), MAX_SHIFT * draw(1, 3)
+    return torch.cat((position_NP3 * scale_N11 + shift_N13 * known_NP1, known_NP1), -1)
 
 
-AUGMENT = {"frames": augment, "landmarks": augment_points}
-"""Input -> how its training frames are changed."""
+AUGMENTATIONS = {"frames": augment, "landmarks": augment_points}
+"""{input: augmentation of its training frames}."""
 
 
-def _centres(count: int, device: torch.device) -> Tensor:
-    """Centres of `count` pixels, in half pictures from the middle."""
+def _pixel_centres(count: int, device: torch.device) -> Tensor:
+    """Centres of `count` pixels, from -1 to 1 across the image."""
     return (torch.arange(count, device=device) * 2 + 1) / count - 1
 
 
 def learning_rate(done: float, peak: float) -> float:
-    """Linear rise, then a cosine down to 0; `done` is the share of all steps taken, in [0, 1]."""
-    if done < WARM_UP:
-        return peak * done / WARM_UP
-    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+    """Linear rise, then a cosine down to 0; `done` is the share of all steps taken, in [0, 1].
+
+    Not an `LRSchedule`: neither of the config's schedules has this shape, and a backbone must stay the same to the last
+    bit for the same fingerprint.
+    """
+    if done < WARM_UP_SHARE:
+        return peak * done / WARM_UP_SHARE
+    return peak * (1 + math.cos(math.pi * (done - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
@@ -232,7 +241,7 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
 
 def _write(out: Path, weights: dict[str, Tensor], model_path: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         torch.save({"backbone": weights, "model_path": model_path}, temporary)
     return out
 
@@ -240,7 +249,7 @@ def _write(out: Path, weights: dict[str, Tensor], model_path: str) -> Path:
 def ensure_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -> None:
     """Copies a backbone pre-trained on the config's training clips to `out`, for `feature_extractor.checkpoint`.
 
-    Trained once for the same config and data, then taken from the cache.
+    It is trained once for the same config and data, then taken from the cache.
     """
     cached = cache_folder() / f"pretrained-{_fingerprint(config, data, settings)}"
     cached.mkdir(parents=True, exist_ok=True)
@@ -251,12 +260,15 @@ def ensure_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -
         else:
             log.info("pre-trained backbone from the cache: %s", cached / BACKBONE_FILE)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         shutil.copyfile(cached / BACKBONE_FILE, temporary)
 
 
 def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
-    """Of all that pre-training depends on: searched parts and head weights of the base config are not among it."""
+    """Hash of everything that pre-training depends on: neither the parts after the backbone nor the head weights.
+
+    The keys are part of it: a backbone of a study that is resumed must be found again in the cache.
+    """
     raw = to_dict(config)
     general = raw["general_parameters"]
     parts = {

@@ -1,4 +1,4 @@
-"""A run on its own: where its files go, and the calls that `train.py` makes."""
+"""One run outside a search, as `train.py` makes it: its folder and its steps."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.pretrain import ensure_backbone
 
-RUNS = Path("runs")
+DEFAULT_PARENT = Path("runs")
 
 
 def run_folder(config: Config, stamp: str) -> Path:
     """`path_to_save`; the parent of a `.pth` path; unset = `runs/train-<stamp>`."""
     path = config.general_parameters.path_to_save
     if path is None:
-        return RUNS / f"train-{stamp}"
+        return DEFAULT_PARENT / f"train-{stamp}"
     return Path(path).parent / Path(path).stem if path.endswith(".pth") else Path(path)
 
 
@@ -32,13 +32,13 @@ def run_single(config: Config, folder: Path, *, resume: bool = False) -> FitResu
         ConfigError: the folder holds an earlier run and `resume` is not given.
     """
     if (folder / LAST).exists() and not resume:
-        raise ConfigError(f"{folder}: holds a run already; give --resume, or another general_parameters.path_to_save")
+        raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
     device = choose_device(config.general_parameters.gpu)
     return fit(config, LocalRuntime(device, folder, resume=resume))
 
 
 def pretrain_only(config: Config, data: Data, folder: Path) -> Path:
-    """`pre_training: true`: the extractor with the heads on single frames; returns the backbone's file."""
+    """`pre_training: true`: trains the extractor with the heads on single frames; returns the backbone file."""
     train = config.train_parameters
     settings = Pretrain(epochs=train.epochs, lr=train.lr, batch_size=max(2, train.batch_size))
     ensure_backbone(config, data, settings, folder / BACKBONE_FILE)
@@ -46,7 +46,7 @@ def pretrain_only(config: Config, data: Data, folder: Path) -> Path:
 
 
 def weights_file(config: Config, folder: Path) -> Path | None:
-    """Where `path_to_save` ends in `.pth`: writes the best epoch's weights there."""
+    """Writes the best epoch's weights to `path_to_save` if that ends in `.pth`; else None."""
     path = config.general_parameters.path_to_save
     if path is None or not path.endswith(".pth"):
         return None

@@ -1,4 +1,4 @@
-"""Dataset folders of a config: read, checked, split; known again after a move."""
+"""Dataset folders of a config: read, checked, split, and identified by fingerprints."""
 
 import logging
 import os
@@ -22,20 +22,20 @@ from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
-def read_again():
-    """Tests change folders that `load_data` would keep."""
+def empty_cache():
+    """Tests change folders that `load_data` caches."""
     folders._read.cache_clear()
     folders._split.cache_clear()
 
 
-def prints(config: Config) -> Fingerprints:
+def fingerprints(config: Config) -> Fingerprints:
     folders._read.cache_clear()
     folders._split.cache_clear()
-    return load_data(config).prints
+    return load_data(config).fingerprints
 
 
 def fingerprint(config: Config) -> str:
-    return prints(config).fingerprint
+    return fingerprints(config).fingerprint
 
 
 def test_clips_are_split_and_classes_counted(tiny_config: Config):
@@ -54,7 +54,7 @@ def test_given_number_of_classes_stays(make_config: Callable, tiny_dataset: Path
     assert load_data(config).num_class == {"gloss": 40}
 
 
-def test_second_call_reads_nothing(tiny_config: Config):
+def test_second_call_is_cached(tiny_config: Config):
     seed = override(tiny_config, {"general_parameters.seed": 5, "train_parameters.lr": 0.5})
     assert load_data(seed) is load_data(tiny_config)
     assert load_data(override(tiny_config, {"general_parameters.split_seed": 5})) is not load_data(tiny_config)
@@ -65,7 +65,7 @@ def test_unset_data_path_is_a_config_error(make_config: Callable):
         load_data(make_config(None))
 
 
-def test_folders_of_the_same_name_are_told_apart(make_config: Callable, make_dataset: Callable):
+def test_folders_of_the_same_name_are_distinguished(make_config: Callable, make_dataset: Callable):
     paths = [str(make_dataset(f"{place}/frames", clips=6)) for place in ("poland", "germany")]
     data = load_data(make_config(None, {"general_parameters.data_path": paths}))
     keys = {clip.key for clip in data.clips}
@@ -73,14 +73,14 @@ def test_folders_of_the_same_name_are_told_apart(make_config: Callable, make_dat
     assert {"poland/frames/c0", "germany/frames/c0"} <= keys
 
 
-def test_folder_may_have_an_annotation_file_of_its_own(make_config: Callable, make_dataset: Callable):
+def test_folder_may_have_its_own_annotation_file(make_config: Callable, make_dataset: Callable):
     first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
     (second / "test_gloss.txt").rename(second / "labels.txt")
     paths = [str(first), {"path": str(second), "annotation_file": "labels.txt"}]
     assert len(load_data(make_config(None, {"general_parameters.data_path": paths})).clips) == 12
 
 
-def test_five_folders_of_the_pipeline_load_as_the_page_shows_them(
+def test_example_of_five_folders_in_the_docs_works(
     make_dataset: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
@@ -98,7 +98,7 @@ def test_five_folders_of_the_pipeline_load_as_the_page_shows_them(
     (same_names,) = [line for line in caplog.messages if "clip names" in line]
     assert same_names == (
         "4 clip names are in several datasets (such as 'c0' in pjm, basic_lexicon, galex, glex, gsll): "
-        "they are taken for different clips"
+        "they are treated as different clips"
     )
     (ranges,) = [line for line in caplog.messages if "labels are" in line]
     assert "gloss: labels are pjm 0..2, basic_lexicon 0..3, galex 0..3, glex 0..3, gsll 0..3" in ranges
@@ -109,13 +109,13 @@ def write_list(folder: Path, *rows: str) -> None:
     (folder / "glosses.csv").write_text("\n".join(["gloss_id,word", *rows]) + "\n")
 
 
-def test_class_lists_that_agree_end_the_warning(make_config: Callable, make_dataset: Callable, caplog):
+def test_matching_class_lists_silence_the_warning(make_config: Callable, make_dataset: Callable, caplog):
     first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
     paths = {"general_parameters.data_path": [str(first), str(second)]}
     write_list(first, "0,A", "1,B", "2,C")
     with caplog.at_level(logging.WARNING):
         load_data(make_config(None, paths))
-    assert "b has no class list" in caplog.text
+    assert "no class list for b" in caplog.text
     write_list(second, "0,a", "2,C", "7,H")
     caplog.clear()
     folders._read.cache_clear()
@@ -125,7 +125,7 @@ def test_class_lists_that_agree_end_the_warning(make_config: Callable, make_data
     assert data.class_names == {"gloss": {0: "A", 1: "B", 2: "C", 7: "H"}}
 
 
-def test_class_lists_that_clash_are_refused_with_every_clash(make_config: Callable, make_dataset: Callable):
+def test_every_conflict_of_class_lists_is_reported(make_config: Callable, make_dataset: Callable):
     first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
     write_list(first, "0,A", "1,B", "2,C")
     write_list(second, "0,A", "1,C", "2,B")
@@ -137,7 +137,7 @@ def test_class_lists_that_clash_are_refused_with_every_clash(make_config: Callab
     ]
 
 
-def test_wrong_list_that_two_folders_share_is_told_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+def test_invalid_shared_list_is_reported_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
     paths = [str(make_dataset(name, clips=6)) for name in ("a", "b")]
     write_list(tmp_path, "x,A")
     with pytest.raises(DataError) as caught:
@@ -145,13 +145,13 @@ def test_wrong_list_that_two_folders_share_is_told_once(make_config: Callable, m
     assert len(caught.value.problems) == 1 and "glosses.csv:2: class 'x'" in caught.value.problems[0]
 
 
-def test_one_dataset_gets_no_remarks(tiny_config: Config, caplog):
+def test_one_dataset_causes_no_warnings(tiny_config: Config, caplog):
     with caplog.at_level(logging.WARNING):
         load_data(tiny_config)
     assert "datasets" not in caplog.text and "labels are" not in caplog.text
 
 
-def test_hamnosys_classes_bring_their_names(make_config: Callable, make_dataset: Callable, caplog):
+def test_hamnosys_classes_have_names(make_config: Callable, make_dataset: Callable, caplog):
     first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
     values = {"general_parameters.data_path": [str(first), str(second)]}
     with caplog.at_level(logging.WARNING):
@@ -160,13 +160,13 @@ def test_hamnosys_classes_bring_their_names(make_config: Callable, make_dataset:
     assert {head: len(names) for head, names in data.class_names.items()} == data.num_class
 
 
-def test_one_folder_by_two_paths_is_refused(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+def test_folder_given_by_two_paths_is_refused(make_config: Callable, make_dataset: Callable, tmp_path: Path):
     (tmp_path / "link").symlink_to(make_dataset("a", clips=6))
     config = make_config(None, {"general_parameters.data_path": [str(tmp_path / "a"), str(tmp_path / "link")]})
     with pytest.raises(DataError) as caught:
         load_data(config)
     assert len(caught.value.problems) == 6
-    assert "clips a/c0 and link/c0 are one and the same folder" in caught.value.problems[0]
+    assert "clips a/c0 and link/c0 are the same folder" in caught.value.problems[0]
 
 
 def test_clip_linked_to_another_of_its_dataset_is_refused(make_config: Callable, tiny_dataset: Path):
@@ -174,24 +174,24 @@ def test_clip_linked_to_another_of_its_dataset_is_refused(make_config: Callable,
     (tiny_dataset / "c2").symlink_to("c0")
     for frame in range(5):
         shutil.copy(tiny_dataset / "c0" / f"c0_{frame}.jpg", tiny_dataset / "c0" / f"c2_{frame}.jpg")
-    with pytest.raises(DataError, match="clips data/c0 and data/c2 are one and the same folder"):
+    with pytest.raises(DataError, match="clips data/c0 and data/c2 are the same folder"):
         load_data(make_config(tiny_dataset))
 
 
 def test_clip_given_twice_is_refused(make_config: Callable, tiny_dataset: Path):
     config = make_config(None, {"general_parameters.data_path": [str(tiny_dataset), str(tiny_dataset)]})
-    with pytest.raises(DataError, match="clip data/c0 is given 2 times"):
+    with pytest.raises(DataError, match="clip data/c0 occurs 2 times; expected once"):
         load_data(config)
 
 
-def test_problems_of_all_folders_come_at_once(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+def test_problems_of_all_folders_are_reported_together(make_config: Callable, make_dataset: Callable, tmp_path: Path):
     broken = make_dataset("broken")
     (broken / "c3" / "c3_1.jpg").unlink()
     config = make_config(None, {"general_parameters.data_path": [str(broken), str(tmp_path / "nowhere")]})
     with pytest.raises(DataError) as caught:
         load_data(config)
     assert len(caught.value.problems) == 2
-    assert "c3_1.jpg is missing" in caught.value.problems[0] and "is no folder" in caught.value.problems[1]
+    assert "c3_1.jpg is missing" in caught.value.problems[0] and "not a directory" in caught.value.problems[1]
 
 
 def test_time_needs_frames_per_second(make_config: Callable, make_dataset: Callable):
@@ -201,30 +201,30 @@ def test_time_needs_frames_per_second(make_config: Callable, make_dataset: Calla
     assert load_data(make_config(make_dataset("with_fps", fps=25), {"train_parameters.time": 0.1}))
 
 
-def test_classes_that_are_never_trained_are_said(
+def test_warns_of_classes_without_training_clips(
     make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
 ):
     with caplog.at_level(logging.WARNING):
         load_data(make_config(make_dataset(classes=12, signers=0)))
-    assert "gloss: 6 of the 6 evaluated classes are never trained" in caplog.text
+    assert "gloss: 6 of the 6 evaluated classes have no training clip" in caplog.text
 
 
-def test_fingerprint_stays_when_the_folder_moves(make_config: Callable, tiny_dataset: Path, tmp_path: Path):
+def test_fingerprint_survives_moving_the_folder(make_config: Callable, tiny_dataset: Path, tmp_path: Path):
     before = fingerprint(make_config(tiny_dataset))
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(tiny_dataset, tmp_path / "elsewhere" / "data")
     assert fingerprint(make_config(Path(moved))) == before
 
 
-@pytest.mark.parametrize("change", ["picture", "time", "label", "signer"])
+@pytest.mark.parametrize("change", ["image", "time", "label", "signer"])
 def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: Path, change: str):
     config = make_config(tiny_dataset)
     before = fingerprint(config)
-    picture = tiny_dataset / "c3" / "c3_2.jpg"
-    if change == "picture":
-        picture.write_bytes(picture.read_bytes() + b"\0")
+    image = tiny_dataset / "c3" / "c3_2.jpg"
+    if change == "image":
+        image.write_bytes(image.read_bytes() + b"\0")
     elif change == "time":
-        os.utime(picture, (1, 1))
+        os.utime(image, (1, 1))
     elif change == "label":
         path = tiny_dataset / "test_gloss.txt"
         path.write_text(path.read_text().replace("c0 0 4 0", "c0 0 4 1"))
@@ -234,20 +234,20 @@ def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: P
     assert fingerprint(config) != before
 
 
-def test_a_copy_is_known_again_and_other_landmarks_of_the_same_size_are_not(
+def test_copy_has_the_same_content_unless_landmarks_differ(
     make_config: Callable, make_dataset: Callable, tmp_path: Path
 ):
-    def portable(folder: Path) -> str:
-        return prints(landmarks_config(make_config(folder), landmarks=True)).content
+    def content_fingerprint(folder: Path) -> str:
+        return fingerprints(landmarks_config(make_config(folder), landmarks=True)).content
 
     folder = make_dataset(landmarks=True)
-    shutil.copytree(folder, tmp_path / "there" / "data", copy_function=shutil.copyfile)  # with times of its own
+    shutil.copytree(folder, tmp_path / "there" / "data", copy_function=shutil.copyfile)  # with new modification times
     there = tmp_path / "there" / "data"
-    assert portable(folder) == portable(there)
+    assert content_fingerprint(folder) == content_fingerprint(there)
     archive = there / "c3" / "c3.npz"
     size, arrays = archive.stat().st_size, dict(np.load(archive))
     np.savez(archive, **{part: array + 0.01 for part, array in arrays.items()})
-    assert archive.stat().st_size == size and portable(folder) != portable(there)
+    assert archive.stat().st_size == size and content_fingerprint(folder) != content_fingerprint(there)
 
 
 def check_folder(folder: Path, config: Config) -> Data:
@@ -257,7 +257,7 @@ def check_folder(folder: Path, config: Config) -> Data:
 
 
 @pytest.mark.parametrize("mode", ["gloss", "hamnosys"])
-def test_published_sanity_configs_and_data_load(real_data: Path, mode: str):
+def test_published_sanity_datasets_load(real_data: Path, mode: str):
     folder = real_data / "hearai_sanity"
     config = load_config(folder / f"train_config_sanity_{mode}.yml")
     data = check_folder(folder, config)
@@ -280,12 +280,12 @@ def test_real_gloss_folders_load(real_data: Path, tiny_config: Config, folder: s
 
 
 def landmarks_config(config: Config, **needs: bool) -> Config:
-    """As if the config said so; see `Config._input_problems` for what it lets through."""
+    """Sets parameters without the checks of `Config._input_problems`."""
     train = config.train_parameters.model_copy(update=needs)
     return config.model_copy(update={"train_parameters": train})
 
 
-def test_fingerprint_covers_the_files_that_are_used(make_config: Callable, tiny_dataset: Path):
+def test_fingerprint_covers_only_the_files_in_use(make_config: Callable, tiny_dataset: Path):
     for i in range(12):
         (tiny_dataset / f"c{i}" / f"c{i}.npz").write_bytes(b"12")
     base = make_config(tiny_dataset)

@@ -1,4 +1,4 @@
-"""Class lists: what the numbers mean, read leniently in its columns and strictly in its content."""
+"""Class lists: lenient about the columns, strict about the content."""
 
 from pathlib import Path
 
@@ -29,23 +29,23 @@ def problems(folder: Path) -> list[str]:
         ("gloss_id,name", "0,Home", "", ' 1 ,"To go, away"'),
         ("\ufeffGLOSS_ID,Word", '1,"To go, away"', "0,Home", "0,home"),
     ],
-    ids=["as isl_avatar", "gloss column", "as the demo", "BOM, capitals, a row twice"],
+    ids=["isl_avatar", "gloss column", "demo", "BOM, capitals, repeated row"],
 )
-def test_gloss_lists_are_read_in_their_forms(tmp_path: Path, lines: tuple[str, ...]):
+def test_all_formats_of_gloss_lists_are_read(tmp_path: Path, lines: tuple[str, ...]):
     assert read_class_names(write(tmp_path, *lines)) == {"gloss": {0: "Home", 1: "To go, away"}}
 
 
-def test_list_in_the_folder_comes_before_the_one_beside_it(tmp_path: Path):
+def test_list_in_the_folder_overrides_the_one_in_its_parent(tmp_path: Path):
     folder = tmp_path / "frames"
     folder.mkdir()
     assert read_class_names(folder) == {}
-    write(tmp_path, "gloss_id,word", "0,beside")
-    assert read_class_names(folder) == {"gloss": {0: "beside"}}
+    write(tmp_path, "gloss_id,word", "0,parent")
+    assert read_class_names(folder) == {"gloss": {0: "parent"}}
     write(folder, "gloss_id,word", "0,inside")
     assert read_class_names(folder) == {"gloss": {0: "inside"}}
 
 
-def test_own_heads_have_a_list_of_their_own(tmp_path: Path):
+def test_custom_heads_are_named_by_classes_csv(tmp_path: Path):
     write(tmp_path, "head,class,name", "mouth,0,open", "mouth,1,closed", "eyes,0,open", file="classes.csv")
     assert read_class_names(tmp_path) == {"mouth": {0: "open", 1: "closed"}, "eyes": {0: "open"}}
 
@@ -53,26 +53,26 @@ def test_own_heads_have_a_list_of_their_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (("gloss_id,word", "0,A", "0,B"), ["glosses.csv:3", "gloss 0 is 'B' and before 'A'"]),
+        (("gloss_id,word", "0,A", "0,B"), ["glosses.csv:3", "gloss 0 is 'B', and 'A' above"]),
         (("gloss_id,word", "x,A"), ["glosses.csv:2", "class 'x'", "0..99999"]),
         (("gloss_id,word", "-1,A"), ["glosses.csv:2", "class '-1'"]),
         (("gloss_id,word", "", "5,"), ["glosses.csv:3", "name ''"]),
         (("gloss_id,word", "5"), ["glosses.csv:2", "name ''"]),
         (("gloss_id,word", "5,a\0b"), ["glosses.csv:2", "name 'a\\x00b'"]),
-        (("id,word", "0,A"), ["glosses.csv:1", "`gloss_id` and one of word, gloss, name"]),
+        (("id,word", "0,A"), ["glosses.csv:1", "expected columns gloss_id and one of word, gloss, name"]),
         (("0,A",), ["glosses.csv:1", "'0,a'"]),
-        (("gloss_id,word", '0,"A" b'), ["glosses.csv:2", "a CSV file is due"]),
-        (("gloss_id,word", '0,"A'), ["glosses.csv:2", "a CSV file is due"]),
-        (("",), ["glosses.csv", "is empty"]),
+        (("gloss_id,word", '0,"A" b'), ["glosses.csv:2", "expected a CSV file"]),
+        (("gloss_id,word", '0,"A'), ["glosses.csv:2", "expected a CSV file"]),
+        (("",), ["glosses.csv", ": empty; expected"]),
     ],
 )
-def test_wrong_lists_are_refused_with_their_line(tmp_path: Path, lines: tuple[str, ...], words: list[str]):
+def test_invalid_lists_are_refused_with_their_line(tmp_path: Path, lines: tuple[str, ...], words: list[str]):
     (problem,) = problems(write(tmp_path, *lines))
     for word in words:
         assert word in problem
 
 
-def test_all_wrong_rows_come_at_once(tmp_path: Path):
+def test_all_invalid_rows_are_reported_together(tmp_path: Path):
     write(tmp_path, "gloss_id,word", "x,A", "1,")
     write(tmp_path, "head,class,name", "symmetry_operator,0,none", "mouth,0,open", "mouth,0,wide", file="classes.csv")
     found = problems(tmp_path)
@@ -83,15 +83,15 @@ def test_all_wrong_rows_come_at_once(tmp_path: Path):
     assert "HamNoSys head" in found[2]
 
 
-def test_no_text_and_a_half_header_are_refused(tmp_path: Path):
+def test_binary_file_and_incomplete_header_are_refused(tmp_path: Path):
     (tmp_path / "glosses.csv").write_bytes(b"gloss_id,word\n0,\xff\n")
     write(tmp_path, "head,name", file="classes.csv")
     first, second = problems(tmp_path)
-    assert "glosses.csv:2: byte 16 is no UTF-8" in first
+    assert "glosses.csv:2: byte 16 is not UTF-8" in first
     assert "classes.csv:1: the header lacks class" in second
 
 
-def test_lists_of_datasets_are_joined_and_clashes_told(tmp_path: Path):
+def test_lists_of_datasets_are_merged_and_conflicts_reported(tmp_path: Path):
     lists = {"a": {"gloss": {0: "A", 1: "B"}}, "b": {"gloss": {1: "b", 2: "C"}, "mouth": {0: "open"}}, "c": {}}
     assert class_names(lists, ["gloss"]) == {"gloss": {0: "A", 1: "B", 2: "C"}}
     with pytest.raises(DataError) as caught:
@@ -109,7 +109,7 @@ def test_hamnosys_heads_are_named_by_their_tables():
     assert names["symmetry_operator"] == {c.index: c.meaning for c in head.classes}
 
 
-def test_a_class_without_name_is_its_number():
+def test_class_without_a_name_is_its_number():
     names = {"gloss": {0: "Home"}}
     assert [class_name(names, "gloss", 0), class_name(names, "gloss", 7), class_name({}, "x", 3)] == ["Home", "7", "3"]
 

@@ -1,4 +1,4 @@
-"""Every row is checked, and every problem is told with its place."""
+"""Every row is checked, and every problem is reported with its line."""
 
 import itertools
 import os
@@ -39,7 +39,7 @@ def test_rows_become_clips(tiny_dataset: Path):
     assert clips[1].key == "data/c1"
 
 
-def test_hamnosys_columns_are_read_by_place(tiny_dataset: Path):
+def test_hamnosys_columns_are_read_by_position(tiny_dataset: Path):
     row = (tiny_dataset / "test_hamnosys.txt").read_text().splitlines()[0].split()
     clip = read_annotations(tiny_dataset, "test_hamnosys.txt", HAMNOSYS)[0]
     assert clip.labels == {name: int(text) for name, text in zip(HEADS, row[3:], strict=True)}
@@ -47,12 +47,12 @@ def test_hamnosys_columns_are_read_by_place(tiny_dataset: Path):
 
 def test_group_of_some_hamnosys_heads_reads_the_same_columns(tiny_dataset: Path):
     some = {name: HAMNOSYS[name] for name in ("hand_location_y", "hand_shape_base_form")}
-    whole = read_annotations(tiny_dataset, "test_hamnosys.txt", HAMNOSYS)
-    for clip, full in zip(read_annotations(tiny_dataset, "test_hamnosys.txt", some), whole, strict=True):
+    all_heads = read_annotations(tiny_dataset, "test_hamnosys.txt", HAMNOSYS)
+    for clip, full in zip(read_annotations(tiny_dataset, "test_hamnosys.txt", some), all_heads, strict=True):
         assert clip.labels == {name: full.labels[name] for name in some}
 
 
-def test_ninth_column_of_older_files_is_passed_over(tiny_dataset: Path):
+def test_ninth_column_of_older_files_is_ignored(tiny_dataset: Path):
     write_rows(tiny_dataset, "c0 0 4 0 1 1 1 1 1 1 1 3", name="old.txt")
     assert len(read_annotations(tiny_dataset, "old.txt", HAMNOSYS)) == 1
 
@@ -65,15 +65,15 @@ def test_header_is_optional(tiny_dataset: Path):
 
 
 def test_header_that_names_the_heads_sets_their_order(tiny_dataset: Path):
-    write_rows(tiny_dataset, "name start end colour b a", "c0 0 4 9 1 2", name="own.txt")
-    (clip,) = read_annotations(tiny_dataset, "own.txt", {"a": 3, "b": 3})
+    write_rows(tiny_dataset, "name start end colour b a", "c0 0 4 9 1 2", name="custom.txt")
+    (clip,) = read_annotations(tiny_dataset, "custom.txt", {"a": 3, "b": 3})
     assert clip.labels == {"a": 2, "b": 1}
 
 
 def test_header_that_names_only_some_heads_is_refused(tiny_dataset: Path):
-    write_rows(tiny_dataset, "name start end a x", "c0 0 4 1 2", name="own.txt")
-    (problem,) = problems(tiny_dataset, {"a": 3, "b": 3}, "own.txt")
-    assert "own.txt:1: the header names a but not b" in problem
+    write_rows(tiny_dataset, "name start end a x", "c0 0 4 1 2", name="custom.txt")
+    (problem,) = problems(tiny_dataset, {"a": 3, "b": 3}, "custom.txt")
+    assert "custom.txt:1: the header names a but not b" in problem
 
 
 def test_missing_label_is_allowed(tiny_dataset: Path):
@@ -85,9 +85,9 @@ def test_missing_label_is_allowed(tiny_dataset: Path):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("c0 0 4", ["3 columns", "4 are due: name start end gloss"]),
+        ("c0 0 4", ["3 columns", "expected 4: name start end gloss"]),
         ("c0 0 4 1 1", ["5 columns"]),
-        ("c0 0 x 1", ["end 'x'", "whole numbers"]),
+        ("c0 0 x 1", ["end 'x'", "two integers"]),
         ("c0 a b 1", ["start 'a', end 'b'"]),
         ("c0 4 0 1", ["start 4, end 0", "0 <= start <= end"]),
         ("c0 -1 4 1", ["start -1"]),
@@ -95,15 +95,15 @@ def test_missing_label_is_allowed(tiny_dataset: Path):
         ("c0 0 4 -2", ["gloss has label '-2'"]),
         ("c0 0 4 1.0", ["gloss has label '1.0'"]),
         ("c0 0 4 " + "9" * 5000, ["gloss has label"]),
-        ("c0 0 5 1", ["c0_5.jpg is missing", "every frame of 0..5"]),
+        ("c0 0 5 1", ["c0_5.jpg is missing", "expected every frame of 0..5"]),
         ("c0 0 999999999999 1", ["c0_5.jpg is missing (and 999999999994 more)"]),
-        ("nowhere 0 4 1", ["nowhere is missing", "a folder of frames is due"]),
-        ("../data/c0 0 4 1", ["leads out of the dataset folder"]),
-        ("/etc 0 4 1", ["leads out of the dataset folder"]),
-        (". 0 4 1", ["leads out of the dataset folder"]),
+        ("nowhere 0 4 1", ["nowhere is missing", "expected a folder of frames"]),
+        ("../data/c0 0 4 1", ["is outside the dataset folder"]),
+        ("/etc 0 4 1", ["is outside the dataset folder"]),
+        (". 0 4 1", ["is outside the dataset folder"]),
     ],
 )
-def test_wrong_row_is_told_with_line_found_and_allowed(make_dataset: Callable, row: str, words: list[str]):
+def test_invalid_row_is_reported_with_line_and_expectation(make_dataset: Callable, row: str, words: list[str]):
     folder = write_rows(make_dataset(clips=2, signers=0), "c1 0 4 1", "", row)
     (problem,) = problems(folder, {"gloss": 3})
     assert problem.startswith(f"{folder / 'test_gloss.txt'}:3: ")
@@ -111,11 +111,11 @@ def test_wrong_row_is_told_with_line_found_and_allowed(make_dataset: Callable, r
         assert word in problem
 
 
-def test_all_problems_come_at_once(make_dataset: Callable):
+def test_all_problems_are_reported_together(make_dataset: Callable):
     folder = write_rows(make_dataset(clips=2, signers=0), "c0 0 9 7", "c1 1 0 0", "c0 0 4 1", "c1 0 4")
     found = problems(folder, {"gloss": 3})
     assert [problem.split(":")[1] for problem in found] == ["1", "1", "2", "3", "4"]
-    assert "was given before in line 1" in found[3]
+    assert "is already in line 1" in found[3]
 
 
 def test_long_lists_of_problems_are_cut(make_dataset: Callable):
@@ -125,12 +125,12 @@ def test_long_lists_of_problems_are_cut(make_dataset: Callable):
     assert found[-1] == f"... and {50 - SHOWN} more problems"
 
 
-def test_auto_head_has_a_bound(make_dataset: Callable):
+def test_auto_head_has_an_upper_limit(make_dataset: Callable):
     folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 2000000000")
     assert "label '2000000000'" in problems(folder)[0]
 
 
-def test_annotation_file_may_lie_in_a_folder_of_its_own(tiny_dataset: Path):
+def test_annotation_file_may_be_in_a_subfolder(tiny_dataset: Path):
     (tiny_dataset / "labels").mkdir()
     (tiny_dataset / "test_gloss.txt").rename(tiny_dataset / "labels" / "gloss.txt")
     assert len(read_annotations(tiny_dataset, "labels/gloss.txt", GLOSS)) == 12
@@ -146,24 +146,25 @@ def test_nested_clip_folders_are_read(make_dataset: Callable):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("", "is empty"), ("\n \n", "is empty"), ("name start end gloss\n", "has no rows")]
+    ("text", "words"),
+    [("", ": empty; expected"), ("\n \n", ": empty; expected"), ("name start end gloss\n", ": no rows; expected")],
 )
 def test_annotation_file_without_rows_is_refused(tiny_dataset: Path, text: str, words: str):
     (tiny_dataset / "test_gloss.txt").write_text(text)
     assert words in problems(tiny_dataset)[0]
 
 
-def test_missing_folder_and_file_are_told_apart(tmp_path: Path, tiny_dataset: Path):
-    assert "is no folder" in problems(tmp_path / "nowhere")[0]
+def test_missing_folder_and_missing_file_are_distinguished(tmp_path: Path, tiny_dataset: Path):
+    assert "not a directory" in problems(tmp_path / "nowhere")[0]
     (problem,) = problems(tiny_dataset, name="labels.txt")
-    assert "has no labels.txt (found test_gloss.txt, test_hamnosys.txt)" in problem
+    assert "does not contain labels.txt (found test_gloss.txt, test_hamnosys.txt)" in problem
     (tmp_path / "empty").mkdir()
-    assert "no .txt file at all" in problems(tmp_path / "empty")[0]
+    assert "no .txt files" in problems(tmp_path / "empty")[0]
 
 
 def test_binary_annotation_file_is_refused(tiny_dataset: Path):
     (tiny_dataset / "test_gloss.txt").write_bytes(b"c0 0 4 1\n\xff\xfe")
-    assert "byte 9 is no UTF-8" in problems(tiny_dataset)[0]
+    assert "byte 9 is not UTF-8" in problems(tiny_dataset)[0]
 
 
 def test_signers_are_checked(tiny_dataset: Path):
@@ -171,7 +172,7 @@ def test_signers_are_checked(tiny_dataset: Path):
     (tiny_dataset / "signers.csv").write_text("\n".join([*rows[:-1], "c0,s9", "c1"]) + "\n")
     found = "\n".join(problems(tiny_dataset))
     assert "signers.csv:13: c0 has a second signer 's9'" in found
-    assert "signers.csv:14: found 'c1'; `name,signer` is due" in found
+    assert "signers.csv:14: found 'c1'; expected name,signer" in found
     assert "test_gloss.txt:12: clip 'c11' is missing in signers.csv" in found
 
 
@@ -186,11 +187,11 @@ def test_frames_per_second_come_from_the_properties_file(make_dataset: Callable)
 
 
 @pytest.mark.parametrize("text", ['{"FPS": 0}', '{"fps": 25}', '{"FPS": null}', "{", "[]", '{"FPS": Infinity}'])
-def test_wrong_properties_are_refused(make_dataset: Callable, text: str):
+def test_invalid_properties_are_refused(make_dataset: Callable, text: str):
     folder = make_dataset(clips=1, fps=25)
     (folder / "c0" / "c0_properties.json").write_text(text)
     (problem,) = problems(folder)
-    assert 'c0_properties.json is wrong; {"FPS": frames per second} is due' in problem
+    assert 'c0_properties.json is invalid; expected {"FPS": frames per second}' in problem
 
 
 def test_clips_are_hashable_and_survive_pickling(tiny_dataset: Path):
@@ -198,20 +199,20 @@ def test_clips_are_hashable_and_survive_pickling(tiny_dataset: Path):
     assert set(pickle.loads(pickle.dumps(clips))) == set(clips)
 
 
-def test_hole_in_the_frames_names_the_missing_file(make_dataset: Callable):
+def test_gap_in_the_frames_names_the_missing_file(make_dataset: Callable):
     folder = make_dataset(clips=1, signers=0)
     (folder / "c0" / "c0_2.jpg").unlink()
     (problem,) = problems(folder)
-    assert problem == f"{folder}/test_gloss.txt:1: {folder}/c0/c0_2.jpg is missing; every frame of 0..4 is due"
+    assert problem == f"{folder}/test_gloss.txt:1: {folder}/c0/c0_2.jpg is missing; expected every frame of 0..4"
     (folder / "c0" / "c0_4.jpg").rename(folder / "c0" / "c0_04.jpg")
     (problem,) = problems(folder)
     assert "c0_2.jpg is missing (and 1 more)" in problem
 
 
-def test_with_landmarks_alone_pictures_need_not_exist(make_dataset: Callable):
+def test_with_landmarks_alone_images_need_not_exist(make_dataset: Callable):
     folder = make_dataset(clips=2, signers=0, fps=25)
-    for picture in folder.glob("*/*.jpg"):
-        picture.unlink()
+    for image in folder.glob("*/*.jpg"):
+        image.unlink()
     found = problems(folder, frames=False, landmarks=True)
     assert f"{folder}/test_gloss.txt:1: {folder}/c0/c0.npz is missing; train_parameters.landmarks needs" in found[0]
     assert len(found) == 2
@@ -223,12 +224,12 @@ def test_with_landmarks_alone_pictures_need_not_exist(make_dataset: Callable):
     assert len(problems(folder, frames=True, landmarks=True)) == 2
 
 
-@pytest.mark.parametrize("sign", ["\0", "\x1b", "\x07", "\u202e"])
-def test_control_characters_in_names_are_shown_and_refused(make_dataset: Callable, sign: str):
-    folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 1", f"c{sign}0 0 4 1")
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\x07", "\u202e"])
+def test_control_characters_in_names_are_escaped_and_refused(make_dataset: Callable, character: str):
+    folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 1", f"c{character}0 0 4 1")
     (problem,) = problems(folder)
     assert ":2: name 'c" in problem and "control character" in problem
-    assert sign not in problem
+    assert character not in problem
 
 
 def test_nul_bytes_anywhere_in_the_file_are_refused(make_dataset: Callable):
@@ -238,7 +239,7 @@ def test_nul_bytes_anywhere_in_the_file_are_refused(make_dataset: Callable):
     (folder / "test_gloss.txt").write_bytes("c0 0 4 1\n".encode("utf-16-le"))
     assert "control character" in problems(folder)[0]
     (problem,) = problems(folder / "a\0b")
-    assert "is no folder" in problem
+    assert "not a directory" in problem
 
 
 def test_nul_byte_in_signers_is_refused(tiny_dataset: Path):
@@ -247,15 +248,15 @@ def test_nul_byte_in_signers_is_refused(tiny_dataset: Path):
     assert "signers.csv:14: found 'c0\\x00,s0'" in problems(tiny_dataset)[0]
 
 
-def test_names_that_lead_out_are_refused_with_their_target(make_dataset: Callable, tmp_path: Path):
+def test_names_outside_the_dataset_are_refused(make_dataset: Callable, tmp_path: Path):
     folder = write_rows(make_dataset(clips=1, signers=0), "../../etc 0 4 1", "/etc 0 4 1", "c0/../../x 0 4 1")
     found = problems(folder)
     targets = [tmp_path.parent / "etc", Path("/etc"), tmp_path / "x"]
     for line, (problem, target) in enumerate(zip(found, targets, strict=True), start=1):
-        assert f"test_gloss.txt:{line}: " in problem and f"(to {target}) leads out of the dataset folder" in problem
+        assert f"test_gloss.txt:{line}: " in problem and f"(to {target}) is outside the dataset folder" in problem
 
 
-def test_symlinks_that_lead_out_are_refused_with_line_and_target(make_dataset: Callable, tmp_path: Path):
+def test_symlinks_out_of_the_dataset_are_refused(make_dataset: Callable, tmp_path: Path):
     folder, outside = make_dataset(clips=4, signers=0, fps=25), make_dataset("outside", clips=4, fps=25)
     (folder / "linked").symlink_to(outside / "c0")
     (folder / "part").symlink_to(outside)
@@ -269,19 +270,19 @@ def test_symlinks_that_lead_out_are_refused_with_line_and_target(make_dataset: C
     assert len(found) == len(ends)
     for problem, (line, target) in zip(found, ends, strict=True):
         assert problem.startswith(f"{folder}/test_gloss.txt:{line}: ")
-        assert f"is a symlink to {target}, out of the dataset folder" in problem
+        assert f"is a symlink to {target}, outside the dataset folder" in problem
 
 
-def test_landmarks_that_lead_out_are_refused(make_dataset: Callable, tmp_path: Path):
+def test_landmarks_outside_the_dataset_are_refused(make_dataset: Callable, tmp_path: Path):
     folder = make_dataset(clips=1, signers=0)
     (tmp_path / "other.npz").write_bytes(b"")
     (folder / "c0" / "c0.npz").symlink_to(tmp_path / "other.npz")
     assert len(read_annotations(folder, "test_gloss.txt", GLOSS)) == 1
     (problem,) = problems(folder, landmarks=True)
-    assert f"c0.npz is a symlink to {tmp_path / 'other.npz'}, out of the dataset folder" in problem
+    assert f"c0.npz is a symlink to {tmp_path / 'other.npz'}, outside the dataset folder" in problem
 
 
-def test_symlinks_inside_the_dataset_and_to_it_are_welcome(make_dataset: Callable, tmp_path: Path):
+def test_symlinks_within_and_to_the_dataset_are_allowed(make_dataset: Callable, tmp_path: Path):
     folder = make_dataset(clips=2, signers=0)
     (folder / "c0").rename(folder / "real")
     (folder / "c0").symlink_to("real")
@@ -292,31 +293,31 @@ def test_symlinks_inside_the_dataset_and_to_it_are_welcome(make_dataset: Callabl
     assert [clip.frame_path(2).is_file() for clip in clips] == [True, True]
 
 
-def test_what_is_no_file_in_the_place_of_a_frame_is_refused(make_dataset: Callable):
+def test_irregular_files_in_place_of_frames_are_refused(make_dataset: Callable):
     folder = make_dataset(clips=3, signers=0)
     for name in ("c0/c0_1.jpg", "c1/c1_1.jpg", "c2/c2_1.jpg"):
         (folder / name).unlink()
-    os.mkfifo(folder / "c0" / "c0_1.jpg")  # would never end being read
+    os.mkfifo(folder / "c0" / "c0_1.jpg")  # reading it would block
     (folder / "c1" / "c1_1.jpg").mkdir()
     (folder / "c2" / "c2_1.jpg").symlink_to("c2_99.jpg")
     found = problems(folder)
-    assert "c0_1.jpg is no file" in found[0] and "c1_1.jpg is no file" in found[1]
+    assert "c0_1.jpg is not a regular file" in found[0] and "c1_1.jpg is not a regular file" in found[1]
     assert "c2_1.jpg is a symlink to" in found[2] and "c2_99.jpg, which is missing" in found[2]
 
 
-def test_the_same_folder_written_differently_is_the_same_clip(make_dataset: Callable):
+def test_spellings_of_a_folder_are_the_same_clip(make_dataset: Callable):
     folder = write_rows(make_dataset(clips=1, signers=0), "c0 0 4 1", "./c0 0 4 1", "c0/ 0 4 1")
-    assert ["was given before in line 1" in problem for problem in problems(folder)] == [True, True]
+    assert ["is already in line 1" in problem for problem in problems(folder)] == [True, True]
 
 
-def test_clips_share_labels_and_have_no_dict(tiny_dataset: Path):
+def test_clips_share_labels_and_use_slots(tiny_dataset: Path):
     clips = read_annotations(tiny_dataset, "test_gloss.txt", GLOSS)
     assert len({id(clip.labels) for clip in clips}) == 3
     assert not hasattr(clips[0], "__dict__")
 
 
 def peak(folder: Path, name: str, heads: dict, **needs: bool) -> int:
-    """Most bytes held at once while the file is read, right or wrong."""
+    """Peak memory in bytes while the file is read, with or without an error."""
     tracemalloc.start()
     try:
         read_annotations(folder, name, heads, **needs)
@@ -328,25 +329,26 @@ def peak(folder: Path, name: str, heads: dict, **needs: bool) -> int:
     return size
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("row", "most"),
     [("clip{0:07d} 0 40", 0), ("../clip{0:07d} 0 4 1", 0), ("clip{0:07d} 0 40 x{0}", 160), ("n{0:07d} 0 4 1", 400)],
     ids=["columns", "name", "label", "no folder"],
 )
-def test_wrong_rows_take_no_memory_for_their_messages(tmp_path: Path, row: str, most: int):
+def test_messages_of_invalid_rows_take_no_memory(tmp_path: Path, row: str, most: int):
     for name, number in (("few", 1_000), ("many", 20_000)):
         write_rows(tmp_path, *(row.format(i) for i in range(number)), name=name)
     few, many = (peak(tmp_path, name, GLOSS) for name in ("few", "many"))
-    assert (many - few) / 19_000 < most + 1  # bytes a row: its name, to know it again, but no text
+    assert (many - few) / 19_000 < most + 1  # bytes per row: its name, to detect duplicates, but no message
 
 
-def test_good_rows_take_little_more_memory_than_their_names(tmp_path: Path):
+def test_clips_take_little_memory(tmp_path: Path):
     rows = (f"clip{i:07d} {i % 50} {i % 50 + 40} {i % 2000}" for i in itertools.count())
     write_rows(tmp_path, *itertools.islice(rows, 20_000), name="rows")
     assert peak(tmp_path, "rows", GLOSS, frames=False) < 20_000 * 400
 
 
-def test_many_rows_are_read_in_no_time(tmp_path: Path):
+def test_many_rows_are_read_quickly(tmp_path: Path):
     write_rows(tmp_path, *(f"clip{i:07d} 0 40 {i % 2000}" for i in range(50_000)), name="rows")
     start = time.process_time()
     assert len(read_annotations(tmp_path, "rows", GLOSS, frames=False)) == 50_000

@@ -1,4 +1,4 @@
-"""Train, validation and test: disjoint, of the right size, the same on every machine."""
+"""Train, validation and test: disjoint, of the right size, reproducible."""
 
 import csv
 import logging
@@ -55,7 +55,7 @@ def test_sizes_follow_the_ratios(signers: int):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_signer_with_most_clips_is_trained_on(seed: int):
+def test_signer_with_most_clips_is_in_train(seed: int):
     busy = [clip(f"x{i}", i % 5, "busy") for i in range(60)]
     split = split_clips([*make_clips(40, signers=8), *busy], seed=seed)
     assert set(busy) <= set(split.train)
@@ -74,11 +74,11 @@ def test_split_depends_on_the_seed_and_not_on_the_order():
     assert split_clips(clips, seed=3) != split_clips(clips, seed=4)
 
 
-def test_split_is_the_same_on_every_machine():
+def test_split_is_reproducible():
     assert names(split_clips(make_clips(8), seed=0)) == [["c0", "c1", "c2", "c3", "c4", "c5"], ["c7"], ["c6"]]
 
 
-def test_signers_whose_classes_nobody_else_signs_are_trained_on():
+def test_signers_with_unique_classes_are_in_train():
     shared = make_clips(90, signers=9, classes=5)
     lone = [clip(f"x{i}", 50 + i, "lone") for i in range(10)]
     for seed in range(5):
@@ -87,25 +87,25 @@ def test_signers_whose_classes_nobody_else_signs_are_trained_on():
         assert unseen_classes(split) == {"gloss": (0, 5)}
 
 
-def test_unseen_classes_are_counted_and_missing_labels_are_none():
+def test_unseen_classes_do_not_count_missing_labels():
     train, val = make_clips(2, classes=2), make_clips(4, classes=4)
     val.append(clip("m", MISSING))
     assert unseen_classes(Split(tuple(train), tuple(val), ())) == {"gloss": (2, 4)}
 
 
-def test_test_share_of_zero_gives_no_test_clips():
+def test_zero_test_ratio_yields_no_test_clips():
     split = split_clips(make_clips(10, signers=2), ratio_test=0)
     assert split.test == ()
     assert split.train and split.val
 
 
 @pytest.mark.parametrize(("number", "signers", "what"), [(2, 0, "2 clips"), (30, 2, "2 signers")])
-def test_too_few_for_three_splits_is_an_error_with_a_way_out(number: int, signers: int, what: str):
+def test_too_few_clips_or_signers_is_an_error_with_a_remedy(number: int, signers: int, what: str):
     with pytest.raises(DataError, match=f"{what} cannot be split into train, val, test.*ratio_test: 0"):
         split_clips(make_clips(number, signers=signers))
 
 
-def test_three_clips_give_one_each():
+def test_three_clips_are_split_evenly():
     assert sizes(split_clips(make_clips(3))) == (1, 1, 1)
 
 
@@ -115,7 +115,7 @@ def test_signer_split_needs_every_signer():
         split_clips(clips, mode="signer")
 
 
-def test_auto_says_so_when_it_cannot_keep_signers_apart(caplog: pytest.LogCaptureFixture):
+def test_auto_warns_if_it_cannot_separate_signers(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         split_clips([*make_clips(10, signers=5), clip("x", 0)])
     assert "signer of 1 of 11 clips is unknown" in caplog.text
@@ -133,7 +133,7 @@ def test_split_is_written_as_csv(tmp_path: Path):
     assert {row["name"]: row["signer"] for row in rows} == {clip.key: clip.signer for clip in make_clips(10, signers=5)}
 
 
-def test_twenty_real_signers_are_kept_apart(real_data: Path):
+def test_twenty_real_signers_are_separated(real_data: Path):
     clips = read_annotations(real_data / "sign_digits", "test_gloss.txt", {"gloss": 10})
     split = split_clips(clips, mode="signer")
     assert sizes(split) == (140, 30, 30)

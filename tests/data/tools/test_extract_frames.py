@@ -1,4 +1,4 @@
-"""A folder of videos becomes frame folders: whole or not there, in parallel, again and again."""
+"""A folder of videos becomes frame folders: complete or absent, in parallel, resumable."""
 
 import json
 import os
@@ -22,14 +22,14 @@ SCRIPT = EXPERIMENTS / "extract_frames.py"
 
 @pytest.fixture
 def videos(tmp_path: Path, make_video: Callable[..., Path]) -> Path:
-    """Four videos of 5 to 8 frames; one in a sub folder, one lying on its side."""
+    """Four videos of 5 to 8 frames; one in a subfolder, one rotated."""
     folder = tmp_path / "videos"
     make_video(folder / "a.mp4", 5)
     make_video(folder / "b.WEBM", 6)
     make_video(folder / "sub" / "a.Mov", 7, rate=10)
     make_video(folder / "turned.mp4", 8, turn=(90, False, False))
-    (folder / "notes.txt").write_text("no video")
-    (folder / "._a.mp4").write_text("what a Mac leaves on a memory stick")
+    (folder / "notes.txt").write_text("not a video")
+    (folder / "._a.mp4").write_text("a metadata file of macOS")
     return folder
 
 
@@ -37,18 +37,18 @@ def properties(folder: Path) -> dict:
     return json.loads((folder / f"{folder.name}_properties.json").read_text())
 
 
-def test_frame_folders_meet_the_data_contract(videos: Path, tmp_path: Path):
+def test_frame_folders_are_valid_clips(videos: Path, tmp_path: Path):
     result = extract_frames(videos, tmp_path / "data", workers=1)
     assert (result.videos, result.extracted, result.frames, result.problems) == (4, 4, 26, [])
     (tmp_path / "data" / "test_gloss.txt").write_text("a 0 4 0\nb 0 5 1\nsub/a 0 6 0\nturned 0 7 1\n")
     clips = read_annotations(tmp_path / "data", "test_gloss.txt", {"gloss": "auto"})
     check_images(clips)
     assert [clip.fps for clip in clips] == pytest.approx([25, 25, 10, 25])
-    pictures = sum(name.endswith(".jpg") for name in content(tmp_path / "data"))
-    assert pictures == 26 and len(content(tmp_path / "data")) == 26 + 4 + 1
+    images = sum(name.endswith(".jpg") for name in content(tmp_path / "data"))
+    assert images == 26 and len(content(tmp_path / "data")) == 26 + 4 + 1
 
 
-def test_properties_say_what_the_frames_are(videos: Path, tmp_path: Path, make_video: Callable):
+def test_properties_describe_the_frames(videos: Path, tmp_path: Path, make_video: Callable):
     make_video(videos / "uneven.mp4", times=[0, 40, 200])
     extract_frames(videos, tmp_path / "data", workers=1)
     turned, stat = properties(tmp_path / "data" / "turned"), (videos / "turned.mp4").stat()
@@ -59,19 +59,19 @@ def test_properties_say_what_the_frames_are(videos: Path, tmp_path: Path, make_v
     assert uneven["FPS"] == pytest.approx(10) and "average" in uneven["FPS_note"]
 
 
-def test_size_is_the_shorter_side_and_quality_changes_the_file(videos: Path, tmp_path: Path):
+def test_size_and_quality_are_applied(videos: Path, tmp_path: Path):
     for quality in (30, 95):
         extract_frames(videos, tmp_path / f"{quality}", size=24, quality=quality, workers=1)
     sizes = {}
     for name in ("a", "turned"):
-        with Image.open(tmp_path / "95" / name / f"{name}_0.jpg") as picture:
-            sizes[name] = picture.size
+        with Image.open(tmp_path / "95" / name / f"{name}_0.jpg") as image:
+            sizes[name] = image.size
     assert sizes == {"a": (32, 24), "turned": (24, 32)}
-    weights = [(tmp_path / quality / "a" / "a_0.jpg").stat().st_size for quality in ("30", "95")]
-    assert weights[0] < weights[1]
+    file_sizes = [(tmp_path / quality / "a" / "a_0.jpg").stat().st_size for quality in ("30", "95")]
+    assert file_sizes[0] < file_sizes[1]
 
 
-def test_two_processes_write_what_one_writes_and_the_videos_stay_as_they_are(videos: Path, tmp_path: Path):
+def test_parallel_output_is_the_same_and_videos_unchanged(videos: Path, tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in [videos, *videos.rglob("*")]}
     extract_frames(videos, tmp_path / "serial", workers=1)
     extract_frames(videos, tmp_path / "parallel", workers=2)
@@ -79,7 +79,7 @@ def test_two_processes_write_what_one_writes_and_the_videos_stay_as_they_are(vid
     assert {path: path.stat().st_mtime_ns for path in [videos, *videos.rglob("*")]} == before
 
 
-def test_only_what_is_new_or_changed_is_extracted_again(videos: Path, tmp_path: Path, make_video: Callable):
+def test_second_run_extracts_only_new_or_changed_videos(videos: Path, tmp_path: Path, make_video: Callable):
     data = tmp_path / "data"
     extract_frames(videos, data, workers=1)
     kept = (data / "a" / "a_0.jpg").stat()
@@ -96,34 +96,34 @@ def test_only_what_is_new_or_changed_is_extracted_again(videos: Path, tmp_path: 
     assert extract_frames(videos, data, size=20, workers=1, overwrite=True).extracted == 5
 
 
-def test_a_longer_video_that_became_shorter_leaves_no_old_frames(videos: Path, tmp_path: Path, make_video: Callable):
+def test_video_that_became_shorter_leaves_no_old_frames(videos: Path, tmp_path: Path, make_video: Callable):
     extract_frames(videos, tmp_path / "data", workers=1)
     make_video(videos / "a.mp4", 2)
     extract_frames(videos, tmp_path / "data", workers=1)
     assert sorted(os.listdir(tmp_path / "data" / "a")) == ["a_0.jpg", "a_1.jpg", "a_properties.json"]
 
 
-def test_a_video_that_broke_leaves_its_earlier_frames(videos: Path, tmp_path: Path):
+def test_video_that_broke_keeps_its_earlier_frames(videos: Path, tmp_path: Path):
     extract_frames(videos, tmp_path / "data", workers=1)
-    (videos / "a.mp4").write_text("half a copy")
+    (videos / "a.mp4").write_text("incomplete copy")
     (problem,) = extract_frames(videos, tmp_path / "data", workers=1).problems
-    assert "a.mp4: cannot be read" in problem
+    assert "a.mp4: cannot read" in problem
     assert properties(tmp_path / "data" / "a")["frames"] == len(list((tmp_path / "data" / "a").glob("*.jpg"))) == 5
 
 
-def test_folders_that_were_not_made_from_videos_are_kept_unless_told(videos: Path, tmp_path: Path):
-    mine = tmp_path / "data" / "a" / "a_0.jpg"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine")
-    with pytest.raises(DataError, match="data/a: is there and was not made from a video"):
+def test_other_folders_are_kept_unless_overwritten(videos: Path, tmp_path: Path):
+    existing = tmp_path / "data" / "a" / "a_0.jpg"
+    existing.parent.mkdir(parents=True)
+    existing.write_text("text")
+    with pytest.raises(DataError, match="data/a: exists and was not made from a video"):
         extract_frames(videos, tmp_path / "data", workers=1)
-    assert content(tmp_path / "data") == {"a/a_0.jpg": b"mine"}
+    assert content(tmp_path / "data") == {"a/a_0.jpg": b"text"}
     extract_frames(videos, tmp_path / "data", workers=1, overwrite=True)
-    assert properties(mine.parent)["frames"] == 5
+    assert properties(existing.parent)["frames"] == 5
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_broken_videos_are_listed_and_the_others_done(
+def test_broken_videos_are_reported_and_the_others_done(
     videos: Path, tmp_path: Path, broken_videos: dict[str, tuple[Path, str]], workers: int
 ):
     (tmp_path / "broken").rename(videos / "broken")
@@ -138,31 +138,31 @@ def test_broken_videos_are_listed_and_the_others_done(
     assert set(os.listdir(tmp_path / "data")) == {"a", "b", "sub", "turned", ".partial.lock"}
 
 
-def test_exit_codes_and_summaries_of_good_runs(videos: Path, tmp_path: Path):
+def test_exit_codes_and_summaries_of_successful_runs(videos: Path, tmp_path: Path):
     for summary in ("4 extracted (26 frames), 0 complete before, 0 broken", "0 extracted (0 frames), 4 complete"):
         done = run(SCRIPT, videos, tmp_path / "data")
         assert (done.returncode, done.stderr) == (0, "") and f"4 videos: {summary}" in done.stdout
 
 
-def test_a_name_that_no_annotation_row_can_hold_is_said(videos: Path, tmp_path: Path):
+def test_name_with_whitespace_is_noted(videos: Path, tmp_path: Path):
     (videos / "a.mp4").rename(videos / "my clip.mp4")
     (note,) = extract_frames(videos, tmp_path / "data", workers=1).notes
-    assert "my clip.mp4: the name has white space" in note
+    assert "my clip.mp4: the name contains whitespace" in note
 
 
 BAD = {
-    "no folder": (lambda v, d: (v / "nowhere", d), "is no folder"),
-    "empty": (lambda v, d: (mkdir(v / "empty"), d), "holds no video (it is empty)"),
-    "no videos": (lambda v, d: (fill(mkdir(v / "text") / "a.txt"), d), "holds no video (found .txt)"),
+    "no such folder": (lambda v, d: (v / "nowhere", d), "not a directory"),
+    "empty": (lambda v, d: (mkdir(v / "empty"), d), "contains no videos (it is empty)"),
+    "no videos": (lambda v, d: (fill(mkdir(v / "text") / "a.txt"), d), "contains no videos (found .txt)"),
     "same name": (lambda v, d: (fill(v / "a.MOV"), d), "a.MOV and"),
-    "same folder": (lambda v, d: (v, v), "lies in the folder of the videos"),
-    "inside": (lambda v, d: (v, v / "data"), "lies in the folder of the videos"),
-    "onto the videos": (lambda v, d: (fill(v / "videos.mp4"), v.parent), "overlaps with"),
-    "nested": (lambda v, d: (fill(v / "sub.mp4"), d), "would lie inside the folder of sub"),
-    "link out": (lambda v, d: (v, link(d / "a", v.parent)), "leads out of"),
-    "file as folder": (lambda v, d: (v, v / ".." / "file" / "x"), "cannot be written (Not a directory)"),
-    "size": (lambda v, d: (v, d, "--size", "9999"), "size: got 9999; 1..8192 is allowed"),
-    "quality": (lambda v, d: (v, d, "--quality", "101"), "quality: got 101; 1..100 is allowed"),
+    "same folder": (lambda v, d: (v, v), "inside the folder of the videos"),
+    "inside": (lambda v, d: (v, v / "data"), "inside the folder of the videos"),
+    "onto the videos": (lambda v, d: (fill(v / "videos.mp4"), v.parent), "overlaps"),
+    "nested": (lambda v, d: (fill(v / "sub.mp4"), d), "would be inside the folder of sub"),
+    "link out": (lambda v, d: (v, link(d / "a", v.parent)), "outside"),
+    "file as folder": (lambda v, d: (v, v / ".." / "file" / "x"), "cannot write (Not a directory)"),
+    "size": (lambda v, d: (v, d, "--size", "9999"), "size: got 9999; expected 1..8192"),
+    "quality": (lambda v, d: (v, d, "--quality", "101"), "quality: got 101; expected 1..100"),
 }
 
 
@@ -182,8 +182,9 @@ def link(path: Path, to: Path) -> Path:
     return path.parent
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("what", BAD)
-def test_wrong_input_ends_in_exit_code_2_and_nothing_is_written(videos: Path, tmp_path: Path, what: str):
+def test_invalid_input_exits_with_2_and_writes_nothing(videos: Path, tmp_path: Path, what: str):
     (tmp_path / "file").touch()
     make, words = BAD[what]
     arguments = make(videos, tmp_path / "data")
@@ -195,17 +196,18 @@ def test_wrong_input_ends_in_exit_code_2_and_nothing_is_written(videos: Path, tm
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_one_clear_error_and_nothing_half_written_stays(videos: Path, tmp_path: Path, workers: int):
+def test_full_disk_is_one_error_and_leaves_no_partial_files(videos: Path, tmp_path: Path, workers: int):
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     done = run(SCRIPT, videos, tmp_path / "data", "--size", 240, "--workers", workers, preexec_fn=small_files_only)
     assert done.returncode == 2
-    assert done.stderr == f"error: {tmp_path / 'data'}: cannot be written (File too large); a folder with room is due\n"
+    problem = f"{tmp_path / 'data'}: cannot write (File too large); expected a folder with free space"
+    assert done.stderr == f"error: {problem}\n"
     assert not content(tmp_path / "data") and os.listdir(tmp_path / "data") == [".partial.lock"]
 
 
-def test_neither_the_command_nor_its_processes_import_torch(videos: Path, tmp_path: Path):
+def test_command_and_workers_do_not_import_torch(videos: Path, tmp_path: Path):
     trap = tmp_path / "trap" / "torch" / "__init__.py"
     mkdir(trap.parent)
     trap.write_text("raise SystemExit('torch was imported')")
@@ -214,26 +216,31 @@ def test_neither_the_command_nor_its_processes_import_torch(videos: Path, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
+VIDEOS = 20
+"""So many that a loaded machine has not extracted all of them before it delivers a signal."""
+
+
 @pytest.fixture
 def started(tmp_path: Path, make_video: Callable) -> subprocess.Popen:
-    """The command on eight longer videos, tmp_path/videos to tmp_path/data, with the first folders in place."""
-    for i in range(8):
+    """The command running on longer videos, tmp_path/videos to tmp_path/data; the first folders are written."""
+    for i in range(VIDEOS):
         make_video(tmp_path / "videos" / f"v{i}.mp4", 150, size=(320, 240))
     folders = tmp_path / "videos", tmp_path / "data"
     return start(SCRIPT, *folders, "--workers", 2, until=(tmp_path / "data", "v*"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_command_stopped_in_the_middle_continues(tmp_path: Path, started: subprocess.Popen, how: signal.Signals):
-    data, helpers = tmp_path / "data", children(started.pid)
+def test_interrupted_command_continues(tmp_path: Path, started: subprocess.Popen, how: signal.Signals):
+    data, workers = tmp_path / "data", children(started.pid)
     if how == signal.SIGINT:  # Ctrl-C goes to all processes of the terminal
         os.killpg(started.pid, how)
     else:
         started.send_signal(how)
     errors = started.communicate(timeout=60)[1]
-    wait_for(helpers)
+    wait_for(workers)
     done = {path: path.stat().st_mtime_ns for path in data.glob("v*/*_properties.json")}
-    assert 0 < len(done) < 8 and len(done) == len(list(data.glob("v*")))
+    assert 0 < len(done) < VIDEOS and len(done) == len(list(data.glob("v*")))
     assert all(len(list(path.parent.glob("*.jpg"))) == 150 for path in done)
     if how != signal.SIGKILL:
         assert started.returncode == 130 and errors == "interrupted; the state is saved\n"
@@ -245,7 +252,7 @@ def test_a_command_stopped_in_the_middle_continues(tmp_path: Path, started: subp
     assert content(data) == content(tmp_path / "serial")
 
 
-def test_a_worker_that_dies_ends_the_command_in_words(tmp_path: Path, started: subprocess.Popen):
+def test_dead_worker_ends_the_command_with_a_message(tmp_path: Path, started: subprocess.Popen):
     workers = [pid for pid in children(started.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
@@ -260,9 +267,10 @@ def test_two_commands_do_not_write_the_same_folder(videos: Path, tmp_path: Path)
     (tmp_path / "data").mkdir()
     with FileLock(tmp_path / "data" / ".partial.lock"):
         done = run(SCRIPT, videos, tmp_path / "data")
-    assert done.returncode == 2 and "another command is writing there" in done.stderr
+    assert done.returncode == 2 and "another command is writing to it" in done.stderr
 
 
+@pytest.mark.heavy
 def test_real_videos_are_extracted(real_data: Path, tmp_path: Path):
     result = extract_frames(real_data / "isl_avatar" / "mp4", tmp_path / "data", size=128, workers=2)
     assert (result.extracted, result.frames, result.problems) == (12, 430, [])

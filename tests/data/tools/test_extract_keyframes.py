@@ -1,4 +1,4 @@
-"""Frames without motion go; what is left is a dataset folder again, and the one it came from stays as it was."""
+"""Frames without motion are dropped; the result is a dataset folder, and the source is unchanged."""
 
 import json
 import os
@@ -25,60 +25,60 @@ HAMNOSYS = {head: about.num_class for head, about in HEADS.items()}
 
 
 def clip(*levels: float) -> np.ndarray:
-    """Frames (N, 2, 2) that are evenly grey."""
+    """Frames (N, 2, 2) of uniform grey."""
     return np.array(levels, np.float32)[:, None, None] * np.ones((2, 2), np.float32)
 
 
 @pytest.mark.parametrize(
     ("levels", "kept"),
     [
-        ((0.1, 0.2, 0.3, 0.4), [0, 1, 2, 3]),  # all moves
+        ((0.1, 0.2, 0.3, 0.4), [0, 1, 2, 3]),  # constant motion
         ((0.1, 0.1, 0.1, 0.2, 0.3), [3, 4]),  # a still beginning
         ((0.1, 0.2, 0.2, 0.2, 0.3), [0, 1, 4]),  # a hold
         ((0.1, 0.2, 0.3, 0.3, 0.3), [0, 1, 2]),  # a still end
         ((0.10, 0.104, 0.108, 0.112, 0.116, 0.120, 0.124), [3, 6]),  # slow motion adds up
         ((0.1, 0.1, 0.1, 0.1), [0, 3]),  # nothing moves
-        ((0.1, 0.1, 0.1, 0.2), [0, 3]),  # one frame would be left
+        ((0.1, 0.1, 0.1, 0.2), [0, 3]),  # one frame would remain
         ((0.1,), [0]),  # fewer than the minimum
     ],
 )
-def test_frames_that_differ_from_the_last_kept_one_are_kept(levels: Sequence[float], kept: list[int]):
+def test_keeps_frames_that_differ_from_the_last_kept_one(levels: Sequence[float], kept: list[int]):
     assert select_keyframes(clip(*levels), threshold=0.01, minimum=2) == kept
 
 
-def test_a_clip_keeps_the_minimum_of_evenly_spread_frames():
+def test_keeps_a_minimum_of_evenly_spaced_frames():
     assert select_keyframes(clip(*[0.5] * 9), threshold=0.01, minimum=3) == [0, 4, 8]
     assert select_keyframes(clip(*[0.5] * 3), threshold=0.01, minimum=9) == [0, 1, 2]
     assert select_keyframes(clip(*[0.5] * 9), threshold=0.01, minimum=1) == [0]
 
 
-def test_motion_is_a_share_of_full_scale_over_the_whole_picture(tmp_path: Path):
+def test_motion_is_a_share_of_full_scale(tmp_path: Path):
     black, half = np.zeros((96, 128), np.uint8), np.zeros((96, 128), np.uint8)
     half[:, :64] = 255
-    for i, picture in enumerate([black, half]):
-        Image.fromarray(picture).save(tmp_path / f"{i}.jpg", quality=95)
+    for i, pixels in enumerate([black, half]):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.jpg", quality=95)
     first, second = read_brightness([tmp_path / "0.jpg", tmp_path / "1.jpg"])
     assert np.abs(second - first).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def write_frames(folder: Path, name: str, places: Sequence[int], *, fps: float | None = 25, landmarks: bool = True):
-    """A clip with a white square at each frame's place, as in a real folder."""
+def write_frames(folder: Path, name: str, positions: Sequence[int], *, fps: float | None = 25, landmarks: bool = True):
+    """A clip whose frames show a white square at the given positions."""
     (folder / name).mkdir(parents=True)
     stem = Path(name).name
-    for i, place in enumerate(places):
-        picture = np.full((48, 64, 3), 40, np.uint8)
-        picture[10:30, 3 * place : 3 * place + 16] = 220
-        Image.fromarray(picture).save(folder / name / f"{stem}_{i}.jpg")
+    for i, position in enumerate(positions):
+        image_HWC = np.full((48, 64, 3), 40, np.uint8)
+        image_HWC[10:30, 3 * position : 3 * position + 16] = 220
+        Image.fromarray(image_HWC).save(folder / name / f"{stem}_{i}.jpg")
     if fps:
         (folder / name / f"{stem}_properties.json").write_text(json.dumps({"FPS": fps, "camera": "left"}))
     if landmarks:
-        rows = np.arange(len(places) * 6.0).reshape(len(places), 2, 3)
+        rows = np.arange(len(positions) * 6.0).reshape(len(positions), 2, 3)
         np.savez(folder / name / f"{stem}.npz", pose=rows, face=-rows)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Clips of 8 frames: `hold` stands still in between, `late` begins still, `still` never moves, `moves` always."""
+    """Clips of 8 frames: `hold` pauses in between, `late` begins still, `still` never moves, `moves` always does."""
     folder = tmp_path / "data"
     write_frames(folder, "hold", [0, 1, 2, 2, 2, 2, 3, 4])
     write_frames(folder, "sub/late", [0, 0, 0, 1, 2, 3, 4, 5])
@@ -101,7 +101,7 @@ def properties(folder: Path) -> dict:
     return json.loads((folder / f"{folder.name}_properties.json").read_text())
 
 
-def test_a_dataset_of_the_moving_frames_is_written(data: Path, tmp_path: Path):
+def test_writes_a_dataset_of_the_moving_frames(data: Path, tmp_path: Path):
     out = tmp_path / "out"
     result = extract_keyframes(data, out, threshold=0.01, workers=1)
     assert (result.clips, result.before, result.after, result.problems) == (4, 32, 5 + 6 + 2 + 8, [])
@@ -128,7 +128,7 @@ def test_each_annotation_file_keeps_its_own_range(data: Path, tmp_path: Path):
     assert (rows["moves"].start, rows["moves"].end) == (1, 6)
 
 
-def test_pictures_are_the_same_bytes_and_landmarks_follow_them(data: Path, tmp_path: Path):
+def test_images_are_copied_and_landmarks_cut_to_match(data: Path, tmp_path: Path):
     extract_keyframes(data, tmp_path / "out", threshold=0.01, workers=1)
     new = tmp_path / "out" / "hold"
     frames = properties(new)["keyframes"]["frames"]
@@ -140,7 +140,7 @@ def test_pictures_are_the_same_bytes_and_landmarks_follow_them(data: Path, tmp_p
         assert all(np.array_equal(after[name], before[name][frames]) for name in after.files)
 
 
-def test_frames_per_second_stay_only_where_the_frames_are_evenly_spaced(data: Path, tmp_path: Path):
+def test_fps_is_kept_only_for_evenly_spaced_frames(data: Path, tmp_path: Path):
     extract_keyframes(data, tmp_path / "out", threshold=0.01, workers=1)
     hold, late, moves = (properties(tmp_path / "out" / name) for name in ("hold", "sub/late", "moves"))
     assert "FPS" not in hold and "not evenly spaced" in hold["no_FPS"]
@@ -158,7 +158,7 @@ def test_sampling_by_time_is_refused_with_the_reason(data: Path, tmp_path: Path,
     assert len(load_data(config).clips) == 4
 
 
-def test_a_named_annotation_file_is_the_only_one(data: Path, tmp_path: Path):
+def test_given_annotation_file_is_the_only_one(data: Path, tmp_path: Path):
     (data / "tables").mkdir()
     (data / "tables" / "mine.txt").write_text("hold 0 7 4 1\n")
     (data / "tables" / "signers.csv").write_text("hold,z\n")
@@ -171,7 +171,7 @@ def test_a_named_annotation_file_is_the_only_one(data: Path, tmp_path: Path):
     assert not list((tmp_path / "out").glob("*.txt")) and not (tmp_path / "out" / "moves").exists()
 
 
-def test_two_processes_write_what_one_writes_and_the_source_stays_as_it_is(data: Path, tmp_path: Path):
+def test_parallel_output_is_the_same_and_source_unchanged(data: Path, tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in [data, *data.rglob("*")]}
     extract_keyframes(data, tmp_path / "serial", workers=1)
     extract_keyframes(data, tmp_path / "parallel", workers=2)
@@ -179,7 +179,7 @@ def test_two_processes_write_what_one_writes_and_the_source_stays_as_it_is(data:
     assert {path: path.stat().st_mtime_ns for path in [data, *data.rglob("*")]} == before
 
 
-def test_the_same_command_again_makes_only_what_changed(data: Path, tmp_path: Path):
+def test_second_run_writes_only_changed_clips(data: Path, tmp_path: Path):
     out = tmp_path / "out"
     extract_keyframes(data, out, threshold=0.01, workers=1)
     inode = (out / "still" / "still_0.jpg").stat().st_ino
@@ -191,7 +191,7 @@ def test_the_same_command_again_makes_only_what_changed(data: Path, tmp_path: Pa
     assert "hold 0 6 0" in (out / "test_gloss.txt").read_text()
 
 
-def test_the_command_says_how_many_frames_are_left(data: Path, tmp_path: Path):
+def test_command_prints_a_summary(data: Path, tmp_path: Path):
     done = run(SCRIPT, data, tmp_path / "out", "--threshold", 0.01)
     summary = "4 clips: 32 frames before, 21 after (66%); 0 complete before, 0 broken\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, summary, "")
@@ -199,14 +199,14 @@ def test_the_command_says_how_many_frames_are_left(data: Path, tmp_path: Path):
 
 
 def break_clips(data: Path) -> None:
-    picture = data / "hold" / "hold_3.jpg"
-    os.truncate(picture, picture.stat().st_size // 2)
+    image = data / "hold" / "hold_3.jpg"
+    os.truncate(image, image.stat().st_size // 2)
     np.savez(data / "sub" / "late" / "late.npz", pose=np.array([{"a": 1}] * 8, dtype=object))
     np.savez(data / "still" / "still.npz", pose=np.zeros((7, 3)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_broken_clips_are_listed_and_lose_their_rows(data: Path, tmp_path: Path, workers: int):
+def test_broken_clips_are_reported_and_lose_their_rows(data: Path, tmp_path: Path, workers: int):
     extract_keyframes(data, tmp_path / "out", threshold=0.01, workers=1)
     break_clips(data)
     done = run(SCRIPT, data, tmp_path / "out", "--threshold", 0.01, "--workers", workers)
@@ -214,46 +214,50 @@ def test_broken_clips_are_listed_and_lose_their_rows(data: Path, tmp_path: Path,
         done.returncode == 1 and "4 clips: 8 frames before, 8 after (100%); 1 complete before, 3 broken" in done.stdout
     )
     hold, still, late = done.stderr.splitlines()
-    assert "hold_3.jpg: cannot be decoded" in hold
-    assert "still.npz: found pose of shape (7, 3); one row a frame is due, 8 rows" in still
-    assert "late.npz: cannot be read (Object arrays cannot be loaded" in late
+    assert "hold_3.jpg: cannot decode" in hold
+    assert "still.npz: found pose of shape (7, 3); expected one row per frame, 8 rows" in still
+    assert "late.npz: cannot read (Object arrays cannot be loaded" in late
     assert (tmp_path / "out" / "test_gloss.txt").read_text() == "name start end gloss\nmoves 0 7 3\n"
     assert not (tmp_path / "out" / "hold").exists() and not (tmp_path / "out" / "sub" / "late").exists()
 
 
-def test_no_annotation_file_speaks_of_clips_that_are_not_there(data: Path, tmp_path: Path):
+def test_annotation_file_without_clips_is_removed(data: Path, tmp_path: Path):
     (data / "tables").mkdir()
     (data / "tables" / "one.txt").write_text("hold 0 7 1\n")
     options = {"annotation_file": "tables/one.txt", "workers": 1}
     extract_keyframes(data, tmp_path / "out", **options)
-    (data / "hold" / "hold_3.jpg").write_text("no picture")
+    (data / "hold" / "hold_3.jpg").write_text("not an image")
     assert len(extract_keyframes(data, tmp_path / "out", **options).problems) == 1
     assert not (tmp_path / "out" / "tables" / "one.txt").exists() and not (tmp_path / "out" / "hold").exists()
 
 
-def into(folder: Path) -> Path:
+def nonempty(folder: Path) -> Path:
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
     return folder
 
 
 BAD = {
-    "no folder": (lambda d: (d / "nowhere", d.parent / "out"), "is no folder"),
-    "no rows": (lambda d: (d / "sub", d.parent / "out"), "has no test_hamnosys.txt"),
+    "no such folder": (lambda d: (d / "nowhere", d.parent / "out"), "not a directory"),
+    "no rows": (lambda d: (d / "sub", d.parent / "out"), "does not contain test_hamnosys.txt"),
     "wrong rows": (lambda d: (d, d.parent / "out", "--annotation-file", "signers.csv"), "columns"),
-    "file outside": (lambda d: (d, d.parent / "out", "--annotation-file", "../a.txt"), "leads out of"),
-    "same folder": (lambda d: (d, d), "lies in the dataset"),
-    "inside": (lambda d: (d, d / "out"), "lies in the dataset"),
-    "around": (lambda d: (d, d.parent), "is not empty"),
-    "not empty": (lambda d: (d, into(d.parent / "out")), "is not empty"),
-    "a file": (lambda d: (d, d.parent / "file"), "is no folder; a new or empty"),
-    "unwritable": (lambda d: (d, d.parent / "file" / "x"), "cannot be written (Not a directory)"),
-    "threshold": (lambda d: (d, d.parent / "out", "--threshold", "nan"), "threshold: got nan; a share of full scale"),
+    "file outside": (lambda d: (d, d.parent / "out", "--annotation-file", "../a.txt"), "is outside"),
+    "same folder": (lambda d: (d, d), "inside the dataset"),
+    "inside": (lambda d: (d, d / "out"), "inside the dataset"),
+    "around": (lambda d: (d, d.parent), "not empty; expected"),
+    "not empty": (lambda d: (d, nonempty(d.parent / "out")), "not empty; expected"),
+    "a file": (lambda d: (d, d.parent / "file"), "not a directory; expected a new or empty"),
+    "unwritable": (lambda d: (d, d.parent / "file" / "x"), "cannot write (Not a directory)"),
+    "threshold": (
+        lambda d: (d, d.parent / "out", "--threshold", "nan"),
+        "threshold: got nan; expected a share of full scale",
+    ),
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("what", BAD)
-def test_wrong_input_ends_in_exit_code_2_and_nothing_is_written(data: Path, tmp_path: Path, what: str):
+def test_invalid_input_exits_with_2_and_writes_nothing(data: Path, tmp_path: Path, what: str):
     (tmp_path / "file").touch()
     make, words = BAD[what]
     arguments = make(data)
@@ -264,22 +268,23 @@ def test_wrong_input_ends_in_exit_code_2_and_nothing_is_written(data: Path, tmp_
     assert content(tmp_path) == before
 
 
-def test_a_folder_made_with_other_options_is_refused(data: Path, tmp_path: Path):
+def test_folder_made_with_other_options_is_refused(data: Path, tmp_path: Path):
     extract_keyframes(data, tmp_path / "out", workers=1)
     with pytest.raises(DataError, match="out: was made with threshold 0.002, not 0.01"):
         extract_keyframes(data, tmp_path / "out", threshold=0.01, workers=1)
 
 
-def test_a_killed_command_continues_and_annotations_come_last(tmp_path: Path):
+@pytest.mark.heavy
+def test_killed_command_continues_and_writes_annotations_last(tmp_path: Path):
     data, out = tmp_path / "data", tmp_path / "out"
     for i in range(40):
         write_frames(data, f"c{i}", [*range(15)] * 2)
     (data / "test_gloss.txt").write_text("".join(f"c{i} 0 29 {i % 3}\n" for i in range(40)))
     process = start(SCRIPT, data, out, "--workers", 2, until=(out, "c*"))
-    helpers = children(process.pid)
+    workers = children(process.pid)
     process.kill()
     process.communicate(timeout=60)
-    wait_for(helpers)
+    wait_for(workers)
     done = {path: path.stat().st_mtime_ns for path in out.glob("c*/*_properties.json")}
     assert 0 < len(done) == len(list(out.glob("c*"))) < 40 and not (out / "test_gloss.txt").exists()
     again = run(SCRIPT, data, out)
@@ -289,7 +294,7 @@ def test_a_killed_command_continues_and_annotations_come_last(tmp_path: Path):
     assert content(out) == content(tmp_path / "serial")
 
 
-def test_real_clips_lose_their_still_frames_and_no_more(real_data: Path, tmp_path: Path):
+def test_real_clips_lose_only_their_still_frames(real_data: Path, tmp_path: Path):
     result = extract_keyframes(real_data / "isl_avatar" / "frames", tmp_path / "out", workers=2)
     assert (result.clips, result.before, result.problems) == (151, 2416, [])
     assert 0.5 < result.after / result.before < 0.8

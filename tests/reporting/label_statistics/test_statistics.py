@@ -1,4 +1,4 @@
-"""Statistics of an annotation file: right counts and names, one message for all wrong rows, files all at once."""
+"""Statistics of an annotation file: counts, names, one report of all invalid rows, all files or none."""
 
 import csv
 import subprocess
@@ -54,34 +54,31 @@ def refusal(path: Path, separator: str | None = None) -> list[str]:
 # the command
 
 
-def test_the_command_writes_table_and_pictures_of_clips_whose_frames_are_not_there(
-    write: Callable[..., Path], tmp_path: Path
-) -> None:
+@pytest.mark.heavy
+def test_command_writes_table_and_plots_without_the_frames(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(hamnosys("0 3 1 3 13 5 1 10", "0 2 2 0 3 4 2 11", "0 2 -1 0 3 4 2 11"), "test_hamnosys.txt")
     done = run("--file_path", path, "--output_directory", "out/deep", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= 80
-    pictures = {f"classes_{head}.png" for head in HEADS} | {"overview.png"}
-    assert {file.name for file in (tmp_path / "out" / "deep").iterdir()} == pictures | {"statistics.csv"}
-    for picture in pictures:
-        with Image.open(tmp_path / "out" / "deep" / picture) as image:
+    plots = {f"classes_{head}.png" for head in HEADS} | {"overview.png"}
+    assert {file.name for file in (tmp_path / "out" / "deep").iterdir()} == plots | {"statistics.csv"}
+    for plot in plots:
+        with Image.open(tmp_path / "out" / "deep" / plot) as image:
             assert image.format == "PNG"
             assert 300 < image.width < 3000 and 200 < image.height < 3000
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["deep"]
 
 
-def test_wrong_rows_end_in_exit_code_2_all_told_at_once_and_nothing_written(
-    write: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_invalid_rows_exit_with_2_and_write_nothing(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write([*glosses(0, 1), "c2 0 7", "c3 7 0 1", "c4 0 x 1", "c0 0 7 1", "c5 0 7 -2", "c6 0 7 1.5"])
     done = run("--file_path", path, "--output_directory", "out", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
     for line, words in {
-        3: "3 columns; 4 are due: name start end gloss",
-        4: "start 7, end 0; 0 <= start <= end is due",
-        5: "start '0', end 'x'; two whole numbers are due",
-        6: "clip 'c0' was given before in line 1; one row a clip is allowed",
-        7: "gloss has label '-2'; 0..99999 or -1 (missing) is allowed",
+        3: "3 columns; expected 4: name start end gloss",
+        4: "start 7, end 0; expected 0 <= start <= end",
+        5: "start '0', end 'x'; expected two integers",
+        6: "clip 'c0' is already in line 1; expected one row per clip",
+        7: "gloss has label '-2'; expected 0..99999 or -1 (missing)",
         8: "gloss has label '1.5'",
     }.items():
         assert f"error: {path}:{line}: {words}" in done.stderr
@@ -91,15 +88,15 @@ def test_wrong_rows_end_in_exit_code_2_all_told_at_once_and_nothing_written(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--file_path", "none.txt", "--output_directory", "out"], "none.txt: cannot be read (No such file"),
-        (["--file_path", ".", "--output_directory", "out"], "cannot be read (Is a directory)"),
-        (["--file_path", "good.txt", "--output_directory", "good.txt"], "good.txt: is a file; a folder"),
-        (["--file_path", "good.txt", "--output_directory", "good.txt/out"], "cannot be written (Not a directory)"),
-        (["--file_path", "good.txt", "--output_directory", "out", "--separator", "ab"], "give one character"),
+        (["--file_path", "none.txt", "--output_directory", "out"], "none.txt: cannot read (No such file"),
+        (["--file_path", ".", "--output_directory", "out"], "cannot read (Is a directory)"),
+        (["--file_path", "good.txt", "--output_directory", "good.txt"], "good.txt: a file; expected a folder"),
+        (["--file_path", "good.txt", "--output_directory", "good.txt/out"], "cannot write (Not a directory)"),
+        (["--file_path", "good.txt", "--output_directory", "out", "--separator", "ab"], "expected one character"),
         (["--file_path", "good.txt"], "--output_directory"),
     ],
 )
-def test_a_wrong_option_ends_in_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_invalid_options_exit_with_2(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "good.txt").write_text("c0 0 7 1\n")
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -107,16 +104,15 @@ def test_a_wrong_option_ends_in_exit_code_2(tmp_path: Path, arguments: list[str]
     assert [file.name for file in tmp_path.iterdir()] == ["good.txt"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("typed", "mark"), [(";", ";"), (r"\t", "\t"), ("\t", "\t")])
-def test_a_separator_is_given_as_a_shell_hands_it_over(
-    write: Callable[..., Path], tmp_path: Path, typed: str, mark: str
-) -> None:
+def test_separator_may_be_an_escaped_tab(write: Callable[..., Path], tmp_path: Path, typed: str, mark: str) -> None:
     path = write([mark.join(("my clip", "0", "7", "4"))])
     assert run("--file_path", path, "--output_directory", "out", "--separator", typed, cwd=tmp_path).returncode == 0
     assert "gloss,4,class 4,1,1.000000" in (tmp_path / "out" / "statistics.csv").read_text()
 
 
-def test_matplotlib_comes_when_something_is_drawn_and_pyplot_never(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_matplotlib_is_imported_late_and_pyplot_never(write: Callable[..., Path], tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from hearai.reporting.label_statistics import plots, statistics\n"
         "assert 'matplotlib' not in sys.modules\n"
@@ -130,7 +126,7 @@ def test_matplotlib_comes_when_something_is_drawn_and_pyplot_never(write: Callab
 # reading
 
 
-def test_a_file_of_eight_columns_holds_the_heads_and_a_ninth_distance_is_not_read(write: Callable[..., Path]) -> None:
+def test_eight_columns_are_the_heads_and_a_ninth_is_ignored(write: Callable[..., Path]) -> None:
     row = "0 3 1 3 13 5 1 10"
     plain = read_labels(write(hamnosys(row, row)))
     assert list(plain) == list(HEADS) and [labels[0] for labels in plain.values()] == [0, 3, 1, 3, 13, 5, 1, 10]
@@ -140,25 +136,25 @@ def test_a_file_of_eight_columns_holds_the_heads_and_a_ninth_distance_is_not_rea
     assert read_labels(write([header, *hamnosys(f"{row} 0.7", f"{row} far")])) == plain
 
 
-def test_a_header_names_the_heads_in_any_order(write: Callable[..., Path]) -> None:
+def test_header_names_the_heads_in_any_order(write: Callable[..., Path]) -> None:
     path = write(["Name Start End mouth hand_location_x distance2", "a 0 7 3 4 0", "b 0 7 0 -1 1"])
     assert read_labels(path) == {"mouth": [3, 0], "hand_location_x": [4, -1], "distance2": [0, 1]}
-    with pytest.raises(DataError, match="hand_location_x has label '5'; 0..4 or -1"):
+    with pytest.raises(DataError, match="hand_location_x has label '5'; expected 0..4 or -1"):
         read_labels(write(["name start end mouth hand_location_x", "a 0 7 3 5"]))
 
 
-def test_a_column_called_distance_is_a_head_where_there_is_no_hamnosys(write: Callable[..., Path]) -> None:
+def test_distance_column_without_hamnosys_is_a_head(write: Callable[..., Path]) -> None:
     assert read_labels(write(["name start end gloss distance", "a 0 7 3 1"])) == {"gloss": [3], "distance": [1]}
 
 
 @pytest.mark.parametrize("name", ["a/b", "..\\up", "a:b", "gloss"])
-def test_column_names_that_cannot_be_file_names_are_refused(write: Callable[..., Path], name: str) -> None:
+def test_column_names_must_be_valid_file_names(write: Callable[..., Path], name: str) -> None:
     problems = refusal(write([f"name start end GLOSS {name}", "a 0 7 1 1"]))
     assert len(problems) == 1 and "test_gloss.txt:1: " in problems[0]
 
 
-def test_an_unknown_number_of_columns_is_refused_with_the_separator_it_may_need(write: Callable[..., Path]) -> None:
-    assert "5 columns; `name start end` and 1 label" in refusal(write(["a 0 7 1 1", "b 0 7 1 1"]))[0]
+def test_unexpected_number_of_columns_suggests_a_separator(write: Callable[..., Path]) -> None:
+    assert "5 columns; expected name start end and 1 label" in refusal(write(["a 0 7 1 1", "b 0 7 1 1"]))[0]
     assert "give --separator ','" in refusal(write(["a,0,7,1", "b,0,7,1"]))[0]
     assert "give --separator ';'" in refusal(write(["a;0;7;1"]), ",")[0]
 
@@ -168,16 +164,21 @@ def test_more_than_twenty_problems_are_counted(write: Callable[..., Path]) -> No
     assert len(problems) == 21 and problems[-1] == "... and 30 more problems"
 
 
-def test_quotes_and_the_byte_order_mark_of_a_spreadsheet_are_understood(write: Callable[..., Path]) -> None:
+def test_quotes_and_byte_order_mark_are_supported(write: Callable[..., Path]) -> None:
     path = write(["\ufeffname,start,end,gloss", '"one, two",0,7, 3', "", "b,0,7,4"])
     assert read_labels(path, ",") == {"gloss": [3, 4]}
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"\n \n", "is empty"), (b"name start end gloss\n", "has no rows"), (b"\xff\xfe", "no UTF-8")],
+    [
+        (b"", ": empty; expected"),
+        (b"\n \n", ": empty; expected"),
+        (b"name start end gloss\n", ": no rows; expected"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
 )
-def test_a_file_without_rows_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_file_without_rows_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.txt").write_bytes(content)
     assert words in refusal(tmp_path / "a.txt")[0]
 
@@ -185,13 +186,13 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, content: bytes, words: s
 # names
 
 
-def test_hamnosys_classes_have_their_meaning_and_all_of_them_are_listed(write: Callable[..., Path]) -> None:
+def test_all_hamnosys_classes_are_listed_with_their_meaning(write: Callable[..., Path]) -> None:
     counts = count_labels(write(hamnosys("0 3 1 3 13 5 1 10", "0 3 1 3 13 5 1 14")))[-1]
     assert len(counts.names) == 37 and counts.names[14] == "chest" and counts.counts[14] == 1
     assert counts.with_clips(0) == 35
 
 
-def test_a_meaning_is_told_without_its_remarks() -> None:
+def test_meanings_are_shortened() -> None:
     assert short_meaning("chest; ALSO the default (neutral space)") == "chest"
     assert short_meaning("fingers (hand axis) point up") == "fingers point up"
     shortened = [short_meaning(one.meaning) for head in HEADS.values() for one in head.classes]
@@ -203,9 +204,7 @@ def test_a_meaning_is_told_without_its_remarks() -> None:
 
 @pytest.mark.parametrize("place", [".", ".."])
 @pytest.mark.parametrize("header", ["name,word,gloss_id,fps", "gloss_id,name"])
-def test_glosses_are_named_by_the_csv_beside_the_file_or_above_it(
-    write: Callable[..., Path], place: str, header: str
-) -> None:
+def test_glosses_are_named_by_glosses_csv(write: Callable[..., Path], place: str, header: str) -> None:
     path = write(glosses(0, 2))
     rows = (
         ["0,Ask,0,25", '2,"Bye, bye",2,25', "3,Come,3,25"] if "word" in header else ["0,Ask", '2,"Bye, bye"', "3,Come"]
@@ -216,18 +215,18 @@ def test_glosses_are_named_by_the_csv_beside_the_file_or_above_it(
     assert 'gloss,2,"Bye, bye",1,0.500000' in statistics_csv([counts])
 
 
-def test_a_wrong_gloss_table_is_refused(write: Callable[..., Path]) -> None:
+def test_invalid_gloss_list_is_refused(write: Callable[..., Path]) -> None:
     path = write(glosses(0, 2))
     (path.parent / "glosses.csv").write_text("name,word,gloss_id\na,A,0\nb,B,x\nc,C,0\nd,,1\n")
     assert [problem.partition("glosses.csv:")[2][:1] for problem in refusal(path)] == ["3", "4", "5"]
     (path.parent / "glosses.csv").write_text("a,b\n1,2\n")
-    assert "the header is 'a,b'; `gloss_id` and one of word, gloss, name are due" in refusal(path)[0]
+    assert "the header is 'a,b'; expected columns gloss_id and one of word, gloss, name" in refusal(path)[0]
 
 
 # figures
 
 
-def test_missing_labels_are_counted_and_are_no_class(write: Callable[..., Path]) -> None:
+def test_missing_labels_are_counted_separately(write: Callable[..., Path]) -> None:
     (counts,) = count_labels(write(glosses(0, 0, 1, -1, 3, -1)))
     assert (list(counts.counts), counts.missing, counts.labelled, counts.seen) == ([2, 1, 0, 1], 2, 4, 3)
     table = list(csv.DictReader(statistics_csv([counts]).splitlines()))
@@ -241,15 +240,15 @@ def test_missing_labels_are_counted_and_are_no_class(write: Callable[..., Path])
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 1, 3], [2], [1, 1, 0, 0, 5], [4] * 9 + [0] * 3 + [2]])
-def test_always_the_most_frequent_class_scores_what_an_evaluation_gives_it(labels: list[int]) -> None:
+def test_majority_scores_match_the_evaluation(labels: list[int]) -> None:
     counts = HeadCounts("gloss", [""] * 6, [labels.count(index) for index in range(6)], missing=0)
     answers = torch.full((len(labels),), counts.most_frequent)
     matrix = confusion(answers, torch.tensor(labels), 6)
-    assert counts.floor_accuracy == pytest.approx(accuracy(matrix))
-    assert counts.floor_macro_f1 == pytest.approx(macro_f1(matrix))
+    assert counts.majority_accuracy == pytest.approx(accuracy(matrix))
+    assert counts.majority_macro_f1 == pytest.approx(macro_f1(matrix))
 
 
-def test_the_table_tells_seen_and_rare_classes_and_the_floor_in_80_columns(write: Callable[..., Path]) -> None:
+def test_table_fits_80_columns(write: Callable[..., Path]) -> None:
     path = write(["name start end hand_location_y gloss", "a 0 7 14 2", "b 0 7 14 2", "c 0 7 9 0", "d 0 7 -1 1"])
     text = statistics_text(path, count_labels(path))
     words = [line.split() for line in text.splitlines()]
@@ -261,7 +260,7 @@ def test_the_table_tells_seen_and_rare_classes_and_the_floor_in_80_columns(write
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_many_classes_are_summed_up_by_how_many_clips_they_have(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_many_classes_are_summarised(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(glosses(*range(100), *range(60), *[5] * 7))
     text = write_statistics(path, tmp_path / "out")
     assert "clips per class seen: fewest 1, median 2, most 9" in text
@@ -269,23 +268,21 @@ def test_many_classes_are_summed_up_by_how_many_clips_they_have(write: Callable[
         assert image.width < 2500 and image.height < 2500
 
 
-def test_a_head_without_any_label_is_no_reason_to_fail(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_head_without_labels_is_supported(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(["name start end gloss hand_location_x", "a 0 7 -1 -1", "b 0 7 -1 -1"])
     text = write_statistics(path, tmp_path / "out")
     assert text.count("no labels") == 2
     assert "hand_location_x,-1,missing,2,1.000000" in (tmp_path / "out" / "statistics.csv").read_text()
 
 
-def test_the_highest_label_allowed_needs_no_gigabytes(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_highest_allowed_label_needs_little_memory(write: Callable[..., Path], tmp_path: Path) -> None:
     assert "1/100000" in write_statistics(write(glosses(99_999)), tmp_path / "out")
 
 
 # the folder
 
 
-def test_a_folder_that_is_there_keeps_its_other_files_and_gets_the_new_ones(
-    write: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_existing_folder_keeps_its_other_files(write: Callable[..., Path], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
@@ -296,7 +293,7 @@ def test_a_folder_that_is_there_keeps_its_other_files_and_gets_the_new_ones(
     assert len(list(folder.iterdir())) == 4 and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_failure_while_drawing_leaves_the_folder_as_it_was(
+def test_failure_while_drawing_leaves_the_folder_unchanged(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out"
@@ -313,10 +310,10 @@ def test_a_failure_while_drawing_leaves_the_folder_as_it_was(
     assert {file.name for file in tmp_path.iterdir()} == {"data", "out"}
 
 
-# real material
+# real data
 
 
-def test_real_glosses_have_their_words(real_data: Path) -> None:
+def test_real_glosses_have_names(real_data: Path) -> None:
     (counts,) = count_labels(real_data / "isl_avatar" / "frames" / "test_gloss.txt")
     assert (counts.labelled, counts.seen, counts.with_clips(1)) == (151, 151, 151)
     assert counts.names[11] == "After"

@@ -1,4 +1,4 @@
-"""Importance: what decides is found, what does not is not made up."""
+"""Importance: parameters that matter are found, and none is reported where none matters."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from hearai.config.domains import Value
 from hearai.config.study import Study
 from hearai.reporting.study_report.importance import importance_of
-from tests.helpers.random_search import noise, searched, study_of
+from tests.helpers.simulated_search import noise, simulate_search, study_of
 
 LR, DROPOUT = "train_parameters.lr", "transformer.dropout_rate"
 BLUR, LIMIT = "augmentations_parameters.apply_blur", "augmentations_parameters.blur_limit"
@@ -36,42 +36,42 @@ def by_lr(params: Mapping[str, Value]) -> float:
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_the_parameter_that_decides_comes_first_whoever_proposes(study: Study, sampler: str) -> None:
-    found = importance_of(searched(study, by_lr, 60, sampler=sampler).trials)
+def test_the_decisive_parameter_comes_first_for_each_sampler(study: Study, sampler: str) -> None:
+    found = importance_of(simulate_search(study, by_lr, 60, sampler=sampler).trials)
     assert next(iter(found.shares)) == LR and found.shares[LR] > 0.5 and not found.note
     assert sum(found.shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
 
 
-def test_the_same_trials_give_the_same_answer(study: Study) -> None:
-    trials = searched(study, by_lr, 60).trials
+def test_importance_is_deterministic(study: Study) -> None:
+    trials = simulate_search(study, by_lr, 60).trials
     assert list(importance_of(trials).shares.items()) == list(importance_of(trials).shares.items())
 
 
-def test_a_parameter_that_gets_trials_stopped_is_seen_though_all_survivors_have_good_values(study: Study) -> None:
+def test_a_parameter_that_gets_trials_stopped_is_important(study: Study) -> None:
     rng = random.Random(0)
 
     def learns_or_not(params: Mapping[str, Value]) -> float:
         return rng.random() + (1 if params[LR] > 3e-3 else 0)
 
-    trials = searched(study, learns_or_not, 120, stopped=0.75).trials
+    trials = simulate_search(study, learns_or_not, 120, stopped=0.75).trials
     survivors = [trial for trial in trials if trial.state == "COMPLETE"]
     assert all(trial.params[LR] > 3e-3 for trial in survivors)
     assert next(iter(importance_of(trials).shares)) == LR
 
 
-def test_scores_of_stopped_trials_are_never_compared_with_full_ones(study: Study) -> None:
-    trials = searched(study, by_lr, 60, stopped=0.5).trials
+def test_scores_of_stopped_trials_are_not_used(study: Study) -> None:
+    trials = simulate_search(study, by_lr, 60, stopped=0.5).trials
     lucky = [replace(trial, value=99.0) if trial.state == "PRUNED" else trial for trial in trials]
     assert importance_of(lucky) == importance_of(trials)
 
 
-def test_a_conditional_parameter_is_judged_over_the_trials_that_have_it(study: Study) -> None:
-    found = importance_of(searched(study, lambda params: params.get(LIMIT, 5), 120).trials)
+def test_conditional_parameters_are_judged_by_trials_having_them(study: Study) -> None:
+    found = importance_of(simulate_search(study, lambda params: params.get(LIMIT, 5), 120).trials)
     assert next(iter(found.shares)) == LIMIT
 
 
-def test_a_tied_choice_under_a_name_of_its_own_is_judged_by_its_labels(study: Study) -> None:
+def test_a_tied_choice_is_judged_by_its_labels(study: Study) -> None:
     labels = CategoricalDistribution(("small", "large"))
     trials = [
         replace(
@@ -80,25 +80,26 @@ def test_a_tied_choice_under_a_name_of_its_own_is_judged_by_its_labels(study: St
             params={**trial.params, "size": labels.choices[trial.number % 2]},
             distributions={**trial.distributions, "size": labels},
         )
-        for trial in searched(study, noise(1), 60).trials
+        for trial in simulate_search(study, noise(1), 60).trials
     ]
     assert next(iter(importance_of(trials).shares)) == "size"
 
 
-def test_too_few_complete_trials_are_called_too_few(study: Study) -> None:
-    trials = searched(study, by_lr, 30, stopped=0.7).trials
+def test_too_few_complete_trials_give_a_note(study: Study) -> None:
+    trials = simulate_search(study, by_lr, 30, stopped=0.7).trials
     found = importance_of(trials)
     assert found.shares == {} and found.note == "too few complete trials (9; 10 are needed)"
     assert importance_of([]).note == "too few complete trials (0; 10 are needed)"
 
 
-def test_where_nothing_decides_nothing_is_claimed(study: Study) -> None:
-    found = [importance_of(searched(study, noise(seed), 40, seed=seed).trials) for seed in range(20)]
+@pytest.mark.heavy
+def test_irrelevant_parameters_are_rarely_important(study: Study) -> None:
+    found = [importance_of(simulate_search(study, noise(seed), 40, seed=seed).trials) for seed in range(20)]
     claims = [one for one in found if one.shares]
     assert len(claims) <= 3  # 5 % of 20 by chance
     assert any("no parameter stands out from chance" in one.note for one in found)
 
 
-def test_of_a_long_search_a_part_tells_the_same(study: Study) -> None:
-    found = importance_of(searched(study, by_lr, 1500, stopped=0.6).trials)
+def test_a_sample_of_a_long_search_is_enough(study: Study) -> None:
+    found = importance_of(simulate_search(study, by_lr, 1500, stopped=0.6).trials)
     assert next(iter(found.shares)) == LR and found.shares[LR] > 0.5

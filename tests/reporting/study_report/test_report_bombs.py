@@ -1,4 +1,4 @@
-"""A pickle bomb in every file that a report is made of: nothing of it runs, and the user is told which file it is."""
+"""A pickle bomb in each file that a report reads: it is not executed, and the error names the file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_report_of_a_study_whose_yaml_asks_for_a_call(call: Callable, finished
     assert code == 2 and "study.yaml:1" in err
 
 
-def test_a_list_of_studies_shows_a_bomb_as_a_broken_one(call: Callable, finished: Path, tmp_path: Path) -> None:
+def test_the_list_of_studies_shows_a_bomb_as_broken(call: Callable, finished: Path, tmp_path: Path) -> None:
     (finished / "journal.log").write_bytes(plain(tmp_path / "crater"))
     (finished / "owner.json").write_bytes(plain(tmp_path / "crater"))
     code, out, _ = call("studies", "list", "--storage", finished.parent)

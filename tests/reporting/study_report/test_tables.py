@@ -1,35 +1,19 @@
-"""How names and values are written where people read them."""
+"""The rows of trials.csv."""
 
-from hearai.reporting.study_report.tables import duration, plain, short_names
+from pathlib import Path
 
+from tests.helpers.report_files import csv_rows_of
+from tests.helpers.study_builder import LR
 
-def test_paths_are_shortened_to_what_tells_them_apart() -> None:
-    names = short_names(["train_parameters.lr", "heads.a.x.loss_weight", "heads.a.y.loss_weight", "transformer.lr"])
-    assert names == {
-        "train_parameters.lr": "train_parameters.lr",
-        "heads.a.x.loss_weight": "x.loss_weight",
-        "heads.a.y.loss_weight": "y.loss_weight",
-        "transformer.lr": "transformer.lr",
-    }
-    assert short_names(["a.b", "b"]) == {"a.b": "a.b", "b": "b"}
+BLUR = "augmentations_parameters.blur_limit"
 
 
-def test_values_are_written_in_few_characters() -> None:
-    assert [plain(value) for value in (None, "", True, 0.000123456, 12, "tpe")] == [
-        "-",
-        "-",
-        "true",
-        "0.0001235",
-        "12",
-        "tpe",
-    ]
-
-
-def test_durations_are_written_in_the_unit_people_would_use() -> None:
-    assert [duration(s) for s in (None, 7.46, 59.99, 750, 11100)] == [
-        "unknown",
-        "7.5 s",
-        "60.0 s",
-        "12 min 30 s",
-        "3 h 05 min",
-    ]
+def test_one_row_per_trial_with_parameters_scores_and_reason(finished: Path) -> None:
+    base, best, stopped, failed, diverged = csv_rows_of(finished)
+    assert (base["kind"], base["state"], base["objective"], base["seconds"]) == ("base", "COMPLETE", "0.4", "2.0")
+    assert (best["epochs"], best["best_epoch"], best["val/gloss/macro_f1"]) == ("3", "2", "0.61")
+    assert (best[LR], best["augmentations_parameters.apply_blur"], best[BLUR]) == ("0.01", "false", "")
+    assert (stopped["state"], stopped["epochs"], stopped["objective"]) == ("PRUNED", "1", "0.1")
+    assert (failed["state"], failed["objective"], failed["seconds"]) == ("FAIL", "", "")
+    assert failed["failure"] == 'ValueError: <b>no, "such"</b>'
+    assert (diverged["diverged"], stopped["diverged"]) == ("true", "false")

@@ -1,4 +1,4 @@
-"""What SECURITY.md says of the token: who has none is sent away, and it stands nowhere but in its file."""
+"""Token authentication as SECURITY.md promises it: requests need the token, and only its file contains it."""
 
 import os
 import shutil
@@ -22,23 +22,23 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 TOKEN = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
 
 
-def arguments() -> Iterator[tuple[Path, bytes]]:
-    """(file, arguments or title) of every process that can be seen."""
+def command_lines() -> Iterator[tuple[Path, bytes]]:
+    """(file, arguments or title) of every visible process."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             yield path, path.read_bytes()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
 
 
-def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+def file_contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             yield path, path.read_bytes()
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64], ids=["none", "wrong"])
-def test_who_has_no_token_or_a_wrong_one_is_sent_away(token: str | None) -> None:
+def test_requests_without_the_right_token_are_refused(token: str | None) -> None:
     address = f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -48,48 +48,46 @@ def test_who_has_no_token_or_a_wrong_one_is_sent_away(token: str | None) -> None
     assert urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10).status == 200
 
 
-def test_the_token_stands_in_its_file_alone_which_its_owner_alone_can_read(
-    make_study: Callable[..., Study], tmp_path: Path
-) -> None:
-    said: list[str] = []
-    run_study(make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}), Options(tmp_path), said.append)
+def test_only_the_token_file_contains_the_token_for_its_owner(make_study: Callable[..., Study], tmp_path: Path) -> None:
+    printed: list[str] = []
+    run_study(make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}), Options(tmp_path), printed.append)
     token = TOKEN.read_text().strip().encode()
     assert len(token) >= 32
     login_hint()
     assert stat.S_IMODE(TOKEN.stat().st_mode) == 0o600
-    assert token.decode() not in "".join(said)
+    assert token.decode() not in "".join(printed)
     logs = Path(ray._private.worker._global_node.get_session_dir_path())
-    seen = [*contents(tmp_path), *contents(logs), *arguments()]
+    seen = [*file_contents(tmp_path), *file_contents(logs), *command_lines()]
     assert len(seen) > 50
     assert [path for path, content in seen if token in content] == []
 
 
-def test_the_dashboard_listens_on_this_machine_alone() -> None:
+def test_the_dashboard_listens_on_loopback_only() -> None:
     host, _, _ = ray._private.worker.get_dashboard_url().rpartition(":")
     assert host == "127.0.0.1"
 
 
-def test_a_token_that_is_a_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_in_a_variable_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     assert login_hint() == "log in with the token in RAY_AUTH_TOKEN"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting needs root and unshare")
-def test_a_token_that_is_mounted_to_be_read_alone_is_used_as_it_is(tmp_path: Path) -> None:
-    """As Docker and Kubernetes mount secrets."""
+def test_a_read_only_token_file_is_used(tmp_path: Path) -> None:
+    """Docker and Kubernetes mount secrets read-only."""
     token = tmp_path / "secret"
     token.write_text("0" * 64)
     token.chmod(0o644)
-    ask = "from hearai.search.cluster.connect import login_hint; print(login_hint())"
+    code = "from hearai.search.cluster.connect import login_hint; print(login_hint())"
     mount = f'mount --bind "{tmp_path}" "{tmp_path}" && mount -o remount,ro,bind "{tmp_path}" && exec "$@"'
-    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", ask]
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", code]
     environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == f"log in with the token in {token}\n", done.stderr
 
 
-@pytest.mark.parametrize(("mode", "code"), [(None, 0), ("disabled", 2)], ids=["not said", "refused"])
-def test_scripts_show_the_token_that_is_there_unless_they_are_told_not_to(mode: str | None, code: int) -> None:
+@pytest.mark.parametrize(("mode", "code"), [(None, 0), ("disabled", 2)], ids=["unset", "disabled"])
+def test_scripts_send_the_token_unless_it_is_disabled(mode: str | None, code: int) -> None:
     script = ROOT / "experiments" / "submit.py"
     command = [sys.executable, str(script), "status", "--address"]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
@@ -105,7 +103,7 @@ def test_scripts_show_the_token_that_is_there_unless_they_are_told_not_to(mode: 
 
 
 @pytest.mark.parametrize(("first", "mode"), [("", "token"), ("import ray", "None")], ids=["before Ray", "after it"])
-def test_showing_the_token_is_decided_before_ray_is_imported(tmp_path: Path, first: str, mode: str) -> None:
+def test_the_token_mode_is_set_only_before_ray_is_imported(tmp_path: Path, first: str, mode: str) -> None:
     (tmp_path / "token").write_text("0" * 64)
     environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
     environment |= {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}

@@ -1,4 +1,4 @@
-"""Runs and trials through Ray Train: the same numbers as one process alone."""
+"""Runs and trials through Ray Train give the same numbers as a single process."""
 
 import json
 from collections.abc import Callable
@@ -11,19 +11,21 @@ from hearai.config.config import Config
 from hearai.config.study import Study
 from hearai.reporting.study_report.page import write_results
 from hearai.search.cluster.ray_train import train_with_ray
+from hearai.search.cluster.resources import TrialResources
 from hearai.search.run import Options, run_study
 from hearai.training.setup.single_run import run_single
 
+pytestmark = pytest.mark.training
 NO_DROPOUT = {"transformer.dropout_rate": 0.0, "general_parameters.gpu": -1, "train_parameters.epochs": 3}
 
 
 def history(folder: Path) -> list[dict[str, float]]:
-    """The reports of a run, without what a clock says."""
+    """The metrics of a run's epochs without durations."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
-def test_ray_trains_local_mode_gives_the_numbers_of_a_plain_run(
+def test_local_mode_gives_the_numbers_of_a_plain_run(
     make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path
 ) -> None:
     config = make_config(tiny_dataset, NO_DROPOUT)
@@ -45,11 +47,9 @@ def test_two_workers_give_the_numbers_of_one(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_a_search_over_groups_of_two_workers_finishes_and_gives_its_resources_back(
-    make_study: Callable[..., Study], tmp_path: Path
-) -> None:
+def test_a_search_over_worker_groups_releases_its_resources(make_study: Callable[..., Study], tmp_path: Path) -> None:
     study = make_study({"budget": {"trials": 2}, "finalists": {"count": 0}})
-    outcome = run_study(study, Options(tmp_path, workers=2), lambda _: None)
+    outcome = run_study(study, Options(tmp_path, resources=TrialResources(workers=2)), lambda _: None)
     write_results(outcome.folder)
     summary = json.loads((outcome.folder / "summary.json").read_text())
     assert summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0}
@@ -58,9 +58,7 @@ def test_a_search_over_groups_of_two_workers_finishes_and_gives_its_resources_ba
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_a_reused_actor_does_not_grow_over_two_hundred_stopped_trials(
-    make_study: Callable[..., Study], tmp_path: Path
-) -> None:
+def test_a_reused_actor_does_not_grow_over_200_pruned_trials(make_study: Callable[..., Study], tmp_path: Path) -> None:
     import psutil
     import ray.util.state
 

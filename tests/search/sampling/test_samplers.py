@@ -1,14 +1,16 @@
-"""Samplers by name: each proposes points of a space with conditions, whatever became of the trials before."""
+"""Samplers by name: each proposes valid points of a conditional space, however earlier trials ended."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from optuna.trial import TrialState
+from pydantic import ValidationError
 
 from hearai.config.grid import grid_points
 from hearai.config.study import Request, Study, load_study
-from hearai.config.study_schema import Sampler
+from hearai.config.study_schema import SINGLE_OBJECTIVE_SAMPLERS, Sampler, StudySettings
 from hearai.errors import ConfigError
 from hearai.search.sampling.samplers import (
     SAMPLERS,
@@ -16,9 +18,11 @@ from hearai.search.sampling.samplers import (
     build_sampler,
     random_points,
     sampler_note,
-    suggest,
+    suggest_params,
 )
+from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from tests.helpers.suggestions import run_trial, suggest_x, suggest_x_and_y
 
 NAME, HEADS, LAYERS = "transformer.name", "transformer.num_attention_heads", "transformer.num_encoder_layers"
 WARMUP = "train_parameters.warmup_steps"
@@ -33,32 +37,36 @@ space:
 POINTS = 3 * (2 * 3 + 3 + 1)
 
 
+TWO_METRICS = ("objective", "seconds_per_clip")
+
+
 def study_of(folder: Path, space: str = SPACE, **settings: object) -> Study:
     (folder / "small.yaml").write_text(space)
     return load_study(Request(str(folder / "small.yaml"), settings=settings))
 
 
-def ledger_of(storage: object, study: Study) -> TrialStore:
+def store_of(journal: Journal, study: Study) -> TrialStore:
     settings = study.settings.sampler
     points = grid_points(study.space, study.base, study.settings.seed) if settings.name == "grid" else None
     sampler = build_sampler(settings, study.settings.seed, conditional=True)
-    return TrialStore(storage, SEARCH, sampler, unique=True, points=points, spare=random_points(study))
+    return TrialStore(journal, SEARCH, sampler, unique=True, points=points, fallback=random_points(study))
 
 
-def test_every_name_that_a_study_may_give_has_a_sampler() -> None:
+def test_every_name_in_the_schema_has_a_sampler() -> None:
     assert set(get_args(Sampler.model_fields["name"].annotation)) == SAMPLERS.keys()
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
-def test_points_of_a_space_with_conditions_whatever_became_of_those_before(name: str, tmp_path: Path) -> None:
+def test_points_of_a_conditional_space_are_valid_and_unique(name: str, tmp_path: Path) -> None:
     study = study_of(tmp_path, sampler={"name": name, "startup_trials": 3})
     states, seen = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL], []
-    with open_journal(tmp_path) as storage:
-        store = ledger_of(storage, study)
+    with open_journal(tmp_path) as journal:
+        store = store_of(journal, study)
         for i in range(POINTS):
-            proposal, state = store.propose(lambda trial: suggest(trial, study)), states[i % 3]
-            assert proposal.params not in seen, "a point is tried once"
+            proposal, state = store.propose(lambda trial: suggest_params(trial, study)), states[i % 3]
+            assert proposal.params not in seen, "each point is tried once"
             seen.append(proposal.params)
             assert all(study.space.domains[path].contains(value) for path, value in proposal.params.items())
             active = {
@@ -67,11 +75,11 @@ def test_points_of_a_space_with_conditions_whatever_became_of_those_before(name:
             assert proposal.params.keys() == active
             store.observe(proposal.number, 1, i / 30)
             store.finish(proposal.number, state, i / 20 if state == TrialState.COMPLETE else None)
-        assert store.propose(lambda trial: suggest(trial, study)) is None, "nothing untried is left"
+        assert store.propose(lambda trial: suggest_params(trial, study)) is None, "every point was tried"
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
-def test_who_handles_conditions_badly_says_so_and_only_then(name: str, tmp_path: Path) -> None:
+def test_samplers_weak_in_conditions_print_a_note(name: str, tmp_path: Path) -> None:
     note = sampler_note(study_of(tmp_path, sampler={"name": name}))
     assert (note is not None) == (name in WEAK_IN_CONDITIONS) == (name not in ("tpe", "random", "grid"))
     if note:
@@ -85,48 +93,93 @@ def test_who_handles_conditions_badly_says_so_and_only_then(name: str, tmp_path:
 
 
 def propose_all(study: Study, folder: Path, at_most: int = 1000) -> list[dict]:
-    with open_journal(folder) as storage:
-        store, found = ledger_of(storage, study), []
-        while len(found) < at_most and (proposal := store.propose(lambda trial: suggest(trial, study))):
+    with open_journal(folder) as journal:
+        store, found = store_of(journal, study), []
+        while len(found) < at_most and (proposal := store.propose(lambda trial: suggest_params(trial, study))):
             found.append(dict(proposal.params))
             store.finish(proposal.number, TrialState.COMPLETE, 0.5)
         return found
 
 
-def test_the_grid_is_every_point_once_and_then_ends(tmp_path: Path) -> None:
+def test_the_grid_proposes_every_point_once(tmp_path: Path) -> None:
     study = study_of(tmp_path, sampler={"name": "grid"})
     found = propose_all(study, tmp_path)
     assert len(found) == POINTS == len({repr(point) for point in found})
-    assert propose_all(study, tmp_path) == [], "nothing is left, and nothing is done twice"
-    assert len({point[NAME] for point in found[:15]}) == 3, "the first few already cover the space"
+    assert propose_all(study, tmp_path) == [], "every point was tried, and none twice"
+    assert len({point[NAME] for point in found[:15]}) == 3, "the first points cover the space"
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_grid_that_is_continued_goes_on_where_it_stopped(tmp_path: Path, seed: int) -> None:
+def test_a_continued_grid_resumes_where_it_stopped(tmp_path: Path, seed: int) -> None:
     study = study_of(tmp_path, sampler={"name": "grid"}, seed=seed)
     (tmp_path / "whole").mkdir(), (tmp_path / "parts").mkdir()
     parts = [point for _ in range(5) for point in propose_all(study, tmp_path / "parts", at_most=7)]
     assert parts == propose_all(study, tmp_path / "whole")
 
 
-def test_a_grid_point_left_in_the_queue_by_a_kill_is_the_next(tmp_path: Path) -> None:
+def test_a_grid_point_queued_before_a_kill_is_the_next(tmp_path: Path) -> None:
     study = study_of(tmp_path, sampler={"name": "grid"})
-    with open_journal(tmp_path) as storage:
-        store = ledger_of(storage, study)
+    with open_journal(tmp_path) as journal:
+        store = store_of(journal, study)
         store.enqueue(next(grid_points(study.space, study.base, 0)), {})
         (waiting,) = store.trials(TrialState.WAITING)
-    with open_journal(tmp_path) as storage:
-        proposal = ledger_of(storage, study).propose(lambda trial: suggest(trial, study))
+    with open_journal(tmp_path) as journal:
+        proposal = store_of(journal, study).propose(lambda trial: suggest_params(trial, study))
     assert proposal.number == waiting.number == 0
-    assert len(propose_all(study, tmp_path)) == POINTS, "what was left running is taken up, and the rest"
+    assert len(propose_all(study, tmp_path)) == POINTS, "the point left running, and all others"
 
 
-def test_a_float_without_steps_is_no_grid(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"warmup_steps: the sampler grid needs steps here; give `step"):
+def test_the_grid_needs_steps_for_floats(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"warmup_steps: the sampler grid needs discrete values; give a `step"):
         study_of(tmp_path, SPACE.replace(", step: 0.1", ""), sampler={"name": "grid"})
 
 
-def test_a_grid_that_nobody_can_finish_is_refused(tmp_path: Path) -> None:
+def test_a_grid_with_too_many_points_is_refused(tmp_path: Path) -> None:
     wide = SPACE.replace("step: 0.1", "step: 0.000001")
-    with pytest.raises(ConfigError, match="the grid would have more than 100,000 points"):
+    with pytest.raises(ConfigError, match="the grid has more than 100,000 points"):
         study_of(tmp_path, wide, sampler={"name": "grid"})
+
+
+# -- several metrics ------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - set(SINGLE_OBJECTIVE_SAMPLERS)))
+def test_samplers_accept_trials_without_values_of_all_metrics(name: str, open_store: Callable, tmp_path: Path) -> None:
+    sampler = build_sampler(Sampler(name=name, startup_trials=4), 0)
+    fallback = ({"x": i / 1000, "y": 0} for i in range(1000))
+    with open_store(tmp_path, sampler, metrics=TWO_METRICS, fallback=fallback) as store:
+        for i in range(4):
+            run_trial(store, TrialState.COMPLETE, i / 10, 0.01 * i)
+            run_trial(store, TrialState.PRUNED, i / 20)
+            run_trial(store, TrialState.FAIL, 0.1)
+        store.propose(suggest_x_and_y)
+        params = [store.propose(suggest_x_and_y).params for _ in range(3)]
+    assert all(0 <= point["x"] <= 1 and 0 <= point["y"] <= 100 for point in params)
+
+
+@pytest.mark.parametrize("name", SINGLE_OBJECTIVE_SAMPLERS)
+def test_samplers_of_one_metric_are_refused_for_several(name: str) -> None:
+    sampler = Sampler.model_construct(name=name)
+    with pytest.raises(ValidationError, match=f"sampler.name: {name} supports one metric only"):
+        StudySettings(sampler=sampler, metric=TWO_METRICS, space={})
+    assert StudySettings(sampler=sampler, space={}).metric == ("objective",)
+
+
+def test_tpe_samples_along_the_front_and_avoids_pruned_regions(open_store: Callable, tmp_path: Path) -> None:
+    """Score and time both grow with x up to 0.5; above that, trials are pruned."""
+    sampler = build_sampler(Sampler(name="tpe", startup_trials=10), 0)
+    with open_store(tmp_path, sampler, metrics=TWO_METRICS) as store:
+        drawn = []
+        for _ in range(50):
+            proposal = store.propose(suggest_x)
+            x = proposal.params["x"]
+            drawn.append(x)
+            store.observe(proposal.number, 1, 0.1 if x > 0.5 else x)
+            if x > 0.5:
+                store.finish(proposal.number, TrialState.PRUNED)
+            else:
+                store.finish(proposal.number, TrialState.COMPLETE, [x, x])
+    late = drawn[25:]
+    assert sum(x > 0.5 for x in late) <= 8, "random sampling would be there half of the time"
+    assert min(late) < 0.15 and max(x for x in late if x <= 0.5) > 0.35, "all along the front"

@@ -1,4 +1,4 @@
-"""A search that begins with what an older one knows: what is believed, what is only tried, what is refused."""
+"""Warm starts: whose values are used, of which only the points are tried, and what is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +13,10 @@ from hearai.config.study import Study
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
-from hearai.search.sampling.samplers import build_search_store, suggest
+from hearai.search.sampling.samplers import build_search_store, suggest_params
 from hearai.search.sampling.warm_start import apply_warm_start, read_warm_start
-from hearai.search.storage.trial_store import WARM, open_journal
+from hearai.search.storage.attributes import WARM_KIND
+from hearai.search.storage.trial_store import open_journal
 
 MakeStudy = Callable[..., Study]
 LR, LAYERS = "train_parameters.lr", "transformer.num_encoder_layers"
@@ -33,7 +34,7 @@ def older(make_study: MakeStudy, tmp_path: Path) -> Path:
         store = build_search_store(storage, study)
         store.enqueue(study.base_params(), {"kind": "base"})
         for value, state in ((0.4, "COMPLETE"), (0.6, "COMPLETE"), (0.2, "PRUNED"), (None, "FAIL")):
-            number = store.propose(lambda trial: suggest(trial, study)).number
+            number = store.propose(lambda trial: suggest_params(trial, study)).number
             if value:
                 store.observe(number, 1, value)
             store.finish(number, TrialState[state], value if state == "COMPLETE" else None)
@@ -42,14 +43,12 @@ def older(make_study: MakeStudy, tmp_path: Path) -> Path:
     return folder / "journal.log"
 
 
-def warmed(study: Study, journal: Path) -> Study:
+def with_warm_start(study: Study, journal: Path) -> Study:
     return replace(study, settings=study.settings.model_copy(update={"warm_start": str(journal)}))
 
 
-def test_results_on_the_same_data_are_told_to_the_sampler_and_are_no_trials_of_ours(
-    make_study: MakeStudy, older: Path, tmp_path: Path
-) -> None:
-    study = warmed(make_study(), older)
+def test_comparable_trials_are_added_for_the_sampler_only(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
+    study = with_warm_start(make_study(), older)
     warm = read_warm_start(plan_of(study))
     assert warm.note == f"warm start: 3 of 3 trials of {older}"
     with open_journal(tmp_path / "new") as storage:
@@ -57,45 +56,43 @@ def test_results_on_the_same_data_are_told_to_the_sampler_and_are_no_trials_of_o
         store.enqueue(study.base_params(), {"kind": "base"})
         apply_warm_start(store, warm, study.space)
         apply_warm_start(store, warm, study.space)
-        kinds = [trial.user_attrs["kind"] for trial in store.optuna.trials]
-        assert kinds == ["base", WARM, WARM, WARM], "given once"
-        assert [trial.number for trial in store.trials()] == [0], "none of them counts"
-        on_report = store.optuna.trials[2]
-        assert on_report.values == [0.6] and on_report.intermediate_values == {1: 0.6}
-        assert store.propose(lambda trial: suggest(trial, study)).notes["kind"] == "base"
+        kinds = [trial.user_attrs["kind"] for trial in store.optuna_study.trials]
+        assert kinds == ["base", WARM_KIND, WARM_KIND, WARM_KIND], "added once"
+        assert [trial.number for trial in store.trials()] == [0], "warm trials do not count"
+        warm_trial = store.optuna_study.trials[2]
+        assert warm_trial.values == [0.6] and warm_trial.intermediate_values == {1: 0.6}
+        assert store.propose(lambda trial: suggest_params(trial, study)).user_attrs["kind"] == "base"
 
 
-def test_what_was_not_searched_there_is_filled_with_what_it_was(make_study: MakeStudy, older: Path) -> None:
+def test_parameters_not_searched_there_have_their_values_there(make_study: MakeStudy, older: Path) -> None:
     wider = make_study({"space": {LAYERS: {"int": [1, 3]}}})
-    warm = read_warm_start(plan_of(warmed(wider, older)))
-    assert [params[LAYERS] for params, _ in warm.known] == [1, 1, 1]
+    warm = read_warm_start(plan_of(with_warm_start(wider, older)))
+    assert [params[LAYERS] for params, _ in warm.trials] == [1, 1, 1]
 
 
 def test_trials_outside_of_this_space_are_left_out(make_study: MakeStudy, older: Path) -> None:
     narrow = make_study({"space": {LR: {"float": [5e-4, 2e-3], "log": True}}})
-    warm = read_warm_start(plan_of(warmed(narrow, older)))
-    assert warm.note.startswith("warm start: 1 of 3 trials") and warm.known[0][0] == {LR: pytest.approx(1e-3)}
+    warm = read_warm_start(plan_of(with_warm_start(narrow, older)))
+    assert warm.note.startswith("warm start: 1 of 3 trials") and warm.trials[0][0] == {LR: pytest.approx(1e-3)}
 
 
-def test_points_from_other_data_are_tried_first_and_their_values_not_believed(
-    make_study: MakeStudy, older: Path, tmp_path: Path
-) -> None:
-    study = warmed(make_study(), older)
+def test_only_points_are_taken_if_values_are_not_comparable(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
+    study = with_warm_start(make_study(), older)
     other = replace(study, base=override(study.base, {"general_parameters.split_seed": 7}))
     warm = read_warm_start(plan_of(other))
-    assert warm.known == () and len(warm.points) == 2
+    assert warm.trials == () and len(warm.points) == 2
     with open_journal(tmp_path / "new") as storage:
         store = build_search_store(storage, other)
         store.enqueue(other.base_params(), {"kind": "base"})
         apply_warm_start(store, warm, other.space)
-        proposals = [store.propose(lambda trial: suggest(trial, other)) for _ in range(3)]
-        assert proposals[0].notes["kind"] == "base" and proposals[1].params == warm.points[0]
-        assert "from" not in proposals[2].notes, "the base config was the other one, and is tried once"
+        proposals = [store.propose(lambda trial: suggest_params(trial, other)) for _ in range(3)]
+        assert proposals[0].user_attrs["kind"] == "base" and proposals[1].params == warm.points[0]
+        assert "from" not in proposals[2].user_attrs, "the other point is the base config, which is tried once"
 
 
-def test_what_is_no_search_is_refused(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no file .*nowhere/journal.log; give the journal.log in a study's folder"):
-        read_warm_start(plan_of(warmed(make_study(), tmp_path / "nowhere" / "journal.log")))
+def test_a_journal_without_usable_trials_is_refused(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no file .*nowhere/journal.log; give the journal.log in a study folder"):
+        read_warm_start(plan_of(with_warm_start(make_study(), tmp_path / "nowhere" / "journal.log")))
     elsewhere = make_study({"space": {LR: {"float": [1e-9, 1e-8], "log": True}}})
     with pytest.raises(ConfigError, match="none of its 3 ended trials is a point of this space"):
-        read_warm_start(plan_of(warmed(elsewhere, older)))
+        read_warm_start(plan_of(with_warm_start(elsewhere, older)))

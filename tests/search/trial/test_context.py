@@ -1,9 +1,8 @@
-"""A trial's folder on its node: of two attempts at a trial, the later one alone writes there."""
+"""A trial's folder on its node: of two attempts at a trial, only the later one writes there."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,72 +11,75 @@ from hearai.errors import Superseded
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import ATTEMPT, open_trial_folder
 from hearai.search.trial.log import failure_of, trial_log
+from hearai.search.trial.spec import TrialSpec
 from tests.helpers.s3_server import Bucket
 
-Payload = Callable[[str | None], dict[str, Any]]
+MakeSpec = Callable[[str | None], TrialSpec]
 
 
 @pytest.fixture
-def payload(make_config: Callable, tiny_dataset: Path, tmp_path: Path) -> Payload:
-    """payload(storage): of trial 7 of a study."""
+def make_spec(make_config: Callable, tiny_dataset: Path, tmp_path: Path) -> MakeSpec:
+    """make_spec(storage) -> trial 7 of a study."""
+    config, study = to_dict(make_config(tiny_dataset)), tmp_path / "study"
 
-    def made(storage: str | None) -> dict[str, Any]:
-        study = tmp_path / "study"
-        where = {"home": str(study), "folder": str(study / "trials" / "0007"), "storage": storage}
-        return {
-            "study": "study",
-            "number": 7,
-            "label": "0007",
-            "splits": 1,
-            "config": to_dict(make_config(tiny_dataset)),
-            **where,
-        }
+    def make(storage: str | None) -> TrialSpec:
+        return TrialSpec(
+            number=7,
+            folder=str(study / "trials" / "0007"),
+            config=config,
+            study="study",
+            label="0007",
+            home=str(study),
+            storage=storage,
+        )
 
-    return made
-
-
-def test_an_attempt_that_was_taken_for_dead_is_told_so_and_the_later_one_goes_on(payload: Payload) -> None:
-    with open_trial_folder(payload(None)) as dead, open_trial_folder(payload(None)) as alive:
-        with pytest.raises(Superseded, match=r"taken for dead, and goes on in process \d+ on "):
-            dead.ensure_current_attempt()
-        alive.ensure_current_attempt()
-        (alive.folder / ATTEMPT).unlink()
-        alive.ensure_current_attempt(), dead.ensure_current_attempt()  # somebody tidied up: no reason to end either
+    return make
 
 
-def test_the_other_workers_of_a_group_are_no_attempt_of_their_own(payload: Payload) -> None:
-    with open_trial_folder(payload(None)) as first, open_trial_folder(payload(None), writes=False) as other:
+def test_a_superseded_attempt_is_refused_and_the_later_one_not(make_spec: MakeSpec) -> None:
+    with open_trial_folder(make_spec(None)) as earlier, open_trial_folder(make_spec(None)) as later:
+        with pytest.raises(Superseded, match=r"considered dead; the trial has resumed in process \d+ on "):
+            earlier.ensure_current_attempt()
+        later.ensure_current_attempt()
+        (later.path / ATTEMPT).unlink()
+        later.ensure_current_attempt(), earlier.ensure_current_attempt()  # a deleted file ends neither
+
+
+def test_the_other_workers_of_a_group_record_no_attempt(make_spec: MakeSpec) -> None:
+    with open_trial_folder(make_spec(None)) as first, open_trial_folder(make_spec(None), writes=False) as other:
         first.ensure_current_attempt(), other.ensure_current_attempt()
 
 
-def test_an_attempt_that_was_taken_for_dead_sends_nothing_to_the_store(
-    payload: Payload, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_superseded_attempt_uploads_nothing(
+    make_spec: MakeSpec, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on(node: str) -> dict[str, Any]:
+    def spec_on(node: str) -> TrialSpec:
         monkeypatch.setenv("HEARAI_HOME", str(tmp_path / node))
-        return payload(bucket.uri)
+        return make_spec(bucket.uri)
 
-    trial = StudyLocation(tmp_path / "study", bucket.uri).store.below("trials", "0007")
+    store = StudyLocation(tmp_path / "study", bucket.uri).store
+    assert store is not None
+    trial = store.below("trials", "0007")
     with pytest.raises(Superseded), ExitStack() as stack:
-        dead = stack.enter_context(open_trial_folder(on("one")))
-        dead.folder.mkdir(parents=True)
-        (dead.folder / "metrics.jsonl").write_text("epoch 1")
-        dead.send()
-        with open_trial_folder(on("other")) as alive:
-            assert (alive.folder / "metrics.jsonl").read_text() == "epoch 1"
-            (alive.folder / "metrics.jsonl").write_text("epoch 1, epoch 2")
-            alive.send()
-            (dead.folder / "metrics.jsonl").write_text("epoch 1, another epoch 2")
+        earlier = stack.enter_context(open_trial_folder(spec_on("one")))
+        earlier.path.mkdir(parents=True)
+        (earlier.path / "metrics.jsonl").write_text("epoch 1")
+        earlier.upload()
+        with open_trial_folder(spec_on("other")) as later:
+            assert (later.path / "metrics.jsonl").read_text() == "epoch 1"
+            (later.path / "metrics.jsonl").write_text("epoch 1, epoch 2")
+            later.upload()
+            (earlier.path / "metrics.jsonl").write_text("epoch 1, another epoch 2")
             with pytest.raises(Superseded):
-                dead.send()
+                earlier.upload()
         mark = trial.read(ATTEMPT)
     assert trial.read("metrics.jsonl") == b"epoch 1, epoch 2"
     assert trial.read(ATTEMPT) == mark and b"process" in mark
 
 
-def test_the_log_tells_of_the_end_of_such_an_attempt_and_blames_nobody(tmp_path: Path) -> None:
+def test_the_log_of_a_superseded_attempt_names_the_later_one(tmp_path: Path) -> None:
     with pytest.raises(Superseded), trial_log(tmp_path):
-        raise Superseded("the trial was taken for dead, and goes on in process 5 on other")
+        raise Superseded("considered dead; the trial has resumed in process 5 on other")
     log = (tmp_path / "train.log").read_text()
-    assert "ends: the trial was taken for dead, and goes on in process 5 on other" in log
-    assert failure_of(tmp_path, killed="killed").startswith("killed"), "no error of the trial's own"
+    assert "ends: considered dead; the trial has resumed in process 5 on other" in log
+    assert failure_of(tmp_path, killed="killed").startswith("killed"), "not an error of the trial's own"

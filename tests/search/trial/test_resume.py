@@ -1,4 +1,4 @@
-"""What an earlier attempt left in a trial's folder, and what of it is of use."""
+"""What an earlier attempt left in a trial's folder: the trial resumes from it, or it is removed."""
 
 import logging
 from pathlib import Path
@@ -10,15 +10,17 @@ from hearai.search.trial.resume import clear_unusable
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def trial(tiny_config: Config, tmp_path: Path) -> tuple[Path, Config]:
-    """A whole run of two epochs, and its config."""
+    """A complete run of two epochs, and its config."""
     fit(tiny_config, LocalRuntime("cpu", tmp_path / "0003"))
     return tmp_path / "0003", tiny_config
 
 
-def test_a_sound_checkpoint_stays_and_a_new_trial_is_none_to_speak_of(
+def test_a_sound_checkpoint_stays_and_a_new_trial_logs_nothing(
     trial: tuple[Path, Config], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, config = trial
@@ -30,33 +32,33 @@ def test_a_sound_checkpoint_stays_and_a_new_trial_is_none_to_speak_of(
     assert not caplog.records and not (tmp_path / "0004").exists()
 
 
-def ruin(folder: Path) -> None:
+def truncate(folder: Path) -> None:
     state = folder / "last" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
 
 
-def lose(folder: Path) -> None:
+def delete(folder: Path) -> None:
     (folder / "last" / "state.pt").unlink()
     (folder / "last").rmdir()
 
 
-def exchange(folder: Path) -> None:
-    """As if the journal had lost this trial, and gave its number to another."""
+def replace_config(folder: Path) -> None:
+    """As if the journal had lost this trial and given its number to another."""
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("output_size: 16", "output_size: 24"))
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "problem"),
     [
-        (ruin, "cannot be read as a checkpoint"),
-        (lose, "the checkpoint of an earlier attempt is missing"),
-        (exchange, "holds a run of another config"),
+        (truncate, "cannot be read as a checkpoint"),
+        (delete, "the checkpoint of an earlier attempt is missing"),
+        (replace_config, "holds a run of another config"),
         (lambda folder: (folder / "config.yaml").unlink(), "config.yaml"),
     ],
 )
-def test_what_is_of_no_use_is_cleared_away_and_said(
-    trial: tuple[Path, Config], caplog: pytest.LogCaptureFixture, damage, words: str
+def test_unusable_checkpoints_are_removed_and_logged(
+    trial: tuple[Path, Config], caplog: pytest.LogCaptureFixture, damage, problem: str
 ) -> None:
     folder, config = trial
     damage(folder)
@@ -64,13 +66,13 @@ def test_what_is_of_no_use_is_cleared_away_and_said(
         clear_unusable(folder, config)
     assert not (folder / "last").exists() and not (folder / "best").exists()
     for text in (caplog.text, (folder / "train.log").read_text()):
-        assert words in text and "the trial starts again from epoch 1" in text
+        assert problem in text and "the trial starts again from epoch 1" in text
 
 
-def test_a_trial_begun_again_equals_one_that_was_never_disturbed(trial: tuple[Path, Config]) -> None:
+def test_a_trial_that_starts_again_gives_equal_results(trial: tuple[Path, Config]) -> None:
     folder, config = trial
     before = (folder / "metrics.jsonl").read_text()
-    ruin(folder)
+    truncate(folder)
     clear_unusable(folder, config)
     again = fit(config, LocalRuntime("cpu", folder, resume=True))
     assert again.epochs == 2
@@ -82,7 +84,7 @@ def test_a_trial_begun_again_equals_one_that_was_never_disturbed(trial: tuple[Pa
     assert rows[:2] == rows[2:]
 
 
-def test_what_a_killed_process_had_half_written_is_cleared_away(trial: tuple[Path, Config]) -> None:
+def test_files_that_a_killed_process_half_wrote_are_removed(trial: tuple[Path, Config]) -> None:
     folder, config = trial
     half = folder / "last" / ".state.pt.123"
     half.write_bytes(b"half")

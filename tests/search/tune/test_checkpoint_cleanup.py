@@ -1,4 +1,4 @@
-"""Which checkpoints go, and when: only those that nobody can need, and no folder that may still be written."""
+"""Which checkpoints are removed, and when: none that may be needed, and no folder that may still be written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup, unneeded
 
 
@@ -35,12 +36,16 @@ def run(search: TrialStore, folder: Path, value: float | None, state: TrialState
     return number
 
 
+def tune_trial(number: int) -> Trial:
+    return Trial("t", config=TrialSpec(number, "unused", {}).to_dict(), stub=True)
+
+
 def held(folder: Path) -> list[int]:
     """Trials that still have checkpoints."""
     return sorted(int(best.parent.name) for best in (folder / "trials").glob("*/best"))
 
 
-def test_only_the_base_the_best_the_retrained_and_the_running_keep_checkpoints(
+def test_base_best_retrained_and_running_keep_checkpoints(
     stores: tuple[TrialStore, TrialStore], tmp_path: Path
 ) -> None:
     search, finals = stores
@@ -59,26 +64,22 @@ def test_only_the_base_the_best_the_retrained_and_the_running_keep_checkpoints(
     assert len(list((tmp_path / "trials").glob("*/tensorboard/file"))) == 8
 
 
-def test_a_trial_that_has_just_ended_is_left_alone_for_a_while(
-    stores: tuple[TrialStore, TrialStore], tmp_path: Path
-) -> None:
+def test_a_trial_that_has_just_ended_is_cleaned_later(stores: tuple[TrialStore, TrialStore], tmp_path: Path) -> None:
     search, finals = stores
     cleanup = CheckpointCleanup(StudySync(tmp_path), search, finals, keep=1, slots=1)
     seen = []
     for value in (0.5, 0.1, 0.2, 0.3, 0.9, 0.4, 0.6):
         number = run(search, tmp_path, value)
-        cleanup.on_trial_complete(0, [], Trial("t", config={"kind": "search", "number": number}, stub=True))
+        cleanup.on_trial_complete(0, [], tune_trial(number))
         seen.append(held(tmp_path))
     assert seen[2] == [0, 1, 2] and seen[3] == [0, 2, 3], "the second went when two had ended after it"
     assert seen[-1] == [0, 4, 5, 6], "the best stays, and the last two may still be written"
 
 
-def test_who_was_the_best_goes_when_a_better_one_has_come(
-    stores: tuple[TrialStore, TrialStore], tmp_path: Path
-) -> None:
+def test_the_former_best_is_removed_after_a_better_trial(stores: tuple[TrialStore, TrialStore], tmp_path: Path) -> None:
     search, finals = stores
     cleanup = CheckpointCleanup(StudySync(tmp_path), search, finals, keep=1, slots=1)
     for value in (0.1, 0.6, 0.2, 0.2, 0.7, 0.3, 0.3):
         number = run(search, tmp_path, value)
-        cleanup.on_trial_complete(0, [], Trial("t", config={"kind": "search", "number": number}, stub=True))
+        cleanup.on_trial_complete(0, [], tune_trial(number))
     assert 1 not in held(tmp_path) and 4 in held(tmp_path)

@@ -1,10 +1,11 @@
-"""Tune's scheduler: who is told to stop."""
+"""Tune's scheduler: which trials are stopped."""
 
 import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from hearai.search.early_stopping import Asha
+from hearai.search.trial.spec import TrialKind, TrialSpec
 from hearai.search.tune.scheduler import EpochScheduler
 
 
@@ -13,24 +14,24 @@ def asha() -> Asha:
     return Asha(grace_epochs=2, reduction_factor=3, max_epochs=20)
 
 
-def decision(scheduler: EpochScheduler, number: int, value: float, *, kind: str = "search", **more: float) -> str:
-    """What Tune is told about a trial's report of its second epoch (a rung)."""
-    trial = Trial("run", config={"number": number, "kind": kind}, stub=True)
+def decision(scheduler: EpochScheduler, number: int, value: float, *, kind: TrialKind = "search", **more: float) -> str:
+    """The scheduler's decision on a trial's report of its second epoch (a rung)."""
+    trial = Trial("run", config=TrialSpec(number, "unused", {}, kind=kind).to_dict(), stub=True)
     result = {"epoch": 2, "objective": value, "diverged": 0.0, **more}
     return scheduler.on_trial_result(None, trial, result)
 
 
-def test_tune_is_told_to_stop_the_losing_and_the_diverged() -> None:
+def test_poor_and_diverged_trials_are_stopped() -> None:
     scheduler = EpochScheduler(asha(), over_budget=lambda _: False)
     assert decision(scheduler, 0, 0.5) == TrialScheduler.CONTINUE
     assert decision(scheduler, 1, 0.4) == TrialScheduler.STOP
     assert decision(scheduler, 2, 0.6) == TrialScheduler.CONTINUE
     assert decision(scheduler, 3, 0.9, diverged=1.0) == TrialScheduler.STOP
     assert decision(scheduler, 4, 0.1, epoch=3) == TrialScheduler.CONTINUE
-    assert 3 not in scheduler.stopper.rungs[2], "a diverged trial sets no mark"
+    assert 3 not in scheduler.stopper.rungs[2], "a diverged trial has no value at a rung"
 
 
-def test_the_base_config_and_the_finalists_run_to_their_end_and_only_the_base_sets_a_mark() -> None:
+def test_base_and_finalists_run_to_their_end() -> None:
     scheduler = EpochScheduler(asha(), over_budget=lambda _: False)
     decision(scheduler, 1, 0.9)
     assert decision(scheduler, 0, 0.4, kind="base") == TrialScheduler.CONTINUE
@@ -39,7 +40,7 @@ def test_the_base_config_and_the_finalists_run_to_their_end_and_only_the_base_se
 
 
 @pytest.mark.parametrize("stopper", [asha(), None], ids=["asha", "none"])
-def test_when_the_time_is_up_trials_are_stopped_at_their_next_report(stopper: Asha | None) -> None:
+def test_over_budget_trials_stop_at_their_next_report(stopper: Asha | None) -> None:
     late = False
     scheduler = EpochScheduler(stopper, over_budget=lambda _: late)
     assert decision(scheduler, 1, 0.9) == TrialScheduler.CONTINUE
@@ -47,7 +48,7 @@ def test_when_the_time_is_up_trials_are_stopped_at_their_next_report(stopper: As
     assert decision(scheduler, 1, 0.9, epoch=3) == TrialScheduler.STOP
 
 
-def test_what_is_no_report_of_an_epoch_is_passed_over() -> None:
+def test_a_report_without_an_epoch_is_ignored() -> None:
     scheduler = EpochScheduler(asha(), over_budget=lambda _: True)
-    trial = Trial("run", config={"number": 1, "kind": "search"}, stub=True)
+    trial = Trial("run", config=TrialSpec(1, "unused", {}).to_dict(), stub=True)
     assert scheduler.on_trial_result(None, trial, {"done": True}) == TrialScheduler.CONTINUE

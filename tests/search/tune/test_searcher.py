@@ -1,15 +1,15 @@
-"""What Tune is handed, and when."""
+"""Which trials the searcher proposes to Tune, and what it records of their ends."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.trial import TrialState
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from hearai.config.config import build_config
@@ -17,7 +17,8 @@ from hearai.config.study_schema import Budget
 from hearai.search.budget import BudgetTracker
 from hearai.search.stage import Stage
 from hearai.search.storage.trial_store import Proposal, TrialStore, open_journal
-from hearai.search.tune.callbacks import LiveLines
+from hearai.search.trial.spec import TrialSpec
+from hearai.search.tune.callbacks import ProgressLines
 from hearai.search.tune.failures import Failure
 from hearai.search.tune.searcher import JournalSearcher
 
@@ -35,32 +36,39 @@ def stage(storage: JournalStorage, name: str, limit: int, **more: Any) -> Stage:
     return Stage(store, lambda _: {}, lambda _: build_config({}), limit, slots=2, **more)
 
 
-def payload(proposal: Proposal, stage: Stage) -> dict[str, Any]:
-    return {"where": stage.store.optuna.study_name, "number": proposal.number, "folder": "unused"}
+def make_spec(proposal: Proposal, stage: Stage) -> TrialSpec:
+    """Its study is the stage's."""
+    return TrialSpec(
+        proposal.number, "unused", {}, study=stage.store.optuna_study.study_name, label=f"{proposal.number:04d}"
+    )
 
 
-def where(answer: Any) -> str:
-    return answer["where"] if isinstance(answer, dict) else str(answer)
+def stage_in(suggestion: Any) -> str | None:
+    return TrialSpec.from_dict(suggestion).study if isinstance(suggestion, dict) else str(suggestion)
 
 
-def test_a_stage_that_does_not_join_lets_the_next_fill_its_slots(storage: JournalStorage) -> None:
-    stages = [stage(storage, "search", 2, joins=False), stage(storage, "base", 1), stage(storage, "finals", 1)]
-    searcher = JournalSearcher(iter(stages), payload)
-    assert [where(searcher.suggest(i)) for i in "abc"] == ["search", "search", "base"]
+def number_in(suggestion: Any) -> int:
+    return TrialSpec.from_dict(suggestion).number
+
+
+def test_a_stage_without_join_lets_the_next_fill_its_slots(storage: JournalStorage) -> None:
+    stages = [stage(storage, "search", 2, drain=False), stage(storage, "base", 1), stage(storage, "finals", 1)]
+    searcher = JournalSearcher(iter(stages), make_spec)
+    assert [stage_in(searcher.suggest(i)) for i in "abc"] == ["search", "search", "base"]
     assert searcher.suggest("d") is None, "the finals wait for all of them"
     searcher.on_trial_complete("a", LAST)
     searcher.on_trial_complete("c", LAST)
     assert searcher.suggest("d") is None
     searcher.on_trial_complete("b", LAST)
-    assert where(searcher.suggest("d")) == "finals"
+    assert stage_in(searcher.suggest("d")) == "finals"
     searcher.on_trial_complete("d", LAST)
     assert searcher.suggest("e") == Searcher.FINISHED
     assert [len(s.store.trials(TrialState.COMPLETE)) for s in stages] == [2, 1, 1]
 
 
-def test_a_trial_is_told_in_its_own_stage_after_the_next_has_begun(storage: JournalStorage) -> None:
-    first, second = stage(storage, "search", 1, joins=False), stage(storage, "base", 1)
-    searcher = JournalSearcher(iter([first, second]), payload)
+def test_a_trial_is_recorded_in_its_stage_after_the_next_began(storage: JournalStorage) -> None:
+    first, second = stage(storage, "search", 1, drain=False), stage(storage, "base", 1)
+    searcher = JournalSearcher(iter([first, second]), make_spec)
     searcher.suggest("a"), searcher.suggest("b")
     assert searcher.stage_of("a") is first and searcher.stage_of("b") is second
     searcher.on_trial_result("a", {**LAST, "epoch": 1})
@@ -69,9 +77,9 @@ def test_a_trial_is_told_in_its_own_stage_after_the_next_has_begun(storage: Jour
     assert second.store[0].state is TrialState.RUNNING
 
 
-# -- deaths -----------------------------------------------------------------------------------------
+# -- failures ---------------------------------------------------------------------------------------
 
-GONE, OWN = Failure("its machine died", "machine"), Failure("segmentation fault")
+NODE_DIED, CRASHED = Failure("its node died", "node"), Failure("segmentation fault")
 
 
 def fail(searcher: JournalSearcher, tune_id: str, failure: Failure) -> None:
@@ -80,86 +88,93 @@ def fail(searcher: JournalSearcher, tune_id: str, failure: Failure) -> None:
     searcher.on_trial_complete(tune_id, error=True)
 
 
-def test_a_trials_own_death_is_its_result(storage: JournalStorage) -> None:
+def test_a_crash_is_the_result_of_a_trial(storage: JournalStorage) -> None:
     only = stage(storage, "search", 1)
-    searcher = JournalSearcher(iter([only]), payload)
+    searcher = JournalSearcher(iter([only]), make_spec)
     searcher.suggest("a")
-    fail(searcher, "a", OWN)
+    fail(searcher, "a", CRASHED)
     assert searcher.suggest("b") == Searcher.FINISHED
-    assert (only.store[0].state, only.store[0].user_attrs["reason"]) == (TrialState.FAIL, OWN.reason)
+    assert (only.store[0].state, only.store[0].user_attrs["reason"]) == (TrialState.FAIL, CRASHED.reason)
 
 
-def test_a_trial_whose_machine_died_is_proposed_again_before_others_as_it_was(storage: JournalStorage) -> None:
+def test_a_trial_whose_node_died_is_proposed_again_first(storage: JournalStorage) -> None:
     only = stage(storage, "search", 3)
-    searcher = JournalSearcher(iter([only]), payload)
+    searcher = JournalSearcher(iter([only]), make_spec)
     first = searcher.suggest("a")
     searcher.on_trial_result("a", {**LAST, "epoch": 1})
     searcher.suggest("b")
-    fail(searcher, "a", GONE)
+    fail(searcher, "a", NODE_DIED)
     assert searcher.suggest("c") == first
-    assert searcher.suggest("d")["number"] == 2
+    assert number_in(searcher.suggest("d")) == 2
     assert only.store[0].intermediate_values == {1: 0.5} and only.store[0].user_attrs["lost"] == 1
     for tune_id in "bcd":
         searcher.on_trial_complete(tune_id, LAST)
     assert len(only.store.trials(TrialState.COMPLETE)) == 3
 
 
-def test_after_three_lost_machines_the_fourth_is_a_failure(storage: JournalStorage) -> None:
+def test_the_fourth_lost_node_is_a_failure(storage: JournalStorage) -> None:
     only = stage(storage, "search", 1)
-    searcher = JournalSearcher(iter([only]), payload)
+    searcher = JournalSearcher(iter([only]), make_spec)
     for tune_id in "abcd":
-        assert searcher.suggest(tune_id)["number"] == 0
-        fail(searcher, tune_id, GONE)
+        assert number_in(searcher.suggest(tune_id)) == 0
+        fail(searcher, tune_id, NODE_DIED)
     assert searcher.suggest("e") == Searcher.FINISHED
     assert only.store[0].state is TrialState.FAIL
-    assert only.store[0].user_attrs["reason"] == "its machine died, 4 times"
+    assert only.store[0].user_attrs["reason"] == "its node died, 4 times"
 
 
-def test_each_time_that_a_trial_leaves_a_machine_is_told_as_what_it_was(storage: JournalStorage) -> None:
-    said: list[str] = []
-    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), payload)
-    lines = LiveLines(said.append, searcher)
-    for tune_id, failure in (("a", GONE), ("b", Failure("it is reclaimed", "notice")), ("c", GONE)):
-        config = searcher.suggest(tune_id) | {"label": "0000"}
-        trial = SimpleNamespace(trial_id=tune_id, config=config)  # Ray's, as far as it is read
+def test_lost_nodes_and_preemptions_have_their_own_lines(storage: JournalStorage) -> None:
+    printed: list[str] = []
+    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), make_spec)
+    lines = ProgressLines(printed.append, searcher)
+    for tune_id, failure in (("a", NODE_DIED), ("b", Failure("it is reclaimed", "preemption")), ("c", NODE_DIED)):
+        trial = Trial("run", config=searcher.suggest(tune_id), trial_id=tune_id, stub=True)
         lines.on_trial_start(0, [], trial)
         fail(searcher, tune_id, failure)
         lines.on_trial_error(0, [], trial)
-    lost = "  0000 lost its machine: it goes on from its last epoch elsewhere"
-    assert said == [lost, "  0000 is told to leave its machine: it goes on from its last step elsewhere", lost]
+    lost = "  0000 lost its node; it will resume from its last epoch on another node"
+    assert printed == [lost, "  0000 preempted; it will resume from its last step on another node", lost]
 
 
-def test_the_last_trial_of_all_is_run_again_too_in_its_own_stage_and_when_the_time_is_up(
-    storage: JournalStorage,
-) -> None:
-    first, second = stage(storage, "search", 1, joins=False), stage(storage, "base", 1)
+def test_the_last_trial_is_run_again_even_when_over_budget(storage: JournalStorage) -> None:
+    first, second = stage(storage, "search", 1, drain=False), stage(storage, "base", 1)
     first.budget_tracker = BudgetTracker(Budget(seconds=0.05), first.store)
-    searcher = JournalSearcher(iter([first, second]), payload)
+    searcher = JournalSearcher(iter([first, second]), make_spec)
     searcher.suggest("a"), searcher.suggest("b")
     searcher.on_trial_complete("b", LAST)
-    assert searcher.suggest("c") is None, "trial a may yet die with its machine"
+    assert searcher.suggest("c") is None, "trial a may still lose its node"
     time.sleep(0.06)
-    fail(searcher, "a", GONE)
-    assert where(searcher.suggest("d")) == "search"
+    fail(searcher, "a", NODE_DIED)
+    assert stage_in(searcher.suggest("d")) == "search"
     searcher.on_trial_complete("d", LAST)
     assert searcher.suggest("e") == Searcher.FINISHED
 
 
-def test_a_trial_that_tune_gave_up_before_it_began_is_proposed_again(storage: JournalStorage) -> None:
-    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), payload)
+def test_a_trial_that_tune_gave_up_is_proposed_again(storage: JournalStorage) -> None:
+    searcher = JournalSearcher(iter([stage(storage, "search", 1)]), make_spec)
     searcher.suggest("a")
     searcher.on_trial_lost("a")
     searcher.on_trial_lost("a")
-    assert searcher.suggest("b")["number"] == 0
+    assert number_in(searcher.suggest("b")) == 0
     assert searcher.suggest("c") is None
 
 
-def test_a_full_disk_is_no_trials_fault_and_ends_the_search(storage: JournalStorage) -> None:
+def test_a_full_disk_ends_the_search_and_fails_no_trial(storage: JournalStorage) -> None:
     only = stage(storage, "search", 3)
-    searcher = JournalSearcher(iter([only]), payload)
+    searcher = JournalSearcher(iter([only]), make_spec)
     searcher.suggest("a"), searcher.suggest("b")
     fail(searcher, "a", Failure("state.pt: its disk is full", "disk"))
-    fail(searcher, "b", OWN)
+    fail(searcher, "b", CRASHED)
     assert searcher.closed and "its disk is full" in str(searcher.trouble)
     assert searcher.suggest("c") == Searcher.FINISHED
-    assert len(only.store.trials(TrialState.RUNNING)) == 2, "they go on when there is room again"
+    assert len(only.store.trials(TrialState.RUNNING)) == 2, "they resume when there is room again"
+
+
+def test_a_diverged_trial_is_pruned_with_its_reason(storage: JournalStorage) -> None:
+    only = stage(storage, "search", 1)
+    searcher = JournalSearcher(iter([only]), make_spec)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {**LAST, "epoch": 1, "diverged": 1.0, "reason": "diverged in epoch 1, step 3 of 5"})
+    trial = only.store[0]
+    assert trial.state == TrialState.PRUNED and trial.user_attrs["diverged"]
+    assert trial.user_attrs["reason"] == "diverged in epoch 1, step 3 of 5"

@@ -1,4 +1,4 @@
-"""What the dashboard calls a trial."""
+"""How Ray's dashboard shows trials."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +12,20 @@ from hearai.search.run import Options, run_study
 from hearai.search.tune.tuner import title_of
 
 
-def test_a_title_names_study_trial_and_the_first_parameters() -> None:
+def test_a_title_names_study_trial_and_first_parameters() -> None:
     params = {"train_parameters.lr": 0.00123456, "transformer.name": "vanilla", "a.b": 2, "a.c": True, "a.d": 1}
     assert title_of("mine", "0007", params) == "mine 0007 lr=0.00123 name=vanilla b=2 c=True"
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_the_actor_list_shows_trials_by_name(make_study: Callable[..., Study], tmp_path: Path) -> None:
+def test_the_list_of_actors_shows_trials_by_title(make_study: Callable[..., Study], tmp_path: Path) -> None:
     actors = set()
 
-    def check_node(line: str) -> None:
+    def list_actors(line: str) -> None:
         if "0001 complete" in line:
             address = ray.get_runtime_context().gcs_address
             actors.update(actor.repr_name for actor in ray.util.state.list_actors(address, detail=True))
 
     study = make_study({"budget": {"trials": 4}, "finalists": {"count": 0}}, name="watched")
-    run_study(study, Options(tmp_path, max_concurrent=1), check_node)
+    run_study(study, Options(tmp_path, max_concurrent=1), list_actors)
     assert any(name and name.startswith("watched 0000 lr=") for name in actors), actors

@@ -1,4 +1,4 @@
-"""Exported models: they answer as the model does, for any number of clips, and say how to use them."""
+"""Exported models give the same outputs, for any number of clips, and describe their inputs."""
 
 import json
 from pathlib import Path
@@ -8,20 +8,22 @@ import onnxruntime
 import pytest
 import torch
 
+from hearai.config.model_parts import SEQUENCE_ENCODERS
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, UserError
 from hearai.models.model import build_model
-from hearai.models.sequence_encoders import TRANSFORMERS
 from hearai.training.inference import export as export_module
-from hearai.training.inference.export import FORMATS, example_inputs, export
+from hearai.training.inference.export import EXPORT_FORMATS, example_inputs, export
 from hearai.training.inference.trained_model import TrainedModel
 
+pytestmark = pytest.mark.training
+
 NUM_CLASS = {"gloss": 5, "x": 3}
-BESIDE = {"train_parameters.landmarks": True}
-CASES = {
-    **{name: {"transformer.name": name} for name in TRANSFORMERS},
-    "landmarks": {**BESIDE, "train_parameters.frames": False, "feature_extractor.name": "gcn_extractor"},
-    "landmarks beside pictures": BESIDE,
+WITH_LANDMARKS = {"train_parameters.landmarks": True}
+MODELS = {
+    **{name: {"transformer.name": name} for name in SEQUENCE_ENCODERS},
+    "landmarks": {**WITH_LANDMARKS, "train_parameters.frames": False, "feature_extractor.name": "gcn_extractor"},
+    "landmarks and images": WITH_LANDMARKS,
 }
 
 
@@ -36,8 +38,8 @@ def make_trained(make_config, tmp_path):
     return make
 
 
-def answers(trained: TrainedModel, tensors: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """What the model itself says."""
+def outputs_of(trained: TrainedModel, tensors: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """The outputs of the model itself."""
     names = [name for name in ("frames", "landmarks") if getattr(trained.config.train_parameters, name)]
     inputs = dict(zip(names, tensors, strict=False))
     if "frames" in inputs:
@@ -47,47 +49,47 @@ def answers(trained: TrainedModel, tensors: tuple[torch.Tensor, ...]) -> list[to
 
 
 def run_file(path: Path, tensors: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """What the file says, run as another program would."""
+    """The outputs of the file, run as another program would."""
     if path.suffix == ".pt2":
         return list(torch.export.load(path).module()(*tensors))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == list(NUM_CLASS)
-    names = [given.name for given in session.get_inputs()]
-    found = session.run(None, {name: x.numpy() for name, x in zip(names, tensors, strict=True)})
-    return [torch.from_numpy(np.asarray(x)) for x in found]
+    names = [node.name for node in session.get_inputs()]
+    outputs = session.run(None, {name: x.numpy() for name, x in zip(names, tensors, strict=True)})
+    return [torch.from_numpy(np.asarray(x)) for x in outputs]
 
 
-@pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("case", CASES)
-def test_an_exported_model_answers_as_the_model_does(make_trained, tmp_path: Path, case: str, to: str):
-    trained = make_trained(CASES[case])
-    exported = export(trained, to, tmp_path / f"out{FORMATS[to]}")
+@pytest.mark.parametrize("to", EXPORT_FORMATS)
+@pytest.mark.parametrize("case", MODELS)
+def test_an_exported_model_gives_the_same_outputs(make_trained, tmp_path: Path, case: str, to: str):
+    trained = make_trained(MODELS[case])
+    exported = export(trained, to, tmp_path / f"out{EXPORT_FORMATS[to]}")
     assert exported.difference < 1e-5 and exported.megabytes > 0.1
-    said = json.loads(exported.description.read_text())
-    length = 5 if said["inputs"]["mask"]["shape"][1] == "frames" else 3
+    description = json.loads(exported.description.read_text())
+    length = 5 if description["inputs"]["mask"]["shape"][1] == "frames" else 3
     assert length == 5 or (case, to) == ("lstm", "pt2"), "only PyTorch's format of an LSTM has a fixed length"
     tensors = example_inputs(trained, 4, length - 3, 0.6)
-    for wanted, found in zip(answers(trained, tensors), run_file(exported.path, tensors), strict=True):
-        assert torch.allclose(wanted, found, atol=1e-5)
-    assert said["outputs"]["gloss"]["classes"] == ["0", "1", "house", "3", "4"]
+    for expected, found in zip(outputs_of(trained, tensors), run_file(exported.path, tensors), strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+    assert description["outputs"]["gloss"]["classes"] == ["0", "1", "house", "3", "4"]
 
 
-def test_the_description_says_what_a_program_must_feed(make_trained, tmp_path: Path):
+def test_the_description_gives_the_inputs(make_trained, tmp_path: Path):
     exported = export(make_trained(), "pt2", tmp_path / "model.pt2")
-    said = json.loads(exported.description.read_text())
-    frames = said["inputs"]["frames"]
+    description = json.loads(exported.description.read_text())
+    frames = description["inputs"]["frames"]
     assert frames["shape"] == ["batch", "frames", 3, 32, 32] and frames["type"] == "uint8"
-    assert frames["resize_shorter_side_to"] == 32 and said["num_segments"] == 3
+    assert frames["resize_shorter_side_to"] == 32 and description["num_segments"] == 3
 
 
-def test_a_file_that_answers_otherwise_is_not_written(make_trained, tmp_path: Path, monkeypatch):
+def test_an_export_with_other_outputs_is_not_written(make_trained, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
     with pytest.raises(UserError, match="not written: its outputs differ"):
         export(make_trained(), "pt2", tmp_path / "model.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_of_any_size_cannot_be_exported(make_trained, tmp_path: Path):
+def test_images_of_any_size_cannot_be_exported(make_trained, tmp_path: Path):
     trained = make_trained({"augmentations_parameters.apply_center_crop": False})
-    with pytest.raises(ConfigError, match="apply_center_crop is false, so pictures have no fixed size"):
+    with pytest.raises(ConfigError, match="apply_center_crop is false, so images have no fixed size"):
         export(trained, "pt2", tmp_path / "model.pt2")

@@ -1,4 +1,4 @@
-"""The freeze schedule is a pure function; frozen means no gradient and no batch statistics."""
+"""The freeze schedule is a pure function; frozen means no gradient and constant batch statistics."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def frozen_epochs(plan, part, total):
     return [part in plan.frozen_parts(done) for done in range(total)]
 
 
-def test_a_list_of_repeats_counts_each_phase_then_everything_trains():
+def test_a_list_of_repeats_gives_the_length_of_each_phase():
     plan = schedule([5, 3], encoder=[True, False], head=[False, True])
     assert frozen_epochs(plan, "encoder", 10) == [True] * 5 + [False] * 5
     assert frozen_epochs(plan, "head", 10) == [False] * 5 + [True] * 3 + [False] * 2
@@ -41,7 +41,7 @@ def test_a_number_repeats_the_whole_pattern():
     assert frozen_epochs(plan, "encoder", 8) == [True, False, False, True, False, False, False, False]
 
 
-def test_the_default_freezes_the_backbone_for_good():
+def test_the_default_freezes_the_backbone_permanently():
     plan = FreezeSchedule.build(FreezeScheduler())
     assert plan.frozen_lead("feature_extractor.backbone", 1000) == 1000
     assert plan.frozen_lead("feature_extractor", 1000) == 0
@@ -53,7 +53,7 @@ def test_a_part_inside_a_frozen_part_is_frozen():
     assert plan.frozen_lead("enc", 3) == 0
 
 
-def test_the_share_of_an_epoch_that_a_part_is_frozen():
+def test_the_share_of_an_epoch_in_which_a_part_is_frozen():
     by_epoch = schedule([1, 1], encoder=[True, False], head=[False, False])
     assert [by_epoch.frozen_shares(epoch, 4) for epoch in (0, 1, 9)] == [
         {"encoder": 1, "head": 0},
@@ -87,7 +87,7 @@ def test_an_empty_schedule_freezes_nothing():
     assert list(schedule(4).phases()) == []
 
 
-def test_frozen_means_no_gradient_and_eval_mode_and_ends_with_the_phase():
+def test_frozen_means_no_gradient_and_eval_mode():
     model, plan = tiny_model(), schedule([1, 1], encoder=[True, False])
     apply_freeze(model.train(), plan, plan.frozen_parts(0))
     assert not any(p.requires_grad for p in model["encoder"].parameters())
@@ -117,7 +117,7 @@ def test_frozen_batch_norm_keeps_its_statistics():
     assert norm.running_mean.ne(0).any()
 
 
-def test_an_unknown_part_is_refused_with_the_parts_there_are():
+def test_an_unknown_part_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="no part 'encoderr'; choose from encoder, .*did you mean 'encoder'"):
         check_parts(tiny_model(), schedule(1, encoderr=[True]))
 

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or not there, and holds no code."""
+"""A checkpoint is complete or absent, and cannot run code."""
 
 import pickle
 
@@ -9,11 +9,11 @@ from hearai.errors import ConfigError
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 
 
-class Unwelcome:
-    """Unpickling this would run code; a real class, so that saving it succeeds."""
+class ForeignClass:
+    """Unpickling this would run code; a module-level class, so that saving it succeeds."""
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_a_saved_state_is_loaded(tmp_path):
     state = {"weights": {"a": torch.arange(3.0)}, "epoch": 3, "history": [{"val/loss": 0.5}], "best": None}
     folder = save_checkpoint(tmp_path / "run" / "last", state)
     loaded = load_checkpoint(folder)
@@ -21,7 +21,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert loaded == state
 
 
-def test_a_failed_save_keeps_the_state_before_and_leaves_no_rubbish(tmp_path):
+def test_a_failed_save_keeps_the_previous_state_only(tmp_path):
     save_checkpoint(tmp_path, {"epoch": 1})
     with pytest.raises((pickle.PicklingError, AttributeError)):
         save_checkpoint(tmp_path, {"epoch": 2, "bad": lambda: None})
@@ -29,13 +29,13 @@ def test_a_failed_save_keeps_the_state_before_and_leaves_no_rubbish(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_no_checkpoint_is_said(tmp_path):
+def test_a_missing_checkpoint_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint"):
         load_checkpoint(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "text", "cut short"])
-def test_a_broken_checkpoint_is_said(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "text", "truncated"])
+def test_a_broken_checkpoint_is_refused(tmp_path, content):
     save_checkpoint(tmp_path, {"weights": torch.zeros(1000)})
     file = next(tmp_path.iterdir())
     file.write_bytes(file.read_bytes()[:2000] if content is None else content)
@@ -43,7 +43,7 @@ def test_a_broken_checkpoint_is_said(tmp_path, content):
         load_checkpoint(tmp_path)
 
 
-def test_objects_other_than_tensors_and_plain_values_are_refused(tmp_path):
-    save_checkpoint(tmp_path, {"object": Unwelcome()})
+def test_objects_other_than_plain_values_are_refused(tmp_path):
+    save_checkpoint(tmp_path, {"object": ForeignClass()})
     with pytest.raises(ConfigError, match="cannot be read as a checkpoint"):
         load_checkpoint(tmp_path)

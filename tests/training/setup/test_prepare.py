@@ -1,4 +1,4 @@
-"""What is decided and said once, before any run."""
+"""Decisions and messages before a run."""
 
 import logging
 
@@ -7,7 +7,7 @@ import pytest
 from hearai.training.setup.prepare import with_data
 
 
-def test_padded_and_cut_clips_are_told_once_a_dataset(make_config, make_dataset, caplog: pytest.LogCaptureFixture):
+def test_padded_and_truncated_clips_are_logged_per_dataset(make_config, make_dataset, caplog: pytest.LogCaptureFixture):
     folders = [str(make_dataset(name, clips=6, frames=frames, fps=10)) for name, frames in (("pjm", 2), ("glex", 9))]
     config = make_config(None, {"general_parameters.data_path": folders, "train_parameters.num_segments": 4})
     with caplog.at_level(logging.INFO, logger="hearai"):

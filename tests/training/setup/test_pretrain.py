@@ -1,4 +1,4 @@
-"""Pre-training teaches the backbone something, and writes what a run takes."""
+"""Pre-training improves the backbone, and writes a file that runs load."""
 
 import pytest
 import torch
@@ -11,27 +11,20 @@ from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
 from hearai.training.setup.pretrain import augment, learning_rate, pretrain, read_stills
 
-
-@pytest.fixture(autouse=True)
-def trial_context(tmp_path, monkeypatch):
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.training
 
 
-def test_a_run_starts_from_the_pretrained_backbone_and_is_better_for_it(make_config, make_dataset, tmp_path):
-    """A frozen backbone cannot learn in the run: what the run gains, pre-training gave."""
+def test_a_run_benefits_from_the_pretrained_backbone(make_config, make_dataset, tmp_path):
+    """The backbone is frozen in the run, so any improvement comes from pre-training."""
     folder = make_dataset(clips=24, classes=4, signers=0)
     config = make_config(folder, {"train_parameters.epochs": 6, "train_parameters.lr": 0.003})
     out = pretrain(config, LocalRuntime("cpu", tmp_path), tmp_path / "new" / "backbone.pt", Pretrain(epochs=8))
     saved = torch.load(out, weights_only=True)
     assert saved["model_path"] == config.feature_extractor.model_path
-    taught = override(config, {"feature_extractor.checkpoint": str(out)})
-    backbone = build_initial_model(taught, load_data(taught).num_class).feature_extractor.backbone.state_dict()
+    pretrained = override(config, {"feature_extractor.checkpoint": str(out)})
+    backbone = build_initial_model(pretrained, load_data(pretrained).num_class).feature_extractor.backbone.state_dict()
     assert all(torch.equal(backbone[name], saved["backbone"][name]) for name in backbone)
-    before, after = (fit(c, LocalRuntime("cpu", tmp_path / n)) for n, c in (("before", config), ("after", taught)))
+    before, after = (fit(c, LocalRuntime("cpu", tmp_path / n)) for n, c in (("before", config), ("after", pretrained)))
     assert after.metrics["train/loss"] < before.metrics["train/loss"]
 
 
@@ -43,17 +36,17 @@ def test_the_same_seed_gives_the_same_backbone(tiny_config, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a", "b"]
 
 
-def test_only_frames_of_the_hold_of_the_given_clips_are_looked_at(tiny_config):
+def test_only_frames_of_the_hold_are_read(tiny_config):
     train = load_data(tiny_config).split.train
     stills = read_stills(tiny_config, train)
-    # 5 or 6 frames a clip; the first is (5 // 3), the first two are (6 // 3), on the way
+    # 5 or 6 frames per clip; the hand still moves in the first 5 // 3 or 6 // 3 of them
     assert len(stills.inputs_N) == 4 * len(train)
     assert stills.inputs_N.dtype == torch.uint8
-    seen = torch.cat([batch.index for batch in stills.batches(5, shuffle=True)])
-    assert sorted(seen.tolist()) == list(range(len(stills.inputs_N)))
+    indices = torch.cat([batch.index for batch in stills.batches(5, shuffle=True)])
+    assert sorted(indices.tolist()) == list(range(len(stills.inputs_N)))
 
 
-def test_augmentation_keeps_the_picture_but_mirrors_about_half():
+def test_augmentation_mirrors_about_half_of_the_images():
     torch.manual_seed(0)
     ramp = torch.linspace(-1, 1, 32).expand(200, 3, 32, 32)
     changed = augment(ramp)

@@ -1,0 +1,80 @@
+"""Compares extractors and sequence encoders: the same data, seed and budget, one part of the model exchanged."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearai.config.config import Config
+from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
+from hearai.config.overrides import override
+from hearai.config.study_schema import Pretrain
+from hearai.data.annotations.load import load_data
+from hearai.models.model import build_initial_model
+from hearai.training.fit import fit
+from hearai.training.inference.assess import score_split
+from hearai.training.outputs.layout import BACKBONE_FILE, BEST
+from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.pretrain import ensure_backbone
+
+ENCODER_CASES = {name: {"transformer.name": name} for name in SEQUENCE_ENCODERS}
+"""{label: changes of the base config}, one per sequence encoder."""
+
+EXTRACTOR_CASES = {
+    **{
+        name: {
+            "feature_extractor.name": name,
+            "train_parameters.frames": spec.reads == "frames",
+            "train_parameters.landmarks": spec.reads == "landmarks",
+        }
+        for name, spec in EXTRACTORS.items()
+        if name != "multi_frame_feature_extractor"  # another name of cnn_extractor
+    },
+    "cnn_extractor + landmarks": {"train_parameters.landmarks": True},
+}
+"""The same for the extractors: frames, landmarks, and both."""
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """Size, scores and training time of one case."""
+
+    label: str
+    parameters: int
+    """Number of parameters of the model, including frozen ones."""
+    val: float
+    """Validation macro-F1 of the best epoch."""
+    epoch: int
+    test: float
+    """Test macro-F1 of that epoch's model."""
+    seconds: float
+    """Wall time in `fit`, without pre-training."""
+
+
+def compare_models(
+    base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, settings: Pretrain
+) -> Iterator[ModelResult]:
+    """Trains and scores the cases one after another, with their files in `folder`/LABEL.
+
+    Each extractor is pre-trained on single frames and frozen; one that needs whole clips cannot be pre-trained and is
+    trained with the rest of the model.
+
+    Raises:
+        ConfigError, DataError: a case cannot be trained.
+    """
+    device = choose_device(base.general_parameters.gpu)
+    for label, changes in cases.items():
+        config, case_folder = override(base, changes), folder / label.replace(" ", "_")
+        if config.feature_extractor.spec.per_frame:
+            ensure_backbone(config, load_data(config), settings, case_folder / BACKBONE_FILE)
+            config = override(config, {"feature_extractor.checkpoint": str(case_folder / BACKBONE_FILE)})
+        else:
+            config = override(config, {"freeze_scheduler.model_params": {}})
+        runtime = LocalRuntime(device, case_folder)
+        parameters = sum(p.numel() for p in build_initial_model(config, load_data(config).num_class).parameters())
+        started = time.monotonic()
+        result = fit(config, runtime)
+        seconds = time.monotonic() - started
+        test = score_split(runtime.folder / BEST, runtime)["mean_macro_f1"] if result.best_epoch else 0.0
+        yield ModelResult(label, parameters, result.best, result.best_epoch, test, seconds)

@@ -1,0 +1,86 @@
+"""Scores on the test clips: of the base config, of the winner, and of always predicting the most frequent class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HeadScore:
+    """One head on the test clips, means over the seeds; both in [0, 1]."""
+
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class ConfigScores:
+    """One config on the test clips, over its runs with different seeds; all scores in [0, 1]."""
+
+    trial: int
+    """Number of the trial that has this config."""
+    objective: float
+    """Mean macro-F1 over the heads that are searched for; base config and winner are compared by it."""
+    std: float
+    """Sample standard deviation of the objective over the seeds; 0 for one seed."""
+    per_seed: Sequence[float]
+    """The objective of each seed."""
+    mean_macro_f1: float
+    """Mean over all heads."""
+    heads: Mapping[str, HeadScore]
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "ConfigScores":
+        """An entry of test.json; files without an objective compare by the mean over all heads."""
+        heads = {head: HeadScore(one["accuracy"], one["macro_f1"]) for head, one in raw["heads"].items()}
+        objective = raw.get("objective", raw["mean_macro_f1"])
+        return cls(raw["trial"], objective, raw["std"], raw["per_seed"], raw["mean_macro_f1"], heads)
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """The content of test.json."""
+
+    base: ConfigScores | None
+    """None where the base config failed."""
+    winner: ConfigScores
+    raw: Mapping[str, Any]
+    """The file as it was read; summary.json has a copy of it."""
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "TestScores":
+        """Parses the JSON object of the file.
+
+        Raises:
+            KeyError, TypeError, AttributeError: it does not hold test scores.
+        """
+        base = raw["base"]
+        return cls(base and ConfigScores.from_dict(base), ConfigScores.from_dict(raw["winner"]), raw)
+
+
+@dataclass(frozen=True)
+class MajorityHeadScore:
+    """Always predicting the most frequent class of one head; scores in [0, 1]."""
+
+    label: int
+    """The class that most training clips have."""
+    accuracy: float
+    macro_f1: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of summary.json."""
+        return {"class": self.label, "accuracy": self.accuracy, "macro_f1": self.macro_f1}
+
+
+@dataclass(frozen=True)
+class MajorityScores:
+    """The majority baseline on the test clips: always predicting the most frequent class of the training clips."""
+
+    mean_macro_f1: float
+    """Mean over the heads with labels, in [0, 1]."""
+    heads: Mapping[str, MajorityHeadScore]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of summary.json."""
+        heads = {head: scores.to_dict() for head, scores in self.heads.items()}
+        return {"mean_macro_f1": self.mean_macro_f1, "heads": heads}

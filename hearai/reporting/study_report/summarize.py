@@ -1,0 +1,136 @@
+"""Computes the summary of a search from its record."""
+
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from hearai.metrics import CHOSEN_SCORE, SCORE
+from hearai.reporting.study_report.boundary import boundary_warnings
+from hearai.reporting.study_report.importance import importance_of
+from hearai.reporting.study_report.pareto import pareto_points
+from hearai.reporting.study_report.scores import MajorityScores
+from hearai.reporting.study_report.study_record import OPEN, FinalRecord, StudyRecord, TrialRecord
+from hearai.reporting.study_report.summary import (
+    BaseTrial,
+    BestTrial,
+    FailedTrial,
+    FinalistSummary,
+    Objective,
+    RetrainedWinner,
+    Seconds,
+    StudySummary,
+    TrialCounts,
+)
+from hearai.search.storage import attributes
+from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
+from hearai.search.storage.trial_store import BASE_TRIAL
+from hearai.training.outputs.layout import BEST, holds_checkpoint
+
+PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
+
+
+def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) -> StudySummary:
+    """The summary of a search in any state.
+
+    most_frequent: the majority baseline, where it is known.
+    """
+    importance = importance_of(record.trials)
+    return StudySummary(
+        study=record.study.name,
+        space=record.study.space_name,
+        objective=_objective(record),
+        finished=record.finished,
+        splits=record.study.settings.splits,
+        ended_by=record.notes.get(attributes.ENDED_BY),
+        code_versions=record.notes.get(attributes.CODE_VERSIONS, []),
+        trials=_counts(record),
+        failed=[FailedTrial(trial.number, trial.failure) for trial in record.trials if trial.state == "FAIL"],
+        diverged=sum(trial.diverged for trial in record.trials),
+        best=_best(record.winner),
+        baseline=_baseline(record.base),
+        finalists=_finalists(record.finals),
+        importance=dict(importance.shares),
+        importance_note=importance.note,
+        warnings=boundary_warnings(record),
+        test=record.test,
+        retrained=_retrained(record),
+        most_frequent=most_frequent,
+        pareto=pareto_points(record),
+        seconds=_seconds(record),
+        memory_pss_gb=record.notes.get(attributes.MEMORY_PSS_GB),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    )
+
+
+def _finalists(finals: Sequence[FinalRecord]) -> list[FinalistSummary]:
+    runs: dict[int, dict[int, float]] = {}
+    for final in finals:
+        if final.state == "COMPLETE" and final.value is not None:
+            runs.setdefault(final.source, {})[final.seed] = final.value
+    finalists = [
+        FinalistSummary(
+            trial=source,
+            seeds=sorted(values),
+            mean=statistics.fmean(values.values()),
+            std=statistics.stdev(values.values()) if len(values) > 1 else 0.0,
+            values=[values[seed] for seed in sorted(values)],
+            is_base=source == BASE_TRIAL,
+        )
+        for source, values in runs.items()
+    ]
+    return sorted(finalists, key=lambda finalist: -finalist.mean)
+
+
+def _objective(record: StudyRecord) -> Objective:
+    heads = record.study.base.train_parameters.objective_heads
+    metric = CHOSEN_SCORE if heads else SCORE
+    return Objective(metric, list(heads), record.objective_label, list(record.study.settings.metric))
+
+
+def _counts(record: StudyRecord) -> TrialCounts:
+    states = [trial.state for trial in record.trials]
+    return TrialCounts(
+        total=len(states) - states.count("WAITING"),
+        complete=states.count("COMPLETE"),
+        pruned=states.count("PRUNED"),
+        failed=states.count("FAIL"),
+    )
+
+
+def _best(trial: TrialRecord | None) -> BestTrial | None:
+    return None if trial is None else BestTrial(trial.number, trial.value, trial.best_epoch, dict(trial.params))
+
+
+def _baseline(trial: TrialRecord | None) -> BaseTrial | None:
+    if trial is None or trial.state in OPEN:
+        return None
+    return BaseTrial(trial.number, trial.value, trial.best_epoch)
+
+
+def _retrained(record: StudyRecord) -> RetrainedWinner | None:
+    checkpoint = record.folder / FINAL_RUN / BEST
+    return RetrainedWinner(str(checkpoint), FINAL_CONFIG) if holds_checkpoint(checkpoint) else None
+
+
+def _seconds(record: StudyRecord) -> Seconds:
+    notes = record.notes
+    runs: list[TrialRecord | FinalRecord] = [*record.trials, *record.finals]
+    trials = sum(run.state != "WAITING" for run in runs)
+    training = sum(run.seconds or 0.0 for run in runs)
+    slots = notes.get(attributes.SLOT_SECONDS)
+    overhead = (slots - training) / trials if trials and slots else None
+    return Seconds(
+        wall=notes.get(attributes.TOTAL_SECONDS),
+        trial_phase=notes.get(attributes.WALL_SECONDS),
+        training=round(training, 3),
+        overhead_per_trial=None if overhead is None else round(overhead, 3),
+        pretraining=notes.get(attributes.PRETRAINING_SECONDS),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

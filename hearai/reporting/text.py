@@ -1,0 +1,54 @@
+"""Formats numbers, durations and names for people; shared by the page, the terminal and the scripts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+COLUMNS = 80
+"""Width of a terminal."""
+
+
+def plain(value: Any) -> str:
+    """A parameter's value: four significant digits, true or false, a dash for None and for an empty string."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def score(value: float | None) -> str:
+    """A score in [0, 1] with three decimals; a dash for None."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def gain(base: float | None, winner: float) -> str:
+    """The difference of two scores, such as `+0.012`; a dash without a base score."""
+    return "-" if base is None else f"{winner - base:+.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`7.5 s`, `12 min 30 s`, `3 h 05 min`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters; a shortened text ends in an ellipsis."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """{dotted path: its shortest suffix, in whole parts, that no other path ends in}."""
+    paths = list(dict.fromkeys(paths))
+    names: dict[str, str] = {}
+    for path in paths:
+        parts = path.split(".")
+        suffixes = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        names[path] = next(
+            end for end in suffixes if end == path or sum(f".{other}".endswith(f".{end}") for other in paths) == 1
+        )
+    return names

@@ -1,0 +1,40 @@
+"""Model comparison: every case is trained and scored with the same budget, on the input that it reads."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hearai.benchmarks.model_comparison import ENCODER_CASES, EXTRACTOR_CASES, compare_models
+from hearai.config.config import Config
+from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
+from hearai.config.study_schema import Pretrain
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+
+
+def test_every_part_has_a_case() -> None:
+    assert set(ENCODER_CASES) == set(SEQUENCE_ENCODERS)
+    compared = {changes.get("feature_extractor.name", "cnn_extractor") for changes in EXTRACTOR_CASES.values()}
+    assert compared == set(EXTRACTORS) - {"multi_frame_feature_extractor"}, "an alias of cnn_extractor"
+
+
+def test_cases_are_pretrained_trained_and_scored(
+    make_config: Callable[..., Config], make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = make_config(make_dataset(clips=12, frames=4, landmarks=True))
+    cases = {name: EXTRACTOR_CASES[name] for name in ("cnn_extractor", "gcn_extractor", "video_resnet")}
+    cases["fake_transformer"] = ENCODER_CASES["fake_transformer"]
+    rows = {row.label: row for row in compare_models(base, cases, tmp_path, Pretrain(epochs=1, batch_size=8))}
+    assert rows.keys() == cases.keys()
+    assert all(0 <= row.val <= 1 and 0 <= row.test <= 1 and 1 <= row.epoch <= 2 for row in rows.values())
+    assert (
+        rows["video_resnet"].parameters > 30e6 > rows["cnn_extractor"].parameters > rows["fake_transformer"].parameters
+    )
+    pretrained = {label for label in cases if (tmp_path / label / "backbone.pt").exists()}
+    assert pretrained == set(cases) - {"video_resnet"}

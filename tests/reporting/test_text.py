@@ -1,0 +1,43 @@
+"""Numbers, durations and names as people read them."""
+
+from hearai.reporting.text import duration, gain, plain, score, short_names, shorten
+
+
+def test_paths_are_shortened_to_unique_suffixes() -> None:
+    names = short_names(["train_parameters.lr", "heads.a.x.loss_weight", "heads.a.y.loss_weight", "transformer.lr"])
+    assert names == {
+        "train_parameters.lr": "train_parameters.lr",
+        "heads.a.x.loss_weight": "x.loss_weight",
+        "heads.a.y.loss_weight": "y.loss_weight",
+        "transformer.lr": "transformer.lr",
+    }
+    assert short_names(["a.b", "b"]) == {"a.b": "a.b", "b": "b"}
+
+
+def test_values_have_four_digits() -> None:
+    assert [plain(value) for value in (None, "", True, 0.000123456, 12, "tpe")] == [
+        "-",
+        "-",
+        "true",
+        "0.0001235",
+        "12",
+        "tpe",
+    ]
+
+
+def test_durations_have_readable_units() -> None:
+    assert [duration(s) for s in (None, 7.46, 59.99, 750, 11100)] == [
+        "unknown",
+        "7.5 s",
+        "60.0 s",
+        "12 min 30 s",
+        "3 h 05 min",
+    ]
+
+
+def test_scores_have_three_decimals_and_a_dash_for_unknown() -> None:
+    assert (score(0.12345), score(None), gain(0.5, 0.512), gain(None, 0.5)) == ("0.123", "-", "+0.012", "-")
+
+
+def test_long_text_ends_in_an_ellipsis() -> None:
+    assert (shorten("abcdef", 6), shorten("abcdefg", 6)) == ("abcdef", "abc...")

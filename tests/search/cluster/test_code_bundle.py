@@ -1,0 +1,53 @@
+"""What is sent to the cluster with a submitted search."""
+
+from pathlib import Path
+
+import pytest
+
+from hearai.search.cluster.code_bundle import bundle_code
+
+
+def test_all_code_and_nothing_else_is_sent() -> None:
+    with bundle_code(["--space", "hamnosys"]) as (folder, arguments):
+        assert sorted(path.name for path in folder.iterdir()) == ["experiments", "hearai", "search_spaces"]
+        assert all((folder / name).is_file() for name in ("experiments/tune.py", "hearai/sign/hamnosys_tables.json"))
+        assert not list(folder.rglob("__pycache__"))
+        assert arguments == ["--space", "hamnosys"], "a shipped space is part of the code"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("form", ["two arguments", "one argument"])
+def test_local_files_are_sent_and_options_name_the_copies(form: str, tmp_path: Path) -> None:
+    files = {"--space": "my space.yaml", "--config": "base.yml", "--warm-start": "journal.log"}
+    arguments: list[str] = []
+    for option, name in files.items():
+        (tmp_path / name).write_text(option)
+        arguments += [option, str(tmp_path / name)] if form == "two arguments" else [f"{option}={tmp_path / name}"]
+    with bundle_code(arguments) as (folder, bundled):
+        if form == "one argument":
+            bundled = [part for argument in bundled for part in argument.split("=")]
+        assert bundled[::2] == list(files)
+        for option, path in zip(bundled[::2], bundled[1::2], strict=True):
+            assert not Path(path).is_absolute() and Path(path).name == files[option]
+            assert (folder / path).read_text() == option
+
+
+def test_two_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.yaml").write_text(name)
+    arguments = ["--space", str(tmp_path / "a/x.yaml"), "--config", str(tmp_path / "b/x.yaml")]
+    with bundle_code(arguments) as (folder, bundled):
+        assert [(folder / path).read_text() for path in bundled[1::2]] == ["a", "b"]
+
+
+def test_other_arguments_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values with spaces, a study named like a local file, a file that exists on the cluster only, a space's name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("base.yml", "hamnosys"):
+        Path(name).write_text("")
+    arguments = ["--name", "base.yml", "--data-path", "/data/two words", "--set", "a.b=[1, 2]", "--space", "hamnosys"]
+    arguments += ["--warm-start", "/shared/runs/x/journal.log", "--retrain"]
+    with bundle_code(arguments) as (folder, bundled):
+        assert bundled == arguments
+        assert not (folder / "given").exists()

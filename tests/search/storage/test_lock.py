@@ -1,0 +1,81 @@
+"""The lock of a study folder: one process searches there; others learn which, or take over if it is dead."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hearai.errors import UserError
+from hearai.search.storage.layout import OWNER
+from hearai.search.storage.lock import STALE_S, is_locked, study_lock, watch_ownership
+from hearai.search.storage.study_sync import StudySync
+from hearai.search.storage.trial_store import open_journal
+from tests.helpers.suggestions import suggest_x
+
+
+def test_the_owner_is_removed_when_the_search_ends(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    with study_lock(tmp_path):
+        assert is_locked(tmp_path) and f'"pid": {os.getpid()}' in (tmp_path / OWNER).read_text()
+    assert not is_locked(tmp_path) and not (tmp_path / OWNER).exists()
+
+
+@pytest.mark.parametrize("age", [0.0, 2 * STALE_S])
+def test_an_owner_on_another_machine_counts_while_it_writes(tmp_path: Path, age: float) -> None:
+    (tmp_path / OWNER).write_text('{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}')
+    journal = tmp_path / "journal.log"
+    journal.touch()
+    os.utime(journal, (journal.stat().st_atime, journal.stat().st_mtime - age))
+    if age:
+        with study_lock(tmp_path):
+            return
+    refusal = "by process 7 on elsewhere since .*: python tune.py.*; if that machine is down, try again in (120|119) s"
+    with pytest.raises(UserError, match=refusal):
+        with study_lock(tmp_path):
+            pass
+    assert "elsewhere" in (tmp_path / OWNER).read_text(), "the owner stays"
+
+
+def test_a_replaced_owner_is_notified_and_keeps_the_new_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearai.search.storage.lock.CHECK_INTERVAL_S", 0.01)
+    errors: list[UserError] = []
+    with study_lock(tmp_path):
+        with watch_ownership(StudySync(tmp_path).check_owner, errors.append):
+            time.sleep(0.1)
+            assert errors == []
+            (tmp_path / OWNER).write_text('{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}')
+            deadline = time.monotonic() + 10
+            while not errors and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert [str(error).partition(" since")[0] for error in errors] == [
+        f"{tmp_path}: was taken over by process 7 on elsewhere"
+    ]
+    assert "elsewhere" in (tmp_path / OWNER).read_text()
+
+
+HOLD = """
+import os, sys
+from pathlib import Path
+from hearai.search.storage.trial_store import open_journal
+with open_journal(Path(sys.argv[1])):
+    os.symlink("journal.log", Path(sys.argv[1]) / "journal.log.lock")  # as a writer holds it
+    print(os.getpid(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_search_does_not_block_the_next_one(open_store: Callable, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        number = other.stdout.readline().strip()
+        words = f"is being searched by process {number} on .* since .* min\\): python -c"
+        with pytest.raises(UserError, match=words), open_journal(tmp_path):
+            pass
+        other.kill()
+    with open_store(tmp_path) as store:  # Optuna's lock of the dead writer would block for 30 s
+        assert store.propose(suggest_x).number == 0
+    assert not (tmp_path / "owner.json").exists()
