@@ -1,6 +1,7 @@
 """The demo dataset as a folder: complete, reproducible, built once."""
 
 import filecmp
+import hashlib
 import json
 import subprocess
 import sys
@@ -84,3 +85,32 @@ def test_workers_import_neither_torch_nor_ray() -> None:
     code = "import sys, hearai.data.demo; print({'torch', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_names_of_shipped_datasets_are_stable() -> None:
+    """They are part of random draws and of studies that were made with them."""
+    shipped = {"frames": 8, "size": 128, "seed": 0}
+    assert build._fingerprint(clips=1600, **shipped) == "19600ccd237f"
+    assert build._fingerprint(clips=96, **shipped) == "17db39184b50"
+    assert len({build._fingerprint(clips=clips, **shipped) for clips in (95, 96, 400, 1600)}) == 4
+
+
+def test_rendering_is_unchanged(tiny: Path) -> None:
+    """After an intended change: raise RENDERING, empty SHIPPED_FINGERPRINTS, and update this test."""
+    assert hashlib.sha256((tiny / "test_hamnosys.txt").read_bytes()).hexdigest()[:12] == "b092a023f52f"
+    first = [path.name for path in sorted(tiny.glob("sign*"))][0]
+    with Image.open(tiny / first / f"{first}_0.jpg") as image:
+        rows = np.asarray(image.resize((4, 4), Image.Resampling.BOX)).mean(2)
+    with np.load(tiny / first / f"{first}.npz") as marks:
+        wrist = marks["right_hand"][0, 0]
+    np.testing.assert_allclose(
+        rows,
+        [
+            [203.0, 172.0, 173.0, 193.3],
+            [190.3, 127.0, 129.0, 180.0],
+            [165.3, 74.7, 74.7, 154.3],
+            [158.7, 98.7, 95.3, 154.7],
+        ],
+        atol=1.5,
+    )  # libjpeg and processors differ in the last bits
+    np.testing.assert_allclose(wrist, [0.2897000014781952, 0.5509999990463257, -0.034299999475479126], atol=1e-3)
