@@ -30,36 +30,48 @@ def parse_args() -> argparse.Namespace:
     )
     parts = parser.add_subparsers(dest="benchmark", required=True)
     models = parts.add_parser("models", help="compare sequence encoders and extractors")
-    models.add_argument("--clips", type=positive, default=400, metavar="N", help="demo clips; default 400")
-    models.add_argument("--epochs", type=positive, default=10, metavar="N", help="epochs of each run; default 10")
+    models.add_argument("--clips", type=positive, default=400, metavar="N", help="demo clips (default: 400)")
+    models.add_argument("--epochs", type=positive, default=10, metavar="N", help="epochs of each run (default: 10)")
     models.add_argument(
-        "--epochs-frames", type=positive, default=7, metavar="N", help="epochs of pre-training; default 7"
+        "--epochs-frames", type=positive, default=7, metavar="N", help="epochs of pre-training (default: 7)"
     )
     models.add_argument(
-        "--pixels", type=positive, default=64, metavar="N", help="side of an image in pixels; default 64"
+        "--pixels", type=positive, default=64, metavar="N", help="side of an image in pixels (default: 64)"
     )
     models.add_argument("--only", choices=("transformers", "extractors"), help="only one of the two tables")
-    models.add_argument("--gpu", type=int, default=0, metavar="N", help="-1 = CPU")
+    models.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     search = parts.add_parser("search", help="compare search engines")
-    search.add_argument("--real", action="store_true", help="real training: minutes per search (default: surrogate)")
-    search.add_argument("--seeds", type=positive, metavar="N", help="searches per engine; default 10, with --real 3")
-    search.add_argument("--first-seed", type=int, default=0, metavar="N", help="default 0")
     search.add_argument(
-        "--epoch-budget", type=positive, metavar="N", help="trial-epochs per search; default 480, with --real 240"
+        "--real", action="store_true", help="real training, minutes per search, instead of the surrogate"
     )
-    search.add_argument("--workers", type=positive, default=2, metavar="N", help="concurrent runs; default 2")
+    search.add_argument("--seeds", type=positive, metavar="N", help="searches per engine (default: 10, with --real 3)")
+    search.add_argument("--first-seed", type=int, default=0, metavar="N", help="seed of the first search (default: 0)")
     search.add_argument(
-        "--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="folder of the plot and the log"
+        "--epoch-budget", type=positive, metavar="N", help="trial-epochs per search (default: 480, with --real 240)"
+    )
+    search.add_argument("--workers", type=positive, default=2, metavar="N", help="concurrent runs (default: 2)")
+    search.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/benchmark"),
+        metavar="DIR",
+        help="folder of the plot and the log (default: runs/benchmark)",
     )
     scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
-    scale.add_argument("--trials", type=positive, metavar="N", help="default 2000, with --nodes 500")
-    scale.add_argument("--in-flight", type=positive, metavar="N", help="default 50; not with --nodes")
+    scale.add_argument(
+        "--trials", type=positive, metavar="N", help="number of trials (default: 2000, with --nodes 500)"
+    )
+    scale.add_argument(
+        "--in-flight", type=positive, metavar="N", help="concurrent trials (default: 50); not with --nodes"
+    )
     scale.add_argument("--nodes", type=positive, metavar="N", help="simulate a Ray cluster of N nodes on this machine")
-    scale.add_argument("--cpus-per-node", type=positive, metavar="N", help="concurrent trials per node; default 4")
-    scale.add_argument("--seconds", type=duration, metavar="TIME", help="duration of each trial; default 10")
+    scale.add_argument("--cpus-per-node", type=positive, metavar="N", help="concurrent trials per node (default: 4)")
+    scale.add_argument(
+        "--seconds", type=duration, metavar="TIME", help="duration of each trial in seconds (default: 10)"
+    )
     record = parts.add_parser("record", help="record the learning curves behind the surrogate")
-    record.add_argument("--drawn", type=positive, default=170, metavar="N", help="random configs; default 170")
-    record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best; default 90")
+    record.add_argument("--drawn", type=positive, default=170, metavar="N", help="random configs (default: 170)")
+    record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best (default: 90)")
     record.add_argument("--to", type=Path, required=True, metavar="FILE.csv")
     return parser.parse_args()
 

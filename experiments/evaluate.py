@@ -17,14 +17,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), help="which clips to score")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: evaluation-SPLIT in the checkpoint's folder")
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 = CPU; default: the first")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
+    )
+    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
-    from hearai.reporting.evaluation import (
+    from hearai.reporting.assessment import (
         assessment_text,
         write_assessment,
     )  # heavy imports only after the options are checked

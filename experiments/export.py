@@ -15,7 +15,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--to", required=True, choices=("onnx", "pt2"), help="ONNX, or PyTorch's torch.export format")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: model.onnx or model.pt2 in the checkpoint")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="output file (default: model.onnx or model.pt2 in the checkpoint)"
+    )
     return parser.parse_args()
 
 

@@ -22,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--size", type=positive, metavar="PIXELS", help="shorter side of the images (default: unchanged)"
     )
-    parser.add_argument("--quality", type=positive, default=90, metavar="1..100", help="of the JPEGs (default: 90)")
+    parser.add_argument(
+        "--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)"
+    )
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="extract everything again")
     return parser.parse_args()

@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="a dataset folder; not modified")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the new dataset folder")
     parser.add_argument(
-        "--annotation-file", metavar="FILE", help="in DATA_DIR (default: test_hamnosys.txt and test_gloss.txt)"
+        "--annotation-file",
+        metavar="FILE",
+        help="annotation file in DATA_DIR (default: test_hamnosys.txt and test_gloss.txt)",
     )
     parser.add_argument(
         "--threshold",
@@ -29,7 +31,11 @@ def parse_args() -> argparse.Namespace:
         help=f"mean difference in brightness that counts as motion, 0..1 of full scale (default: {THRESHOLD})",
     )
     parser.add_argument(
-        "--minimum", type=positive, default=2, metavar="FRAMES", help="that every clip keeps (default: 2)"
+        "--minimum",
+        type=positive,
+        default=2,
+        metavar="FRAMES",
+        help="number of frames that every clip keeps at least (default: 2)",
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     return parser.parse_args()

@@ -16,10 +16,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="frame folders and video files")
-    parser.add_argument("--top", type=positive, default=3, metavar="N", help="classes listed per head; default 3")
-    parser.add_argument("--lexicon", type=Path, metavar="FILE", help="test_gloss.txt with test_hamnosys.txt beside it")
+    parser.add_argument("--top", type=positive, default=3, metavar="N", help="classes listed per head (default: 3)")
+    parser.add_argument(
+        "--lexicon",
+        type=Path,
+        metavar="FILE",
+        help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 = CPU; default: the first")
+    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 

@@ -19,9 +19,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("action", choices=("list", "show", "delete"))
     parser.add_argument("names", nargs="*", metavar="STUDY", help="for show (one) and delete")
     parser.add_argument(
-        "--cache", nargs="*", metavar="KIND", help="delete caches: demo, features, pretrained; default: all"
+        "--cache", nargs="*", metavar="KIND", help="delete caches: demo, features, pretrained (default: all)"
     )
-    parser.add_argument("--storage", type=local_path, default=Path("runs"), metavar="DIR", help="default: runs")
+    parser.add_argument(
+        "--storage", type=local_path, default=Path("runs"), metavar="DIR", help="folder of the studies (default: runs)"
+    )
     parser.add_argument("--yes", action="store_true", help="delete without confirmation")
     return parser.parse_args()
 

@@ -28,12 +28,12 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     start = verbs.add_parser(
         "tune",
         help="start a search; all options of tune.py",
-        usage="submit.py tune [--no-follow] [--address URL] (options of tune.py: --space, --storage, ...)",
+        usage="submit.py tune [--no-follow] [--address URL] --space NAME [tune.py options]",
         epilog="All other options are those of `python experiments/tune.py --help`. --storage and --data-path are "
         "absolute paths on the cluster; files given by --space, --config and --warm-start are sent from here.",
         allow_abbrev=False,
     )
-    start.add_argument("--no-follow", action="store_true", help="return as soon as it is started")
+    start.add_argument("--no-follow", action="store_true", help="return as soon as the search is started")
     for verb, text in (
         ("status", "show the state of a study's search, or of all"),
         ("stop", "stop the search as Ctrl-C would; the same tune command continues it"),
@@ -41,17 +41,27 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         ("fetch", "copy report, winner and journal to this machine, without the trials"),
     ):
         sub = verbs.add_parser(verb, help=text, allow_abbrev=False)
-        sub.add_argument("study", type=study_name, metavar="STUDY", nargs="?" if verb == "status" else None)
+        sub.add_argument(
+            "study",
+            type=study_name,
+            metavar="STUDY",
+            nargs="?" if verb == "status" else None,
+            help="name of the study",
+        )
         if verb == "logs":
-            sub.add_argument("--follow", action="store_true", help="until it ends; exit with its exit code")
+            sub.add_argument(
+                "--follow", action="store_true", help="print until the search ends; exit with its exit code"
+            )
         if verb == "fetch":
-            sub.add_argument("--to", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+            sub.add_argument(
+                "--to", type=Path, default=Path("runs"), metavar="DIR", help="local folder (default: runs)"
+            )
     for sub in verbs.choices.values():
         sub.add_argument(
             "--address",
             default=os.environ.get("RAY_API_SERVER_ADDRESS"),
             metavar="URL",
-            help="of the dashboard, http://HEAD:8265; default: $RAY_API_SERVER_ADDRESS",
+            help="address of the dashboard, http://HEAD:8265 (default: $RAY_API_SERVER_ADDRESS)",
         )
     args, rest = parser.parse_known_args()
     if rest and args.verb != "tune":

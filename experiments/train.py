@@ -15,9 +15,13 @@ from hearai.metrics import objective_label
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("--config", "--model_config_path", metavar="FILE.yml", help="a diff over the defaults")
+    parser.add_argument(
+        "--config", "--model_config_path", metavar="FILE.yml", help="config file, as a diff over the defaults"
+    )
     parser.add_argument("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
-    parser.add_argument("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes")
+    parser.add_argument(
+        "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
+    )
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
     parser.add_argument("--resume", action="store_true", help="resume the run in path_to_save")
     threads = "torch's threads on the CPU; as many as a trial had reproduce its numbers"

@@ -54,7 +54,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--stop-when", type=float, metavar="0.95", help="stop when a trial reaches this score")
     group.add_argument("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
     group.add_argument("--finalists", type=int, metavar="K", help="number of best trials to retrain with new seeds")
-    group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist; default: 3")
+    group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
     group.add_argument("--splits", type=positive, metavar="N", help="number of folds on which each trial is scored")
     group.add_argument(
         "--retrain", action="store_true", help="finally train the winner on train + validation, into final/"
@@ -68,31 +68,37 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
         "--metric", type=comma_separated, metavar="a,b", help="e.g. objective,seconds_per_clip: adds a Pareto front"
     )
     group.add_argument(
-        "--objective-heads", type=comma_separated, metavar="a,b", help="heads of the objective; default: all"
+        "--objective-heads", type=comma_separated, metavar="a,b", help="heads of the objective (default: all)"
     )
     group.add_argument("--seed", type=int, metavar="N", help="seed of the sampler and the trials")
 
 
 def _add_execution_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--name", type=study_name, metavar="STUDY", help="name of the study folder; default: the space")
+    group.add_argument("--name", type=study_name, metavar="STUDY", help="name of the study folder (default: the space)")
     group.add_argument(
-        "--storage", type=storage_location, default="runs", metavar="DIR|URI", help="default: runs; s3://, gs://"
+        "--storage",
+        type=storage_location,
+        default="runs",
+        metavar="DIR|URI",
+        help="folder of the studies, or s3://, gs:// (default: runs)",
     )
     group.add_argument(
         "--workers-per-trial", type=positive, default=1, metavar="K", help="K > 1: a Ray Train worker group"
     )
-    group.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker; default: 1")
-    group.add_argument("--gpus-per-trial", type=float, metavar="F", help="GPUs per worker; default: 1 if there are any")
+    group.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker (default: 1)")
     group.add_argument(
-        "--max-concurrent", type=positive, metavar="N", help="concurrent trials; default: as many as fit"
+        "--gpus-per-trial", type=float, metavar="F", help="GPUs per worker (default: 1 if there are any)"
+    )
+    group.add_argument(
+        "--max-concurrent", type=positive, metavar="N", help="concurrent trials (default: as many as fit)"
     )
     group.add_argument(
         "--hang-timeout",
         type=duration,
         metavar="30m",
-        help="a trial that reports nothing for this long fails; default: 2h",
+        help="a trial that reports nothing for this long fails (default: 2h)",
     )
-    group.add_argument("--address", metavar="ADDR", help="address of a Ray cluster, or auto; default: this machine")
+    group.add_argument("--address", metavar="ADDR", help="address of a Ray cluster, or auto (default: this machine)")
     group.add_argument("--neptune", action="store_true", help="also log to Neptune, one run per trial")
     group.add_argument("--dry-run", action="store_true", help="print the study and five samples without starting")
     group.add_argument("--estimate", action="store_true", help="with --dry-run: estimate the cost from two real epochs")

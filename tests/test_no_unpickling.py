@@ -1,7 +1,6 @@
 """The code base never unpickles files or executes their content (see also test_pickle_bombs.py)."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
@@ -52,9 +51,11 @@ def dangers(tree: ast.AST) -> list[str]:
     return [*found, *sorted(hidden & (FORBIDDEN | {"torch.load", "yaml.load", "numpy.load"}))]
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("hearai/**/*.py"), *ROOT.glob("experiments/*.py")]), ids=str)
-def test_no_code_executes_the_content_of_files(path: Path) -> None:
-    assert dangers(ast.parse(path.read_text(encoding="utf-8"))) == []
+def test_no_code_executes_the_content_of_files() -> None:
+    modules = [*ROOT.glob("hearai/**/*.py"), *ROOT.glob("experiments/*.py")]
+    assert len(modules) > 200
+    found = {str(path): dangers(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}
+    assert not {path: calls for path, calls in found.items() if calls}
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from pydantic import ValidationError, model_validator
 from hearai.config.model_parts import EXTRACTORS
 from hearai.config.schema import (
     AugmentationsParameters,
-    FeatureExtractor,
+    FeatureExtractorParameters,
     FreezeScheduler,
     GeneralParameters,
+    HeadGroups,
     HeadParameters,
-    Heads,
     TrainParameters,
     Transformer,
 )
@@ -32,9 +32,9 @@ class Config(Section):
     general_parameters: GeneralParameters = GeneralParameters()
     augmentations_parameters: AugmentationsParameters = AugmentationsParameters()
     train_parameters: TrainParameters = TrainParameters()
-    feature_extractor: FeatureExtractor = FeatureExtractor()
+    feature_extractor: FeatureExtractorParameters = FeatureExtractorParameters()
     transformer: Transformer = Transformer()
-    heads: Heads = Heads()
+    heads: HeadGroups = HeadGroups()
     freeze_scheduler: FreezeScheduler = FreezeScheduler()
 
     @model_validator(mode="after")

@@ -177,7 +177,7 @@ class TrainParameters(Section):
     )
 
 
-class FeatureExtractor(Section):
+class FeatureExtractorParameters(Section):
     """Image or landmarks -> vector: a backbone and a projection to representation_size."""
 
     name: Annotated[str, OneOf(EXTRACTORS)] = Field(
@@ -248,7 +248,7 @@ class HeadModel(Section):
 HeadGroup = Annotated[dict[str, HeadParameters], Field(min_length=1), Frozen]
 
 
-class Heads(Section):
+class HeadGroups(Section):
     """Groups of heads; `classification_mode` selects one. Any other key defines a custom group."""
 
     model_config = ConfigDict(extra="allow")

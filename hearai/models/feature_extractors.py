@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
-from hearai.config.schema import FeatureExtractor as Settings
+from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.models.gcn import LandmarkGraph
 from hearai.models.pretrained import (
     WeightSource,

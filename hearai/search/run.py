@@ -18,7 +18,7 @@ from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nod
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
-from hearai.search.pareto import write_pareto_configs
+from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest_params

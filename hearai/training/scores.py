@@ -1,4 +1,4 @@
-"""Scores of predictions, head by head, and of always answering the most frequent class. N clips, K classes."""
+"""Scores of predictions, head by head, and of always predicting the most frequent class. N clips, K classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ TOP_CLASSES = 3
 
 
 @dataclass(frozen=True)
-class Floor:
-    """Scores of always answering one class: the most frequent one of the training clips."""
+class MajorityBaseline:
+    """Scores of always predicting one class: the most frequent one of the training clips."""
 
     label: int
     """The class."""
@@ -35,7 +35,7 @@ class HeadScores:
     """Share of clips whose class is among the three most probable."""
     macro_f1: float
     """Over the classes that occur, see `macro_f1`."""
-    floor: Floor | None
+    majority: MajorityBaseline | None
     """None where the training clips are unknown."""
     confusion: Tensor
     """(K, K), true class by predicted class."""
@@ -49,7 +49,7 @@ def score_heads(
     Args:
         probabilities: {head: (N, K)}.
         labels: {head: (N,)}, class or MISSING.
-        train_counts: {head: clips of each class in training}, for the floor.
+        train_counts: {head: clips of each class in training}, for the majority baseline.
     """
     return {
         head: _score(probabilities[head], labels_N, train_counts.get(head))
@@ -69,13 +69,13 @@ def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | N
         accuracy=accuracy(matrix),
         top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
         macro_f1=macro_f1(matrix),
-        floor=floor_of(counts, labels_N) if counts else None,
+        majority=majority_baseline(counts, labels_N) if counts else None,
         confusion=matrix,
     )
 
 
-def floor_of(counts: Sequence[int], labels_N: Tensor) -> Floor | None:
-    """The scores of always answering the class with the largest of `counts` (the first of equal ones).
+def majority_baseline(counts: Sequence[int], labels_N: Tensor) -> MajorityBaseline | None:
+    """The scores of always predicting the class with the largest of `counts` (the first of equal ones).
 
     None without counts or without labels.
     """
@@ -84,7 +84,7 @@ def floor_of(counts: Sequence[int], labels_N: Tensor) -> Floor | None:
         return None
     label = max(range(len(counts)), key=lambda k: (counts[k], -k))
     matrix = confusion(torch.full_like(known_N, label), known_N, len(counts))
-    return Floor(label, accuracy(matrix), macro_f1(matrix))
+    return MajorityBaseline(label, accuracy(matrix), macro_f1(matrix))
 
 
 def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:

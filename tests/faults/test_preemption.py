@@ -13,7 +13,7 @@ EPOCHS = 100
 def test_a_search_survives_a_preempted_node_and_a_dead_one(
     bucket: Bucket, space: Path, data: Path, tmp_path: Path
 ) -> None:
-    """The nodes share no disk: each has its own cache and mirror, and the journal is on the driver's disk."""
+    """Each node has its own cache and copy of the storage; the journal is on the driver's disk."""
     with LocalCluster(tmp_path / "cluster", environment=bucket.environment) as cluster:
         spot, other = cluster.add_node("spot"), cluster.add_node("other")
         options = [
@@ -29,11 +29,11 @@ def test_a_search_survives_a_preempted_node_and_a_dead_one(
         search = SearchProcess(
             *options, "--storage", bucket.uri, "--address", cluster.address, environment=cluster.environment()
         )
-        mirrors = {node: cluster.folder / node / "home" / "mirrors" for node in ("head", "spot", "other")}
+        storage = {node: cluster.folder / node / "home" / "mirrors" for node in ("head", "spot", "other")}
 
         def epoch_on(node: str) -> int:
             """Of the trial on this node."""
-            logs = mirrors[node].glob("*/tiny/trials/*/train.log")
+            logs = storage[node].glob("*/tiny/trials/*/train.log")
             return max((StudyFolder(log.parents[2]).epoch(int(log.parent.name)) for log in logs), default=0)
 
         search.wait_until(lambda: epoch_on("spot") >= 3 and epoch_on("other") >= 3)

@@ -1,11 +1,11 @@
-"""Scores of probabilities, and of always answering the most frequent class."""
+"""Scores of probabilities, and of always predicting the most frequent class."""
 
 import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from hearai.sign.hamnosys import MISSING
-from hearai.training.scores import Evaluation, accuracy, confusion, floor_of, macro_f1, score_heads
+from hearai.training.scores import Evaluation, accuracy, confusion, macro_f1, majority_baseline, score_heads
 
 P_NK = torch.tensor([[0.5, 0.3, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.25, 0.24, 0.26, 0.25]])
 
@@ -31,16 +31,16 @@ def test_with_two_classes_the_top_three_are_both():
     assert scores.top3 == 1.0
 
 
-def test_the_floor_answers_the_most_frequent_training_class():
-    floor = floor_of([1, 5, 5, 0], torch.tensor([1, 1, 0, MISSING]))
-    assert floor.label == 1, "the first of equal ones"
-    assert floor.accuracy == pytest.approx(2 / 3)
-    assert floor.macro_f1 == pytest.approx((2 * 2 / 5 + 0) / 2), "two classes occur; one is never predicted"
+def test_the_majority_baseline_predicts_the_most_frequent_class():
+    majority = majority_baseline([1, 5, 5, 0], torch.tensor([1, 1, 0, MISSING]))
+    assert majority.label == 1, "the first of equal ones"
+    assert majority.accuracy == pytest.approx(2 / 3)
+    assert majority.macro_f1 == pytest.approx((2 * 2 / 5 + 0) / 2), "two classes occur; one is never predicted"
 
 
 @pytest.mark.parametrize(("counts", "labels"), [([0, 0], [0, 1]), ([3, 1], [MISSING])])
-def test_without_counts_or_labels_there_is_no_floor(counts: list[int], labels: list[int]):
-    assert floor_of(counts, torch.tensor(labels)) is None
+def test_without_counts_or_labels_there_is_no_majority_baseline(counts: list[int], labels: list[int]):
+    assert majority_baseline(counts, torch.tensor(labels)) is None
 
 
 def random_predictions(seed, classes=7, count=200):

@@ -10,10 +10,10 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import load_data
 from hearai.errors import UserError
-from hearai.reporting.study_report.scores import MajorityHeadScore, MajorityScores
+from hearai.reporting.study_report.final_scores import MajorityHeadScore, MajorityScores
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.search.storage.layout import SPLIT_FILE
-from hearai.training.scores import class_counts, floor_of, labels_of
+from hearai.training.scores import class_counts, labels_of, majority_baseline
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ def majority_scores(record: StudyRecord) -> MajorityScores | None:
 
 def _head_score(head: str, num_class: int, train: Sequence[Clip], test: Sequence[Clip]) -> MajorityHeadScore | None:
     """None where the head has no labels."""
-    floor = floor_of(class_counts(train, head, num_class), labels_of(test, [head])[head])
-    return MajorityHeadScore(floor.label, floor.accuracy, floor.macro_f1) if floor else None
+    majority = majority_baseline(class_counts(train, head, num_class), labels_of(test, [head])[head])
+    return MajorityHeadScore(majority.label, majority.accuracy, majority.macro_f1) if majority else None
 
 
 def _read_split(path: Path) -> dict[str, str]:

@@ -12,9 +12,9 @@ from hearai.metrics import METRICS, OBJECTIVE
 from hearai.reporting import text
 from hearai.reporting.study_report import tables
 from hearai.reporting.study_report.charts import bar_chart
-from hearai.reporting.study_report.pareto import pareto_plots
+from hearai.reporting.study_report.final_scores import MajorityScores
+from hearai.reporting.study_report.pareto_plots import pareto_plots
 from hearai.reporting.study_report.plots import finalist_scores, learning_curves, score_by_cost, score_by_trial
-from hearai.reporting.study_report.scores import MajorityScores
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord, read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import StudySummary

@@ -15,7 +15,7 @@ from hearai.config.study import Study
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label
-from hearai.reporting.study_report.scores import TestScores
+from hearai.reporting.study_report.final_scores import TestScores
 from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES, TRIALS, label_of

@@ -7,16 +7,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hearai.metrics import CHOSEN_SCORE, SCORE
 from hearai.reporting.study_report.boundary import boundary_warnings
+from hearai.reporting.study_report.final_scores import MajorityScores
 from hearai.reporting.study_report.importance import importance_of
-from hearai.reporting.study_report.pareto import pareto_points
-from hearai.reporting.study_report.scores import MajorityScores
+from hearai.reporting.study_report.pareto_plots import pareto_points
 from hearai.reporting.study_report.study_record import OPEN, FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import (
     BaseTrial,
     BestTrial,
     FailedTrial,
     FinalistSummary,
-    Objective,
+    ObjectiveSummary,
     RetrainedWinner,
     Seconds,
     StudySummary,
@@ -82,10 +82,10 @@ def _finalists(finals: Sequence[FinalRecord]) -> list[FinalistSummary]:
     return sorted(finalists, key=lambda finalist: -finalist.mean)
 
 
-def _objective(record: StudyRecord) -> Objective:
+def _objective(record: StudyRecord) -> ObjectiveSummary:
     heads = record.study.base.train_parameters.objective_heads
     metric = CHOSEN_SCORE if heads else SCORE
-    return Objective(metric, list(heads), record.objective_label, list(record.study.settings.metric))
+    return ObjectiveSummary(metric, list(heads), record.objective_label, list(record.study.settings.metric))
 
 
 def _counts(record: StudyRecord) -> TrialCounts:

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hearai.config.domains import Value
-from hearai.reporting.study_report.pareto import ParetoPoint
-from hearai.reporting.study_report.scores import MajorityScores, TestScores
+from hearai.reporting.study_report.final_scores import MajorityScores, TestScores
+from hearai.reporting.study_report.pareto_plots import ParetoPoint
 
 
 @dataclass(frozen=True)
-class Objective:
+class ObjectiveSummary:
     """What a search maximises."""
 
     metric: str
@@ -130,7 +130,7 @@ class StudySummary:
 
     study: str
     space: str
-    objective: Objective
+    objective: ObjectiveSummary
     finished: bool
     splits: int
     """Runs of each trial, on different divisions into training and validation clips."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearai.config.domains import Domain, Value
-from hearai.reporting.study_report.scores import HeadScore, MajorityHeadScore
+from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.search.storage.attributes import THREADS

@@ -2,7 +2,7 @@
 
 import math
 
-from hearai.reporting.study_report.scores import ConfigScores
+from hearai.reporting.study_report.final_scores import ConfigScores
 from hearai.reporting.study_report.summary import BestTrial, StudySummary
 from hearai.reporting.text import score
 

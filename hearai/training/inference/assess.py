@@ -42,10 +42,10 @@ class Assessment:
         return statistics.fmean(scores.macro_f1 for scores in self.heads.values())
 
     @property
-    def floor_macro_f1(self) -> float | None:
-        """Mean over the heads; None where the floor of a head is unknown."""
-        floors = [scores.floor for scores in self.heads.values() if scores.floor is not None]
-        return statistics.fmean(floor.macro_f1 for floor in floors) if len(floors) == len(self.heads) else None
+    def majority_macro_f1(self) -> float | None:
+        """Mean over the heads; None where the majority class of a head is unknown."""
+        baselines = [scores.majority for scores in self.heads.values() if scores.majority is not None]
+        return statistics.fmean(one.macro_f1 for one in baselines) if len(baselines) == len(self.heads) else None
 
 
 def assess(trained: TrainedModel, data_path: Sequence[str] = (), split: str | None = None) -> Assessment:

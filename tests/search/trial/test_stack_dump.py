@@ -14,14 +14,14 @@ from hearai.search.trial.stack_dump import location_in
 def test_the_location_is_that_of_the_thread_that_crashed() -> None:
     stacks = """
 Thread 0x01 (most recent call first):
-  File "/repo/hearai/search/other.py", line 1 in waits
+  File "/repo/hearai/search/finals.py", line 1 in waits
 Current thread 0x02 (most recent call first):
   File "/lib/torch/nn/functional.py", line 9 in conv
   File "/home/hearai/hearai/models/heads.py", line 42 in forward
-  File "/home/hearai/hearai/training/loop.py", line 7 in fit
+  File "/home/hearai/hearai/training/fit.py", line 7 in fit
 """.splitlines()
     assert location_in(stacks) == " in models/heads.py:42 (forward)"
-    assert location_in(stacks[:3]) == " in search/other.py:1 (waits)"
+    assert location_in(stacks[:3]) == " in search/finals.py:1 (waits)"
     assert location_in(stacks[:2]) == "" and location_in([]) == ""
 
 

@@ -82,7 +82,7 @@ def test_a_trial_that_hangs_fails_with_the_location(make_study: MakeStudy, tmp_p
 
 
 GROUP_ERROR = """
-  File "/x/hearai/search/trial.py", line 88, in run_worker_group
+  File "/x/hearai/search/trial/worker_group.py", line 88, in run_worker_group
     trainer.fit()
 ray.train.WorkerGroupError: Training failed due to worker errors:
 [Rank 1 Error Snippet]:

@@ -32,6 +32,7 @@ from tests.helpers.prometheus import needs_prometheus, prometheus, query
 
 CONFIG = ROOT / "cluster" / "grafana" / "prometheus.yml"
 DISCOVERY = Path(yaml.safe_load(CONFIG.read_text())["scrape_configs"][0]["file_sd_configs"][0]["files"][0])
+"""A link to the file of the node that started last; the tests follow the name in the folder of their own session."""
 
 
 def test_counts_cover_the_whole_journal(tmp_path: Path) -> None:
@@ -61,9 +62,9 @@ def test_prometheus_gets_all_gauges_without_a_token(
         urllib.request.urlopen(f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/", timeout=10)
     long = {"train_parameters.epochs": 250}  # several times the scrape interval of Prometheus
     study = make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}, long, "watched")
-    with prometheus(tmp_path / "prometheus", DISCOVERY) as address:
+    with prometheus(tmp_path / "prometheus", discovery_file()) as address:
         run_study(study, Options(tmp_path), lambda line: None)
-        until = time.monotonic() + 15  # until the last values have arrived
+        until = time.monotonic() + 60  # until the last values have arrived
         while (most := highest(address))[FINISHED] != 3 and time.monotonic() < until:
             time.sleep(0.5)
         with_speed = query(address, f'count by (trial) (max_over_time({PREFIX}{CLIPS}{{study="watched"}}[5m]) > 0)')
@@ -71,6 +72,12 @@ def test_prometheus_gets_all_gauges_without_a_token(
     assert {name: most[name] for name in expected} == expected
     assert 0 < most[BEST_OBJECTIVE] <= 1 and most[CLIPS] > 1
     assert {entry["metric"]["trial"] for entry in with_speed} == {"0000", "0001", "0002"}
+
+
+def discovery_file() -> Path:
+    """The scrape targets of this Ray session."""
+    assert DISCOVERY.resolve().name == DISCOVERY.name, "Ray keeps the link that our Prometheus file names"
+    return Path(ray._private.worker._global_node.get_session_dir_path()) / DISCOVERY.name
 
 
 def highest(address: str) -> dict[str, float | None]:
@@ -87,7 +94,7 @@ def test_the_first_worker_of_a_group_shows_the_speed_of_all(
 ) -> None:
     long = {"train_parameters.epochs": 60}
     study = make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}, long, "grouped")
-    with prometheus(tmp_path / "prometheus", DISCOVERY) as address:
+    with prometheus(tmp_path / "prometheus", discovery_file()) as address:
         run_study(study, Options(tmp_path, resources=TrialResources(workers=2)), lambda line: None)
         processes = query(address, f'max_over_time({PREFIX}{CLIPS}{{study="grouped"}}[5m]) > 0')
     assert [entry["metric"]["trial"] for entry in processes] == ["0000"], "one series, of one process"

@@ -8,7 +8,7 @@ from optuna.trial import Trial, TrialState
 from hearai.config.config import load_config
 from hearai.config.overrides import override
 from hearai.config.study import Study
-from hearai.search.pareto import pareto_trials, write_pareto_configs
+from hearai.search.pareto_configs import pareto_trials, write_pareto_configs
 from hearai.search.storage.trial_store import TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
 from tests.helpers.suggestions import run_trial

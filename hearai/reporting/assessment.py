@@ -10,7 +10,7 @@ from hearai.reporting.figures import confusion_figure
 from hearai.reporting.text import score, shorten
 from hearai.sign.hamnosys import short_meaning
 from hearai.training.inference.assess import Assessment
-from hearai.training.scores import Floor, HeadScores
+from hearai.training.scores import HeadScores, MajorityBaseline
 
 NAME_WIDTH = 32
 """Characters of the first column."""
@@ -23,9 +23,9 @@ def assessment_text(assessment: Assessment) -> str:
     lines.append(f"{'':<{NAME_WIDTH}}{'classes':>8}{'accuracy':>10}{'top 3':>8}{'macro-F1':>10}{'majority':>10}")
     for head, scores in assessment.heads.items():
         values = f"{scores.accuracy:>10.3f}{scores.top3:>8.3f}{scores.macro_f1:>10.3f}"
-        majority = score(scores.floor.macro_f1 if scores.floor else None)
+        majority = score(scores.majority.macro_f1 if scores.majority else None)
         lines.append(f"{shorten(head, NAME_WIDTH - 1):<{NAME_WIDTH}}{scores.classes:>8}{values}{majority:>10}")
-    mean = f"{assessment.macro_f1:>10.3f}{score(assessment.floor_macro_f1):>10}"
+    mean = f"{assessment.macro_f1:>10.3f}{score(assessment.majority_macro_f1):>10}"
     lines.append(f"{'mean over the heads':<{NAME_WIDTH}}{'':>26}{mean}")
     lines += ["", "majority: macro-F1 of always predicting the most frequent class of the training clips."]
     lines.append("macro-F1 is the mean over the classes that occur among these clips.")
@@ -50,7 +50,7 @@ def _to_dict(assessment: Assessment) -> dict[str, Any]:
         "split": assessment.split,
         "clips": assessment.clips,
         "mean_macro_f1": assessment.macro_f1,
-        "floor_mean_macro_f1": assessment.floor_macro_f1,
+        "floor_mean_macro_f1": assessment.majority_macro_f1,
         "heads": {head: _head_to_dict(assessment, head, scores) for head, scores in assessment.heads.items()},
     }
 
@@ -62,12 +62,12 @@ def _head_to_dict(assessment: Assessment, head: str, scores: HeadScores) -> dict
         "accuracy": scores.accuracy,
         "top3": scores.top3,
         "macro_f1": scores.macro_f1,
-        "floor": _majority_to_dict(assessment, head, scores.floor),
+        "floor": _majority_to_dict(assessment, head, scores.majority),
         "confusion": scores.confusion.tolist(),
     }
 
 
-def _majority_to_dict(assessment: Assessment, head: str, majority: Floor | None) -> dict[str, Any] | None:
+def _majority_to_dict(assessment: Assessment, head: str, majority: MajorityBaseline | None) -> dict[str, Any] | None:
     if majority is None:
         return None
     name = class_name(assessment.class_names, head, majority.label)
