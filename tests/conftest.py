@@ -26,6 +26,7 @@ RAY_FIXTURES = {"ray_session", "on_slurm"}
 torch.set_num_threads(1)  # such small models are slower with more
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests that use Ray, and groups tests for pytest-xdist: all with Ray in one process, others by file."""
     for item in items:

@@ -51,6 +51,11 @@ def refusal(path: Path, separator: str | None = None) -> list[str]:
     return error.value.problems
 
 
+def test_control_characters_in_names_are_refused(write: Callable[..., Path]) -> None:
+    (problem,) = refusal(write(["a 0 7 1", "b\x1b 0 7 1"]))
+    assert "test_gloss.txt:2: name 'b\\x1b' contains a control character" in problem
+
+
 # the command
 
 
