@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from hearai.search.storage.object_store import ObjectStore
 from tests.helpers.local_cluster import LocalCluster
 from tests.helpers.s3_server import Bucket
 from tests.helpers.search_process import SearchProcess, StudyFolder, report_fault
+
+pytestmark = pytest.mark.slow
 
 EPOCHS = 100
 

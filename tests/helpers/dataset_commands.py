@@ -23,9 +23,12 @@ def run(script: Path, *arguments: object, **options) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)
 
 
-def start(script: Path, *arguments: object, until: tuple[Path, str]) -> subprocess.Popen:
-    """Starts the command in its own process group; returns once a path matches `until`, (folder, glob pattern)."""
-    command = [sys.executable, str(script), *map(str, arguments)]
+def start(script: Path, *arguments: object, until: tuple[Path, str], niceness: int = 0) -> subprocess.Popen:
+    """Starts the command in its own process group; returns once a path matches `until`, (folder, glob pattern).
+
+    With `niceness` the command cannot overtake the process that watches for this path.
+    """
+    command = ["nice", "-n", str(niceness), sys.executable, str(script), *map(str, arguments)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, start_new_session=True, **pipes)
     folder, pattern = until
