@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := hearai experiments tests cluster
 
+# Compiled test modules are kept: pytest rewrites the assertions of changed ones only.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help venv tune test test-fast test-slow lint format-check format-apply docs clean
 

@@ -161,6 +161,7 @@ def test_cached_weights_of_torchvision(
         load_torchvision(resnet50, weights)
 
 
+@pytest.mark.heavy
 def test_valid_cached_weights_of_torchvision_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     weights, saved = ResNet50_Weights.IMAGENET1K_V2, resnet50().state_dict()

@@ -47,6 +47,7 @@ def test_no_sleeping_trial_is_stopped_early() -> None:
     assert all(stopper.should_continue(*report) for report in falling)
 
 
+@pytest.mark.heavy
 def test_unpickling_the_sleeping_trial_imports_no_torch(tmp_path: Path) -> None:
     (tmp_path / "trial.pkl").write_bytes(cloudpickle.dumps(partial(sleep_trial, epoch_seconds=0.1)))
     assert callable(pickle.loads((tmp_path / "trial.pkl").read_bytes()))

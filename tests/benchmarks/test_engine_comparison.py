@@ -23,6 +23,7 @@ def test_cost_is_the_share_at_which_reference_is_reached() -> None:
     assert rows[HEARAI].at == {1: 0.1, 2: 0.4, 3: 0.5, 4: 0.5}
 
 
+@pytest.mark.heavy
 def test_surrogate_comparison_has_a_trace_per_engine_and_seed() -> None:
     model = Surrogate(recorded_study().space, read_curves()[::4])
     traces = list(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from hearai.benchmarks.curves import recorded_study
 from hearai.benchmarks.engines import HearaiEngine, OptunaEngine, RayEngine
 from hearai.search.storage.trial_store import open_journal
@@ -18,6 +20,7 @@ def test_hearai_completes_the_base_config_and_journals_it(tmp_path: Path) -> Non
         assert trial.state.name == "COMPLETE" and trial.value == 0.2 and len(trial.intermediate_values) == 20
 
 
+@pytest.mark.heavy
 def test_ray_pair_reports_a_stopped_trial_as_complete() -> None:
     engine = RayEngine(recorded_study())
     good, bad = engine.ask(), engine.ask()

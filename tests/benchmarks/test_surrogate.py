@@ -2,6 +2,8 @@
 
 import statistics
 
+import pytest
+
 from hearai.benchmarks.curves import read_curves, recorded_study
 from hearai.benchmarks.surrogate import Surrogate
 
@@ -14,6 +16,7 @@ def test_table_has_complete_curves_of_points_of_its_space() -> None:
         assert 0 < curve.seconds < 120 and all(0 <= value <= 1 for value in curve.values)
 
 
+@pytest.mark.heavy
 def test_surrogate_predicts_held_out_runs_better_than_mean() -> None:
     curves = read_curves()
     shown, held_out = curves[::2], curves[1::2]

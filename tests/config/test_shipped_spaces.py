@@ -44,6 +44,7 @@ def test_study_round_trip(space: str, data_paths: tuple[str, ...]) -> None:
     assert again.base == study.base and again.space.domains == study.space.domains
 
 
+@pytest.mark.heavy
 def test_each_space_has_a_description_and_a_comment() -> None:
     assert SHIPPED == ["architecture", "gloss", "hamnosys", "hamnosys_finetune", "pareto", "smoke"]
     for space in SHIPPED:

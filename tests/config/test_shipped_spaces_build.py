@@ -94,6 +94,7 @@ def all_encoders(tmp_path: Path) -> Callable[..., Study]:
     return load
 
 
+@pytest.mark.heavy
 def test_50_samples_over_all_encoders_build_a_model(all_encoders: Callable[..., Study]) -> None:
     study, rng, seen = all_encoders(), random.Random(0), set()
     for _ in range(50):
@@ -134,6 +135,7 @@ space:
 """
 
 
+@pytest.mark.heavy
 def test_search_over_extractors_with_different_inputs(tmp_path: Path) -> None:
     (tmp_path / "inputs.yaml").write_text(ALL_EXTRACTORS)
     study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OTHER_DATA))

@@ -246,6 +246,7 @@ def test_landmarks_are_loaded_with_or_without_images(make_config: Callable, make
     assert sample.inputs.keys() == {"landmarks"}
 
 
+@pytest.mark.heavy
 def test_landmarks_of_the_demo_are_valid(tmp_path: Path):
     folder = demo_dataset(tmp_path, clips=48, frames=3, size=32, workers=1)
     path = next(folder.glob("*/*.npz"))

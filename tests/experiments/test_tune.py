@@ -25,6 +25,7 @@ def assert_refused(done: subprocess.CompletedProcess, *fragments: str) -> None:
         assert fragment in done.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("yaml", "fragments"),
     [
@@ -46,6 +47,7 @@ def test_a_wrong_base_config_is_refused(tmp_path: Path, yaml: str, fragments: tu
     )
 
 
+@pytest.mark.heavy
 def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text("train_parameters: {weight_decay: 1e-3}")
     done = run("tune.py", "--space", "smoke", "--config", "base.yml", "--dry-run", cwd=tmp_path)

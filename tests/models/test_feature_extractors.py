@@ -37,6 +37,7 @@ def clip_for(name: str, *shape: int) -> torch.Tensor:
     return points
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
 def test_one_vector_of_the_announced_width_per_frame(name: str):
     extractor = build(name)
@@ -58,6 +59,7 @@ def test_content_of_padded_frames_has_no_influence(name: str, content: float):
     assert torch.allclose(together[1, :2], alone[0], atol=1e-4)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(EXTRACTORS))
 def test_backbone_and_projection_get_gradients(name: str):
     extractor, weight_D = (
@@ -82,6 +84,7 @@ def test_export_with_any_number_of_clips_and_frames(name: str):
     assert torch.allclose(actual[mask_BT], expected[mask_BT], atol=1e-4)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(name for name, spec in EXTRACTORS.items() if spec.per_frame))
 def test_cached_features_give_the_vector_of_the_frame(name: str):
     extractor, clip = build(name), clip_for(name, 2, 3)
@@ -147,6 +150,7 @@ def test_every_eighth_vector_of_video_resnet_equals_torchvision(frames: int):
     assert torch.allclose(dense_BTW[:, ::8].mean(1), expected_BW, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_vectors_of_video_resnet_depend_on_neighbouring_frames():
     extractor, clip = build("video_resnet"), clip_for("video_resnet", 1, 3)
     other = clip.clone()
@@ -169,6 +173,7 @@ def downloaded(weights: WeightsEnum, folder: Path) -> Path:
     return folder / "checkpoints" / weights.url.rpartition("/")[2]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision_weights_are_loaded_from_disk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -182,6 +187,7 @@ def test_torchvision_weights_are_loaded_from_disk(name: str, tmp_path: Path, mon
     assert all(torch.equal(loaded[prefix + key], x) for key, x in source.items() if not key.startswith("fc."))
 
 
+@pytest.mark.heavy
 def test_corrupt_torchvision_weights_are_a_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub").mkdir()

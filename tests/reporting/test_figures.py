@@ -74,6 +74,7 @@ def test_a_class_without_clips_is_a_grey_row(tmp_path: Path) -> None:
     assert with_note > pixels(tmp_path / "m.png").shape[0]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("classes", "has_counts"), [(2, True), (12, True), (13, False)])
 def test_small_matrices_have_counts_in_their_cells(tmp_path: Path, classes: int, has_counts: bool) -> None:
     matrix = 2 + np.eye(classes, dtype=int)
@@ -204,6 +205,7 @@ def test_the_overview_explains_orange_where_it_occurs(tmp_path: Path) -> None:
     assert orange(3, 2, 1) > 10
 
 
+@pytest.mark.heavy
 def test_of_many_classes_the_most_frequent_have_bars(tmp_path: Path) -> None:
     counts = [0] * 50 + [1] * 30 + list(range(1, 121))
     plot_classes(HeadCounts("gloss", [f"class {i}" for i in range(200)], counts, 3), tmp_path / "c.png")
@@ -215,6 +217,7 @@ def test_of_many_classes_the_most_frequent_have_bars(tmp_path: Path) -> None:
     assert len(where(right, hex_colour(RED))) > 1000 and len(where(right, hex_colour(ORANGE))) > 1000
 
 
+@pytest.mark.heavy
 def test_more_heads_make_a_taller_overview(tmp_path: Path) -> None:
     sizes = []
     for number in (1, 2, 8):

@@ -50,6 +50,7 @@ def test_of_worse_and_worse_trials_only_the_first_continues(values: list[float],
     assert continued == [True] + [False] * (len(values) - 1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(STOPPERS.keys() - {"none"}))
 @no_deadline
 @given(

@@ -71,6 +71,7 @@ def test_size_and_quality_are_applied(videos: Path, tmp_path: Path):
     assert file_sizes[0] < file_sizes[1]
 
 
+@pytest.mark.heavy
 def test_parallel_output_is_the_same_and_videos_unchanged(videos: Path, tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in [videos, *videos.rglob("*")]}
     extract_frames(videos, tmp_path / "serial", workers=1)
@@ -122,6 +123,7 @@ def test_other_folders_are_kept_unless_overwritten(videos: Path, tmp_path: Path)
     assert properties(existing.parent)["frames"] == 5
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [1, 2])
 def test_broken_videos_are_reported_and_the_others_done(
     videos: Path, tmp_path: Path, broken_videos: dict[str, tuple[Path, str]], workers: int
@@ -138,6 +140,7 @@ def test_broken_videos_are_reported_and_the_others_done(
     assert set(os.listdir(tmp_path / "data")) == {"a", "b", "sub", "turned", ".partial.lock"}
 
 
+@pytest.mark.heavy
 def test_exit_codes_and_summaries_of_successful_runs(videos: Path, tmp_path: Path):
     for summary in ("4 extracted (26 frames), 0 complete before, 0 broken", "0 extracted (0 frames), 4 complete"):
         done = run(SCRIPT, videos, tmp_path / "data")
@@ -195,6 +198,7 @@ def test_invalid_input_exits_with_2_and_writes_nothing(videos: Path, tmp_path: P
     assert content(tmp_path) == before
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [1, 2])
 def test_full_disk_is_one_error_and_leaves_no_partial_files(videos: Path, tmp_path: Path, workers: int):
     def small_files_only() -> None:
@@ -207,6 +211,7 @@ def test_full_disk_is_one_error_and_leaves_no_partial_files(videos: Path, tmp_pa
     assert not content(tmp_path / "data") and os.listdir(tmp_path / "data") == [".partial.lock"]
 
 
+@pytest.mark.heavy
 def test_command_and_workers_do_not_import_torch(videos: Path, tmp_path: Path):
     trap = tmp_path / "trap" / "torch" / "__init__.py"
     mkdir(trap.parent)
@@ -252,6 +257,7 @@ def test_interrupted_command_continues(tmp_path: Path, started: subprocess.Popen
     assert content(data) == content(tmp_path / "serial")
 
 
+@pytest.mark.heavy
 def test_dead_worker_ends_the_command_with_a_message(tmp_path: Path, started: subprocess.Popen):
     workers = [pid for pid in children(started.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 2

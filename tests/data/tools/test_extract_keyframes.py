@@ -171,6 +171,7 @@ def test_given_annotation_file_is_the_only_one(data: Path, tmp_path: Path):
     assert not list((tmp_path / "out").glob("*.txt")) and not (tmp_path / "out" / "moves").exists()
 
 
+@pytest.mark.heavy
 def test_parallel_output_is_the_same_and_source_unchanged(data: Path, tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in [data, *data.rglob("*")]}
     extract_keyframes(data, tmp_path / "serial", workers=1)
@@ -191,6 +192,7 @@ def test_second_run_writes_only_changed_clips(data: Path, tmp_path: Path):
     assert "hold 0 6 0" in (out / "test_gloss.txt").read_text()
 
 
+@pytest.mark.heavy
 def test_command_prints_a_summary(data: Path, tmp_path: Path):
     done = run(SCRIPT, data, tmp_path / "out", "--threshold", 0.01)
     summary = "4 clips: 32 frames before, 21 after (66%); 0 complete before, 0 broken\n"
@@ -205,6 +207,7 @@ def break_clips(data: Path) -> None:
     np.savez(data / "still" / "still.npz", pose=np.zeros((7, 3)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [1, 2])
 def test_broken_clips_are_reported_and_lose_their_rows(data: Path, tmp_path: Path, workers: int):
     extract_keyframes(data, tmp_path / "out", threshold=0.01, workers=1)

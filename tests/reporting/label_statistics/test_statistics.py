@@ -265,6 +265,7 @@ def test_table_fits_80_columns(write: Callable[..., Path]) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.heavy
 def test_many_classes_are_summarised(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(glosses(*range(100), *range(60), *[5] * 7))
     text = write_statistics(path, tmp_path / "out")
@@ -280,6 +281,7 @@ def test_head_without_labels_is_supported(write: Callable[..., Path], tmp_path: 
     assert "hand_location_x,-1,missing,2,1.000000" in (tmp_path / "out" / "statistics.csv").read_text()
 
 
+@pytest.mark.heavy
 def test_highest_allowed_label_needs_little_memory(write: Callable[..., Path], tmp_path: Path) -> None:
     assert "1/100000" in write_statistics(write(glosses(99_999)), tmp_path / "out")
 

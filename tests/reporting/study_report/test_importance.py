@@ -35,6 +35,7 @@ def by_lr(params: Mapping[str, Value]) -> float:
     return math.log(params[LR])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_the_decisive_parameter_comes_first_for_each_sampler(study: Study, sampler: str) -> None:
     found = importance_of(simulate_search(study, by_lr, 60, sampler=sampler).trials)
@@ -100,6 +101,7 @@ def test_irrelevant_parameters_are_rarely_important(study: Study) -> None:
     assert any("no parameter stands out from chance" in one.note for one in found)
 
 
+@pytest.mark.heavy
 def test_a_sample_of_a_long_search_is_enough(study: Study) -> None:
     found = importance_of(simulate_search(study, by_lr, 1500, stopped=0.6).trials)
     assert next(iter(found.shares)) == LR and found.shares[LR] > 0.5

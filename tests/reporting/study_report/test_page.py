@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from optuna.trial import TrialState
 
 from hearai.reporting.study_report.charts import MARGIN_LEFT, MARGIN_RIGHT, WIDTH
@@ -28,6 +29,7 @@ def test_the_page_is_complete_self_contained_and_has_charts(finished: Path) -> N
     assert "python experiments/train.py --config" in page.text
 
 
+@pytest.mark.heavy
 def test_text_from_files_is_escaped(finished: Path) -> None:
     source, text = html_of(finished), page_of(finished).text
     assert 'ValueError: <b>no, "such"</b>' in text
@@ -66,6 +68,7 @@ def test_the_best_score_by_the_epochs_of_all_trials(finished: Path) -> None:
     assert points[0][1] > points[-1][1]
 
 
+@pytest.mark.heavy
 def test_the_page_of_a_long_search_stays_usable(tmp_path: Path) -> None:
     study = study_of({"train_parameters.lr": {"float": [1e-4, 1e-2], "log": True}}, tmp_path)
     record = simulate_search(study, lambda params: params["train_parameters.lr"], 1200, stopped=0.5)

@@ -59,6 +59,7 @@ def test_the_page_draws_and_lists_the_front(build_study: Callable) -> None:
     assert "trial 4" not in front, "it was stopped early"
 
 
+@pytest.mark.heavy
 def test_with_two_metrics_a_line_joins_the_front(build_study: Callable) -> None:
     with build_study(metric=TWO) as builder:
         folder = run_five(builder)
@@ -69,6 +70,7 @@ def test_with_two_metrics_a_line_joins_the_front(build_study: Callable) -> None:
     assert len(points) == 3 and points == sorted(points, key=lambda pair: float(pair.split(",")[0]))
 
 
+@pytest.mark.heavy
 def test_the_terminal_shows_the_front_at_80_columns(build_study: Callable) -> None:
     with build_study(metric=["objective", "seconds_per_clip", "parameters", "size_mb"]) as builder:
         folder = run_five(builder)
@@ -95,6 +97,7 @@ def test_with_one_metric_there_is_no_front(finished: Path) -> None:
     assert "Pareto" not in page_of(finished).text + write_results(finished)
 
 
+@pytest.mark.heavy
 def test_a_search_without_complete_trials_has_no_front_yet(build_study: Callable) -> None:
     with build_study(metric=TWO) as builder:
         builder.run(builder.study.base_params(), [0.4], "RUNNING")

@@ -72,6 +72,7 @@ def test_a_search_continued_after_its_test_scores_is_unfinished(finished: Path, 
     assert "Trials started after the test clips were scored are not included" in page_of(finished).text
 
 
+@pytest.mark.heavy
 def test_a_search_without_test_scores_shows_its_current_state(build_study: Callable) -> None:
     with build_study() as builder:
         builder.run(builder.study.base_params(), [0.2, 0.4, 0.3], "COMPLETE")
@@ -85,6 +86,7 @@ def test_a_search_without_test_scores_shows_its_current_state(build_study: Calla
     assert "train.py" not in write_results(builder.folder)
 
 
+@pytest.mark.heavy
 def test_a_search_without_a_complete_trial(build_study: Callable) -> None:
     with build_study() as builder:
         builder.run(builder.study.base_params(), [], "FAIL")
@@ -95,6 +97,7 @@ def test_a_search_without_a_complete_trial(build_study: Callable) -> None:
     assert "No epoch has been finished yet" in page_of(builder.folder).text
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("journal", ["without trials", "empty", "absent"])
 def test_a_search_without_trials(build_study: Callable, journal: str) -> None:
     with build_study() as builder:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hearai.reporting.study_report.study_record import read_record
 from hearai.reporting.study_report.summarize import summarize
 from tests.helpers.report_files import summary_of
@@ -26,6 +28,7 @@ def test_the_file_is_indented_by_one_space(finished: Path) -> None:
     assert lines[:2] == STORED.read_text().splitlines()[:2] and lines[-1] == "}"
 
 
+@pytest.mark.heavy
 def test_pretraining_time_is_listed_only_where_there_was_some(finished: Path, build_study: Callable) -> None:
     assert "pretraining" not in summary_of(finished)["seconds"]
     with build_study(finished) as builder:
@@ -39,6 +42,7 @@ def test_running_trials_are_those_that_have_not_ended(finished: Path) -> None:
     assert replace(trials, total=9).running == 4
 
 
+@pytest.mark.heavy
 def test_a_retrained_winner_is_listed_with_its_files(finished: Path) -> None:
     assert summary_of(finished)["retrained"] is None
     best = finished / "final" / "best"

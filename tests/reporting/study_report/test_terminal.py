@@ -38,6 +38,7 @@ def test_one_seed_has_no_spread(build_study: Callable) -> None:
     assert re.search(r"base config +0\.300 +1 seed\n", text) and "+- 0.000" not in text
 
 
+@pytest.mark.heavy
 def test_a_failed_base_config_is_a_dash(finished: Path) -> None:
     test = json.loads((finished / "test.json").read_text())
     (finished / "test.json").write_text(json.dumps({**test, "base": None}))

@@ -20,6 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.heavy
 def test_a_folder_is_downloaded_as_it_was_sent(bucket: Bucket, folder: Path, tmp_path: Path) -> None:
     store = ObjectStore(bucket.uri).below("study", "trials", "0000")
     assert store.push(folder) == 3, "half-written files are not sent"

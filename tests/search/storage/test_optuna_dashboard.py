@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from optuna.trial import TrialState
 
 from hearai.search.storage.trial_store import SEARCH, TrialStore
@@ -11,6 +12,7 @@ from tests.helpers.optuna_dashboard import dashboard, fetch
 from tests.helpers.suggestions import suggest_x
 
 
+@pytest.mark.heavy
 def test_a_running_search_is_shown(store: TrialStore, tmp_path: Path) -> None:
     number = store.propose(suggest_x).number
     store.observe(number, 1, 0.25)
@@ -24,6 +26,7 @@ def test_a_running_search_is_shown(store: TrialStore, tmp_path: Path) -> None:
     assert re.fullmatch(r"0\.\d+", trials[0]["params"][0]["param_external_value"])
 
 
+@pytest.mark.heavy
 def test_all_metrics_and_the_epochs_of_the_first_are_shown(open_store: Callable, tmp_path: Path) -> None:
     with open_store(tmp_path, metrics=("objective", "seconds_per_clip")) as store:
         for state, value, values in ((TrialState.COMPLETE, 0.7, [0.7, 0.03]), (TrialState.PRUNED, 0.4, None)):

@@ -16,6 +16,7 @@ from tests.helpers.s3_server import Bucket
 from tests.helpers.text_files import read_texts, write_text
 
 
+@pytest.mark.heavy
 def test_a_study_continues_from_the_store_if_it_has_more(bucket: Bucket, tmp_path: Path) -> None:
     here, there = (StudySync(tmp_path / name / "study", bucket.uri) for name in ("here", "there"))
     with here.syncing():

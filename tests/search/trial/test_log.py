@@ -112,6 +112,7 @@ def test_a_crash_is_named_and_its_stacks_are_logged(tmp_path: Path) -> None:
     assert "Fatal Python error: Segmentation fault" in log and "in read_image" in log
 
 
+@pytest.mark.heavy
 def test_a_process_that_hangs_logs_where(tmp_path: Path) -> None:
     reason = end_of(tmp_path, "hang")
     assert re.fullmatch(r"killed by SIGKILL in data/images\.py:\d+ \(read_image\)", reason)
