@@ -29,7 +29,7 @@ _ClassRow = tuple[int, str, str, str]
 
 
 def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
-    """{clip name: signer} of `name,signer` rows (header optional); None if the file does not exist.
+    """{clip name: signer} of the CSV rows `name,signer` (header optional); None if the file does not exist.
 
     Raises:
         DataError: the file cannot be read or is not text.
@@ -41,8 +41,8 @@ def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
     shared: dict[str, str] = {}
     for number, line in read_lines(path):
         at.line = number
-        fields = [text.strip() for text in line.split(",")]
-        if not line.strip() or fields == ["name", "signer"]:
+        fields = _split_row(line)
+        if not line.strip() or [field.lower() for field in fields] == ["name", "signer"]:
             continue
         if len(fields) != 2 or not all(fields) or any(map(has_control_characters, fields)):
             at.add(INVALID_SIGNERS, f"found {quoted(line)}", "expected name,signer")
@@ -51,6 +51,15 @@ def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
         if signers.setdefault(name, signer) != signer:
             at.add(INVALID_SIGNERS, f"{name} has a second signer {quoted(signer)}", "expected one")
     return signers
+
+
+def _split_row(line: str) -> list[str]:
+    """The two fields of a CSV row with a comma, or a semicolon where there is no comma; [] if a quote is not closed."""
+    mark = ";" if ";" in line and "," not in line else ","
+    try:  # line by line, so that a stray quote spoils one row and not the rest of the file
+        return [field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True))]
+    except (csv.Error, StopIteration):
+        return []
 
 
 def class_name(names: Mapping[str, Mapping[int, str]], head: str, index: int) -> str:
@@ -160,7 +169,10 @@ def _field(fields: list[str], column: int) -> str:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of every row that is not blank; the first one, the header, in lower case."""
-    reader = csv.reader((line for _, line in read_lines(path)), strict=True)
+    lines = [line for _, line in read_lines(path)]
+    header = next((line for line in lines if line.strip()), "")
+    mark = ";" if ";" in header and "," not in header else ","
+    reader = csv.reader(lines, strict=True, delimiter=mark, skipinitialspace=True)
     is_header = True
     try:
         for row in reader:

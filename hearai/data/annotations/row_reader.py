@@ -38,7 +38,9 @@ class AnnotationFile:
     """The header, or the first clip."""
     has_header: bool
     rows: Iterator[Row]
-    """(line number, fields) of each clip. Raises a DataError at the end if there are none."""
+    """(line number, fields) of each clip."""
+    separator: str | None = None
+    """Between the columns; None = any whitespace."""
 
     @property
     def label_columns(self) -> list[str]:
@@ -50,11 +52,13 @@ def open_annotations(path: Path, separator: str | None = None) -> AnnotationFile
     """Reads the first row of an annotation file; blank lines are skipped.
 
     Args:
-        separator: one character between the columns (quotes as in CSV); None = any whitespace.
+        separator: one character between the columns (quotes as in CSV); None = any whitespace, or the commas or
+            semicolons of the first row.
 
     Raises:
         DataError: the file cannot be read, is empty or is not UTF-8; also while iterating over the rows.
     """
+    separator = separator or _find_separator(path)
     rows = _split_lines(path, separator)
     first = next(rows, None)
     if first is None:
@@ -63,7 +67,7 @@ def open_annotations(path: Path, separator: str | None = None) -> AnnotationFile
     second = next(rows, None) if has_header else first
     if second is None:
         raise DataError(f"{path}: no rows; {ONE_ROW_PER_CLIP}")
-    return AnnotationFile(path, *first, has_header, chain([second], rows))
+    return AnnotationFile(path, *first, has_header, chain([second], rows), separator)
 
 
 def find_annotations(folder: Path, file: str) -> Path:
@@ -82,6 +86,20 @@ def find_annotations(folder: Path, file: str) -> Path:
             "general_parameters.annotation_file to the name of yours"
         )
     return path
+
+
+def _find_separator(path: Path) -> str | None:
+    """The comma or semicolon of a file whose first row makes sense only with it."""
+    text = next((text for _, text in read_lines(path) if text.strip()), "")
+    if _begins_a_row(text.split()):
+        return None
+    return next((mark for mark in ",;" if _begins_a_row([field.strip(' "') for field in text.split(mark)])), None)
+
+
+def _begins_a_row(fields: Sequence[str]) -> bool:
+    """Whether the first fields are those of a header, or a name, a start and an end."""
+    is_clip = len(fields) > len(HEADER) and is_integer(fields[1]) and is_integer(fields[2])
+    return is_clip or [field.lower() for field in fields[: len(HEADER)]] == HEADER
 
 
 def _split_lines(path: Path, separator: str | None) -> Iterator[Row]:

@@ -8,20 +8,18 @@ from pathlib import Path
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
+from hearai.data.annotations.header import find_columns
 from hearai.data.annotations.metadata import SIGNERS, read_signers
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import (
     HEADER,
     AnnotationFile,
-    LabelColumns,
     NumClasses,
     RowChecker,
     find_annotations,
     open_annotations,
 )
 from hearai.data.annotations.text_files import quoted
-from hearai.errors import DataError
-from hearai.sign.hamnosys import HEADS
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def read_annotations(
     """The clips of a dataset folder, in the order of its annotation file.
 
     Args:
-        heads: {head: number of classes, or "auto" to allow any label from 0 on}.
+        heads: {head: number of classes, or "auto" to allow any label from 0 on}; {} = no labels are read.
         frames: the images of each clip must exist.
         landmarks: the landmarks file of each clip must exist. With neither, only the rows are checked.
         dataset: the clips' `dataset`.
@@ -87,21 +85,6 @@ def read_rows(
     return Rows(reader.clips, reader.checker.first_lines, reader.count)
 
 
-def _find_columns(heads: Mapping[str, NumClasses], file: AnnotationFile) -> LabelColumns:
-    """By name where the header names the heads, else by position."""
-    header = file.label_columns
-    if named := [head for head in heads if head in header]:
-        if absent := [head for head in heads if head not in header]:
-            raise DataError(
-                f"{file.path}:{file.first_line}: the header names {', '.join(named)} but not {', '.join(absent)}; "
-                "name every head, or none"
-            )
-        return LabelColumns(header)
-    # A hamnosys group may train only some of the eight heads; the file contains all of them, and older
-    # files a ninth column DISTANCE.
-    return LabelColumns(list(HEADS), optional=1) if set(heads) <= set(HEADS) else LabelColumns(list(heads))
-
-
 class _ClipReader:
     """Turns rows into clips and collects what is wrong with them."""
 
@@ -114,7 +97,7 @@ class _ClipReader:
         files: ClipFiles | None,
         dataset: str,
     ):
-        columns = _find_columns(heads, file)
+        columns = find_columns(heads, file)
         self.folder, self.heads, self.files, self.dataset = folder, heads, files, dataset
         self.checker = RowChecker(file.path, columns, problems)
         self.signers = read_signers(file.path.parent / SIGNERS, problems)

@@ -9,6 +9,7 @@ from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
 from hearai.data.annotations.clip_files import ClipFiles
 from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, find_identical_images
+from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems
@@ -148,12 +149,12 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetRepo
 def _detect_heads(path: Path) -> dict[str, NumClasses]:
     """The heads of an annotation file, from its header or its number of columns."""
     file = open_annotations(path)
-    columns = file.first_row[3:]
+    columns = canonical_names(file, [*HEADS, DISTANCE, "gloss"]) if file.has_header else file.first_row[3:]
     names_others = file.has_header and set(columns) - {*HEADS, DISTANCE}
     if len(columns) in {len(HEADS), len(HEADS) + 1} and not names_others:
         return {head.name: head.num_class for head in HEADS.values()}
     if len(columns) <= 1:
-        is_named = file.has_header and columns and columns[0] not in {"gloss", "gloss_id"}
+        is_named = file.has_header and columns and columns[0] != "gloss"
         return {columns[0]: "auto"} if is_named else {"gloss": "auto"}
     return dict.fromkeys(columns if file.has_header else (f"column {i + 4}" for i in range(len(columns))), "auto")
 

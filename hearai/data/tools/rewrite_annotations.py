@@ -1,5 +1,7 @@
 """Reads annotation files in order to write them again with other starts and ends."""
 
+import csv
+import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from pathlib import Path, PurePath
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import CLASSES, GLOSSES, SIGNERS
 from hearai.data.annotations.problems import raise_problems
-from hearai.data.annotations.row_reader import NumClasses, find_annotations, open_annotations
+from hearai.data.annotations.row_reader import find_annotations, open_annotations
 from hearai.data.annotations.rows import read_annotations
 from hearai.errors import DataError
 from hearai.files import atomic_write_text
@@ -23,25 +25,34 @@ class Table:
 
     file: str
     """Path in the dataset folder."""
-    header: str | None
+    header: Sequence[str] | None
     clips: Sequence[Clip]
     labels: Sequence[Sequence[str]]
     """What follows name, start and end in each clip's row."""
+    separator: str | None
+    """Between the columns; None = any whitespace."""
 
     def write(self, path: Path, kept: Mapping[str, Sequence[int]]) -> None:
         """Writes the rows of the clips in {clip name: increasing old numbers of the kept frames}, renumbered."""
-        rows = [] if self.header is None else [self.header]
+        rows = [] if self.header is None else [list(self.header)]
         for clip, labels in zip(self.clips, self.labels, strict=True):
             if clip.name in kept:
                 start = sum(number < clip.start for number in kept[clip.name])
                 end = sum(number <= clip.end for number in kept[clip.name]) - 1
-                rows.append(" ".join([clip.name, str(start), str(end), *labels]))
+                rows.append([clip.name, str(start), str(end), *labels])
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(path, "\n".join(rows) + "\n")
+        atomic_write_text(path, self._text(rows))
+
+    def _text(self, rows: Iterable[Sequence[str]]) -> str:
+        if self.separator is None:
+            return "\n".join(map(" ".join, rows)) + "\n"
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
+        return text.getvalue()
 
 
 def read_tables(data_dir: Path, annotation_file: str | None = None) -> list[Table]:
-    """The given annotation file, or those of DEFAULT_FILES that exist; they may have any label columns.
+    """The given annotation file, or those of DEFAULT_FILES that exist; their label columns are only copied.
 
     Raises:
         DataError: everything that is wrong with them, or none of them exists.
@@ -71,8 +82,6 @@ def copy_side_files(data_dir: Path, out_dir: Path, tables: Iterable[Table]) -> N
 
 def _read_table(data_dir: Path, file: str) -> Table:
     annotations = open_annotations(find_annotations(data_dir, file))
-    label_count = len(annotations.first_row) - 3
-    heads: dict[str, NumClasses] = {f"label {i}": "auto" for i in range(1, label_count + 1)}
-    header = " ".join(annotations.first_row) if annotations.has_header else None
+    header = annotations.first_row if annotations.has_header else None
     labels = [fields[3:] for _, fields in annotations.rows]
-    return Table(file, header, read_annotations(data_dir, file, heads), labels)
+    return Table(file, header, read_annotations(data_dir, file, {}), labels, annotations.separator)

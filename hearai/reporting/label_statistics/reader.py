@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hearai.data.annotations.clip import normalise_name
+from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.problems import Problems, raise_problems
 from hearai.data.annotations.row_reader import (
     DISTANCE,
@@ -47,7 +48,7 @@ def read_labels(path: Path, separator: str | None = None) -> dict[str, list[int]
 
 def _named_columns(file: AnnotationFile) -> LabelColumns:
     """The label columns of a header; their names become file names."""
-    names, where = file.label_columns, f"{file.path}:{file.first_line}"
+    names, where = canonical_names(file, [*HEADS, DISTANCE, GLOSS]), f"{file.path}:{file.first_line}"
     problems = [
         f"{where}: column name {name!r}; expected letters, digits, '_', '-', '.' and spaces"
         for name in names

@@ -160,7 +160,7 @@ def test_column_names_must_be_valid_file_names(write: Callable[..., Path], name:
 
 def test_unexpected_number_of_columns_suggests_a_separator(write: Callable[..., Path]) -> None:
     assert "5 columns; expected name start end and 1 label" in refusal(write(["a 0 7 1 1", "b 0 7 1 1"]))[0]
-    assert "give --separator ','" in refusal(write(["a,0,7,1", "b,0,7,1"]))[0]
+    assert "give --separator ','" in refusal(write(["a,0-7,1,3", "b,0-7,1,3"]))[0]
     assert "give --separator ';'" in refusal(write(["a;0;7;1"]), ",")[0]
 
 

@@ -1,0 +1,62 @@
+"""Columns are found by the names in the header, however they are spelled; others are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from hearai.data.annotations.rows import read_annotations
+from hearai.errors import DataError
+from hearai.sign.hamnosys import HEADS
+
+HAMNOSYS = {head.name: head.num_class for head in HEADS.values()}
+LABELS = {head: min(i, size - 1) for i, (head, size) in enumerate(HAMNOSYS.items())}
+REVERSED = list(reversed(HEADS))
+
+
+def read(folder: Path, header: str, row: str, heads: dict) -> dict:
+    (folder / "file.txt").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    return dict(read_annotations(folder, "file.txt", heads, frames=False)[0].labels)
+
+
+def refusal(folder: Path, header: str, row: str, heads: dict) -> list[str]:
+    with pytest.raises(DataError) as error:
+        read(folder, header, row, heads)
+    return error.value.problems
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.title, lambda name: name.replace("_", "-"), str.capitalize])
+def test_case_and_punctuation_of_heads_do_not_matter(tmp_path: Path, spell) -> None:
+    header = " ".join(["name start end", *map(spell, REVERSED)])
+    assert read(tmp_path, header, "c 0 1 7 6 5 4 3 2 1 0", HAMNOSYS) == dict(
+        zip(REVERSED, range(7, -1, -1), strict=True)
+    )
+
+
+def test_gloss_id_is_the_gloss(tmp_path: Path) -> None:
+    assert read(tmp_path, "Name Start End signer Gloss_ID", "c 0 1 9 3", {"gloss": "auto"}) == {"gloss": 3}
+
+
+def test_columns_without_names_keep_their_position(tmp_path: Path) -> None:
+    assert read(tmp_path, "name start end", "c 0 1 0 1 2 3 4 5 6 7", HAMNOSYS) == dict(
+        zip(HEADS, range(8), strict=True)
+    )
+
+
+def test_a_misspelled_head_is_refused(tmp_path: Path) -> None:
+    names = ["hand_lokation_y" if name == "hand_location_y" else name for name in REVERSED]
+    (problem,) = refusal(tmp_path, " ".join(["name start end", *names]), "c 0 1 0 0 0 0 0 0 0 0", HAMNOSYS)
+    assert (
+        "file.txt:1: the header names " in problem and "but not hand_location_y; unknown: 'hand_lokation_y'" in problem
+    )
+
+
+@pytest.mark.parametrize("heads", [{"gloss": "auto"}, {"hand_location_x": 5}])
+def test_a_header_of_unknown_labels_is_refused(tmp_path: Path, heads: dict) -> None:
+    (problem,) = refusal(tmp_path, "name start end handedness", "c 0 1 1", heads)
+    assert f"names none of the heads but not {next(iter(heads))}; unknown: 'handedness'" in problem
+    assert "remove the names after `end`" in problem
+
+
+def test_two_spellings_of_one_head_are_refused(tmp_path: Path) -> None:
+    (problem,) = refusal(tmp_path, "name start end gloss Gloss-id", "c 0 1 1 2", {"gloss": "auto"})
+    assert "columns 'gloss' and 'Gloss-id' name the same label" in problem
