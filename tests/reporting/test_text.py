@@ -48,7 +48,7 @@ def test_long_text_ends_in_an_ellipsis() -> None:
 @pytest.mark.parametrize(
     "formula", ["=1+1", "+1", "-1+cmd()", "@SUM(A1)", "\t=1", " =1", "\r\n-1", "\uff1d1", "\ufeff=1"]
 )
-def test_cells_that_a_spreadsheet_would_run_begin_with_an_apostrophe(formula: str) -> None:
+def test_cells_that_a_spreadsheet_would_run_are_escaped(formula: str) -> None:
     assert spreadsheet_cell(formula) == f"'{formula}"
 
 

@@ -312,7 +312,7 @@ def test_fingerprint_covers_only_the_files_in_use(make_config: Callable, tiny_da
         fingerprint(configs["landmarks"])
 
 
-def test_validation_clips_that_are_trained_on_are_not_reported_as_unseen(
+def test_validation_clips_that_are_trained_on_are_not_unseen(
     make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
 ):
     folder = make_dataset(classes=12, signers=0)  # one clip of each class
@@ -325,7 +325,7 @@ def test_validation_clips_that_are_trained_on_are_not_reported_as_unseen(
     assert f"gloss: {unseen} of the 6 evaluated classes have no training clip" in caplog.text
 
 
-def test_words_with_other_numbers_and_labels_without_a_name_are_said(
+def test_words_with_other_numbers_and_unnamed_labels_are_said(
     make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
 ):
     first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
