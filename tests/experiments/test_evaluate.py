@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hearai.data.annotations import load as folders
+from hearai.errors import ConfigError
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.runtime import LocalRuntime
@@ -84,6 +85,8 @@ def test_other_words_are_refused_and_matched_on_request(call: Callable, run: Pat
     assert code == 2 and out == "" and not (tmp_path / "out").exists() and "Traceback" not in err
     for number, theirs, ours in ((0, "cat", "house"), (1, "house", "tree"), (2, "tree", "cat")):
         assert f"gloss {number} is '{theirs}' in other and '{ours}' in the model" in err
+    with pytest.raises(ConfigError, match="gloss 0 is 'cat' in other and 'house' in the model"):
+        score_split(run / "best", LocalRuntime("cpu", run), data_path=[str(other)])
     code, out, _ = call(*args, "--match", "words")
     rows = predictions(tmp_path / "out")
     assert code == 0 and "compared by word; 3 of 3 have another number" in out
