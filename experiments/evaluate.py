@@ -1,7 +1,8 @@
 """Scores a trained model head by head: `python experiments/evaluate.py --checkpoint runs/hamnosys/best`
 
 Without --data-path it scores the test clips of the model's own data; with it, all clips of that data, unless it is a
-copy of the model's own. Exit codes: 0 done; 2 bad input.
+copy of the model's own. Data whose class numbers mean other words than the model's is refused; --match says how to
+compare them. Exit codes: 0 done; 2 bad input.
 """
 
 import argparse
@@ -16,6 +17,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
+    parser.add_argument(
+        "--match",
+        choices=("words", "numbers"),
+        help="compare classes by the words in glosses.csv and classes.csv, or by number whatever these say (default: "
+        "by number, and refuse numbers that have two words)",
+    )
+    parser.add_argument(
+        "--skip-unseen",
+        action="store_true",
+        help="leave out labels that the model was not trained on (default: they count as wrong)",
+    )
     parser.add_argument("--split", choices=("train", "val", "test", "all"), help="which clips to score")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
@@ -35,10 +47,11 @@ def main() -> int:
     from hearai.training.runtime import choose_device
 
     best = find_best(args.checkpoint)
-    assessment = assess(load_trained(best, choose_device(args.gpu)), args.data_path, args.split)
+    trained = load_trained(best, choose_device(args.gpu))
+    assessment = assess(trained, args.data_path, args.split, match_by=args.match, skip_unseen=args.skip_unseen)
     print(assessment_text(assessment))
     out = write_assessment(assessment, args.out or best / f"evaluation-{assessment.split}")
-    print(f"\nfigures and confusion matrices: {out}")
+    print(f"\nfigures, confusion matrices, and the predictions of each clip (predictions.csv): {out}")
     return DONE
 
 

@@ -14,6 +14,9 @@ OBJECTIVE = "objective"
 SCORE, CHOSEN_SCORE = "val/macro_f1", "val/objective"
 """Validation score of one epoch: over all heads, and over those of `objective_heads` (if any are given)."""
 
+NOTABLE_GAP = 0.05
+"""A larger difference between a validation score and a test score is remarked on."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -84,3 +87,16 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 def objective_label(heads: Sequence[str], of: int) -> str:
     """`macro-F1`, or with selected heads `macro-F1 over 3 of 8 heads`."""
     return f"macro-F1 over {len(heads)} of {of} heads" if heads else "macro-F1"
+
+
+def gap_remark(validation: float, test: float) -> str | None:
+    """What a difference of more than NOTABLE_GAP between two scores in [0, 1] means; None if it is smaller."""
+    gap = round(test - validation, 6)
+    if abs(gap) <= NOTABLE_GAP:
+        return None
+    if gap > 0:
+        return f"The test score is {gap:.3f} higher: these test clips are easier than the validation clips."
+    return (
+        f"The test score is {-gap:.3f} lower: epochs and configs are chosen by the validation clips, and these test "
+        "clips may be harder; on new clips expect the test score."
+    )

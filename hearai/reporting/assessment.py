@@ -1,17 +1,27 @@
 """The report of `evaluate.py`: scores of a trained model on some clips, as a table, JSON and figures."""
 
+import csv
+import io
 import json
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hearai.data.annotations.metadata import class_name
 from hearai.files import atomic_write_text
 from hearai.reporting.figures import confusion_figure
-from hearai.reporting.text import score, shorten
-from hearai.sign.hamnosys import short_meaning
+from hearai.reporting.study_report.final_scores import ConfigScores, TestScores
+from hearai.reporting.text import COLUMNS, score, shorten, spreadsheet_cell
+from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
+from hearai.sign.hamnosys import MISSING, short_meaning
 from hearai.training.inference.assess import Assessment
 from hearai.training.scores import HeadScores, MajorityBaseline
 
+PREDICTIONS = "predictions.csv"
+PREDICTION_COLUMNS = ("clip", "head", "true", "predicted", "probability", "rank")
+SAME_SCORE = 5e-4
+"""Scores that differ by less are printed alike."""
 NAME_WIDTH = 32
 """Characters of the first column."""
 
@@ -27,20 +37,103 @@ def assessment_text(assessment: Assessment) -> str:
         lines.append(f"{shorten(head, NAME_WIDTH - 1):<{NAME_WIDTH}}{scores.classes:>8}{values}{majority:>10}")
     mean = f"{assessment.macro_f1:>10.3f}{score(assessment.majority_macro_f1):>10}"
     lines.append(f"{'mean over the heads':<{NAME_WIDTH}}{'':>26}{mean}")
-    lines += ["", "majority: macro-F1 of always predicting the most frequent class of the training clips."]
-    lines.append("macro-F1 is the mean over the classes that occur among these clips.")
+    lines += ["", *_wrap("majority: macro-F1 of always predicting the most frequent class of the training clips.")]
+    lines += _wrap("macro-F1 is the mean over the classes that occur among these clips.")
+    for remark in _remarks(assessment):
+        lines += _wrap(f"note: {remark}")
     return "\n".join(lines)
 
 
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, break_on_hyphens=False, break_long_words=False, subsequent_indent="  ")
+
+
+def _remarks(assessment: Assessment) -> list[str]:
+    """What the reader of the scores must know."""
+    return [*assessment.remarks, *_study_remarks(assessment)]
+
+
+def _study_remarks(assessment: Assessment) -> list[str]:
+    """Why this test score is not the one in the report of the study whose folder holds the checkpoint."""
+    chosen, checkpoint = assessment.chosen, assessment.checkpoint.absolute()
+    study = next((folder for folder in list(checkpoint.parents)[:4] if (folder / TEST_SCORES).is_file()), None)
+    if study is None or chosen.split != "test" or not chosen.is_own:
+        return []
+    place = checkpoint.relative_to(study).parts
+    if place[0] == FINAL_RUN:
+        return [f"this is the winner of {study.name}, trained once more; the report has no score of this model"]
+    try:
+        scores = TestScores.from_dict(json.loads((study / TEST_SCORES).read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{study / TEST_SCORES}: unreadable, so that this score cannot be compared with that of the report"]
+    for one in (scores.winner, scores.base):
+        if one is not None and ((place[0] == BEST_MODEL and one is scores.winner) or _is_run_of(one, place)):
+            return _other_runs(assessment, study, one)
+    return []
+
+
+def _is_run_of(scores: ConfigScores, place: Sequence[str]) -> bool:
+    """place: the folders from the study to the checkpoint."""
+    return place[0] == TRIALS and place[1].partition("-")[0] == f"{scores.trial:04d}"
+
+
+def _other_runs(assessment: Assessment, study: Path, scores: ConfigScores) -> list[str]:
+    own = f"this checkpoint is the run with seed {assessment.seed}"
+    found = f"the report of {study.name} has {score(scores.mean_macro_f1)} for trial {scores.trial} on these clips"
+    if scores.seeds:
+        seeds = ", ".join(map(str, scores.seeds))
+        is_one = "one of them" if assessment.seed in scores.seeds else "the run of the search, which is not among them"
+        return [f"{found}: the mean over its runs with the seeds {seeds}; {own}, {is_one}"]
+    is_same = abs(scores.mean_macro_f1 - assessment.macro_f1) < SAME_SCORE
+    return [] if is_same else [f"{found}: the mean over its runs on all splits; {own} on one of them"]
+
+
 def write_assessment(assessment: Assessment, folder: Path) -> Path:
-    """Writes evaluation.json and a confusion matrix per head; returns the folder."""
+    """Writes evaluation.json, predictions.csv and a confusion matrix per head; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for head, scores in assessment.heads.items():
         names = [short_meaning(class_name(assessment.class_names, head, k)) for k in range(len(scores.confusion))]
         title = f"{head}: macro-F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.3f}"
         confusion_figure(scores.confusion.numpy(), names, title, folder / f"{head}.png")
+    atomic_write_text(folder / PREDICTIONS, predictions_csv(assessment))
     atomic_write_text(folder / "evaluation.json", json.dumps(_to_dict(assessment), indent=1, ensure_ascii=False))
     return folder
+
+
+def predictions_csv(assessment: Assessment) -> str:
+    """One row per clip and head, in the order of the clips.
+
+    `true` and `predicted` are names of classes (numbers where no list names them), `probability` is that of the
+    predicted class, `rank` the place of the true class among the classes by probability: 1 = correct. Without a label
+    `true` and `rank` are empty; `rank`, too, for a class that the model does not have.
+    """
+    ranked = {head: _ranked(assessment, head) for head in assessment.probabilities}
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(PREDICTION_COLUMNS)
+    for i, clip in enumerate(assessment.chosen.clips):
+        for head, rows in ranked.items():
+            true, predicted, probability, rank = rows[i]
+            names = [class_name(assessment.class_names, head, k) if k != MISSING else "" for k in (true, predicted)]
+            cells = [spreadsheet_cell(cell) for cell in (clip.key, head, *names)]
+            table.writerow([*cells, f"{probability:.4f}", rank])
+    return text.getvalue()
+
+
+def _ranked(assessment: Assessment, head: str) -> list[tuple[int, int, float, int | None]]:
+    """(true class, predicted class, its probability, rank of the true class) of each clip."""
+    probabilities_NK, labels_N = assessment.probabilities[head], assessment.labels[head]
+    order_NK = probabilities_NK.argsort(dim=-1, descending=True, stable=True)  # the first of equal ones, as argmax
+    hits_NK = order_NK == labels_N.unsqueeze(1)
+    ranks_N = hits_NK.int().argmax(dim=-1) + 1
+    predicted_N = order_NK[:, 0]
+    columns = (
+        labels_N.tolist(),
+        predicted_N.tolist(),
+        probabilities_NK.gather(1, predicted_N.unsqueeze(1)).squeeze(1).tolist(),
+        [rank if hit else None for rank, hit in zip(ranks_N.tolist(), hits_NK.any(-1).tolist(), strict=True)],
+    )
+    return list(zip(*columns, strict=True))
 
 
 def _to_dict(assessment: Assessment) -> dict[str, Any]:
@@ -52,6 +145,12 @@ def _to_dict(assessment: Assessment) -> dict[str, Any]:
         "mean_macro_f1": assessment.macro_f1,
         "floor_mean_macro_f1": assessment.majority_macro_f1,
         "heads": {head: _head_to_dict(assessment, head, scores) for head, scores in assessment.heads.items()},
+        "matched_by": assessment.matched_by,
+        "unseen": {
+            head: {"clips": one.clips, "classes": list(one.names), "skipped": assessment.skipped_unseen}
+            for head, one in assessment.unseen.items()
+        },
+        "notes": _remarks(assessment),
     }
 
 

@@ -1,8 +1,11 @@
 """Formats numbers, durations and names for people; shared by the page, the terminal and the scripts."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""Spreadsheets run a cell that begins with one of them."""
 COLUMNS = 80
 """Width of a terminal."""
 
@@ -39,6 +42,15 @@ def duration(seconds: float | None) -> str:
 def shorten(text: str, width: int) -> str:
     """At most `width` characters; a shortened text ends in an ellipsis."""
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def spreadsheet_cell(text: str) -> str:
+    """The text as a cell of a CSV file that a spreadsheet does not run as a formula: with an apostrophe before it.
+
+    A formula begins with one of `= + - @` (full-width forms, too), after any spaces and control characters.
+    """
+    start = text.lstrip("\0\t\r\n \xa0\ufeff")[:1]
+    return f"'{text}" if start and unicodedata.normalize("NFKC", start) in FORMULA_STARTS else text
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ class HeadScores:
     majority: MajorityBaseline | None
     """None where the training clips are unknown."""
     confusion: Tensor
-    """(K, K), true class by predicted class."""
+    """(K, K), true class by predicted class; larger if there are labels from K on."""
 
 
 def score_heads(
@@ -48,7 +48,8 @@ def score_heads(
 
     Args:
         probabilities: {head: (N, K)}.
-        labels: {head: (N,)}, class or MISSING.
+        labels: {head: (N,)}, class or MISSING; a class from K on is one that the model does not have, so that every
+            prediction is wrong.
         train_counts: {head: clips of each class in training}, for the majority baseline.
     """
     return {
@@ -62,14 +63,15 @@ def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | N
     known = labels_N != MISSING
     probabilities_NK, labels_N = probabilities_NK[known], labels_N[known]
     top_N3 = probabilities_NK.topk(min(TOP_CLASSES, probabilities_NK.shape[1])).indices
-    matrix = confusion(probabilities_NK.argmax(-1), labels_N, probabilities_NK.shape[1])
+    num_class = max(probabilities_NK.shape[1], int(labels_N.max()) + 1)
+    matrix = confusion(probabilities_NK.argmax(-1), labels_N, num_class)
     return HeadScores(
         clips=len(labels_N),
         classes=int((matrix.sum(1) > 0).sum()),
         accuracy=accuracy(matrix),
         top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
         macro_f1=macro_f1(matrix),
-        majority=majority_baseline(counts, labels_N) if counts else None,
+        majority=majority_baseline([*counts, *[0] * (num_class - len(counts))], labels_N) if counts else None,
         confusion=matrix,
     )
 

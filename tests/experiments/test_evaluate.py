@@ -1,5 +1,6 @@
 """evaluate.py on a small trained run."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hearai.data.annotations import load as folders
+from hearai.errors import ConfigError
 from hearai.training.inference.assess import score_split
-from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.runtime import LocalRuntime
 
 pytestmark = pytest.mark.training
@@ -59,3 +62,113 @@ def test_validation_clips_give_the_reported_score(call: Callable, run: Path, tmp
 def test_data_with_unknown_classes_is_refused(call: Callable, run: Path, make_dataset: Callable):
     code, _, err = call("evaluate", "--checkpoint", run, "--data-path", make_dataset("more", classes=5))
     assert code == 2 and "the model has 3 classes of gloss, the data 5" in err
+
+
+def write_words(folder: Path, *words: str) -> Path:
+    """A folder's glosses.csv: the word of each number from 0 on; data read earlier in this process is forgotten."""
+    rows = [f"{number},{word}" for number, word in enumerate(words)]
+    (folder / "glosses.csv").write_text("\n".join(["gloss_id,word", *rows]) + "\n")
+    folders._read.cache_clear()
+    folders._split.cache_clear()
+    return folder
+
+
+def predictions(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_other_words_are_refused_and_matched_on_request(call: Callable, run: Path, make_dataset: Callable, tmp_path):
+    other = write_words(make_dataset("other", clips=9), "cat", "house", "tree")
+    args = ("evaluate", "--checkpoint", run, "--gpu", -1, "--data-path", other, "--out", tmp_path / "out")
+    code, out, err = call(*args)
+    assert code == 2 and out == "" and not (tmp_path / "out").exists() and "Traceback" not in err
+    for number, theirs, ours in ((0, "cat", "house"), (1, "house", "tree"), (2, "tree", "cat")):
+        assert f"gloss {number} is '{theirs}' in other and '{ours}' in the model" in err
+    with pytest.raises(ConfigError, match="gloss 0 is 'cat' in other and 'house' in the model"):
+        score_split(run / "best", LocalRuntime("cpu", run), data_path=[str(other)])
+    code, out, _ = call(*args, "--match", "words")
+    rows = predictions(tmp_path / "out")
+    assert code == 0 and "compared by word; 3 of 3 have another number" in out
+    assert [row["true"] for row in rows] == ["cat", "house", "tree"] * 3
+    gloss = evaluation(tmp_path / "out")["heads"]["gloss"]
+    assert [sum(row) for row in gloss["confusion"]] == [3, 3, 3]
+    assert sum(row["true"] == row["predicted"] for row in rows) / 9 == pytest.approx(gloss["accuracy"])
+    assert call(*args, "--match", "numbers")[0] == 0 and predictions(tmp_path / "out")[0]["true"] == "house"
+
+
+def test_an_unseen_word_is_wrong_or_left_out(call: Callable, run: Path, make_dataset: Callable, tmp_path: Path):
+    other = write_words(make_dataset("other", clips=8, classes=4), "house", "tree", "cat", "=dog()")
+    args = ("evaluate", "--checkpoint", run, "--gpu", -1, "--data-path", other, "--out", tmp_path / "out")
+    code, out, _ = call(*args)
+    counted, rows = evaluation(tmp_path / "out"), predictions(tmp_path / "out")
+    assert code == 0 and max(map(len, out.splitlines()[1:-1])) <= 80
+    assert "2 of 8 labels are of classes that the model was not trained on" in " ".join(out.split())
+    assert counted["unseen"] == {"gloss": {"clips": 2, "classes": ["=dog()"], "skipped": False}}
+    assert (counted["heads"]["gloss"]["clips"], counted["heads"]["gloss"]["classes"]) == (8, 4)
+    assert [(row["clip"], row["true"], row["rank"]) for row in rows if row["rank"] == ""] == [
+        ("other/c3", "'=dog()", ""),
+        ("other/c7", "'=dog()", ""),
+    ]
+    code, out, _ = call(*args, "--skip-unseen")
+    skipped = evaluation(tmp_path / "out")
+    assert code == 0 and "left out" in out and skipped["heads"]["gloss"]["clips"] == 6
+    right = [one["heads"]["gloss"]["accuracy"] * one["heads"]["gloss"]["clips"] for one in (counted, skipped)]
+    assert right[0] == pytest.approx(right[1])
+    write_words(other, "un", "deux", "trois", "quatre")
+    code, _, err = call(*args, "--match", "words")
+    assert code == 2 and "no word of the data is a class of the model" in err
+
+
+def test_the_predictions_of_each_clip_are_listed(call: Callable, run: Path):
+    assert call("evaluate", "--checkpoint", run, "--gpu", -1, "--split", "all")[0] == 0
+    rows = predictions(run / "best" / "evaluation-all")
+    assert list(rows[0]) == ["clip", "head", "true", "predicted", "probability", "rank"] and len(rows) == 24
+    assert {row["clip"] for row in rows} == {f"data/c{i}" for i in range(24)}
+    for row in rows:
+        number = int(row["clip"].removeprefix("data/c")) % 3
+        assert row["head"] == "gloss" and row["true"] == ("house", "tree", "cat")[number]
+        assert (row["rank"] == "1") == (row["true"] == row["predicted"]) and row["rank"] in ("1", "2", "3")
+        assert 1 / 3 <= float(row["probability"]) <= 1
+
+
+def test_its_own_data_needs_no_comparison_but_changes_are_said(call: Callable, run: Path, data: Path):
+    args = ("evaluate", "--checkpoint", run, "--gpu", -1)
+    write_words(data, "cat", "house", "tree")
+    code, out, _ = call(*args)
+    assert code == 0 and "although 3 numbers have two names" in " ".join(out.split())  # the rows are those of training
+    code, _, err = call(*args, "--data-path", data)
+    assert code == 2 and "gloss 0 is 'cat' in data and 'house' in the model" in err
+    write_words(data, "house", "tree", "cat")
+    (data / "test_gloss.txt").write_text((data / "test_gloss.txt").read_text().replace("c3 0 5 0", "c3 0 5 1"))
+    code, out, _ = call(*args)
+    assert code == 0 and "the data has changed since the model was trained" in " ".join(out.split())
+    code, out, _ = call(*args, "--split", "all")
+    assert code == 0 and "the model was trained on some of these clips" in out
+
+
+def test_a_study_says_which_runs_its_report_has_scored(call: Callable, run: Path, tmp_path: Path):
+    study = tmp_path / "study"
+    shutil.copytree(run / "best", study / "best")
+    shutil.copytree(run / "best", study / "trials" / "0004-seed2" / "best")
+    shutil.copytree(run / "best", study / "final" / "best")
+    scores = {"trial": 4, "seeds": [1, 2], "mean_macro_f1": 0.804, "std": 0.01, "per_seed": [0.8, 0.808], "heads": {}}
+    (study / "test.json").write_text(json.dumps({"base": None, "winner": scores}))
+    code, out, _ = call("evaluate", "--checkpoint", study, "--gpu", -1)
+    text = " ".join(out.split())
+    assert code == 0 and "the report of study has 0.804 for trial 4" in text and "the seeds 1, 2" in text
+    assert "is the run with seed 0, the run of the search, which is not among them" in text
+    assert evaluation(study / "best" / "evaluation-test")["notes"]
+    _, out, _ = call("evaluate", "--checkpoint", study / "final", "--gpu", -1)
+    assert "the report has no score of this model" in " ".join(out.split())
+    _, out, _ = call("evaluate", "--checkpoint", study / "trials" / "0004-seed2", "--gpu", -1, "--split", "val")
+    assert "the report of" not in out, "it has scores of test clips"
+
+
+def test_a_gap_to_the_validation_score_is_remarked_on(call: Callable, run: Path):
+    state = load_checkpoint(run / "best")
+    for validation, words in ((1.12, "lower"), (-0.12, "higher"), (0.01, None)):
+        score = score_split(run / "best", LocalRuntime("cpu", run))["mean_macro_f1"]
+        save_checkpoint(run / "best", {**state, "metrics": {**state["metrics"], "val/macro_f1": score + validation}})
+        text = " ".join(call("evaluate", "--checkpoint", run, "--gpu", -1)[1].split())
+        assert f"The test score is {abs(validation):.3f} {words}" in text if words else "validation macro" not in text

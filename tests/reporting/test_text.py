@@ -1,6 +1,8 @@
 """Numbers, durations and names as people read them."""
 
-from hearai.reporting.text import duration, gain, plain, score, short_names, shorten
+import pytest
+
+from hearai.reporting.text import duration, gain, plain, score, short_names, shorten, spreadsheet_cell
 
 
 def test_paths_are_shortened_to_unique_suffixes() -> None:
@@ -41,3 +43,15 @@ def test_scores_have_three_decimals_and_a_dash_for_unknown() -> None:
 
 def test_long_text_ends_in_an_ellipsis() -> None:
     assert (shorten("abcdef", 6), shorten("abcdefg", 6)) == ("abcdef", "abc...")
+
+
+@pytest.mark.parametrize(
+    "formula", ["=1+1", "+1", "-1+cmd()", "@SUM(A1)", "\t=1", " =1", "\r\n-1", "\uff1d1", "\ufeff=1"]
+)
+def test_cells_that_a_spreadsheet_would_run_are_escaped(formula: str) -> None:
+    assert spreadsheet_cell(formula) == f"'{formula}"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "house", "a=b", "c-1", "data/-1", "'=1", "\u00bd"])
+def test_other_cells_stay_as_they_are(text: str) -> None:
+    assert spreadsheet_cell(text) == text

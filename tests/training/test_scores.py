@@ -87,3 +87,13 @@ def test_the_score_is_the_mean_over_heads_whatever_the_loss():
     evaluation = Evaluation(loss=9.0, confusions={"a": correct, "b": wrong})
     assert evaluation.macro_f1 == 0.5 and evaluation.accuracy == 0.5
     assert evaluation.heads["a"] == {"accuracy": 1.0, "macro_f1": 1.0}
+
+
+def test_a_class_that_the_model_lacks_is_always_wrong():
+    labels, counts = torch.tensor([0, 1, 5, 2]), [1, 1, 1, 1]
+    (scores,) = score_heads({"a": P_NK[:, :2]}, {"a": labels}, {"a": counts[:2]}).values()  # of classes 0 and 1
+    assert (scores.clips, scores.classes, scores.accuracy, scores.top3) == (4, 4, 0.5, 0.5)
+    assert scores.confusion.shape == (6, 6) and scores.confusion[5].tolist() == [1, 0, 0, 0, 0, 0]
+    # class 0: two false positives (of classes 5 and 2): 2 / (1 + 3); class 1: 1; classes 2 and 5: 0
+    assert scores.macro_f1 == pytest.approx((2 / 4 + 1) / 4)
+    assert scores.majority is not None and scores.majority.accuracy == 0.25

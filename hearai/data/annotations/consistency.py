@@ -3,9 +3,12 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.metadata import list_file, normalise_word
 from hearai.data.annotations.problems import Problems
+from hearai.data.annotations.text_files import quoted
 from hearai.sign.hamnosys import HEADS, MISSING
 
 
@@ -38,7 +41,11 @@ def dataset_warnings(clips: Sequence[Clip], lists: Mapping[str, Mapping[str, Map
     if len(datasets) < 2:
         return []
     heads = [head for head in clips[0].labels if head not in HEADS]
-    return [*_shared_names(clips), *(line for head in heads for line in _label_ranges(head, clips, datasets, lists))]
+    lines = _shared_names(clips)
+    for head in heads:
+        lines += _label_ranges(head, clips, datasets, lists)
+        lines += [*_unnamed_labels(head, clips, lists), *_words_with_other_numbers(head, lists)]
+    return lines
 
 
 def _shared_names(clips: Iterable[Clip]) -> list[str]:
@@ -67,10 +74,47 @@ def _label_ranges(
         if clip.labels[head] != MISSING:
             labels[clip.dataset_name].append(clip.labels[head])
     ranges = ", ".join(f"{dataset} {min(found)}..{max(found)}" for dataset, found in labels.items() if found)
-    file = "glosses.csv (gloss_id,word)" if head == "gloss" else "classes.csv (head,class,name)"
     return [
         f"{head}: labels are {ranges}, and there is no class list for {', '.join(unlisted)}: "
-        f"a number is assumed to mean the same class in all; add a {file} to each folder to have this checked"
+        f"a number is assumed to mean the same class in all; add a {list_file(head)} to each folder to have this "
+        "checked"
+    ]
+
+
+def _unnamed_labels(
+    head: str, clips: Iterable[Clip], lists: Mapping[str, Mapping[str, Mapping[int, str]]]
+) -> list[str]:
+    """One line for each dataset whose list lacks labels of its clips that the list of another dataset names."""
+    named = {number for dataset in lists.values() for number in dataset.get(head, {})}
+    unnamed: dict[str, set[int]] = defaultdict(set)
+    for clip in clips:
+        own, label = lists.get(clip.dataset_name, {}).get(head, {}), clip.labels[head]
+        if own and label in named and label not in own:
+            unnamed[clip.dataset_name].add(label)
+    return [
+        f"{head}: the class list of {dataset} does not name {len(labels)} of its labels (such as {min(labels)}), which "
+        f"other lists name: a number is assumed to mean the same class; add them to its {list_file(head)}"
+        for dataset, labels in unnamed.items()
+    ]
+
+
+def _words_with_other_numbers(head: str, lists: Mapping[str, Mapping[str, Mapping[int, str]]]) -> list[str]:
+    """One line if a word has different numbers in two lists. A list may give a word several (variants of a sign)."""
+    numbers: dict[str, dict[str, set[int]]] = defaultdict(dict)
+    for dataset, heads in lists.items():
+        for number, name in heads.get(head, {}).items():
+            numbers[normalise_word(name)].setdefault(dataset, set()).add(number)
+    found = []
+    for word, of_datasets in numbers.items():
+        for (one, first), (other, second) in combinations(of_datasets.items(), 2):
+            if not first & second:
+                found.append(f"{quoted(word)}: {min(first)} in {one}, {min(second)} in {other}")
+                break
+    if not found:
+        return []
+    return [
+        f"{head}: {len(found)} words have different numbers in different datasets (such as {found[0]}), so they are "
+        f"different classes; give a word the same number in every {list_file(head)}"
     ]
 
 

@@ -35,6 +35,8 @@ class Data:
     """Identify the dataset."""
     class_names: Mapping[str, Mapping[int, str]] = field(default_factory=FrozenDict)
     """{head: {class: name}} of the heads with names; see `hearai.data.annotations.metadata.class_name`."""
+    class_lists: Mapping[str, ClassNames] = field(default_factory=FrozenDict)
+    """{dataset: {head: {class: name}}}: the class lists of each dataset folder."""
 
     @property
     def fingerprint(self) -> str:
@@ -47,10 +49,14 @@ class Data:
         return tuple({clip.key: clip for clip in (*self.split.train, *self.split.val, *self.split.test)}.values())
 
 
-def load_data(config: Config) -> Data:
+def load_data(config: Config, *, merge_names: bool = True) -> Data:
     """Reads, checks and splits the clips of the config's dataset folders; cached within the process.
 
     Images are not decoded; see `check_images`.
+
+    Args:
+        merge_names: a number must mean the same class in all folders; otherwise `class_names` has only the names of
+            HamNoSys classes, and `class_lists` says what the numbers of each folder mean.
 
     Raises:
         ConfigError: `general_parameters.data_path` is not set.
@@ -58,19 +64,17 @@ def load_data(config: Config) -> Data:
     """
     general = config.general_parameters
     ratios = (general.ratio_train_test, general.ratio_test)
-    data = _split(_source_of(config), *ratios, general.split, general.split_seed, general.fold)
-    if not general.train_on_validation:
-        return data
-    return replace(data, split=replace(data.split, train=(*data.split.train, *data.split.val)))
+    source = _source_of(config, merge_names)
+    return _split(source, *ratios, general.split, general.split_seed, general.fold, general.train_on_validation)
 
 
 def unsplit_data(config: Config) -> Data:
-    """Like `load_data`, with all clips in `test`: for data that is only evaluated, however small.
+    """Like `load_data` with `merge_names=False`, all clips in `test`: for data that is only evaluated, however small.
 
     Raises:
         ConfigError, DataError: as `load_data`.
     """
-    return _read(_source_of(config))
+    return _read(_source_of(config, merge_names=False))
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,11 @@ class _Source:
     landmarks: bool
     fps: bool
     """Every clip needs frames per second."""
+    merge_names: bool
+    """A number must mean the same class in all folders."""
 
 
-def _source_of(config: Config) -> _Source:
+def _source_of(config: Config, merge_names: bool) -> _Source:
     general, train = config.general_parameters, config.train_parameters
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
@@ -97,7 +103,7 @@ def _source_of(config: Config) -> _Source:
         for item in general.data_path
     )
     heads = tuple((head, parameters.num_class) for head, parameters in config.active_heads.items())
-    return _Source(folders, heads, train.frames, train.landmarks, fps=train.time is not None)
+    return _Source(folders, heads, train.frames, train.landmarks, train.time is not None, merge_names)
 
 
 @functools.lru_cache(maxsize=4)
@@ -108,8 +114,8 @@ def _read(source: _Source) -> Data:
     if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
     lists = _read_class_lists({datasets[folder]: folder for folder, _ in source.folders})
-    names = class_names(lists, dict(source.heads))
-    for warning in dataset_warnings(clips, lists):
+    names = class_names(lists if source.merge_names else {}, dict(source.heads))
+    for warning in dataset_warnings(clips, lists) if source.merge_names else ():
         logger.warning("%s", warning)
     num_class = {
         head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
@@ -117,14 +123,24 @@ def _read(source: _Source) -> Data:
     }
     fingerprints = compute_fingerprints(clips, frames=source.frames, landmarks=source.landmarks)
     frozen_names = FrozenDict({head: FrozenDict(head_names) for head, head_names in names.items()})
-    return Data(Split((), (), tuple(clips)), num_class, fingerprints, frozen_names)
+    return Data(Split((), (), tuple(clips)), num_class, fingerprints, frozen_names, FrozenDict(lists))
 
 
 @functools.lru_cache(maxsize=8)
-def _split(source: _Source, ratio_train_test: float, ratio_test: float, mode: SplitMode, seed: int, fold: int) -> Data:
+def _split(
+    source: _Source,
+    ratio_train_test: float,
+    ratio_test: float,
+    mode: SplitMode,
+    seed: int,
+    fold: int,
+    train_on_validation: bool,
+) -> Data:
     data = _read(source)
     split = split_clips(data.clips, ratio_train_test=ratio_train_test, ratio_test=ratio_test, mode=mode, seed=seed)
     split = make_fold(split, fold, mode=mode, seed=seed)
+    if train_on_validation:
+        split = replace(split, train=(*split.train, *split.val))
     for head, (unseen, evaluated) in unseen_classes(split).items():
         if unseen:
             logger.warning("%s: %d of the %d evaluated classes have no training clip", head, unseen, evaluated)

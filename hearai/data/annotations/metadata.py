@@ -1,6 +1,7 @@
 """The tables of a dataset folder: signers.csv, and the class names in glosses.csv and classes.csv."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -124,8 +125,18 @@ def class_names(lists: Mapping[str, Mapping[str, Mapping[int, str]]], heads: Ite
     return merged
 
 
+def normalise_word(name: str) -> str:
+    """The form in which names of classes are compared: without case, outer and repeated spaces, in composed Unicode."""
+    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
+
+
+def list_file(head: str) -> str:
+    """The file that names the classes of a head, with its columns."""
+    return f"{GLOSSES} (gloss_id,word)" if head == "gloss" else f"{CLASSES} (head,class,name)"
+
+
 def _is_same_name(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+    return normalise_word(one) == normalise_word(other)
 
 
 def _add_name(names: ClassNames, row: _ClassRow, problems: LineProblems) -> None:

@@ -28,13 +28,16 @@ class ConfigScores:
     mean_macro_f1: float
     """Mean over all heads."""
     heads: Mapping[str, HeadScore]
+    seeds: Sequence[int] = ()
+    """The new seeds of the runs; empty if the trial's own run was scored."""
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "ConfigScores":
         """An entry of test.json; files without an objective compare by the mean over all heads."""
         heads = {head: HeadScore(one["accuracy"], one["macro_f1"]) for head, one in raw["heads"].items()}
-        objective = raw.get("objective", raw["mean_macro_f1"])
-        return cls(raw["trial"], objective, raw["std"], raw["per_seed"], raw["mean_macro_f1"], heads)
+        objective, seeds = raw.get("objective", raw["mean_macro_f1"]), raw.get("seeds") or ()
+        seeds = tuple(seed for seed in seeds if seed is not None)
+        return cls(raw["trial"], objective, raw["std"], raw["per_seed"], raw["mean_macro_f1"], heads, seeds)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord,
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.terminal import terminal_text
-from hearai.reporting.study_report.verdict import headline
+from hearai.reporting.study_report.verdict import headline, score_remarks
 from hearai.search.storage.layout import REPORT, SUMMARY, TRIALS_TABLE
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -97,6 +97,7 @@ def _test_and_parameters(record: StudyRecord, summary: StudySummary) -> dict[str
     return {
         "heads": tables.head_rows(summary),
         "means": tables.mean_rows(summary),
+        "score_remarks": score_remarks(summary),
         "parameters": tables.parameter_rows(record),
         "importance": bar_chart([(names[p], share) for p, share in shares if share >= tables.MIN_SHARE], "importance"),
         "unimportant": [names[path] for path, share in shares if share < tables.MIN_SHARE],

@@ -13,7 +13,7 @@ from hearai.reporting.study_report.tables import (
     mean_rows,
     train_command,
 )
-from hearai.reporting.study_report.verdict import headline
+from hearai.reporting.study_report.verdict import headline, score_remarks
 from hearai.reporting.text import COLUMNS, duration, score, short_names, shorten
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, REPORT, SUMMARY, TRIALS_TABLE
 
@@ -36,6 +36,7 @@ def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
         _validation(summary),
         _finalists(summary),
         _test(summary),
+        [line for remark in score_remarks(summary) for line in _wrap(remark, indent="  ")],
         _importance(record, summary),
         [line for warning in summary.warnings for line in _wrap(f"warning: {warning}", indent="  ")],
         _failures(record),

@@ -1,27 +1,39 @@
 """Scores a trained model on labelled clips: the test clips of its own data, or another dataset."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from hearai.config.config import Config
 from hearai.config.overrides import override
-from hearai.data.annotations.fingerprint import is_same_dataset
-from hearai.data.annotations.load import Data, load_data, unsplit_data
+from hearai.data.annotations.class_matching import ClassMatch, MatchBy
+from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
+from hearai.metrics import SCORE, gap_remark
+from hearai.sign.hamnosys import MISSING
 from hearai.training.batches import eval_batches
 from hearai.training.evaluation import evaluate
 from hearai.training.feature_cache import load_or_compute, shares_features
+from hearai.training.inference.labelled_clips import (
+    TEST,
+    LabelledClips,
+    Unseen,
+    choose_clips,
+    find_unseen,
+    labels_of_clips,
+    match_labels,
+    unseen_remarks,
+)
 from hearai.training.inference.predict import predict_clips
 from hearai.training.inference.trained_model import TrainedModel, check_classes, load_trained
 from hearai.training.runtime import Runtime
-from hearai.training.scores import HeadScores, labels_of, score_heads
+from hearai.training.scores import HeadScores, score_heads
 from hearai.training.setup.prepare import check_files
-
-ALL_CLIPS = "all"
-"""All clips of the data, whatever their split."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,34 @@ class Assessment:
 
     checkpoint: Path
     data_path: Sequence[str]
-    split: str
-    """"train", "val", "test", or "all"."""
-    clips: int
+    chosen: LabelledClips
+    """The clips that were scored, N of them."""
+    probabilities: Mapping[str, Tensor]
+    """{head: (N, K)}"""
+    labels: Mapping[str, Tensor]
+    """{head: (N,)}: class of the model, MISSING, or from K on a class that it does not have."""
     heads: Mapping[str, HeadScores]
     class_names: Mapping[str, Mapping[int, str]]
+    """{head: {class: name}}, also of the classes from K on."""
+    unseen: Mapping[str, Unseen]
+    """{head: labels of classes that the model does not know}, only heads with some."""
+    skipped_unseen: bool
+    """Whether these labels were left out; they count as wrong otherwise."""
+    matched_by: MatchBy
+    seed: int
+    """Of the run that trained the model."""
+    remarks: Sequence[str]
+    """What the reader of the scores must know."""
+
+    @property
+    def split(self) -> str:
+        """ "train", "val", "test", or "all"."""
+        return self.chosen.split
+
+    @property
+    def clips(self) -> int:
+        """Their number."""
+        return len(self.chosen.clips)
 
     @property
     def macro_f1(self) -> float:
@@ -48,37 +83,68 @@ class Assessment:
         return statistics.fmean(one.macro_f1 for one in baselines) if len(baselines) == len(self.heads) else None
 
 
-def assess(trained: TrainedModel, data_path: Sequence[str] = (), split: str | None = None) -> Assessment:
+def assess(
+    trained: TrainedModel,
+    data_path: Sequence[str] = (),
+    split: str | None = None,
+    *,
+    match_by: MatchBy | None = None,
+    skip_unseen: bool = False,
+) -> Assessment:
     """Predicts and scores the clips of `split`; None = the test clips of the model's own data, all clips of other data.
 
-    A moved folder or a copy of its own data is recognised.
+    A moved folder or a copy of its own data is recognised. A class that the model does not have counts as wrong.
+
+    Args:
+        match_by: how classes of the data and of the model are compared, see `match_classes`.
+        skip_unseen: leave out the labels of classes that the model was not trained on.
 
     Raises:
-        ConfigError: no clips, no labels, or classes that the model was not built for.
+        ConfigError: no clips, no labels, or numbers that mean other classes than the model's.
         DataError: all problems of the folders.
     """
-    config = trained.config
-    if data_path:
-        config = override(config, {"general_parameters.data_path": list(data_path)})
-    data = unsplit_data(config)
-    if not data_path or is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):
-        data = load_data(config)
-        split = split or "test"
-    elif split not in (None, ALL_CLIPS):
+    chosen = choose_clips(trained, data_path, split)
+    match = match_labels(trained, chosen, match_by, skip_unseen=skip_unseen, given=bool(data_path))
+    labels = labels_of_clips(chosen.clips, match)
+    masks, unseen = find_unseen(trained, labels, match, is_own=chosen.is_own)
+    scored = {head: labels[head].masked_fill(mask_N & skip_unseen, MISSING) for head, mask_N in masks.items()}
+    if not any((labels_N != MISSING).any() for labels_N in scored.values()):
+        kind = " of a class that the model was trained on" if unseen else ""
         raise ConfigError(
-            f"--split {split}: {', '.join(data_path)} is not the data that the model was trained on, and has no such "
-            f"split; omit --split, or give {ALL_CLIPS}"
+            f"{trained.folder}: none of the {len(chosen.clips)} clips has a label{kind}; nothing to score"
         )
-    split = split or ALL_CLIPS
-    clips = data.clips if split == ALL_CLIPS else getattr(data.split, split)
-    if not clips:
-        raise ConfigError(f"{trained.folder}: the {split} split is empty; give another --split")
-    check_classes(trained, data)
-    check_files(config, clips)
-    heads = score_heads(predict_clips(trained, clips), labels_of(clips, trained.num_class), trained.train_counts)
-    if not heads:
-        raise ConfigError(f"{trained.folder}: none of the {len(clips)} clips has a label; nothing to score")
-    return Assessment(trained.folder, _folders(config), split, len(clips), heads, _class_names(trained, data))
+    check_files(trained.config, chosen.clips)
+    probabilities = predict_clips(trained, chosen.clips)
+    heads = score_heads(probabilities, scored, trained.train_counts)
+    remarks = [*match.remarks, *unseen_remarks(unseen, skip_unseen), *chosen.remarks]
+    return Assessment(
+        checkpoint=trained.folder,
+        data_path=list(data_path) or _folders(trained.config),
+        chosen=chosen,
+        probabilities=probabilities,
+        labels=labels,
+        heads=heads,
+        class_names=_class_names(trained, match),
+        unseen=unseen,
+        skipped_unseen=skip_unseen,
+        matched_by=match_by or "numbers",
+        seed=trained.config.general_parameters.seed,
+        remarks=[*remarks, *_validation_gap(trained, chosen, heads)],
+    )
+
+
+def _validation_gap(trained: TrainedModel, chosen: LabelledClips, heads: Mapping[str, HeadScores]) -> list[str]:
+    """A remark if the validation score of the saved epoch is far from this test score."""
+    validation = trained.metrics.get(SCORE)
+    if (
+        chosen.split != TEST
+        or trained.config.general_parameters.train_on_validation
+        or not isinstance(validation, float)
+    ):
+        return []
+    test = statistics.fmean(scores.macro_f1 for scores in heads.values())
+    remark = gap_remark(validation, test)
+    return [f"validation macro-F1 of this model: {validation:.3f}. {remark}"] if remark else []
 
 
 def _folders(config: Config) -> list[str]:
@@ -86,10 +152,15 @@ def _folders(config: Config) -> list[str]:
     return [folder if isinstance(folder, str) else folder.path for folder in folders]
 
 
-def _class_names(trained: TrainedModel, data: Data) -> dict[str, dict[int, str]]:
-    """The names in the data, overridden by those that the model was trained with."""
-    heads = trained.num_class
-    return {head: {**data.class_names.get(head, {}), **trained.class_names.get(head, {})} for head in heads}
+def _class_names(trained: TrainedModel, match: ClassMatch) -> dict[str, dict[int, str]]:
+    """The names that the model was trained with, else those in the data; those of two classes with their numbers."""
+    found: dict[str, dict[int, str]] = {}
+    for head, size in trained.num_class.items():
+        known = {**match.names[head], **trained.classes.names_of(head)}
+        names = {k: name for k, name in known.items() if k < size} | match.unseen[head]
+        counts = Counter(names.values())
+        found[head] = {k: name if counts[name] == 1 else f"{name} ({k})" for k, name in names.items()}
+    return found
 
 
 def score_split(

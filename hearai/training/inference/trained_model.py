@@ -1,14 +1,15 @@
 """A trained model and everything needed to use it: the `best` folder of a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
-from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS
+from hearai.data.annotations.class_matching import ModelClasses, match_classes
+from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.metadata import class_names
 from hearai.errors import ConfigError
@@ -36,6 +37,13 @@ class TrainedModel:
     """{head: training clips of each class}; empty for older runs."""
     fingerprints: Mapping[str, str]
     """Fingerprints of the dataset that it was trained on, for `is_same_dataset`; fewer for older runs."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Those of its epoch; empty for older runs."""
+
+    @property
+    def classes(self) -> ModelClasses:
+        """Its classes, to compare them with those of other data."""
+        return ModelClasses(self.num_class, self.class_names)
 
     @property
     def device(self) -> torch.device:
@@ -82,14 +90,16 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
         class_names=state.get("class_names") or class_names({}, state["num_class"]),
         train_counts=state.get("train_counts", {}),
         fingerprints={kind: state[kind] for kind in FINGERPRINT_KINDS if kind in state},
+        metrics=state["metrics"] if isinstance(state.get("metrics"), dict) else {},
     )
 
 
 def check_classes(trained: TrainedModel, data: Data) -> None:
-    """Refuses data with classes that the model was not built for.
+    """Refuses data with classes that the model was not built for, or whose numbers mean other classes.
 
     Raises:
-        ConfigError: every head with such classes.
+        ConfigError: every head with such classes; or every clash of the class lists, unless it is the data that the
+            model was trained on, whose labels are the same whatever its lists say now.
     """
     problems = [
         f"{trained.folder}: the model has {known} classes of {head}, the data {data.num_class[head]}; "
@@ -99,3 +109,5 @@ def check_classes(trained: TrainedModel, data: Data) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+    if not is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):
+        match_classes(data.clips, data.class_lists, trained.classes)

@@ -310,3 +310,28 @@ def test_fingerprint_covers_only_the_files_in_use(make_config: Callable, tiny_da
     (tiny_dataset / "c3" / "c3.npz").unlink()
     with pytest.raises(DataError, match="c3.npz is missing"):
         fingerprint(configs["landmarks"])
+
+
+def test_validation_clips_that_are_trained_on_are_not_unseen(
+    make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
+):
+    folder = make_dataset(classes=12, signers=0)  # one clip of each class
+    values = {"general_parameters.train_on_validation": True}
+    with caplog.at_level(logging.WARNING):
+        data = load_data(make_config(folder, {**values, "general_parameters.ratio_test": 0}))
+        assert caplog.text == "" and len(data.split.train) == 12 and data.split.val
+        data = load_data(make_config(folder, values))
+    unseen = len(data.split.test)  # the only clips that are not trained on
+    assert f"gloss: {unseen} of the 6 evaluated classes have no training clip" in caplog.text
+
+
+def test_words_with_other_numbers_and_unnamed_labels_are_said(
+    make_config: Callable, make_dataset: Callable, caplog: pytest.LogCaptureFixture
+):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    write_list(first, "0,A", "1,B", "2,C")
+    write_list(second, "0,A", "7,c")
+    with caplog.at_level(logging.WARNING):
+        load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))
+    assert "1 words have different numbers in different datasets (such as 'c': 2 in a, 7 in b)" in caplog.text
+    assert "the class list of b does not name 2 of its labels (such as 1)" in caplog.text
