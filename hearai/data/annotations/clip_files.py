@@ -3,14 +3,17 @@
 import json
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearai.data.annotations.clip import find_frames, frame_file, landmarks_file, properties_file
 from hearai.data.annotations.problems import LineProblems
+from hearai.data.annotations.text_files import quoted
 
 OUTSIDE = "paths outside the dataset folder"
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,11 @@ class ClipFiles:
             return None
         shown, real = f"{self.folder}/{name}", self._real_folder(name)
         if real is None:
-            problems.add("missing clip folders", f"folder {shown} is missing", "expected a folder of frames")
+            found, expected = f"folder {shown} is missing", "expected a folder of frames"
+            if other := self._other_unicode_form(name):
+                found += f", but there is {other!r} with the same letters in another Unicode form, as macOS writes them"
+                expected = "expected equal names; rename the folders: convmv -r -f utf8 -t utf8 --nfc --notest FOLDER"
+            problems.add("missing clip folders", found, expected)
             return None
         if not self._is_inside(real):
             found = f"{shown} is a symlink to {real}, outside the dataset folder"
@@ -78,6 +85,15 @@ class ClipFiles:
             return None
         return f"{path}/{last}" if folders[last] else os.path.realpath(f"{path}/{last}")
 
+    def _other_unicode_form(self, name: str) -> str | None:
+        """A folder whose name differs from the clip's only in its Unicode form, such as `e` and an accent for `é`."""
+        if name.isascii():
+            return None
+        parent, _, last = name.rpartition("/")
+        composed = unicodedata.normalize("NFC", last)
+        entries = self._parents[parent][1]
+        return next((entry for entry in entries if unicodedata.normalize("NFC", entry) == composed), None)
+
     def _is_inside(self, real: str) -> bool:
         return real.startswith(self.root + "/") or os.path.commonpath([real, self.root]) == self.root
 
@@ -89,7 +105,11 @@ class ClipFiles:
             if missing is not None:
                 more = end - start - len(_frames_between(name, start, end, files))
                 found = f"{listing.shown}/{missing} is missing" + (f" (and {more} more)" if more else "")
-                problems.add("missing frames", found, f"expected every frame of {start}..{end}")
+                wanted = f"expected every frame of {start}..{end}"
+                if not find_frames(name, files) and (images := _images(files)):
+                    found += f"; its {len(images)} images have other names, such as {quoted(images[0])}"
+                    wanted = f"expected JPEG files named {frame_file(name, 0)}, {frame_file(name, 1)}, ..."
+                problems.add("missing frames", found, wanted)
         if self.landmarks and landmarks_file(name) not in files:
             found = f"{listing.shown}/{landmarks_file(name)} is missing"
             problems.add("missing landmarks", found, "train_parameters.landmarks needs the landmarks of every clip")
@@ -128,6 +148,11 @@ def _list_folder(path: str, is_kind: Callable[..., bool]) -> dict[str, bool]:
     """{entry: whether it is of the kind, and not a symlink}."""
     with os.scandir(path) as entries:
         return {entry.name: is_kind(entry, follow_symlinks=False) for entry in entries}
+
+
+def _images(files: Iterable[str]) -> list[str]:
+    """The files with the ending of an image, sorted."""
+    return sorted(file for file in files if file.lower().endswith(IMAGE_ENDINGS))
 
 
 def _frames_between(name: str, start: int, end: int, files: Iterable[str]) -> list[str]:

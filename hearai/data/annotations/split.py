@@ -19,6 +19,9 @@ SPLITS = ("train", "val", "test")
 CANDIDATES = 500
 """Random assignments of signers to splits that are compared; the best one is kept."""
 
+MOST_UNTRAINED = 0.2
+"""Share of the evaluated classes that a split by signer may leave untrained in mode "auto"."""
+
 SplitMode = Literal["auto", "signer", "random"]
 
 
@@ -47,7 +50,8 @@ def split_clips(
     Args:
         ratio_train_test: share of train in the clips that are not test.
         ratio_test: share of test in all clips; 0 = no test clips.
-        mode: "signer" keeps every signer in one part; "auto" does so if every clip's signer is known.
+        mode: "signer" keeps every signer in one part; "auto" does so if every clip's signer is known, unless that
+            leaves many classes untrained (few signers with different words): then it warns and splits at random.
 
     Raises:
         DataError: too few clips or signers for the splits.
@@ -59,6 +63,26 @@ def split_clips(
     if ratio_test == 0:
         del targets["test"]
     by_signer = _is_by_signer(clips, mode)
+    split = _split(clips, targets, by_signer, seed)
+    if not (by_signer and mode == "auto"):
+        return split
+    untrained, evaluated = _untrained_classes(split)
+    if untrained > MOST_UNTRAINED * evaluated:
+        by_clip = _split(clips, targets, False, seed)
+        untrained_by_clip = _untrained_classes(by_clip)[0]
+        if untrained_by_clip <= untrained / 2:
+            logger.warning(
+                "with every signer in one part, %d of %d evaluated classes are never trained (%d if clips are split at "
+                "random): split at random, so a signer may be in two parts; general_parameters.split: signer forbids it",
+                untrained,
+                evaluated,
+                untrained_by_clip,
+            )
+            return by_clip
+    return split
+
+
+def _split(clips: Sequence[Clip], targets: Mapping[str, float], by_signer: bool, seed: int) -> Split:
     groups = _group(clips, by_signer)
     if len(groups) < len(targets):
         raise DataError(_too_few(len(groups), list(targets), by_signer))
@@ -82,7 +106,7 @@ def make_fold(split: Split, fold: int, *, mode: SplitMode = "auto", seed: int = 
         DataError: too few clips or signers to divide the rest.
     """
     clips = sorted((*split.train, *split.val), key=lambda clip: clip.key)
-    by_signer = _is_by_signer((*clips, *split.test), mode)
+    by_signer = _is_by_signer((*clips, *split.test), mode) and (mode != "auto" or _signers_are_disjoint(split))
     groups = _group(clips, by_signer)
     targets: dict[str, float] = {"train": len(split.train), "val": len(split.val)}
     if fold and len(groups) < 2:
@@ -153,6 +177,17 @@ def _is_by_signer(clips: Sequence[Clip], mode: str) -> bool:
             len(clips),
         )
     return mode != "random" and not unknown
+
+
+def _signers_are_disjoint(split: Split) -> bool:
+    train, val, test = ({clip.signer for clip in part} for part in (split.train, split.val, split.test))
+    return not (train & val or train & test or val & test)
+
+
+def _untrained_classes(split: Split) -> tuple[int, int]:
+    """(classes that train lacks, all classes) of validation and test."""
+    evaluated = _classes((*split.val, *split.test))
+    return len(evaluated - _classes(split.train)), len(evaluated)
 
 
 def _group(clips: Sequence[Clip], by_signer: bool) -> list[_Group]:

@@ -199,6 +199,25 @@ def test_clips_are_hashable_and_survive_pickling(tiny_dataset: Path):
     assert set(pickle.loads(pickle.dumps(clips))) == set(clips)
 
 
+@pytest.mark.parametrize("pattern", ["frame_{:04d}.jpg", "c0_{:03d}.jpg", "c0_{}.png", "c0_{}.JPEG"])
+def test_frames_of_another_name_are_shown(make_dataset: Callable, pattern: str):
+    folder = make_dataset(clips=1)
+    for i in range(5):
+        (folder / "c0" / f"c0_{i}.jpg").rename(folder / "c0" / pattern.format(i))
+    (problem,) = problems(folder)
+    assert f"its 5 images have other names, such as {pattern.format(0)!r}" in problem
+    assert "expected JPEG files named c0_0.jpg, c0_1.jpg, ..." in problem
+
+
+def test_folders_in_another_unicode_form_are_shown(make_dataset: Callable):
+    folder = make_dataset(clips=1)
+    (folder / "c0").rename(folder / "cafe\u0301")
+    write_rows(folder, "caf\u00e9 0 4 1")
+    (folder / "signers.csv").unlink()
+    (problem,) = problems(folder)
+    assert "is missing, but there is 'cafe\u0301'" in problem and "convmv" in problem
+
+
 def test_gap_in_the_frames_names_the_missing_file(make_dataset: Callable):
     folder = make_dataset(clips=1, signers=0)
     (folder / "c0" / "c0_2.jpg").unlink()

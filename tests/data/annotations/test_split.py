@@ -11,7 +11,7 @@ import pytest
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.rows import read_annotations
-from hearai.data.annotations.split import Split, split_clips, unseen_classes, write_split
+from hearai.data.annotations.split import Split, make_fold, split_clips, unseen_classes, write_split
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING
 
@@ -119,6 +119,20 @@ def test_auto_warns_if_it_cannot_separate_signers(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         split_clips([*make_clips(10, signers=5), clip("x", 0)])
     assert "signer of 1 of 11 clips is unknown" in caplog.text
+
+
+def test_auto_splits_at_random_if_each_signer_shows_other_words(caplog: pytest.LogCaptureFixture):
+    """Three signers, each with 20 words of their own, eight clips of each word."""
+    clips = [clip(f"c{word}-{i}", word, signer=f"s{word // 20}") for word in range(60) for i in range(8)]
+    with caplog.at_level(logging.WARNING):
+        split = split_clips(clips)
+    assert "40 of 40 evaluated classes are never trained (0 if clips are split at random)" in caplog.text
+    trained = {each.labels["gloss"] for each in split.train}
+    assert trained >= {each.labels["gloss"] for each in (*split.val, *split.test)}
+    fold = make_fold(split, 1)
+    assert fold.test == split.test and not set(fold.val) & set(split.val), "folds are split at random, too"
+    by_signer = split_clips(clips, mode="signer")
+    assert not {each.signer for each in by_signer.train} & {each.signer for each in by_signer.test}
 
 
 def test_split_is_written_as_csv(tmp_path: Path):
