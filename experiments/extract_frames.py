@@ -1,8 +1,9 @@
 """Turns videos into the frame folders of a dataset: `python experiments/extract_frames.py VIDEO_DIR OUT_DIR`.
 
-Every VIDEO_DIR/NAME.mp4, .webm or .mov becomes OUT_DIR/NAME/NAME_0.jpg ... and NAME_properties.json, whose FPS is the
-average frame rate of the video. Running the command again continues: complete clips are kept, changed videos are
-extracted again. Exit codes: 0 done; 1 some videos are broken, the others are done; 2 invalid input.
+Every video VIDEO_DIR/NAME.mp4 (also .mov, .webm, .mkv, .avi, .mpg, .wmv, ...) becomes OUT_DIR/NAME/NAME_0.jpg ... and
+NAME_properties.json, whose FPS is the average frame rate of the video. Files that are no videos are left out and
+counted. Running the command again continues: complete clips are kept, changed videos are extracted again. Exit codes:
+0 done; 1 some videos are broken, the others are done; 2 invalid input.
 """
 
 import argparse
@@ -27,20 +28,31 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="extract everything again")
+    parser.add_argument(
+        "--keep-damaged",
+        action="store_true",
+        help="extract the readable frames of truncated and damaged videos, with a remark",
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
+    from hearai.data.annotations.problems import SHOWN
     from hearai.data.tools.extract_frames import extract_frames
 
     result = extract_frames(**vars(args), progress=progress_bar("videos"))
-    for note in result.notes:
+    for note in result.notes[:SHOWN]:
         print(f"note: {note}")
+    if (more := len(result.notes) - SHOWN) > 0:
+        print(f"note: ... and {more} more; each is in its NAME_properties.json")
     print(
         f"{result.videos} videos: {result.extracted} extracted ({result.frames} frames), "
         f"{result.complete} complete before, {len(result.problems)} broken"
+        f"{f', {result.damaged} kept although damaged' if result.damaged else ''}"
     )
+    if result.left_out:
+        print(f"left out, not videos: {result.left_out}")
     print_problems(result.problems)
     return PROBLEMS_FOUND if result.problems else DONE
 

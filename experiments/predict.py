@@ -23,6 +23,11 @@ def parse_args() -> argparse.Namespace:
         metavar="FILE",
         help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
     )
+    parser.add_argument(
+        "--keep-damaged",
+        action="store_true",
+        help="use the readable frames of truncated and damaged videos, with a remark",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
@@ -45,7 +50,7 @@ def main() -> int:
         check_lexicon_fits(trained.num_class)
     train = trained.config.train_parameters
     needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
-    with unlabelled_clips(args.clips, trained.num_class, **needs) as clips:
+    with unlabelled_clips(args.clips, trained.num_class, **needs, keep_damaged=args.keep_damaged) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
     print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))

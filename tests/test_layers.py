@@ -34,7 +34,7 @@ LAYERS: dict[str, list[str]] = {
         "study",
     ],
     "hearai.data": [
-        "annotations",
+        "annotations media",
         "images landmarks frame_sampling videos",
         "transforms frames",
         "dataset lexicon unlabelled",

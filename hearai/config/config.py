@@ -63,11 +63,11 @@ class Config(Section):
 
     def _input_problems(self) -> list[str]:
         augmentations, problems = self.augmentations_parameters, []
-        resize, crop = augmentations.resize_size, augmentations.center_crop_size
+        resize, crop = augmentations.resize_size, min(augmentations.crop_sides)
         if augmentations.apply_resize and augmentations.apply_center_crop and crop > resize:
             problems.append(
                 f"augmentations_parameters.center_crop_size: {crop} is larger than resize_size {resize}; "
-                f"at most {resize} is allowed"
+                f"at most {resize} is allowed for the shorter side"
             )
         return problems + self._extractor_problems()
 

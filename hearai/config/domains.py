@@ -1,12 +1,16 @@
 """The domain of a searched parameter: its possible values, and their YAML syntax."""
 
+import functools
 import json
 import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import TypeAdapter
+
+from hearai.config.config import Config
 from hearai.errors import choices
 
 KINDS = ("float", "int", "choice")
@@ -82,12 +86,17 @@ class Domain:
         return f"{self.kind} {self.low:g} .. {self.high:g}{scale}"
 
 
-def parse_domain(spec: Any) -> Domain:
+def parse_domain(spec: Any, path: str = "") -> Domain:
     """The domain that a YAML value describes; a single value is a choice of one.
+
+    Args:
+        path: the dotted path that it belongs to; an option that can be a list may have lists among its values.
 
     Raises:
         ValueError: not a valid domain; the message has what was given and what is allowed.
     """
+    if _takes_list(path):
+        spec = _tie_lists(spec, path)
     if not isinstance(spec, Mapping):
         return Domain("choice", values=(_scalar(spec),))
     kinds = [kind for kind in KINDS if kind in spec]
@@ -104,6 +113,35 @@ def parse_domain(spec: Any) -> Domain:
             return Domain(kind, values=tuple(options), options=options, when=when)
         return Domain(kind, values=_choice_values(spec[kind]), when=when)
     return _parse_range(kind, spec, when)
+
+
+@functools.cache
+def _takes_list(path: str) -> bool:
+    """Whether the option at a dotted path can be a list."""
+    section, _, key = path.partition(".")
+    field = Config.model_fields.get(section)
+    if field is None or field.annotation is None or key not in field.annotation.model_fields:
+        return False
+    option = field.annotation.model_fields[key]
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[option.annotation, *option.metadata, None])  # type: ignore[arg-type]
+    schema = adapter.json_schema()
+    return any(kind.get("type") == "array" for kind in (schema, *schema.get("anyOf", ())))
+
+
+def _tie_lists(spec: Any, path: str) -> Any:
+    """Values with lists among them as a tied choice of named values: samplers know single values only."""
+    given = spec.get("choice") if isinstance(spec, Mapping) else [spec]
+    if not isinstance(given, (list, tuple)) or not any(isinstance(value, (list, tuple)) for value in given):
+        return spec
+    named = {_plain(value): {path: value} for value in given}
+    if len(named) < len(given):
+        raise ValueError(f"choice: {list(given)} contains duplicates; give each value once")
+    return {**(spec if isinstance(spec, Mapping) else {}), "choice": named}
+
+
+def is_choice_of_lists(domain: Domain, path: str) -> bool:
+    """Whether the domain is a choice of values of this path that was tied because lists are among them."""
+    return all(option.keys() == {path} and label == _plain(option[path]) for label, option in domain.options.items())
 
 
 def _parse_when(spec: Any) -> dict[str, tuple[Value, ...]]:

@@ -13,11 +13,14 @@ from hearai.config.validation import (
     Fraction,
     Frozen,
     FrozenDict,
+    HueJitter,
     Integer,
+    Jitter,
     Names,
     Number,
     OneOf,
     Section,
+    Sides,
     list_to_tuple,
 )
 from hearai.sign.hamnosys import HEADS
@@ -54,9 +57,7 @@ class GeneralParameters(Section):
         "auto",
         description="signer = each signer is in one split only; auto = signer if signers.csv exists, else random.",
     )
-    fold: Integer = Field(
-        0, description="Index of the fold, that is of the division of the non-test clips: 0, 1, 2 ..."
-    )
+    fold: Integer = Field(0, description="Index of the fold, a division of the non-test clips: 0, 1, 2 ...")
     train_on_validation: bool = Field(
         False,
         description="Also train on the validation clips; the last epoch is kept, since no best one can be selected.",
@@ -69,8 +70,7 @@ class GeneralParameters(Section):
         0, description="GPU index of a single run; -1 = CPU. Without a GPU the run falls back to the CPU and logs it."
     )
     path_to_save: str | None = Field(
-        None,
-        description="Output folder of a single run; a path ending in .pth names the weights file.",
+        None, description="Output folder of a single run; a path ending in .pth names the weights file."
     )
     seed: Integer = Field(0, description="Seed of weight initialisation, batch order and augmentation.")
     measure_speed: bool = Field(
@@ -99,19 +99,23 @@ class AugmentationsParameters(Section):
     apply_rgb_shift: bool = Field(False, description="Shift each colour channel.")
     apply_blur: bool = Field(False, description="Blur with a Gaussian kernel.")
     resize_size: Annotated[Integer, Field(ge=8, le=4096)] = Field(256, description="Shorter side, pixels.")
-    center_crop_size: Annotated[Integer, Field(ge=8, le=4096)] = Field(256, description="Side of the crop, pixels.")
+    center_crop_size: Sides = Field(256, description="Crop, pixels: the side of a square, [side] or [height, width].")
     random_erasing_probability: Fraction = Field(0.5, description="Probability of erasing.")
     random_rotation_degree: Annotated[Number, Field(ge=0, le=180)] = Field(5, description="Maximum angle, degrees.")
-    color_jitter_brightness: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
-    color_jitter_contrast: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
-    color_jitter_saturation: Annotated[Number, Field(ge=0)] = Field(0.1, description="Maximum relative change.")
-    color_jitter_hue: Annotated[Number, Field(ge=0, le=0.5)] = Field(
-        0.05, description="Maximum hue shift, as a fraction of the hue circle."
-    )
+    color_jitter_brightness: Jitter = Field(0.1, description="Maximum relative change, or [min, max] of the factor.")
+    color_jitter_contrast: Jitter = Field(0.1, description="Maximum relative change, or [min, max] of the factor.")
+    color_jitter_saturation: Jitter = Field(0.1, description="Maximum relative change, or [min, max] of the factor.")
+    color_jitter_hue: HueJitter = Field(0.05, description="Maximum shift, or [min, max]; in turns of the hue circle.")
     rgb_shift_r_shift_limit: Fraction = Field(0.2, description="Maximum shift of red, as a fraction of full scale.")
     rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Maximum shift of green, as a fraction of full scale.")
     rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Maximum shift of blue, as a fraction of full scale.")
     blur_limit: Annotated[Integer, Field(ge=1)] = Field(3, description="Maximum kernel size, pixels (1 = no blur).")
+
+    @property
+    def crop_sides(self) -> tuple[int, int]:
+        """(height, width) of the crop, pixels."""
+        sides = self.center_crop_size
+        return (sides, sides) if isinstance(sides, int) else (sides[0], sides[-1])
 
 
 class TrainParameters(Section):

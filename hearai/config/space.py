@@ -19,7 +19,7 @@ from typing import Any
 
 from hearai.config.config import Config
 from hearai.config.constraints import Constraint, parse_constraints
-from hearai.config.domains import Domain, Value, parse_domain
+from hearai.config.domains import Domain, Value, is_choice_of_lists, parse_domain
 from hearai.config.overrides import get_path, override
 from hearai.errors import ConfigError
 
@@ -95,7 +95,7 @@ class Space:
             if other in self.domains and other not in params:
                 return False  # the parameter that it depends on is inactive
             if other in params:
-                actual = params[other]
+                actual = self.expand({other: params[other]}).get(other, params[other])
             else:
                 changes = self.expand(params) if other in self._tied_by else {}
                 actual = changes[other] if other in changes else get_path(base, other)
@@ -115,7 +115,7 @@ class Space:
         found = self._constraint_problems(base)
         for name, domain in self.domains.items():
             wrong = [line for path in _paths_of(domain) or [name] for line in _path_problems(base, path)]
-            if domain.options and not _path_problems(base, name):
+            if domain.options and not is_choice_of_lists(domain, name) and not _path_problems(base, name):
                 wrong.append(f"{name}: is a path of the config; a choice of mappings needs a name of its own")
             for other, allowed in domain.when.items():
                 wrong += self._condition_problems(base, name, other, allowed)
@@ -204,7 +204,7 @@ def parse_space(raw: Mapping[str, Any], where: str, constraints: Sequence[Any] =
     domains, problems = {}, []
     for name, spec in raw.items():
         try:
-            domains[name] = parse_domain(spec)
+            domains[name] = parse_domain(spec, name)
         except ValueError as error:
             problems.append(f"{where}: space: {name}: {error}")
     parsed, malformed = parse_constraints(constraints)

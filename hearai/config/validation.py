@@ -1,7 +1,9 @@
 """Strict, frozen pydantic sections, and readable messages for their validation errors."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, NoReturn, get_args
 
 from pydantic import (
@@ -77,6 +79,90 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
 """A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)
+
+
+@dataclass(frozen=True)
+class NumberOrRange:
+    """Annotates a number of `least` to `most`, or a pair [min, max] within `lowest` and `most`."""
+
+    least: float
+    lowest: float
+    most: float = math.inf
+
+    def check(self, value: Any) -> Any:
+        """Returns the number, or the pair as a tuple.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        low, high = f"{self.least:g}", f"{self.most:g}"
+        bounds = f"{low} <= number <= {high}" if math.isfinite(self.most) else f"number >= {low}"
+        pair = f"{self.lowest:g} <= min <= max" + (f" <= {high}" if math.isfinite(self.most) else "")
+        parsed = _numbers(value)
+        if parsed is not None and len(parsed) == 1 and not _is_list(value) and self.least <= parsed[0] <= self.most:
+            return float(parsed[0])
+        if parsed is not None and _is_list(value) and len(parsed) == 2 and _ascending(self.lowest, *parsed, self.most):
+            return tuple(map(float, parsed))
+        raise ValueError(f"got {value!r}; must be a number ({bounds}) or a list [min, max] ({pair})")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        most = {"maximum": self.most} if math.isfinite(self.most) else {}
+        items = {"type": "number", "minimum": self.lowest, **most}
+        return {"anyOf": [{"type": "number", "minimum": self.least, **most}, {"type": "array", "items": items}]}
+
+
+@dataclass(frozen=True)
+class SideOrSides:
+    """Annotates the size of an image in pixels: an integer, or a list of one or two integers, [height, width]."""
+
+    least: int
+    most: int
+
+    def check(self, value: Any) -> Any:
+        """Returns the integer, or the list as a tuple.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        parsed = _numbers(value)
+        is_valid = parsed is not None and len(parsed) in {1, 2} and all(isinstance(side, int) for side in parsed)
+        if parsed is None or not is_valid or not all(self.least <= side <= self.most for side in parsed):
+            allowed = f"{self.least}..{self.most}"
+            raise ValueError(f"got {value!r}; must be an integer ({allowed}) or a list [height, width] of two of them")
+        return tuple(parsed) if _is_list(value) else parsed[0]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        side = {"type": "integer", "minimum": self.least, "maximum": self.most}
+        return {"anyOf": [side, {"type": "array", "items": side}]}
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _numbers(value: Any) -> list[int | float] | None:
+    """The finite numbers of a list, or of a single number; None if anything else is among them."""
+    parsed = [parse_number(item) for item in (value if _is_list(value) else [value])]
+    is_number = all(isinstance(item, int | float) and not isinstance(item, bool) for item in parsed)
+    return parsed if is_number and all(map(math.isfinite, parsed)) else None
+
+
+def _ascending(*numbers: float) -> bool:
+    return all(first <= second for first, second in pairwise(numbers))
+
+
+Jitter = Annotated[float | tuple[float, float], NumberOrRange(least=0, lowest=0)]
+"""By how much a property of an image may change, or [min, max] of the factor, as in torchvision's ColorJitter."""
+HueJitter = Annotated[float | tuple[float, float], NumberOrRange(least=0, lowest=-0.5, most=0.5)]
+"""By how much the hue may be shifted, or [min, max] of the shift, as in torchvision's ColorJitter."""
+Sides = Annotated[int | tuple[int, ...], SideOrSides(8, 4096)]
+"""Size of an image in pixels."""
 
 
 @dataclass(frozen=True)

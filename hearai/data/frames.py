@@ -14,12 +14,13 @@ from hearai.data.annotations.problems import Problems
 from hearai.data.images import image_problem, read_image
 
 
-def read_frame(path: Path, *, resize: int | None = None, crop: int | None = None) -> torch.Tensor:
+def read_frame(path: Path, *, resize: int | None = None, crop: int | tuple[int, int] | None = None) -> torch.Tensor:
     """The image as uint8 (3, H, W), upright; see `read_image` for the formats.
 
     Args:
         resize: length of the shorter side, pixels; None keeps the size.
-        crop: side of the centre square, pixels; a smaller image is padded with black. None = no crop.
+        crop: side of the centre square, or (height, width), pixels; a smaller image is padded with black.
+            None = no crop.
 
     Raises:
         DataError: the file is missing, damaged, not an image, animated or far too large.
@@ -28,16 +29,20 @@ def read_frame(path: Path, *, resize: int | None = None, crop: int | None = None
     if resize is not None:
         image = F.resize(image, [resize], antialias=True)
     image_CHW = F.pil_to_tensor(image)
-    return image_CHW if crop is None else F.center_crop(image_CHW, [crop, crop])
+    if crop is None:
+        return image_CHW
+    return F.center_crop(image_CHW, [crop, crop] if isinstance(crop, int) else list(crop))
 
 
 def build_reader(config: Config) -> "functools.partial[torch.Tensor]":
     """`read_frame` with the resize and crop of the config; they are also its `keywords`."""
     parameters = config.augmentations_parameters
+    height, width = parameters.crop_sides
+    crop = height if height == width else (height, width)  # caches of features are named after these arguments
     return functools.partial(
         read_frame,
         resize=parameters.resize_size if parameters.apply_resize else None,
-        crop=parameters.center_crop_size if parameters.apply_center_crop else None,
+        crop=crop if parameters.apply_center_crop else None,
     )
 
 

@@ -104,14 +104,8 @@ def _random_steps(p: AugmentationsParameters, *, images: bool) -> list[v2.Transf
     if not images:
         return steps
     if p.apply_color_jitter:
-        steps.append(
-            v2.ColorJitter(
-                p.color_jitter_brightness,
-                p.color_jitter_contrast,
-                p.color_jitter_saturation,
-                p.color_jitter_hue,
-            )
-        )
+        jitter = (p.color_jitter_brightness, p.color_jitter_contrast, p.color_jitter_saturation, p.color_jitter_hue)
+        steps.append(v2.ColorJitter(*jitter))
     if p.apply_rgb_shift:
         limits = (p.rgb_shift_r_shift_limit, p.rgb_shift_g_shift_limit, p.rgb_shift_b_shift_limit)
         steps.append(RandomRGBShift(limits))

@@ -1,5 +1,6 @@
 """Clips given one by one, without labels: frame folders and video files."""
 
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from hearai.data.videos import read_video
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING
 
+log = logging.getLogger(__name__)
+
 JPEG_QUALITY = 95
 """Of the temporary frames of a video: the model was trained on JPEGs."""
 
@@ -30,6 +33,7 @@ def unlabelled_clips(
     frames: bool = True,
     landmarks: bool = False,
     needs_fps: bool = False,
+    keep_damaged: bool = False,
 ) -> Iterator[list[Clip]]:
     """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
 
@@ -39,6 +43,7 @@ def unlabelled_clips(
         frames: the model reads images.
         landmarks: the model reads NAME/NAME.npz, which a video does not have.
         needs_fps: the model reads frames a given time apart.
+        keep_damaged: use the readable frames of truncated and damaged videos; the log says what is wrong with them.
 
     Raises:
         DataError: every path that is not a usable clip, and why.
@@ -49,7 +54,14 @@ def unlabelled_clips(
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
         for number, path in enumerate(paths):
             try:
-                clip = _make_clip(path, Path(temporary, str(number)), labels, frames=frames, landmarks=landmarks)
+                if path.is_dir():
+                    clip = _folder_clip(path, labels, frames=frames, landmarks=landmarks)
+                elif landmarks and path.exists():
+                    raise DataError(
+                        f"{path}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz"
+                    )
+                else:
+                    clip = _video_clip(path, Path(temporary, str(number)), labels, keep_damaged=keep_damaged)
                 if needs_fps and clip.fps is None:
                     raise DataError(_no_fps(path, clip))
                 clips.append(clip)
@@ -57,14 +69,6 @@ def unlabelled_clips(
                 problems += error.problems
         raise_problems(problems)
         yield clips
-
-
-def _make_clip(path: Path, temporary: Path, labels: FrozenDict, *, frames: bool, landmarks: bool) -> Clip:
-    if path.is_dir():
-        return _folder_clip(path, labels, frames=frames, landmarks=landmarks)
-    if landmarks and path.exists():
-        raise DataError(f"{path}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz")
-    return _video_clip(path, temporary, labels)
 
 
 def _no_fps(path: Path, clip: Clip) -> str:
@@ -113,13 +117,15 @@ def _read_fps(path: Path) -> float | None:
     return fps
 
 
-def _video_clip(path: Path, temporary: Path, labels: FrozenDict) -> Clip:
+def _video_clip(path: Path, temporary: Path, labels: FrozenDict, *, keep_damaged: bool) -> Clip:
     if not path.exists():
         raise DataError(f"{path}: no such file or directory; expected a frame folder or a video file")
-    video, count = read_video(path), 0
+    video, count = read_video(path, keep_damaged=keep_damaged), 0
     clip = Clip(path.stem, temporary, 0, 0, labels)
     (temporary / clip.name).mkdir(parents=True)
     for image_HWC in video:
         Image.fromarray(image_HWC).save(clip.frame_path(count), quality=JPEG_QUALITY)
         count += 1
+    for note in [*video.notes, *([video.remark] if video.remark else [])]:
+        log.info("%s: %s", path, note)
     return Clip(clip.name, temporary, 0, count - 1, labels, fps=video.fps)

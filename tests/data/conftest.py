@@ -24,7 +24,8 @@ def pattern(i: int, width: int = 64, height: int = 48) -> np.ndarray:
 def make_video() -> Callable[..., Path]:
     """make_video(path, frames=6, rate=25, turn=(degrees, hflip, vflip), times=None, size=(64, 48), options={}) -> path.
 
-    `times` (milliseconds, one per frame) make a variable frame rate.
+    `times` (milliseconds, one per frame) make a variable frame rate. `form` and `codec` are FFmpeg's names of a
+    container and an encoder, `ratio` is the width of a pixel over its height.
     """
 
     def make(
@@ -36,12 +37,21 @@ def make_video() -> Callable[..., Path]:
         times: Sequence[int] | None = None,
         size: tuple[int, int] = (64, 48),
         options: dict[str, str] | None = None,
+        form: str | None = None,
+        codec: str | None = None,
+        ratio: Fraction | None = None,
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        form = {".mov": "mov", ".webm": "webm"}.get(path.suffix.lower(), "mp4")
+        form = form or {".mov": "mov", ".webm": "webm"}.get(path.suffix.lower(), "mp4")
         with av.open(str(path), "w", format=form, options=options or {}) as container:
-            stream = container.add_stream(CODECS[f".{form}"], rate=rate, options={"b": "500k", "preset": "ultrafast"})
+            stream = container.add_stream(
+                codec or CODECS.get(f".{form}", "libx264"),
+                rate=rate,
+                options={"b": "500k", "preset": "ultrafast", "g": "6"},
+            )
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            if ratio is not None:
+                stream.codec_context.sample_aspect_ratio = ratio
             if turn is not None:
                 stream.set_display_rotation(*turn)
             if times is not None:

@@ -35,6 +35,8 @@ def save(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
         (30, 24, (3, 24, 24)),
         (128, 128, (3, 128, 128)),
         (None, 100, (3, 100, 100)),
+        (30, (24, 40), (3, 24, 40)),
+        (30, (30, 50), (3, 30, 50)),  # wider than the resized image, which is 45 wide
     ],
 )
 def test_resizes_the_shorter_side_and_crops_the_centre(tmp_path: Path, resize, crop, shape):
@@ -286,3 +288,12 @@ def test_good_jpegs_are_checked_without_being_decoded(make_dataset: Callable):
     for frame in range(5):
         claim_size(clip.frame_path(frame), SIDE - 10, SIDE - 10)  # 89 megapixels each: seconds to decode
     check_images([clip])
+
+
+@pytest.mark.parametrize(("size", "crop"), [(24, 24), ([24], 24), ([24, 24], 24), ([16, 24], (16, 24))])
+def test_reader_crops_to_the_height_and_width_of_the_config(tmp_path: Path, make_config: Callable, size, crop):
+    config = make_config(tmp_path, {"augmentations_parameters.center_crop_size": size})
+    read = build_reader(config)
+    assert read.keywords["crop"] == crop  # a square is one number, whichever way it is given: caches depend on it
+    height, width = config.augmentations_parameters.crop_sides
+    assert read(save(tmp_path / "a.jpg", 90, 60)).shape == (3, height, width)

@@ -111,3 +111,21 @@ def test_normalisation_uses_imagenet_statistics():
     black_and_white = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
     expected = torch.tensor([[-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.6400]])
     assert torch.allclose(normalise(black_and_white).flatten(1), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given", "expected"),
+    [
+        ("brightness", [0.5, 0.5], [100, 50, 25]),
+        ("contrast", [0, 0], [124, 124, 124]),  # the mean luminance
+        ("saturation", [0, 0], [124, 124, 124]),
+        ("hue", [-0.5, -0.5], [50, 150, 200]),
+        ("hue", 0, [200, 100, 50]),
+    ],
+)
+def test_jitter_takes_a_range_as_torchvision_does(make_config: Callable, parameter: str, given, expected: list[int]):
+    off = {f"color_jitter_{name}": 0 for name in ("brightness", "contrast", "saturation", "hue")}
+    augment = augmentation(make_config, "apply_color_jitter", **{**off, f"color_jitter_{parameter}": given})
+    colour = torch.tensor([200, 100, 50], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 8, 8)
+    found = augment(colour)[0, :, 0, 0].tolist()
+    assert found == pytest.approx(expected, abs=2)

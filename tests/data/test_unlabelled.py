@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +10,7 @@ from PIL import Image
 from hearai.data.unlabelled import unlabelled_clips
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING
+from tests.helpers.videos import write_damaged_video, write_video
 
 
 def write_frames(folder: Path, numbers: range, name: str | None = None) -> Path:
@@ -18,18 +18,6 @@ def write_frames(folder: Path, numbers: range, name: str | None = None) -> Path:
     for i in numbers:
         Image.new("RGB", (8, 8), (i * 10, 0, 0)).save(folder / f"{name or folder.name}_{i}.jpg")
     return folder
-
-
-def write_video(path: Path, frames: int = 6, fps: int = 12) -> Path:
-    """Every frame has a different grey: 20, 40, 60, ..."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=fps)
-        stream.width = stream.height = 32
-        for i in range(frames):
-            image = np.full((32, 32, 3), 20 * (i + 1), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 def test_frame_folder_becomes_a_clip_of_all_its_frames(tmp_path: Path):
@@ -48,6 +36,15 @@ def test_video_becomes_a_temporary_clip(tmp_path: Path):
         assert shades == pytest.approx([20, 40, 60, 80, 100, 120], abs=6)
         folder = clip.folder
     assert not folder.exists()
+
+
+def test_damaged_video_is_refused_or_kept_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = write_damaged_video(tmp_path / "sign.mp4")
+    with pytest.raises(DataError, match="is damaged at .*--keep-damaged"), unlabelled_clips([path], ["a"]):
+        pass
+    with caplog.at_level("INFO", "hearai"), unlabelled_clips([path], ["a"], keep_damaged=True) as (clip,):
+        assert clip.frame_path(clip.end).is_file()
+    assert f"{path}: kept although damaged" in caplog.text
 
 
 def test_clips_keep_their_order_and_may_share_a_name(tmp_path: Path):

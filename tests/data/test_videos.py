@@ -1,10 +1,17 @@
 """Videos are read upright, as RGB, with their measured frame rate; broken ones are refused by name."""
 
+import io
+import os
+import random
+import zipfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from hearai.data.videos import read_video
 from hearai.errors import DataError
@@ -87,3 +94,147 @@ def test_real_videos_are_read_with_their_stated_rate(real_data: Path):
         images = list(video)
         assert len(images) == int(frames) and video.fps == pytest.approx(float(fps))
         assert {image.shape for image in images} == {(int(height), int(width), 3)}
+
+
+CONTAINERS = {
+    "a.avi": ("avi", "mpeg4"),
+    "a.mkv": ("matroska", "libx264"),
+    "a.m4v": ("mp4", "libx264"),
+    "a.mpg": ("mpeg", "mpeg2video"),
+    "a.ts": ("mpegts", "libx264"),
+    "a.flv": ("flv", "flv"),
+    "a.wmv": ("asf", "wmv2"),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_container_is_read_and_its_truncation_noticed(tmp_path: Path, make_video: Callable, name: str):
+    form, codec = CONTAINERS[name]
+    path = make_video(tmp_path / name, 20, rate=10, form=form, codec=codec)
+    video = read_video(path)
+    assert video.fps == pytest.approx(10) and len(list(video)) == 20 and not video.notes
+    os.truncate(path, int(path.stat().st_size * 0.6) // 188 * 188 - 50)
+    with pytest.raises(DataError, match=r"a\.\w+: cannot read \(.*(truncated|damaged|incomplete)"):
+        list(read_video(path))
+
+
+def flip_bytes(path: Path, count: int = 60) -> Path:
+    """Inverts bits of bytes in the middle of a file."""
+    data, places = bytearray(path.read_bytes()), random.Random(1)
+    for _ in range(count):
+        data[places.randrange(len(data) // 3, len(data) * 2 // 3)] ^= 0x55
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mpg", "a.flv", "a.wmv"])
+def test_damage_within_a_video_is_refused_or_kept_with_a_remark(tmp_path: Path, make_video: Callable, name: str):
+    form, codec = CONTAINERS.get(name, ("mp4", "libx264"))
+    path = make_video(tmp_path / name, 20, size=(160, 120), form=form, codec=codec)
+    intact = read_video(path, keep_damaged=True)
+    assert len(list(intact)) == 20 and intact.remark is None
+    flip_bytes(path)
+    with pytest.raises(DataError, match=r"cannot read \(.*damaged.*\); expected .* or give --keep-damaged"):
+        list(read_video(path))
+    kept = read_video(path, keep_damaged=True)
+    assert list(kept) and kept.remark and kept.remark.startswith("kept although damaged: ")
+    assert len(list(kept)) > 1 and kept.remark.count("kept") == 1  # each iteration finds the damage again
+
+
+def test_truncated_video_is_kept_up_to_its_end(tmp_path: Path, make_video: Callable):
+    path = make_video(tmp_path / "a.mp4", 20, options={"movflags": "faststart"})
+    os.truncate(path, int(path.stat().st_size * 0.7))
+    kept = read_video(path, keep_damaged=True)
+    assert 0 < len(list(kept)) < 20 and "truncated file" in (kept.remark or "")
+
+
+def test_recording_of_a_broadcast_may_begin_between_key_frames(tmp_path: Path, make_video: Callable):
+    path = make_video(tmp_path / "a.ts", 20, form="mpegts", codec="mpeg2video")
+    packets = [path.read_bytes()[i : i + 188] for i in range(0, path.stat().st_size, 188)]
+    path.write_bytes(b"".join([*packets[:2], *packets[9:]]))  # the tables, then the middle of the first frames
+    assert 10 <= len(list(read_video(path))) < 20
+
+
+def test_longest_of_several_video_streams_is_read(tmp_path: Path):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream, side in zip(streams, (64, 32), strict=True):
+            stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        for stream, side, frames in zip(streams, (64, 32), (3, 9), strict=True):
+            image = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), "rgb24")
+            for i in range(frames):
+                image.pts = i
+                container.mux(stream.encode(image))
+            container.mux(stream.encode())
+    video = read_video(tmp_path / "a.mp4")
+    assert [image.shape for image in video] == [(32, 32, 3)] * 9
+    (note,) = video.notes
+    assert note.startswith("contains 2 video streams; the longest is read: number 2, ")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "turn", "shape"),
+    [
+        (Fraction(16, 11), None, (48, 93, 3)),
+        (Fraction(8, 9), None, (48, 57, 3)),
+        (Fraction(2), (90, False, False), (128, 48, 3)),
+        (Fraction(40), None, (48, 64, 3)),  # nonsense
+    ],
+)
+def test_pixels_are_made_square(
+    tmp_path: Path, make_video: Callable, ratio: Fraction, turn: tuple | None, shape: tuple[int, ...]
+):
+    video = read_video(make_video(tmp_path / "a.mp4", ratio=ratio, turn=turn))
+    image = next(iter(video))
+    assert image.shape == shape and is_red(image, 1 if turn else 0, 0)
+    (note,) = video.notes
+    assert f"pixels of {ratio.numerator}:{ratio.denominator}" in note
+
+
+def archive() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        file.writestr("a.txt", "text")
+    return data.getvalue()
+
+
+def image(form: str) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, form)
+    return data.getvalue()
+
+
+NOT_VIDEOS = {
+    "page": (b"\n<!DOCTYPE html><html><body>Log in</body></html>", "it is a web page", "open the address in a browser"),
+    "text": (b"Error 403: quota exceeded", "begins with 'Error 403: quota exceeded'", "read it"),
+    "control characters": ("\x1b[2JError \N{WARNING SIGN}".encode(), r"'\x1b[2JError", "read it"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer", "git lfs pull"),
+    "jpeg": (image("JPEG"), "it is a JPEG image", "NAME_0.jpg"),
+    "png": (image("PNG"), "it is a PNG image", "NAME_0.jpg"),
+    "gif": (image("GIF"), "it is a GIF image", "NAME_0.jpg"),
+    "zip": (archive(), "it is a zip archive", "unpack it"),
+    "sound": (b"RIFF\x24\0\0\0WAVEfmt ", "it is a sound file", "replace it with the video"),
+    "empty": (b"", "it is an empty file", "download it again"),
+    "bytes": (bytes(range(256)) * 9, "of an unknown kind", "download it again"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_VIDEOS)
+def test_other_file_named_as_a_video_is_recognised(tmp_path: Path, what: str):
+    content, found, advice = NOT_VIDEOS[what]
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(DataError, match="a.mp4: cannot read .*; expected a complete video: ") as caught:
+        read_video(tmp_path / "a.mp4")
+    (problem,) = caught.value.problems
+    assert found in problem and advice in problem and "\x1b" not in problem
+
+
+def test_other_container_named_mp4_is_read_and_noted(tmp_path: Path, make_video: Callable):
+    video = read_video(make_video(tmp_path / "a.mp4", form="avi", codec="mpeg4"))
+    assert len(list(video)) == 6
+    assert video.notes == ("is an AVI video named .mp4; it is read as what it is",)
+
+
+def test_file_with_sound_only_is_refused(broken_videos: dict[str, tuple[Path, str]]):
+    with pytest.raises(DataError, match="no video stream: only sound"):
+        read_video(broken_videos["audio"][0])

@@ -9,6 +9,7 @@ import pytest
 from hearai.sign.hamnosys import HEADS
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
+from tests.helpers.videos import write_damaged_video
 
 pytestmark = pytest.mark.training
 
@@ -53,3 +54,14 @@ def test_all_unusable_clips_are_named(call: Callable, run: Path, data: Path, tmp
     assert code == 2 and f"{tmp_path / 'none'}: no such file" in err and f"{data}: contains no frames" in err
     code, out, err = call("predict", "--checkpoint", run, data / "c1")
     assert code == 2 and f"{data / 'c1' / 'c1_2.jpg'}: cannot decode" in err and "Traceback" not in err
+
+
+def test_damaged_video_is_refused_or_used_with_a_remark(
+    call: Callable, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    video = write_damaged_video(tmp_path / "sign.mp4")
+    code, _, err = call("predict", "--checkpoint", run, video)
+    assert code == 2 and f"error: {video}: cannot read (a frame is damaged at" in err and "--keep-damaged" in err
+    code, out, _ = call("predict", "--checkpoint", run, video, "--keep-damaged", "--json")
+    assert code == 0 and json.loads(out)[0]["clip"] == str(video)
+    assert f"{video}: kept although damaged: a frame is damaged at" in caplog.text

@@ -123,7 +123,7 @@ def image_size(trained: TrainedModel) -> tuple[int, int]:
             f"{trained.folder}: augmentations_parameters.apply_center_crop is false, so images have no fixed size; "
             "an exported model needs one"
         )
-    return (parameters.center_crop_size, parameters.center_crop_size)
+    return parameters.crop_sides
 
 
 def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:

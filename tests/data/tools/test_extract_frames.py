@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -153,11 +154,57 @@ def test_name_with_whitespace_is_noted(videos: Path, tmp_path: Path):
     assert "my clip.mp4: the name contains whitespace" in note
 
 
+def test_any_video_is_extracted_and_other_files_are_counted(videos: Path, tmp_path: Path, make_video: Callable):
+    make_video(videos / "c.avi", form="avi", codec="mpeg4")
+    make_video(videos / "d.mkv", form="matroska")
+    make_video(videos / "e.M4V")
+    make_video(videos / "recording.part")
+    make_video(videos / "no_ending")
+    for name, side in (("still.gif", 1), ("moving.gif", 3)):
+        images = [Image.new("RGB", (16, 16), (60 * i, 0, 0)) for i in range(side)]
+        images[0].save(videos / name, save_all=True, append_images=images[1:], duration=40)
+    Image.new("RGB", (8, 8)).save(videos / "thumbnail.jpg")
+    done = run(SCRIPT, videos, tmp_path / "data", "--workers", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "10 videos: 10 extracted (59 frames), 0 complete before, 0 broken" in done.stdout
+    assert "left out, not videos: 1 .gif, 1 .jpg, 1 .txt, 1 hidden" in done.stdout
+    assert {"c", "d", "e", "recording", "no_ending", "moving"} <= set(os.listdir(tmp_path / "data"))
+
+
+def test_damaged_video_is_broken_or_kept_with_a_remark(tmp_path: Path, make_video: Callable):
+    path = make_video(tmp_path / "videos" / "a.mp4", 20, size=(160, 120))
+    data = bytearray(path.read_bytes())
+    for i in range(len(data) // 3, len(data) * 2 // 3, 40):
+        data[i] ^= 0x55
+    path.write_bytes(data)
+    refused = run(SCRIPT, tmp_path / "videos", tmp_path / "data")
+    assert refused.returncode == 1 and "a frame is damaged" in refused.stderr and "--keep-damaged" in refused.stderr
+    assert not (tmp_path / "data" / "a").exists()
+    for summary in ("1 extracted", "0 extracted (0 frames), 1 complete"):  # said again by the next command
+        kept = run(SCRIPT, tmp_path / "videos", tmp_path / "data", "--keep-damaged")
+        assert (kept.returncode, kept.stderr) == (0, "") and summary in kept.stdout
+        assert "a.mp4: kept although damaged: a frame is damaged" in kept.stdout
+        assert "0 broken, 1 kept although damaged" in kept.stdout
+    assert properties(tmp_path / "data" / "a")["damage"].startswith("kept although damaged")
+    (problem,) = extract_frames(tmp_path / "videos", tmp_path / "data", workers=1).problems
+    assert "is damaged" in problem and f"{tmp_path / 'data' / 'a'} keeps the frames" in problem
+
+
+def test_notes_about_a_video_are_kept_in_its_properties(tmp_path: Path, make_video: Callable):
+    make_video(tmp_path / "videos" / "a.mp4", form="avi", codec="mpeg4", ratio=Fraction(2))
+    for _ in range(2):  # also by a command that finds the clip complete
+        notes = extract_frames(tmp_path / "videos", tmp_path / "data", workers=1).notes
+        assert len(notes) == 2 and "an AVI video named .mp4" in notes[1 - ("AVI" in notes[0])]
+    about = properties(tmp_path / "data" / "a")
+    assert (about["width"], about["height"]) == (128, 48) and len(about["notes"]) == 2
+
+
 BAD = {
     "no such folder": (lambda v, d: (v / "nowhere", d), "not a directory"),
     "empty": (lambda v, d: (mkdir(v / "empty"), d), "contains no videos (it is empty)"),
     "no videos": (lambda v, d: (fill(mkdir(v / "text") / "a.txt"), d), "contains no videos (found .txt)"),
     "same name": (lambda v, d: (fill(v / "a.MOV"), d), "a.MOV and"),
+    "same name, other container": (lambda v, d: (fill(v / "a.avi"), d), "a.avi and"),
     "same folder": (lambda v, d: (v, v), "inside the folder of the videos"),
     "inside": (lambda v, d: (v, v / "data"), "inside the folder of the videos"),
     "onto the videos": (lambda v, d: (fill(v / "videos.mp4"), v.parent), "overlaps"),
