@@ -14,6 +14,9 @@ OBJECTIVE = "objective"
 SCORE, CHOSEN_SCORE = "val/macro_f1", "val/objective"
 """Validation score of one epoch: over all heads, and over those of `objective_heads` (if any are given)."""
 
+DIVERGED_LOSS = 1e9
+"""Reported in place of a loss that is not finite: every reported value is finite."""
+
 
 @dataclass(frozen=True)
 class Metric:
