@@ -8,7 +8,7 @@ compare them. Exit codes: 0 done; 2 bad input.
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, run_script
+from hearai.cli import DONE, gpu_index, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
     )
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 

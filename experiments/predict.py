@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hearai.cli import DONE, log_to_stderr, positive, run_script
+from hearai.cli import DONE, gpu_index, log_to_stderr, positive, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         help="use the readable frames of truncated and damaged videos, with a remark",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 

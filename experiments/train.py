@@ -1,20 +1,40 @@
 """Trains one model in this process, as a debugger needs it: `python experiments/train.py --config best.yaml`
 
-Without --config the defaults are used; without data_path, the demo data. The run folder is path_to_save.
+Without --config the defaults are used; without data_path, the demo data. The run folder is path_to_save. Exit codes:
+0 done; 2 invalid input; 3 the run diverged: the message names the step and what to lower; 130 interrupted (the command
+to resume is printed).
 """
 
 import argparse
+import shlex
+import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hearai.cli import DONE, assignment, positive, run_script
+from hearai.cli import (
+    DIVERGED,
+    DONE,
+    INTERRUPTED,
+    assignment,
+    integer,
+    print_problems,
+    run_script,
+)
 from hearai.config.config import Config, build_config, load_config
+from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.overrides import override
 from hearai.metrics import objective_label
+from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
+
+if TYPE_CHECKING:
+    from hearai.training.fit import FitResult
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
     parser.add_argument(
         "--config", "--model_config_path", metavar="FILE.yml", help="config file, as a diff over the defaults"
     )
@@ -23,11 +43,18 @@ def parse_args() -> argparse.Namespace:
         "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
     )
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
-    parser.add_argument("--resume", action="store_true", help="resume the run in path_to_save")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume the run in path_to_save: the same config and dataset; device, loader processes, --threads and "
+        "more epochs are free",
+    )
     threads = "torch's threads on the CPU; as many as a trial had reproduce its numbers"
-    parser.add_argument("--threads", type=positive, metavar="N", help=threads)
+    parser.add_argument("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
     parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
-    parser.add_argument("--workers", type=positive, metavar="K", help="through a Ray Train group of K processes")
+    parser.add_argument(
+        "--workers", type=integer(1, MAX_PROCESSES), metavar="K", help="through a Ray Train group of K processes"
+    )
     return parser.parse_args()
 
 
@@ -41,34 +68,68 @@ def config_of(args: argparse.Namespace) -> Config:
     return override(config, changes, "--set")
 
 
-def main() -> int:
-    args = parse_args()
-    config = config_of(args)
-    import torch  # heavy imports only after the config is checked
+def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult":
+    from hearai.training.setup.single_run import read_result, run_single
 
-    from hearai.training.setup.prepare import with_data, with_weights
-    from hearai.training.setup.single_run import pretrain_only, run_folder, run_single, weights_file
-
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    config, data = with_data(config)
-    config = with_weights(config, pretraining_follows=config.train_parameters.pre_training)
-    folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
-    if config.train_parameters.pre_training:
-        print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")
-        return DONE
     if args.ray or args.workers:
         from hearai.search.cluster.ray_train import train_with_ray
 
         train_with_ray(config, folder, args.workers or 0)
-    else:
-        result = run_single(config, folder, resume=args.resume)
-        label = objective_label(config.train_parameters.objective_heads, len(config.active_heads))
+        return read_result(folder)
+    return run_single(config, folder, resume=args.resume)
+
+
+def report(result: "FitResult", config: Config, folder: Path) -> int:
+    from hearai.training.setup.single_run import weights_file
+
+    label = objective_label(config.train_parameters.objective_heads, len(config.active_heads))
+    if result.best_epoch:
         print(f"validation {label} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
     if path := weights_file(config, folder):
         print(f"weights: {path}")
     print(f"run folder: {Path(folder)}")
-    return DONE
+    if not result.diverged:
+        return DONE
+    kept = f"the model of epoch {result.best_epoch} is kept" if result.best_epoch else "there is no model to keep"
+    print_problems([f"{result.divergence}; {result.remedy}; {kept}"])
+    return DIVERGED
+
+
+def how_to_continue(config: Config, folder: Path) -> str:
+    """After an interruption: this command, for the run in `folder`."""
+    if not holds_checkpoint(folder / LAST):
+        return "interrupted before an epoch was saved; the same command starts again"
+    options = [option for option in sys.argv[1:] if option != "--resume"]
+    if config.general_parameters.path_to_save is None:
+        options.append(f"--set=general_parameters.path_to_save={folder}")
+    command = shlex.join([sys.argv[0], *options, "--resume"])
+    return f"interrupted; to resume after the last saved epoch:\n  python {command}"
+
+
+def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
+    import torch  # heavy imports only after the config is checked
+
+    from hearai.training.setup.single_run import prepare_run, pretrain_only
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config, data = prepare_run(config, folder, resume=args.resume)
+    if config.train_parameters.pre_training:
+        print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")
+        return DONE
+    return report(train(args, config, folder), config, folder)
+
+
+def main() -> int:
+    args = parse_args()
+    config = config_of(args)
+    folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
+    try:
+        return run(args, config, folder)
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        sys.stderr.write(f"{how_to_continue(config, folder)}\n")
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

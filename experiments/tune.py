@@ -19,8 +19,11 @@ from hearai.cli import (
     assignment,
     comma_separated,
     duration,
+    gpus,
     is_uri,
+    number,
     positive,
+    processes,
     run_script,
     storage_location,
     study_name,
@@ -51,7 +54,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--epoch-budget", type=positive, metavar="N", help="total epochs of all trials, excluding finals"
     )
-    group.add_argument("--stop-when", type=float, metavar="0.95", help="stop when a trial reaches this score")
+    group.add_argument("--stop-when", type=number(0, 1), metavar="0.95", help="stop when a trial reaches this score")
     group.add_argument("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
     group.add_argument("--finalists", type=int, metavar="K", help="number of best trials to retrain with new seeds")
     group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
@@ -83,12 +86,10 @@ def _add_execution_options(group: argparse._ArgumentGroup) -> None:
         help="folder of the studies, or s3://, gs:// (default: runs)",
     )
     group.add_argument(
-        "--workers-per-trial", type=positive, default=1, metavar="K", help="K > 1: a Ray Train worker group"
+        "--workers-per-trial", type=processes, default=1, metavar="K", help="K > 1: a Ray Train worker group"
     )
     group.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker (default: 1)")
-    group.add_argument(
-        "--gpus-per-trial", type=float, metavar="F", help="GPUs per worker (default: 1 if there are any)"
-    )
+    group.add_argument("--gpus-per-trial", type=gpus, metavar="F", help="GPUs per worker (default: 1 if there are any)")
     group.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="concurrent trials (default: as many as fit)"
     )

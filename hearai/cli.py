@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError, UserError
 from hearai.files import UNWRITABLE, disk_full
@@ -22,6 +24,12 @@ Print = Callable[[str], None]
 
 DONE, PROBLEMS_FOUND, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of the scripts."""
+DIVERGED = NO_TRIAL_SUCCEEDED
+"""Exit code of a single run that diverged."""
+
+
+MAX_COUNT = 10**9
+"""Of counts without a limit of their own."""
 
 
 def run_script(main: Callable[[], int]) -> None:
@@ -92,16 +100,62 @@ def assignment(text: str) -> tuple[str, Any]:
 def duration(text: str) -> float:
     """Parses `90`, `90s`, `30m` or `2h` to seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
-    if not match or float(match[1]) <= 0:
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < seconds <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"got {text!r}; give a time such as 90s, 30m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return seconds
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Parses integers from `low` to `high`."""
+    allowed = f"an integer of at least {low}" if high == MAX_COUNT else f"an integer from {low} to {high}"
+
+    def parse(text: str) -> int:
+        digits = len(str(max(abs(low), high)))
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) and len(text) <= digits + 1 else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"got {text!r}; give {allowed}")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Parses numbers from `low` to `high`; neither NaN nor infinity."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"got {text!r}; give a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def gpus(text: str) -> float:
+    """Parses GPUs of a worker: a fraction of one, or a whole number."""
+    value = number(0, MAX_GPU)(text)
+    if value > 1 and value % 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a fraction of one GPU, or a whole number")
+    return value
 
 
 def positive(text: str) -> int:
     """Parses an integer of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; give an integer of at least 1")
-    return int(text)
+    return integer(1, MAX_COUNT)(text)
+
+
+def processes(text: str) -> int:
+    """Parses a number of processes."""
+    return integer(1, MAX_PROCESSES)(text)
+
+
+def gpu_index(text: str) -> int:
+    """Parses the index of a GPU; -1 = the CPU."""
+    return integer(-1, MAX_GPU)(text)
 
 
 def comma_separated(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Exceptions that scripts and the search handle by type, and error messages for choices by name."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -44,6 +45,19 @@ class Preempted(Exception):
 
 class Superseded(Exception):
     """Another process has resumed the run, because this one was considered dead; this one must not write any more."""
+
+
+def load_failure(error: Exception) -> str:
+    """Why a file of weights or arrays could not be loaded, in one line.
+
+    Where a library refuses a file because loading it could run code, its message advises how to load it nevertheless;
+    that advice is not repeated.
+    """
+    lines = str(error).strip().splitlines()
+    reason = lines[0].rstrip(".") if lines else type(error).__name__
+    if type(error).__name__ == "UnpicklingError" or re.search("pickle|weights_only", str(error)):
+        return "it is damaged, or holds objects that could run code; it was not loaded"
+    return reason
 
 
 def choices(given: object, allowed: Iterable[str]) -> str:

@@ -17,6 +17,9 @@ SCORE, CHOSEN_SCORE = "val/macro_f1", "val/objective"
 NOTABLE_GAP = 0.05
 """A larger difference between a validation score and a test score is remarked on."""
 
+DIVERGED_LOSS = 1e9
+"""Reported in place of a loss that is not finite: every reported value is finite."""
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -24,7 +24,8 @@ LAYERS: dict[str, list[str]] = {
         "benchmarks reporting",
     ],
     "hearai.config": [
-        "model_parts validation yaml_io",
+        "limits model_parts yaml_io",
+        "validation",
         "schema",
         "config",
         "domains constraints",

@@ -21,7 +21,7 @@ from hearai.config.schema import (
     TrainParameters,
     Transformer,
 )
-from hearai.config.validation import Section, explain
+from hearai.config.validation import FrozenDict, Section, explain
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
 
@@ -42,6 +42,16 @@ class Config(Section):
         problems = [*self._head_problems(), *self._input_problems(), *self._transformer_problems()]
         if problems:
             raise ValueError("\n".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _train_what_has_no_weights(self) -> "Config":
+        """By default nothing is frozen where the backbone can only start from random weights."""
+        schedule, extractor = self.freeze_scheduler, self.feature_extractor
+        if not self.states_frozen_parts and extractor.spec.weights is None and extractor.checkpoint is None:
+            values = {**dict(schedule), "model_params": FrozenDict()}
+            unstated = FreezeScheduler.model_construct(_fields_set=set(schedule.model_fields_set), **values)
+            self.__dict__["freeze_scheduler"] = unstated  # frozen: cannot be assigned
         return self
 
     def _head_problems(self) -> list[str]:
@@ -113,6 +123,11 @@ class Config(Section):
                 "the frames; set mean, or another transformer.name"
             )
         return problems
+
+    @property
+    def states_frozen_parts(self) -> bool:
+        """Whether `freeze_scheduler.model_params` was given; otherwise its default depends on the extractor."""
+        return "model_params" in self.freeze_scheduler.model_fields_set
 
     @property
     def active_heads(self) -> dict[str, HeadParameters]:

@@ -10,6 +10,8 @@ from hearai.errors import ConfigError, choices
 def override(config: Config, values: Mapping[str, Any], where: str = "override") -> Config:
     """A copy of the config with the values at dotted paths replaced: `{"train_parameters.lr": 1e-3}`.
 
+    What is frozen by default is decided again if neither the config nor the values state it.
+
     Raises:
         ConfigError: a path does not exist, or its value is not valid.
     """
@@ -17,7 +19,15 @@ def override(config: Config, values: Mapping[str, Any], where: str = "override")
     problems = [problem for path, value in values.items() if (problem := _set(raw, path, value))]
     if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
+    stated = config.states_frozen_parts or any(_sets_frozen_parts(path) for path in values)
+    if not stated:
+        del raw["freeze_scheduler"]["model_params"]
     return build_config(raw, where)
+
+
+def _sets_frozen_parts(path: str) -> bool:
+    section, _, rest = path.partition(".")
+    return section == "freeze_scheduler" and rest.partition(".")[0] in ("", "model_params")
 
 
 def get_path(config: Config, path: str) -> Any:

@@ -8,6 +8,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from hearai.config.limits import (
+    MAX_BATCH,
+    MAX_CLASSES,
+    MAX_EPOCHS,
+    MAX_FOLDS,
+    MAX_GPU,
+    MAX_LR,
+    MAX_PROCESSES,
+    MAX_SECONDS,
+    MAX_SEGMENTS,
+    MAX_WEIGHT,
+    MAX_WIDTH,
+)
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
 from hearai.config.validation import (
     Fraction,
@@ -20,6 +33,7 @@ from hearai.config.validation import (
     Number,
     OneOf,
     Section,
+    Seed,
     Sides,
     list_to_tuple,
 )
@@ -57,22 +71,24 @@ class GeneralParameters(Section):
         "auto",
         description="signer = each signer is in one split only; auto = signer if signers.csv exists, else random.",
     )
-    fold: Integer = Field(0, description="Index of the fold, a division of the non-test clips: 0, 1, 2 ...")
+    fold: Annotated[Integer, Field(ge=0, lt=MAX_FOLDS)] = Field(
+        0, description="Index of the fold, a division of the non-test clips: 0, 1, 2 ..."
+    )
     train_on_validation: bool = Field(
         False,
         description="Also train on the validation clips; the last epoch is kept, since no best one can be selected.",
     )
-    split_seed: Integer = Field(0, description="Seed of the split; no other seed affects it.")
-    workers: Annotated[Integer, Field(ge=0)] = Field(
+    split_seed: Seed = Field(0, description="Seed of the split; no other seed affects it.")
+    workers: Annotated[Integer, Field(ge=0, le=MAX_PROCESSES)] = Field(
         0, description="Data loader processes; 0 = load in the main process."
     )
-    gpu: Annotated[Integer, Field(ge=-1)] = Field(
+    gpu: Annotated[Integer, Field(ge=-1, le=MAX_GPU)] = Field(
         0, description="GPU index of a single run; -1 = CPU. Without a GPU the run falls back to the CPU and logs it."
     )
     path_to_save: str | None = Field(
         None, description="Output folder of a single run; a path ending in .pth names the weights file."
     )
-    seed: Integer = Field(0, description="Seed of weight initialisation, batch order and augmentation.")
+    seed: Seed = Field(0, description="Seed of weight initialisation, batch order and augmentation.")
     measure_speed: bool = Field(
         False, description="Measure seconds_per_clip before training: a full forward pass of one clip."
     )
@@ -109,7 +125,9 @@ class AugmentationsParameters(Section):
     rgb_shift_r_shift_limit: Fraction = Field(0.2, description="Maximum shift of red, as a fraction of full scale.")
     rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Maximum shift of green, as a fraction of full scale.")
     rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Maximum shift of blue, as a fraction of full scale.")
-    blur_limit: Annotated[Integer, Field(ge=1)] = Field(3, description="Maximum kernel size, pixels (1 = no blur).")
+    blur_limit: Annotated[Integer, Field(ge=1, le=4096)] = Field(
+        3, description="Maximum kernel size, pixels (1 = no blur)."
+    )
 
     @property
     def crop_sides(self) -> tuple[int, int]:
@@ -126,20 +144,24 @@ class TrainParameters(Section):
         (),
         description="Heads whose mean macro-F1 selects the best epoch, and in a search the best trial; [] = all heads.",
     )
-    epochs: Annotated[Integer, Field(ge=1)] = Field(30, description="Passes over the training clips.")
-    stop_after_epoch: Annotated[Integer, Field(ge=1)] | None = Field(
+    epochs: Annotated[Integer, Field(ge=1, le=MAX_EPOCHS)] = Field(30, description="Passes over the training clips.")
+    stop_after_epoch: Annotated[Integer, Field(ge=1, le=MAX_EPOCHS)] | None = Field(
         None, description="Stop after this epoch; the learning rate and freeze schedules are still those of `epochs`."
     )
-    batch_size: Annotated[Integer, Field(ge=1)] = Field(32, description="Clips per optimizer step, over all workers.")
-    gradient_accumulation: Annotated[Integer, Field(ge=1)] = Field(
+    batch_size: Annotated[Integer, Field(ge=1, le=MAX_BATCH)] = Field(
+        32, description="Clips per optimizer step, over all workers."
+    )
+    gradient_accumulation: Annotated[Integer, Field(ge=1, le=MAX_BATCH)] = Field(
         1, description="Micro-batches per batch: less memory, the same optimizer step."
     )
-    lr: Annotated[Number, Field(gt=0, le=10)] = Field(1e-3, description="Peak learning rate.")
+    lr: Annotated[Number, Field(gt=0, le=MAX_LR)] = Field(1e-3, description="Peak learning rate.")
     optimizer: Literal["adamw", "radam", "sgd"] = Field(
         "adamw", description="Optimizer; sgd uses Nesterov momentum 0.9."
     )
-    num_segments: Annotated[Integer, Field(ge=1)] = Field(8, description="Frames sampled from each clip.")
-    time: Annotated[Number, Field(gt=0)] | None = Field(
+    num_segments: Annotated[Integer, Field(ge=1, le=MAX_SEGMENTS)] = Field(
+        8, description="Frames sampled from each clip."
+    )
+    time: Annotated[Number, Field(gt=0, le=MAX_SECONDS)] | None = Field(
         None, description="Seconds between sampled frames, at most num_segments of them. Requires the FPS of each clip."
     )
     fast_dev_run: bool = Field(False, description="Run a single training and validation batch as a smoke test.")
@@ -153,16 +175,18 @@ class TrainParameters(Section):
         description="multiply = linear warm-up, then a factor of multiply_lr_step per epoch; "
         "one_cycle = cosine warm-up, then cosine decay to almost 0.",
     )
-    warmup_steps: Annotated[Number, Field(ge=0)] = Field(
+    warmup_steps: Annotated[Number, Field(ge=0, le=1e12)] = Field(
         0.1, description="Warm-up: number of optimizer steps, or a fraction of all steps if below 1; 0 = none."
     )
     multiply_lr_step: Annotated[Number, Field(gt=0, le=1)] = Field(
         0.95, description="Learning-rate factor per epoch after the warm-up; ignored by one_cycle."
     )
-    weight_decay: Annotated[Number, Field(ge=0)] = Field(
+    weight_decay: Annotated[Number, Field(ge=0, le=MAX_WEIGHT)] = Field(
         0.01, description="Weight decay, except of biases and norms; decoupled, except with sgd."
     )
-    gradient_clip: Annotated[Number, Field(gt=0)] | None = Field(None, description="Maximum global gradient norm.")
+    gradient_clip: Annotated[Number, Field(gt=0, le=MAX_WEIGHT)] | None = Field(
+        None, description="Maximum global gradient norm."
+    )
     loss: Literal["cross_entropy", "bce"] = Field(
         "cross_entropy", description="Loss of each head; bce = binary cross-entropy with one-hot targets."
     )
@@ -188,7 +212,7 @@ class FeatureExtractorParameters(Section):
         "cnn_extractor", description="Feature extractor; see the table below."
     )
     model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
-    representation_size: Annotated[Integer, Field(ge=1)] = Field(
+    representation_size: Annotated[Integer, Field(ge=1, le=MAX_WIDTH)] = Field(
         512, description="Width of a frame vector, the input of the sequence encoder."
     )
     pretrained: Literal["auto"] | bool = Field(
@@ -210,14 +234,14 @@ class Transformer(Section):
     name: Annotated[str, OneOf(SEQUENCE_ENCODERS)] = Field(
         "sign_language_transformer", description="Sequence encoder; see the table below."
     )
-    feedforward_size: Annotated[Integer, Field(ge=1)] = Field(
+    feedforward_size: Annotated[Integer, Field(ge=1, le=MAX_WIDTH)] = Field(
         1024, description="Hidden width of each block; of an LSTM layer's two directions together."
     )
-    num_attention_heads: Annotated[Integer, Field(ge=1)] = Field(
+    num_attention_heads: Annotated[Integer, Field(ge=1, le=MAX_WIDTH)] = Field(
         4, description="Must divide representation_size; ignored by encoders without attention."
     )
     num_encoder_layers: Annotated[Integer, Field(ge=1, le=64)] = Field(2, description="Blocks, or layers of an LSTM.")
-    output_size: Annotated[Integer, Field(ge=1)] = Field(512, description="Width of the output.")
+    output_size: Annotated[Integer, Field(ge=1, le=MAX_WIDTH)] = Field(512, description="Width of the output.")
     dropout_rate: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="Dropout inside the blocks.")
     pooling: Literal["mean", "attention"] = Field(
         "mean", description="Frames -> one vector; attention = mean weighted by a learned score per frame."
@@ -232,10 +256,10 @@ class Transformer(Section):
 class HeadParameters(Section):
     """One classification head."""
 
-    num_class: Annotated[Integer, Field(ge=2)] | Literal["auto"] = Field(
+    num_class: Annotated[Integer, Field(ge=2, le=MAX_CLASSES)] | Literal["auto"] = Field(
         "auto", description="Number of classes; auto = largest label in the data + 1."
     )
-    loss_weight: Annotated[Number, Field(ge=0)] = Field(
+    loss_weight: Annotated[Number, Field(ge=0, le=1e6)] = Field(
         1.0, description="Weight in the training loss; 0 = not trained."
     )
 
@@ -278,11 +302,12 @@ class FreezeScheduler(Section):
         dict[str, Annotated[tuple[bool, ...], BeforeValidator(list_to_tuple), Field(min_length=1)]], Frozen
     ] = Field(
         FrozenDict({"feature_extractor.backbone": (True,)}),
-        description="{part: [true, false, ...]}, lists of equal length; true = frozen.",
+        description="{part: [true, false, ...]}, lists of equal length; true = frozen. Unless it is given, a backbone "
+        "without pretrained weights is not frozen.",
     )
     freeze_pattern_repeats: (
-        Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], BeforeValidator(list_to_tuple)]
-        | Annotated[Integer, Field(ge=0)]
+        Annotated[tuple[Annotated[Integer, Field(ge=0, le=10**9)], ...], BeforeValidator(list_to_tuple)]
+        | Annotated[Integer, Field(ge=0, le=10**9)]
     ) = Field(
         1_000_000,
         description="[5, 3] = the first entry for 5 units, the second for 3; 4 = the whole pattern four times.",

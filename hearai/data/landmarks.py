@@ -15,7 +15,7 @@ import torch
 
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import raise_problems
-from hearai.errors import DataError
+from hearai.errors import DataError, load_failure
 from hearai.sign.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
 
 CACHED_CLIPS = 2048
@@ -107,7 +107,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         zipfile.LargeZipFile,
         NotImplementedError,
     ) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0] or type(error).__name__
+        reason = getattr(error, "strerror", None) or load_failure(error)
         raise InvalidLandmarks(f"cannot read ({reason}); expected an .npz file of numeric arrays") from None
     if not arrays.keys() & PARTS.keys():
         raise InvalidLandmarks(f"contains none of {', '.join(PARTS)}; expected at least one of these arrays")

@@ -14,6 +14,7 @@ from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
 from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.models.batch_norm import accept_single_values
 from hearai.models.gcn import LandmarkGraph
 from hearai.models.pretrained import (
     WeightSource,
@@ -45,6 +46,7 @@ class FeatureExtractor(nn.Module):
     def __init__(self, backbone: Backbone, representation_size: int, *, per_frame: bool = True):
         super().__init__()
         self.backbone, self.backbone_width, self.fixed_size = backbone
+        accept_single_values(self.backbone)
         self.per_frame = per_frame
         self.projection = nn.Sequential(
             nn.Linear(self.backbone_width, representation_size), nn.LayerNorm(representation_size)

@@ -3,7 +3,6 @@
 C/H/W image, or P points with C channels.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from hearai.models.feature_extractors import (
 from hearai.models.heads import Heads
 from hearai.models.pretrained import resolve_pretrained
 from hearai.models.sequence_encoders import build_sequence_encoder
+from hearai.models.weights import UNREADABLE, load_weights, read_tensors
 
 
 class SignModel(nn.Module):
@@ -99,10 +99,10 @@ def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
     """
     where = f"feature_extractor.checkpoint: {checkpoint}"
     try:
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        saved = read_tensors(checkpoint)
     except OSError as error:
         raise ConfigError(f"{where} cannot be read ({error.strerror}); give a file written by pre-training") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError):
+    except UNREADABLE:
         raise ConfigError(
             f"{where} does not contain torch weights, or is truncated; give a file written by pre-training"
         ) from None
@@ -114,10 +114,9 @@ def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
             "set feature_extractor.model_path (or name) to the former, or give another checkpoint"
         )
     try:
-        backbone.load_state_dict(saved["backbone"])
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"{where} does not fit {model} ({reason}); give another checkpoint") from None
+        load_weights(backbone, saved["backbone"])
+    except ValueError as problem:
+        raise ConfigError(f"{where} does not fit {model} ({problem}); give another checkpoint") from None
 
 
 def build_initial_model(config: Config, num_class: Mapping[str, int]) -> SignModel:

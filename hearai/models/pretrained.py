@@ -3,7 +3,6 @@
 import difflib
 import http.client
 import logging
-import pickle
 import queue
 import threading
 import urllib.request
@@ -20,7 +19,8 @@ from timm.models import PretrainedCfg
 from torch import nn
 from torchvision.models import WeightsEnum
 
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, load_failure
+from hearai.models.weights import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +30,7 @@ ANSWER_TIMEOUT_S = 5.0
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """File names of timm's weights in a hub repository, in timm's order of preference."""
 
-LOAD_ERRORS = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
+LOAD_ERRORS = (*UNREADABLE, SafetensorError)
 """What readers of weights raise for a file that is not one, or has content other than weights."""
 
 
@@ -139,7 +130,7 @@ def load_torchvision(build: Callable[..., nn.Module], weights: WeightsEnum) -> n
 
 
 def _load_failure(error: Exception, source: WeightSource) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = load_failure(error)
     return f"{source.cached}: {reason}" if source.cached else reason
 
 

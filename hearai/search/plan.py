@@ -43,7 +43,8 @@ def make_plan(study: Study, folder: Path) -> Plan:
         check_all_landmarks(data.clips)
     for fold in range(1, study.settings.splits):
         load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
-    start = with_weights(start, pretraining_follows=study.settings.pretrain is not None)
+    follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
+    start = with_weights(start, pretraining_follows=follows)
     if problems := study.space.problems(start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)

@@ -21,8 +21,8 @@ from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
 from hearai.search.storage.study_folder import portable_yaml
 from hearai.search.storage.trial_store import TrialStore
 from hearai.training.fit import fit
-from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import BEST, holds_checkpoint
+from hearai.training.outputs.saved_state import load_best
 from hearai.training.runtime import LocalRuntime, choose_device
 
 Train = Callable[[Config, Path, bool], None]
@@ -71,5 +71,5 @@ def epochs_to_train(search: TrialStore, finals: TrialStore, number: int) -> int:
 def _is_complete(run: Path) -> bool:
     if not holds_checkpoint(run / BEST):
         return False
-    metrics = load_checkpoint(run / BEST)["metrics"]
-    return metrics["epoch"] == metrics["epochs"]
+    metrics = load_best(run / BEST).metrics
+    return "epoch" in metrics and metrics["epoch"] == metrics.get("epochs")

@@ -37,7 +37,12 @@ from hearai.search.storage.attributes import (
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
-from hearai.search.storage.study_folder import ensure_study_folder, portable_yaml, record_code_version
+from hearai.search.storage.study_folder import (
+    ensure_study_folder,
+    portable_yaml,
+    record_code_version,
+    with_known_schedule,
+)
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.storage.trial_store import open_journal
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
@@ -82,7 +87,7 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     """
     folder, started = options.storage / study.name, time.monotonic()
     sync = StudySync(folder, options.store)
-    plan = make_plan(study, folder)
+    plan = make_plan(with_known_schedule(study, folder), folder)
     warm_start = read_warm_start(plan)
     with MemoryMeter() as memory, open_journal(folder, sync.syncing()) as journal:
         ensure_study_folder(plan, folder)

@@ -23,7 +23,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, load_failure
 from hearai.files import atomic_write, cache_folder
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.model import build_initial_model
@@ -70,8 +70,9 @@ def _map_rows(path: Path) -> np.ndarray:
     try:
         rows_FW = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{path}: not a feature file ({reason}); delete it, it is computed again") from None
+        raise ConfigError(
+            f"{path}: not a feature file ({load_failure(error)}); delete it, it is computed again"
+        ) from None
     if not isinstance(rows_FW, np.ndarray) or rows_FW.ndim != 2 or rows_FW.dtype != np.float32:
         raise ConfigError(
             f"{path}: not a feature file; expected a two-dimensional float32 array; delete it, it is computed again"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from hearai.config.config import Config
 from hearai.data.annotations.load import load_data
-from hearai.errors import Preempted
+from hearai.errors import ConfigError, Preempted
 from hearai.models.model import build_initial_model
 from hearai.training.batches import Batches
 from hearai.training.cost import costs_of
 from hearai.training.evaluation import evaluate
-from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.saved_state import load_last
 from hearai.training.run_state import RunState
 from hearai.training.run_writer import RunWriter
 from hearai.training.runtime import Runtime
@@ -32,6 +32,10 @@ class FitResult:
     """The metrics of the best epoch; empty if there is none."""
     seconds: float
     """Wall time in `fit`, over all attempts."""
+    divergence: str = ""
+    """Where the run diverged, and with which settings."""
+    remedy: str = ""
+    """What to change, so that it does not diverge again."""
 
 
 def fit(config: Config, runtime: Runtime) -> FitResult:
@@ -43,7 +47,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
         Superseded: the run continues in another process, and this one has written nothing since that began.
     """
     last = runtime.restore_from()
-    saved = load_checkpoint(last) if last else None
+    saved = load_last(last)[0] if last else None
     progress = RunState(**saved["progress"]) if saved else RunState()
 
     data = load_data(config)
@@ -53,6 +57,8 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     trainer = Trainer(config, data, model, runtime, batches)
     if saved:
         trainer.load(saved)
+        if problem := progress.misfit(model.state_dict(), data.num_class):
+            raise ConfigError(f"{last}: holds the progress of another run ({problem}); give another folder")
 
     writer = RunWriter(config, data, runtime, progress)
     try:
@@ -69,7 +75,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
         raise
     finally:
         writer.close(trainer, progress)
-    return _result(progress)
+    return result_of(progress)
 
 
 def _run_epoch(trainer: Trainer, batches: Batches, progress: RunState) -> None:
@@ -87,7 +93,7 @@ def _run_epoch(trainer: Trainer, batches: Batches, progress: RunState) -> None:
     if is_best:
         progress.best_weights = trainer.weights()
     if progress.diverged:
-        progress.divergence = trainer.describe_divergence(epoch, evaluation.loss)
+        progress.divergence, progress.remedy = trainer.describe_divergence(epoch, evaluation.loss)
 
 
 def _report(runtime: Runtime, progress: RunState, checkpoint: Path | None) -> None:
@@ -97,7 +103,8 @@ def _report(runtime: Runtime, progress: RunState, checkpoint: Path | None) -> No
     runtime.report(progress.history[-1], checkpoint)
 
 
-def _result(progress: RunState) -> FitResult:
+def result_of(progress: RunState) -> FitResult:
+    """The result of a run that has made this progress."""
     return FitResult(
         best=progress.best,
         best_epoch=progress.best_epoch,
@@ -105,4 +112,6 @@ def _result(progress: RunState) -> FitResult:
         diverged=progress.diverged,
         metrics=progress.history[progress.best_epoch - 1] if progress.best_epoch else {},
         seconds=progress.seconds,
+        divergence=progress.divergence,
+        remedy=progress.remedy,
     )

@@ -13,12 +13,12 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from hearai.metrics import CHOSEN_SCORE, SCORE
+from hearai.metrics import CHOSEN_SCORE, DIVERGED_LOSS, OBJECTIVE, SCORE
 from hearai.training.runtime import Runtime
 from hearai.training.scores import Evaluation
 
-DIVERGED_LOSS = 1e9
-"""Reported in place of a loss that is not finite: every reported value is finite."""
+REPORTED = ("epoch", "epochs", OBJECTIVE, "best_epoch", "diverged", "seconds", "train/loss", "val/loss", SCORE)
+"""Metrics that every epoch has."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class RunState:
     """Whether a loss or a gradient was not finite; no epoch follows."""
     divergence: str = ""
     """Where, and with which settings."""
+    remedy: str = ""
+    """What to change, so that it does not diverge again."""
     seconds: float = 0.0
     """Spent in `fit`, over all attempts, up to the last save."""
     history: list[dict[str, float]] = field(default_factory=list)
@@ -68,6 +70,19 @@ class RunState:
     def state(self) -> dict[str, Any]:
         """Tensors and plain values; `RunState(**state)` resumes from them."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def misfit(self, weights: Mapping[str, Tensor], num_class: Mapping[str, int]) -> str:
+        """Why this is not the progress of a run of a model with these weights and classes; empty if it is."""
+        for name, tensor in self.best_weights.items():
+            if name not in weights or tensor.shape != weights[name].shape:
+                return f"best_weights: the model has no {name} of shape {tuple(tensor.shape)}"
+        for head, matrix in self.best_confusions.items():
+            if matrix.shape != (num_class.get(head), num_class.get(head)):
+                return f"best_confusions: {head!r} has a matrix of shape {tuple(matrix.shape)}"
+        for number, row in enumerate(self.history, start=1):
+            if lacking := [name for name in REPORTED if name not in row]:
+                return f"history: epoch {number} lacks {', '.join(lacking)}"
+        return ""
 
     def pause(self) -> None:
         """Notes the time when the run stops in the middle of an epoch."""
@@ -150,9 +165,26 @@ class PartialEpoch:
         return {"steps": self.steps, "sums_2H": self.sums_2H, "generators_WG": self.generators_WG}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any] | None) -> "PartialEpoch | None":
-        """The inverse of `state`."""
-        return cls(**state) if state else None
+    def from_state(cls, state: Mapping[str, Any] | None, *, heads: int, steps: int) -> "PartialEpoch | None":
+        """The inverse of `state`.
+
+        Args:
+            heads, steps: trained heads, and steps of an epoch, of the run that is to continue.
+
+        Raises:
+            ValueError: the state is not that of such a run.
+        """
+        if not state:
+            return None
+        partial = cls(**state)
+        sums_2H, rows_WG = partial.sums_2H, partial.generators_WG
+        if sums_2H.shape != (2, heads) or sums_2H.dtype != torch.float64 or partial.steps > steps:
+            raise ValueError(
+                f"begun: {partial.steps} steps of an epoch of {steps}, sums of shape {tuple(sums_2H.shape)}"
+            )
+        if rows_WG.ndim != 2 or rows_WG.dtype != torch.uint8 or not all(map(_is_generator_state, rows_WG)):
+            raise ValueError("begun: generators_WG does not hold states of random generators")
+        return partial
 
     def initial_sums(self, runtime: Runtime) -> Tensor:
         """The sums from which this worker continues: worker 0 takes all of them."""
@@ -167,6 +199,15 @@ class PartialEpoch:
         torch.set_rng_state(row[:size].clone())
         if runtime.device.type == "cuda":
             torch.cuda.set_rng_state(row[size:].clone(), runtime.device)
+
+
+def _is_generator_state(row_G: Tensor) -> bool:
+    """Whether a row begins with a state of the CPU's generator."""
+    try:
+        torch.Generator().set_state(row_G[: len(torch.get_rng_state())].clone())
+    except RuntimeError:
+        return False
+    return True
 
 
 def _generator_states(runtime: Runtime) -> Tensor:

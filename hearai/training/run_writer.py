@@ -40,7 +40,8 @@ class RunWriter:
         """
         if self._current_trackers() is None:
             return None
-        return save_checkpoint(self._folder / LAST, {**trainer.state(), "progress": progress.state()})
+        state = {**trainer.state(), "progress": progress.state(), **self._dataset_facts}
+        return save_checkpoint(self._folder / LAST, state)
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """Passes the metrics of an epoch to the trackers."""
@@ -80,7 +81,7 @@ class RunWriter:
 
 
 def dataset_facts(data: Data) -> dict[str, Any]:
-    """What a `best` folder holds about the dataset, in plain types; `load_trained` reads it."""
+    """What `best` and `last` hold about the dataset, in plain types; see `outputs/saved_state.py`."""
     return {
         "num_class": dict(data.num_class),
         "class_names": {head: dict(names) for head, names in data.class_names.items()},

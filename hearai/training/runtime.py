@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hearai.errors import ConfigError
-from hearai.metrics import CHOSEN_SCORE, OBJECTIVE, SCORE
+from hearai.metrics import CHOSEN_SCORE, DIVERGED_LOSS, OBJECTIVE, SCORE
 from hearai.training.outputs.layout import LAST, holds_checkpoint
 
 log = logging.getLogger(__name__)
@@ -65,11 +65,20 @@ def log_epoch(metrics: Mapping[str, float]) -> None:
     """One readable line; metrics: as reported."""
     objective = f" (objective {metrics[CHOSEN_SCORE]:.3f})" if CHOSEN_SCORE in metrics else ""
     log.info(
-        "epoch %d: train loss %.3f, val loss %.3f, val macro-F1 %.3f%s, best %.3f (%.1f s)",
-        *(metrics[key] for key in ("epoch", "train/loss", "val/loss", SCORE)),
+        "epoch %d: train loss %s, val loss %s, val macro-F1 %.3f%s, best %.3f (%.1f s)",
+        metrics["epoch"],
+        *(_format_loss(metrics[key]) for key in ("train/loss", "val/loss")),
+        metrics[SCORE],
         objective,
         *(metrics[key] for key in (OBJECTIVE, "seconds")),
     )
+
+
+def _format_loss(loss: float) -> str:
+    """Losses beyond a million would be rows of digits."""
+    if loss == DIVERGED_LOSS:
+        return "not finite"
+    return f"{loss:.3f}" if abs(loss) < 1e6 else f"{loss:.3g}"
 
 
 def log_divergence(reason: str) -> None:

@@ -15,13 +15,14 @@ from hearai.data.annotations.load import Data
 from hearai.data.dataset import Batch
 from hearai.errors import ConfigError, Preempted
 from hearai.models.model import SignModel
+from hearai.models.weights import load_weights
 from hearai.training.batches import Batches, derived_seed, on_device
 from hearai.training.feature_cache import BACKBONE_MODULE
-from hearai.training.optim.divergence import StepGuard, backward, describe_settings, gradient_norm
+from hearai.training.optim.divergence import StepGuard, backward, describe_settings, gradient_norm, remedy
 from hearai.training.optim.freeze import FreezeSchedule, apply_freeze, check_parts
 from hearai.training.optim.loss import build_class_weights, head_losses, label_sums, trained_heads, weighted_loss
 from hearai.training.optim.lr_schedule import LRSchedule
-from hearai.training.optim.optimizer import build_optimizer, set_lr
+from hearai.training.optim.optimizer import build_optimizer, load_optimizer, set_lr
 from hearai.training.optim.torch_options import autocast, compiled, precision_of
 from hearai.training.run_state import EpochFacts, PartialEpoch
 from hearai.training.runtime import Runtime
@@ -94,8 +95,8 @@ class Trainer:
         frozen = self.freeze_schedule.frozen_shares(epoch, batches.steps_per_epoch)
         return EpochFacts(batches.last_epoch, batches.clips_per_epoch, self.lr, frozen)
 
-    def describe_divergence(self, epoch: int, val_loss: float) -> str:
-        """At which step the epoch (0-based) that has just been trained diverged, and with which settings.
+    def describe_divergence(self, epoch: int, val_loss: float) -> tuple[str, str]:
+        """At which step the epoch (0-based) that has just been trained diverged, with which settings; what to change.
 
         Called by all workers. Where all steps were finite, it was the validation after them that was not.
         """
@@ -109,8 +110,9 @@ class Trainer:
             where = f"after the last step of epoch {epoch + 1} (optimizer step {step + 1})"
             values = f"validation loss {val_loss:g}"
         precision = precision_of(self.config, self.runtime.device)
-        settings = describe_settings(self.config.train_parameters, self._lr_schedule(step), precision)
-        return f"diverged {where}: {values}; {settings}"
+        train, is_first_step = self.config.train_parameters, found is not None and step == 0
+        settings = describe_settings(train, self._lr_schedule(step), precision)
+        return f"diverged {where}: {values}; {settings}", remedy(train, precision, is_first_step=is_first_step)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's weights on the CPU; without the backbone where it is frozen and never run."""
@@ -130,25 +132,24 @@ class Trainer:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Resumes from `state`.
+        """Resumes from `state`, whose types have been checked.
 
         Raises:
-            ConfigError: it belongs to another model, or to features of another backbone.
+            ConfigError: it belongs to another model, optimizer or number of steps, or to features of another backbone.
         """
-        problem = None
-        self.partial = PartialEpoch.from_state(state.get("begun"))
-        if state["backbone"] != self.batches.backbone_hash:
-            problem = "its features come from another backbone"
+        heads, steps = len(self.heads), self.batches.steps_per_epoch
         try:
-            self.model.load_state_dict({**self.model.state_dict(), **state["model"]})
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            problem = str(error).splitlines()[-1].strip()
-        if problem:
+            if state["backbone"] != self.batches.backbone_hash:
+                raise ValueError("its features come from another backbone")
+            # Not only finite ones: batch norms have seen the batch in which a run diverged.
+            load_weights(self.model, {**self.model.state_dict(), **state["model"]}, finite=False)
+            load_optimizer(self.optimizer, state["optimizer"])
+            self.partial = PartialEpoch.from_state(state.get("begun"), heads=heads, steps=steps)
+        except ValueError as problem:
             raise ConfigError(
                 f"{self.runtime.folder}: holds an unfinished run of another config ({problem}); "
                 "give its config, or another folder"
-            )
+            ) from None
 
     def _step(self, batch: Batch, epoch: int, taken: int) -> Tensor:
         """One optimizer step; this worker's loss sums and sums of label weights (2, H)."""

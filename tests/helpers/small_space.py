@@ -16,6 +16,7 @@ config:
   train_parameters: {{classification_mode: gloss, epochs: {epochs}, batch_size: 4, num_segments: 3}}
   feature_extractor: {{model_path: test_efficientnet, representation_size: 16, pretrained: false}}
   transformer: {{feedforward_size: 32, num_attention_heads: 2, num_encoder_layers: 1, output_size: 16}}
+  freeze_scheduler: {{model_params: {{feature_extractor.backbone: [true]}}}}
 space:
   train_parameters.lr: {{float: [1.0e-4, 1.0e-1], log: true}}
 """

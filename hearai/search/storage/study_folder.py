@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 
 from hearai.cli import Print
-from hearai.config.config import Config, to_yaml
+from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
 from hearai.config.study import Study
 from hearai.config.yaml_io import read_yaml
@@ -56,6 +57,23 @@ def ensure_study_folder(plan: Plan, folder: Path) -> None:
     atomic_write_text(path, yaml.safe_dump(study, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
+
+
+def with_known_schedule(study: Study, folder: Path) -> Study:
+    """The study, with the freeze schedule of the one in the folder where that freezes random weights.
+
+    That was the default of older code; such a study continues as it began.
+    """
+    path = folder / STUDY_FILE
+    if study.base.states_frozen_parts or not path.exists():
+        return study
+    raw = read_yaml(path)
+    raw.pop("data", None)
+    known = Study.from_dict(raw, str(path)).base
+    parts, extractor = to_dict(known)["freeze_scheduler"]["model_params"], known.feature_extractor
+    if not parts or extractor.pretrained or extractor.checkpoint:
+        return study
+    return replace(study, base=override(study.base, {"freeze_scheduler.model_params": parts}))
 
 
 def _with_defaults(raw: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from hearai.config.config import Config, load_config
 from hearai.config.overrides import override
 from hearai.errors import ConfigError
 from hearai.search.storage.layout import LOG
-from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import BEST, CONFIG_FILE, LAST, METRICS_FILE
+from hearai.training.outputs.saved_state import load_last
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def _problem(folder: Path, config: Config) -> str:
     try:
         if _without_folders(load_config(folder / CONFIG_FILE)) != _without_folders(config):
             return f"{folder}: holds a run of another config (was the journal damaged?)"
-        load_checkpoint(folder / LAST)
+        load_last(folder / LAST, remedy="")
     except ConfigError as error:
         return "; ".join(error.problems)
     return ""

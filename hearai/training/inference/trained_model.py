@@ -9,16 +9,14 @@ import torch
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
 from hearai.data.annotations.class_matching import ModelClasses, match_classes
-from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
+from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.metadata import class_names
 from hearai.errors import ConfigError
 from hearai.models.model import SignModel, build_model
-from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.models.weights import load_weights
 from hearai.training.outputs.layout import BEST, STATE
-
-REQUIRED_KEYS = {"model": dict, "config": dict, "num_class": dict}
-"""{key of a `best` folder: its type}. Other keys may be missing in older ones."""
+from hearai.training.outputs.saved_state import load_best
 
 
 @dataclass(frozen=True)
@@ -71,26 +69,30 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
     Raises:
         ConfigError: no such checkpoint, one of an unfinished run, or weights of another architecture.
     """
-    state = load_checkpoint(folder)
-    if missing := [name for name, kind in REQUIRED_KEYS.items() if not isinstance(state.get(name), kind)]:
-        raise ConfigError(f"{folder}: lacks {', '.join(missing)}; give the `{BEST}` folder of a run")
+    content = load_best(folder)
+    config = build_config(content.config, f"{folder}: config")
+    if set(content.num_class) != set(config.active_heads):
+        raise ConfigError(
+            f"{folder}: holds classes of the heads {', '.join(content.num_class)}, but its config has "
+            f"{', '.join(config.active_heads)}; give the `{BEST}` folder of a run"
+        )
+    random = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
+    model = build_model(random, content.num_class)
     try:
-        config = build_config(state["config"], f"{folder}: config")
-        random = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
-        model = build_model(random, state["num_class"])
-        model.load_state_dict(state["model"])
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"{folder}: the weights do not fit the config beside them ({reason})") from None
+        load_weights(model, content.model)
+    except ValueError as problem:
+        raise ConfigError(
+            f"{folder}: the weights do not fit the config beside them ({problem}); give the `{BEST}` folder of a run"
+        ) from None
     return TrainedModel(
         folder=Path(folder),
         model=model.to(device).eval(),
         config=config,
-        num_class=state["num_class"],
-        class_names=state.get("class_names") or class_names({}, state["num_class"]),
-        train_counts=state.get("train_counts", {}),
-        fingerprints={kind: state[kind] for kind in FINGERPRINT_KINDS if kind in state},
-        metrics=state["metrics"] if isinstance(state.get("metrics"), dict) else {},
+        num_class=content.num_class,
+        class_names=content.class_names or class_names({}, content.num_class),
+        train_counts=content.train_counts,
+        fingerprints=content.fingerprints,
+        metrics=content.metrics,
     )
 
 

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from hearai.config.schema import TrainParameters
 
+DECAY_LIMIT = 0.1
+"""Share of the weights that a step of weight decay may remove before it is named as a cause."""
+
 
 @dataclass(frozen=True)
 class Divergence:
@@ -119,3 +122,26 @@ def describe_settings(train: TrainParameters, lr: float, precision: str) -> str:
         f"weight_decay {train.weight_decay:g}, batch_size {train.batch_size}, gradient_clip {clip}, "
         f"loss {train.loss}, precision {precision}"
     )
+
+
+def remedy(train: TrainParameters, precision: str, *, is_first_step: bool) -> str:
+    """What to change so that training does not diverge again.
+
+    Args:
+        precision: "fp32" or "bf16".
+        is_first_step: it was the first step of the run, before which no weight had changed.
+    """
+    fp32 = ["set train_parameters.precision: fp32"] if precision == "bf16" else []
+    if is_first_step:
+        check = "no step came before it, so the learning rate is not the cause: look for values that are not finite in "
+        return "; ".join([f"{check}the data (experiments/check_data.py DIR) and in the initial weights", *fp32])
+    changes = [f"lower train_parameters.lr ({train.lr:g})"]
+    if train.lr * train.weight_decay > DECAY_LIMIT:
+        changes.append(f"lower train_parameters.weight_decay ({train.weight_decay:g})")
+    if train.gradient_clip is None:
+        changes.append("set train_parameters.gradient_clip: 1")
+    else:
+        changes.append(f"lower train_parameters.gradient_clip ({train.gradient_clip:g})")
+    if train.warmup_steps == 0:
+        changes.append("raise train_parameters.warmup_steps (0)")
+    return "to avoid it, " + ", or ".join([*changes, *fp32])

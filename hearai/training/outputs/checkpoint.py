@@ -1,6 +1,5 @@
 """Saves and loads the state of a run. A folder holds the new state or the previous one, never a partial one."""
 
-import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +7,10 @@ from typing import Any
 
 import torch
 
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, load_failure
 from hearai.files import atomic_write
+from hearai.models.weights import UNREADABLE, read_tensors
 from hearai.training.outputs.layout import BEST, LAST, STATE
-
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
-"""What torch raises for a file that is not a checkpoint, is truncated, or holds more than tensors and plain values."""
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
@@ -55,10 +52,9 @@ def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{folder}: holds no checkpoint ({STATE}); give a `{BEST}` or `{LAST}` folder of a run")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
         if not isinstance(state, dict):
             raise ValueError(f"it contains a {type(state).__name__}")
         return state
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+        raise ConfigError(f"{path}: cannot be read as a checkpoint ({load_failure(error)})") from None

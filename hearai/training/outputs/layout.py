@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hearai.config.config import Config
+
 LAST, BEST = "last", "best"
 """Folders with the checkpoint to resume from, and with the model of the best epoch."""
 STATE = "state.pt"
@@ -17,10 +19,21 @@ MLFLOW_STORE = "mlflow.db"
 BACKBONE_FILE = "backbone.pt"
 """The pre-trained backbone of a study, in its folder; of a single run, beside its config."""
 
+SINGLE_RUNS = Path("runs")
+"""Where runs are kept that no search has made and that name no folder."""
+
 
 def run_folders(trial: Path, splits: int) -> list[Path]:
     """The trial's own folder, or one subfolder for each of several splits."""
     return [trial] if splits == 1 else [trial / f"split{fold}" for fold in range(splits)]
+
+
+def run_folder(config: Config, stamp: str) -> Path:
+    """Of a single run: `path_to_save`; the stem of a `.pth` path; unset = `runs/train-<stamp>`."""
+    path = config.general_parameters.path_to_save
+    if path is None:
+        return SINGLE_RUNS / f"train-{stamp}"
+    return Path(path).parent / Path(path).stem if path.endswith(".pth") else Path(path)
 
 
 def holds_checkpoint(folder: Path) -> bool:

@@ -69,7 +69,9 @@ def _absolute(folder: str | dict) -> str | dict:
 
 
 def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config:
-    """The config with `pretrained` resolved to true or false.
+    """The config with `pretrained` resolved to true or false, and what is frozen by default.
+
+    A backbone at random weights is frozen only where the config says so.
 
     Raises:
         ConfigError: the weights are required but not available, or the checkpoint file is missing.
@@ -86,9 +88,17 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
     source = weight_source(extractor)
     has_weights = resolve_pretrained(source, extractor.pretrained)
     frozen = config.freeze_scheduler.model_params.get(BACKBONE_MODULE, (False,))[0]
-    if not has_weights and frozen and not pretraining_follows:
+    config = override(config, {"feature_extractor.pretrained": has_weights})
+    if has_weights or not frozen or pretraining_follows:
+        return config
+    if config.states_frozen_parts:
         log.warning("the backbone is frozen at random weights; pre-train it (pre_training, or pretrain: auto)")
-    return override(config, {"feature_extractor.pretrained": has_weights})
+        return config
+    log.warning(
+        "the backbone has no pretrained weights, so it is trained instead of frozen; to freeze it, pre-train it "
+        "(pre_training, or pretrain: auto) or set freeze_scheduler.model_params"
+    )
+    return override(config, {"freeze_scheduler.model_params": {}})
 
 
 def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrain | None:

@@ -8,33 +8,52 @@ from hearai.config.config import Config
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data
 from hearai.errors import ConfigError
-from hearai.training.fit import FitResult, fit
-from hearai.training.outputs.checkpoint import load_checkpoint
-from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST
+from hearai.training.fit import FitResult, fit, result_of
+from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST, holds_checkpoint
+from hearai.training.outputs.saved_state import load_best, load_last
+from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.prepare import with_data, with_weights
 from hearai.training.setup.pretrain import ensure_backbone
+from hearai.training.setup.resume import check_same_run, stored_config, with_unstated_values
 
-DEFAULT_PARENT = Path("runs")
 
+def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[Config, Data]:
+    """The config with its data and weights decided, and its clips; nothing has been written.
 
-def run_folder(config: Config, stamp: str) -> Path:
-    """`path_to_save`; the parent of a `.pth` path; unset = `runs/train-<stamp>`."""
-    path = config.general_parameters.path_to_save
-    if path is None:
-        return DEFAULT_PARENT / f"train-{stamp}"
-    return Path(path).parent / Path(path).stem if path.endswith(".pth") else Path(path)
+    Raises:
+        ConfigError: the folder holds an earlier run and `resume` is not given; or it is not a run of this config and
+            dataset, with each difference.
+        DataError: every problem of the dataset.
+    """
+    pre_training = config.train_parameters.pre_training  # writes a backbone, and no run
+    if resume and config.general_parameters.path_to_save is None:
+        raise ConfigError("--resume: which run? Give its folder: --set general_parameters.path_to_save=DIR")
+    if (folder / LAST).exists() and not (resume or pre_training):
+        raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
+    stored = stored_config(folder) if resume and not pre_training else None
+    if stored:
+        config = with_unstated_values(config, stored)
+    config, data = with_data(config)
+    config = with_weights(config, pretraining_follows=pre_training)
+    if stored:
+        check_same_run(config, data, stored, folder)
+    return config, data
 
 
 def run_single(config: Config, folder: Path, *, resume: bool = False) -> FitResult:
-    """`fit` in this process.
-
-    Raises:
-        ConfigError: the folder holds an earlier run and `resume` is not given.
-    """
-    if (folder / LAST).exists() and not resume:
-        raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
+    """`fit` in this process, of a config from `prepare_run`."""
     device = choose_device(config.general_parameters.gpu)
     return fit(config, LocalRuntime(device, folder, resume=resume))
+
+
+def read_result(folder: Path) -> FitResult:
+    """The result of a run that other processes have trained.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    return result_of(RunState(**load_last(folder / LAST)[0]["progress"]))
 
 
 def pretrain_only(config: Config, data: Data, folder: Path) -> Path:
@@ -46,9 +65,9 @@ def pretrain_only(config: Config, data: Data, folder: Path) -> Path:
 
 
 def weights_file(config: Config, folder: Path) -> Path | None:
-    """Writes the best epoch's weights to `path_to_save` if that ends in `.pth`; else None."""
+    """Writes the best epoch's weights to `path_to_save` if that ends in `.pth` and there is one; else None."""
     path = config.general_parameters.path_to_save
-    if path is None or not path.endswith(".pth"):
+    if path is None or not path.endswith(".pth") or not holds_checkpoint(folder / BEST):
         return None
-    torch.save(load_checkpoint(folder / BEST)["model"], path)
+    torch.save(load_best(folder / BEST).model, path)
     return Path(path)

@@ -1,0 +1,68 @@
+"""Weights from files: reading them without running code, and loading them into a module."""
+
+import pickle
+import struct
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+"""What torch raises for a file that is damaged, is not one of its own, or holds more than tensors and plain values."""
+
+
+REASON_CHARACTERS = 200
+"""torch lists every missing weight in one line."""
+
+
+def read_tensors(path: Path) -> Any:
+    """What `torch.save` wrote, with all tensors on the CPU. Only tensors and plain values are unpickled.
+
+    Raises:
+        UNREADABLE: see `hearai.errors.load_failure` for a reason that can be shown.
+    """
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_weights(module: nn.Module, weights: Any, *, finite: bool = True) -> None:
+    """Loads a state dict that may hold anything.
+
+    Args:
+        finite: refuse values that are not finite numbers, with which a model predicts nothing.
+
+    Raises:
+        ValueError: it is not a state dict, is not that of this module, or has values that are not finite.
+    """
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+    ):
+        raise ValueError("not a mapping of names to tensors")
+    unusable = [name for name, tensor in weights.items() if finite and not _is_finite(tensor)]
+    if unusable:
+        raise ValueError(f"{len(unusable)} weights have values that are not finite numbers, such as {unusable[0]}")
+    try:
+        module.load_state_dict(weights)
+    except UNREADABLE as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(textwrap.shorten(lines[-1], REASON_CHARACTERS, placeholder=" ...")) from None
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return not tensor.is_complex()
+    return tensor.layout is torch.strided and not tensor.is_meta and bool(tensor.isfinite().all())
