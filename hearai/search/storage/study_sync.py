@@ -194,7 +194,7 @@ class StudySync:
             UserError: another process has taken it over, or the folder was moved or deleted.
             StoreLost: the store cannot be reached, or refuses.
         """
-        if not self.folder.is_dir():
+        if not (self.folder / OWNER).exists() and not (self.folder / JOURNAL).exists():
             raise JournalGone(self.folder / JOURNAL)
         raise_if_taken_over(self.folder, read_owner(self.folder))
         if self.store is not None:
