@@ -1,11 +1,13 @@
 """The cache folder, and atomic writes with readable errors for full or broken disks."""
 
 import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from hearai.errors import DiskFull
 
@@ -18,6 +20,80 @@ UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EIO, errno.ESTALE)
 def cache_folder() -> Path:
     """The folder of everything that can be recomputed: $HEARAI_CACHE, else ~/.cache/hearai."""
     return Path(os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
+
+
+def lock_cache(folder: Path) -> IO[bytes] | None:
+    """Protects a folder of the cache from deletion as long as the returned file is open.
+
+    The lock is shared by any number of processes, and the operating system ends it with its process, however that dies.
+    None: the folder is not in the cache, or nothing can be locked there (a read-only cache).
+    """
+    path = _lock_file(folder)
+    try:
+        return _open_locked(path, fcntl.LOCK_SH) if path else None  # waits while the folder is being deleted
+    except OSError:
+        return None
+
+
+@contextmanager
+def using_caches(folders: Iterable[Path]) -> Iterator[None]:
+    """Protects folders from deletion for the duration of a with block; those outside of the cache are ignored."""
+    with ExitStack() as stack:
+        for folder in folders:
+            if file := lock_cache(folder):
+                stack.enter_context(file)
+        yield
+
+
+@contextmanager
+def deleting_cache(folder: Path) -> Iterator[bool]:
+    """Whether nothing uses a folder of the cache; if so, nothing starts to use it during the with block."""
+    path = _lock_file(folder)
+    assert path is not None, f"{folder} is not in the cache"
+    try:
+        file = _open_locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+        return
+    with file:
+        try:
+            yield True
+        finally:
+            path.unlink()
+
+
+def cache_users(folder: Path) -> list[int]:
+    """Ids of the processes of this machine that use a folder of the cache, as far as the kernel tells."""
+    path = _lock_file(folder)
+    with suppress(OSError, ValueError, IndexError):
+        inode = str(path.stat().st_ino) if path else ""
+        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return sorted({int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode})
+    return []
+
+
+def _open_locked(path: Path, mode: int) -> IO[bytes]:
+    """Opens and locks a file; once more if it was removed in between by who had locked it."""
+    while True:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, mode)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock_file(folder: Path) -> Path | None:
+    """The lock of a folder in the cache, or of a folder below it; beside it, because a dataset's files are compared."""
+    root, folder = cache_folder().absolute(), folder.absolute()
+    if not folder.is_relative_to(root) or folder == root or not root.is_dir():
+        return None
+    return root / f".{folder.relative_to(root).parts[0]}.use"
 
 
 @contextmanager

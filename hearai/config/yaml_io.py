@@ -1,5 +1,9 @@
-"""Strict YAML reading: duplicate keys, keys that are not strings and malformed files are errors."""
+"""Strict YAML reading: duplicate keys, keys that are not strings and malformed files are errors.
 
+What is small as text and huge when it is read (aliases, merge keys, long numbers) is refused before it is built.
+"""
+
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +11,22 @@ import yaml
 
 from hearai.errors import ConfigError
 
+MAX_BYTES = 200_000
+"""Of a YAML file; the largest config or study has a few kB."""
+MAX_VALUES = 100_000
+"""Of a document in which every alias is written out."""
+MAX_NUMBER = 100
+"""Characters of a number. Python needs minutes for `1:1:1:...` (base 60) of a megabyte."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
+
 
 class _StrictLoader(yaml.SafeLoader):
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _check_size(node)
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
@@ -27,6 +45,47 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _check_size(root: yaml.Node) -> None:
+    """Raises ConstructorError if the document would be too large with every alias written out."""
+    sizes: dict[int, int] = {}
+    """{id of a node: values in it}; 0 = it is being counted."""
+
+    def size_of(node: yaml.Node) -> int:
+        if (known := sizes.get(id(node))) is not None:
+            if not known:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    "an alias (*) refers to the value that contains it; write the value out",
+                    node.start_mark,
+                )
+            return known
+        sizes[id(node)] = 0
+        sizes[id(node)] = size = 1 + sum(map(size_of, _children(node)))
+        if size > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"more than {MAX_VALUES:,} values with every alias (*) and merge key (<<) written out; remove aliases",
+                node.start_mark,
+            )
+        return size
+
+    size_of(root)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    if isinstance(node, yaml.SequenceNode):
+        return node.value
+    if node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a number of {len(node.value):,} characters; quote it if it is a string", node.start_mark
+        )
+    return []
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """Parses YAML. where: the prefix of error messages, such as the file's path.
 
@@ -39,7 +98,9 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{where}{line}: {getattr(error, 'problem', None) or error}") from None
-    except (ValueError, RecursionError) as error:  # such as the date 2024-13-45
+    except RecursionError:
+        raise ConfigError(f"{where}: too many levels of brackets or indentation; a config has four") from None
+    except (ValueError, OverflowError) as error:  # such as the date 2024-13-45
         raise ConfigError(f"{where}: a value cannot be read ({error}); quote it if it is a string") from None
 
 
@@ -50,6 +111,12 @@ def read_yaml(path: str | Path) -> dict:
         ConfigError: the file cannot be read, or does not contain a mapping.
     """
     try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ConfigError(f"{path}: not a file but a pipe or a device; give a YAML file")
+        if status.st_size > MAX_BYTES:
+            size = f"{status.st_size / 1e6:,.1f} MB"
+            raise ConfigError(f"{path}: has {size}; expected a YAML file of at most {MAX_BYTES / 1e6:g} MB")
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None

@@ -6,7 +6,10 @@ output). An array may be left out. A point that was not detected is NaN, or 0 in
 """
 
 import functools
+import lzma
+import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +23,27 @@ from hearai.sign.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
 
 CACHED_CLIPS = 2048
 """Clips whose points stay in memory; 60 frames take 72 KB."""
+
+MAX_BYTES = 1_000_000_000
+"""Of one array: the hands of 20 hours, or the face of an hour, at 25 frames per second."""
+ENCRYPTED = 0x1
+"""Flag of a zip entry."""
+HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""{version of numpy's format: reader}; version 3 is for names of fields that are not Latin-1."""
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+)
+"""What reading a damaged archive raises."""
 
 
 class InvalidLandmarks(ValueError):
@@ -42,9 +66,7 @@ def count_frames(path: Path) -> int:
         DataError: the file is missing or invalid.
     """
     try:
-        arrays = _read_arrays(path)
-        for name, array in arrays.items():
-            _check_array(name, array, 1)
+        arrays = _read_arrays(path, 1)
     except InvalidLandmarks as problem:
         raise DataError(f"{path}: {problem}") from None
     return min(map(len, arrays.values()))
@@ -83,9 +105,7 @@ def _read_file(path: Path, rows: int) -> np.ndarray:
     Raises:
         InvalidLandmarks: it cannot be read, or contains something else.
     """
-    arrays = _read_arrays(path)
-    for name, array in arrays.items():
-        _check_array(name, array, rows)
+    arrays = _read_arrays(path, rows)
     parts = [_part_points(arrays.get(name), rows, count) for name, count in PARTS.items()]
     points = np.concatenate(parts, axis=1)
     if np.isnan(points[..., 0]).all():
@@ -93,20 +113,23 @@ def _read_file(path: Path, rows: int) -> np.ndarray:
     return points
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays with a known name; at least one of them is used by models."""
+def _read_arrays(path: Path, rows: int) -> dict[str, np.ndarray]:
+    """The arrays with a known name; at least one of them is used by models.
+
+    Each array's header is checked before its values are read: an entry of a few kB can stand for terabytes.
+
+    Raises:
+        InvalidLandmarks: it cannot be read, or an array cannot hold `rows` frames of landmarks.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:  # a lone array (.npy) is not a context: a TypeError
-            arrays = {name: file[name] for name in (*PARTS, FACE) if name in file.files}
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        NotImplementedError,
-    ) as error:
+        if path.exists() and not path.is_file():
+            raise InvalidLandmarks("not a file but a folder, a pipe or a device; expected an .npz file")
+        with zipfile.ZipFile(path) as file:
+            entries = {name: f"{name}.npy" for name in (*PARTS, FACE) if f"{name}.npy" in file.namelist()}
+            arrays = {name: _read_array(file, entry, name, rows) for name, entry in entries.items()}
+    except InvalidLandmarks:
+        raise
+    except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or load_failure(error)
         raise InvalidLandmarks(f"cannot read ({reason}); expected an .npz file of numeric arrays") from None
     if not arrays.keys() & PARTS.keys():
@@ -114,18 +137,43 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_array(name: str, array: np.ndarray, rows: int) -> None:
-    points = PARTS.get(name)
-    if array.ndim != 3 or points not in (None, array.shape[1]) or array.shape[2] not in (2, 3):
-        expected = f"({rows} or more, {points or 'any'}, 2 or 3)"
-        raise InvalidLandmarks(f"{name} has shape {array.shape}; expected {expected}")
-    if len(array) < rows:
-        raise InvalidLandmarks(f"{name} has {len(array)} rows; expected one per frame, {rows} for frames 0..{rows - 1}")
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise InvalidLandmarks(f"{name} contains {array.dtype}; expected numbers")
+def _read_array(file: zipfile.ZipFile, entry: str, name: str, rows: int) -> np.ndarray:
+    info = file.getinfo(entry)
+    if info.flag_bits & ENCRYPTED:
+        raise InvalidLandmarks(f"{name} is encrypted; expected an .npz file without a password")
+    with file.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in HEADER_READERS:
+            raise ValueError(f"{name} has an unknown array format {version}")
+        shape, _, dtype = HEADER_READERS[version](stream)
+        _check_header(name, shape, dtype, rows)
+        size = math.prod(shape) * dtype.itemsize
+        if size != (held := info.file_size - stream.tell()):
+            raise InvalidLandmarks(
+                f"{name} has shape {shape} of {dtype}, {size:,} bytes, but the file holds {held:,} of them; "
+                "expected a complete array: extract its landmarks again"
+            )
+        if size > MAX_BYTES:
+            raise InvalidLandmarks(f"{name} has {size / 1e9:,.1f} GB; expected at most {MAX_BYTES / 1e9:g} GB")
+    with file.open(entry) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
     if np.isinf(array).any():
         expected = "expected shares of the image size, NaN where a point was not detected"
         raise InvalidLandmarks(f"{name} contains an infinite number; {expected}")
+    return array
+
+
+def _check_header(name: str, shape: tuple[int, ...], dtype: np.dtype, rows: int) -> None:
+    if dtype.hasobject:
+        raise ValueError("an array of pickled objects")
+    points = PARTS.get(name)
+    if len(shape) != 3 or points not in (None, shape[1]) or shape[2] not in (2, 3) or min(shape) < 0:
+        expected = f"({rows} or more, {points or 'any'}, 2 or 3)"
+        raise InvalidLandmarks(f"{name} has shape {shape}; expected {expected}")
+    if shape[0] < rows:
+        raise InvalidLandmarks(f"{name} has {shape[0]} rows; expected one per frame, {rows} for frames 0..{rows - 1}")
+    if not np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.complexfloating):
+        raise InvalidLandmarks(f"{name} contains {dtype}; expected numbers")
 
 
 def _part_points(array: np.ndarray | None, rows: int, count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from hearai.data.annotations.metadata import class_name
 from hearai.files import atomic_write_text
 from hearai.reporting.figures import confusion_figure
 from hearai.reporting.study_report.final_scores import ConfigScores, TestScores
-from hearai.reporting.text import COLUMNS, score, shorten, spreadsheet_cell
+from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
 from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
 from hearai.sign.hamnosys import MISSING, short_meaning
 from hearai.training.inference.assess import Assessment
@@ -115,7 +115,7 @@ def predictions_csv(assessment: Assessment) -> str:
         for head, rows in ranked.items():
             true, predicted, probability, rank = rows[i]
             names = [class_name(assessment.class_names, head, k) if k != MISSING else "" for k in (true, predicted)]
-            cells = [spreadsheet_cell(cell) for cell in (clip.key, head, *names)]
+            cells = [csv_cell(cell) for cell in (clip.key, head, *names)]
             table.writerow([*cells, f"{probability:.4f}", rank])
     return text.getvalue()
 

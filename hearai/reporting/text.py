@@ -44,13 +44,20 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def spreadsheet_cell(text: str) -> str:
-    """The text as a cell of a CSV file that a spreadsheet does not run as a formula: with an apostrophe before it.
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file; text that a spreadsheet would run as a formula gets an apostrophe in front.
 
-    A formula begins with one of `= + - @` (full-width forms, too), after any spaces and control characters.
+    A formula begins with one of `= + - @` (full-width forms, too), after any spaces and control characters. Numbers,
+    also as text, are not formulas.
     """
-    start = text.lstrip("\0\t\r\n \xa0\ufeff")[:1]
-    return f"'{text}" if start and unicodedata.normalize("NFKC", start) in FORMULA_STARTS else text
+    start = value.lstrip("\0\t\r\n \xa0\ufeff")[:1] if isinstance(value, str) else ""
+    if not start or unicodedata.normalize("NFKC", start) not in FORMULA_STARTS:
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

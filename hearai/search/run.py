@@ -9,8 +9,9 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.cli import Print
+from hearai.config.config import dataset_folders
 from hearai.config.study import Study
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, using_caches
 from hearai.search.budget import BudgetTracker
 from hearai.search.cluster.connect import RayConnection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
@@ -19,7 +20,7 @@ from hearai.search.cluster.resources import Cluster, TrialResources, plural, wai
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
 from hearai.search.pareto_configs import write_pareto_configs
-from hearai.search.plan import Plan, make_plan, objective_note, prepare_inputs
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest_params
 from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
@@ -89,7 +90,8 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     sync = StudySync(folder, options.store)
     plan = make_plan(with_known_schedule(study, folder), folder)
     warm_start = read_warm_start(plan)
-    with MemoryMeter() as memory, open_journal(folder, sync.syncing()) as journal:
+    in_use = using_caches(dataset_folders(plan.study.base))
+    with MemoryMeter() as memory, in_use, open_journal(folder, sync.syncing()) as journal:
         ensure_study_folder(plan, folder)
         call = _Call(plan, sync, journal, print_line)
         call.enqueue_first_trials(warm_start)
@@ -97,9 +99,11 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
         try:
             succeeded = call.run(options, connection)
         finally:
-            if not is_taken_over(folder):
-                call.record_cost(time.monotonic() - started, memory)
-            connection.close()
+            try:
+                if not is_taken_over(folder):
+                    call.record_cost(time.monotonic() - started, memory)
+            finally:
+                connection.close()
     return Outcome(folder, succeeded, sync)
 
 
@@ -170,6 +174,7 @@ class _Call:
             settings.hang_seconds,
             settings.splits,
             dashboard=cluster.dashboard if resources.workers > 1 else None,
+            check_inputs=lambda: check_inputs(self.plan),
         )
 
     def _stages(self, slots: int) -> Iterator[Stage]:

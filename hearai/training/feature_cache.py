@@ -8,11 +8,11 @@ N frames of a pass, C/H/W image.
 import hashlib
 import logging
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
@@ -23,11 +23,12 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
-from hearai.errors import ConfigError, load_failure
-from hearai.files import atomic_write, cache_folder
+from hearai.errors import ConfigError
+from hearai.files import cache_folder, lock_cache
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.model import build_initial_model
 from hearai.training.optim.freeze import FreezeSchedule
+from hearai.training.outputs.feature_rows import are_valid, map_rows, replacing_rows
 from hearai.training.runtime import choose_device
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ BACKBONE_MODULE = "feature_extractor.backbone"
 
 FRAMES_PER_PASS = 64
 
+_prepared: list[tuple["Features", "Features | None"]] = []
+"""Features that this process has prepared for others, protected from deletion as long as it lives."""
+
 
 class Features:
     """Rows (F, W) in a memory-mapped file, and where each clip's rows begin; the `features` of a dataset."""
@@ -47,8 +51,7 @@ class Features:
     def __init__(self, path: Path, clips: Sequence[Clip], backbone_hash: str):
         self.backbone_hash = backbone_hash
         """Hash of the weights that computed the rows."""
-        # mode "c": pages are shared and never written; torch warns about read-only arrays
-        self._rows_FW = torch.from_numpy(_map_rows(path))
+        self._rows_FW = torch.from_numpy(map_rows(path))
         self._offsets: dict[str, int] = {}
         total = 0
         for clip in clips:
@@ -59,25 +62,6 @@ class Features:
         """Features (T, W) of the given frame numbers of a clip."""
         offset = self._offsets[clip.key]
         return self._rows_FW[[offset + frame for frame in frames]]
-
-
-def _map_rows(path: Path) -> np.ndarray:
-    """The rows (F, W) of a file.
-
-    Raises:
-        ConfigError: the file holds something else; nothing in it is unpickled.
-    """
-    try:
-        rows_FW = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(
-            f"{path}: not a feature file ({load_failure(error)}); delete it, it is computed again"
-        ) from None
-    if not isinstance(rows_FW, np.ndarray) or rows_FW.ndim != 2 or rows_FW.dtype != np.float32:
-        raise ConfigError(
-            f"{path}: not a feature file; expected a two-dimensional float32 array; delete it, it is computed again"
-        )
-    return rows_FW
 
 
 class FlippedFeatures:
@@ -143,7 +127,8 @@ def ensure_features(config: Config) -> None:
     data = load_data(config)
     if epochs_on_features(config, data):
         device = choose_device(config.general_parameters.gpu)
-        load_features(config, data, build_initial_model(config, data.num_class).feature_extractor.to(device), device)
+        extractor = build_initial_model(config, data.num_class).feature_extractor.to(device)
+        _prepared.append(load_features(config, data, extractor, device))
 
 
 def load_or_compute(
@@ -157,6 +142,9 @@ def load_or_compute(
 ) -> Features:
     """Features of every frame of `clips`. One process computes them; the others wait and read.
 
+    Stored rows are checked once per process; damaged ones are computed again, with a warning. They are protected from
+    deletion as long as the features are in use.
+
     Raises:
         ConfigError: the cache folder cannot be written.
         DataError: an image is broken.
@@ -165,19 +153,24 @@ def load_or_compute(
     backbone_hash = weights_hash(extractor.backbone)
     name = fingerprint(config, data, clips, backbone_hash, mirrored=mirrored)
     path = cache_folder() / f"features-{name}" / "rows.npy"
+    shape = (sum(map(_length, clips)), extractor.backbone_width)
     try:
-        if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        in_use = lock_cache(path.parent)
+        if not are_valid(path, shape):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name("lock")):
-                if not path.is_file():
-                    batches = _read_batches(config, clips, mirrored)
-                    _compute(extractor, batches, sum(map(_length, clips)), device, path)
+                if not are_valid(path, shape, warn=True):
+                    _compute(extractor, _read_batches(config, clips, mirrored), shape, device, path)
+        features = Features(path, clips, backbone_hash)
     except OSError as error:
         raise ConfigError(
             f"{path.parent}: cannot store features ({error.strerror or error}); "
             "set HEARAI_CACHE to a folder with free space"
         ) from None
-    return Features(path, clips, backbone_hash)
+    if in_use:
+        weakref.finalize(features, in_use.close)
+    return features
 
 
 def fingerprint(
@@ -202,19 +195,17 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def _compute(
-    extractor: FeatureExtractor, batches: Iterable[Tensor], count: int, device: torch.device, path: Path
+    extractor: FeatureExtractor, batches: Iterable[Tensor], shape: tuple[int, int], device: torch.device, path: Path
 ) -> None:
     """Writes the rows, all or none."""
-    log.info("computing features of %d frames with the frozen backbone", count)
+    log.info("computing features of %d frames with the frozen backbone", shape[0])
     started, done = time.monotonic(), 0
-    with atomic_write(path) as temporary:
-        rows_FW = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, extractor.backbone_width))
+    with replacing_rows(path, shape) as rows_FW:
         for frames_NCHW in batches:
             features_NW = _backbone_features(extractor, frames_NCHW.to(device))
             rows_FW[done : done + len(features_NW)] = features_NW.cpu().numpy()
             done += len(features_NW)
-        assert done == count
-        rows_FW.flush()
+        assert done == shape[0]
     log.info("features ready after %.1f s (%.0f MB)", time.monotonic() - started, rows_FW.nbytes / 1e6)
 
 

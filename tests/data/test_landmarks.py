@@ -1,6 +1,10 @@
 """Landmarks: read safely, normalised to the shoulders, missing points masked; they follow flips and rotations."""
 
+import io
+import os
 import pickle
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +16,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import load_data
 from hearai.data.dataset import build_dataset
 from hearai.data.demo import demo_dataset
-from hearai.data.landmarks import check_landmarks, mirrored, normalise_points, read_landmarks, rotated
+from hearai.data.landmarks import check_landmarks, count_frames, mirrored, normalise_points, read_landmarks, rotated
 from hearai.data.transforms import build_augmentation, draw_side
 from hearai.errors import DataError
 from hearai.sign.skeleton import BODY, LEFT, MIRRORED, PARTS, POINTS, RIGHT, SHOULDERS
@@ -132,7 +136,7 @@ def damaged(kind: str, tmp_path: Path) -> Path:
         ("zero bytes", "cannot read"),
         ("truncated", "cannot read"),
         ("a pickle", "cannot read"),
-        ("pickle inside", "cannot read (Object arrays cannot be loaded"),
+        ("pickle inside", "cannot read (it is damaged, or holds objects that could run code"),
         ("npy file", "expected an .npz file of numeric arrays"),
         ("other names", "contains none of left_hand, right_hand, pose"),
         ("points", "pose has shape (3, 20, 3); expected (3 or more, 33, 2 or 3)"),
@@ -253,3 +257,72 @@ def test_landmarks_of_the_demo_are_valid(tmp_path: Path):
     assert check_landmarks(path, 3) == []
     known_TP = read_landmarks(Clip(path.stem, folder, 0, 2, {"gloss": 0}), [0, 1, 2])[..., 3]
     assert known_TP[:, : BODY + 17].mean() > 0.9 and known_TP[:, BODY + 25 :].eq(0).all(), "no legs in the image"
+
+
+def entry(header: dict, values: bytes) -> bytes:
+    """A .npy file with any header."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"fortran_order": False, "descr": "<f4", **header})
+    return stream.getvalue() + values
+
+
+def bomb(kind: str, path: Path) -> None:
+    """A small file that stands for far more than it holds, or that cannot be opened."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        if kind == "6 GB deflated":
+            rows, block = 24_000_000, bytes(2**20)
+            size = rows * 21 * 3 * 4
+            with file.open(zipfile.ZipInfo("left_hand.npy"), "w", force_zip64=True) as stream:
+                stream.write(entry({"shape": (rows, 21, 3)}, b""))
+                # the entry says 6 GB; only its beginning is written
+                stream.write(block)
+            file.infolist()[0].file_size = size + 128
+            return
+        header: dict = {
+            "terabytes": {"shape": (10**12, 21, 3)},
+            "overflow": {"shape": (2**62, 21, 3)},
+            "negative": {"shape": (-1, 21, 3)},
+            "wide text": {"shape": (3, 21, 3), "descr": "<U500000000"},
+            "many points": {"shape": (3, 10**12, 3)},
+        }.get(kind, {"shape": (3, 21, 3)})
+        name = "face.npy" if kind == "many points" else "left_hand.npy"
+        values = bytes(3 * 21 * 3 * (3 if kind == "too short" else 4))
+        file.writestr(name, entry(header, values))
+    data = bytearray(path.read_bytes())
+    if kind == "encrypted":
+        for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            data[data.index(signature) + offset] |= 1
+    elif kind == "flipped bytes":
+        start = data.index(b"left_hand.npy") + len("left_hand.npy")
+        data[start + 10 : start + 40] = bytes(byte ^ 0xFF for byte in data[start + 10 : start + 40])
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("terabytes", "left_hand has shape (1000000000000, 21, 3) of float32, 252,000,000,000,000 bytes, but"),
+        ("overflow", "but the file holds 756"),
+        ("negative", "left_hand has shape (-1, 21, 3)"),
+        ("wide text", "left_hand contains <U500000000; expected numbers"),
+        ("many points", "face has shape (3, 1000000000000, 3)"),
+        ("too short", "but the file holds 567"),
+        ("6 GB deflated", "left_hand has 6.0 GB; expected at most 1 GB"),
+        ("encrypted", "left_hand is encrypted"),
+        ("flipped bytes", "cannot read"),
+        ("pipe", "a pipe or a device"),
+    ],
+)
+def test_an_array_is_compared_with_its_entry_before_it_is_read(tmp_path: Path, kind: str, words: str):
+    clip = write(tmp_path, body())
+    path = clip.landmarks_path
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else bomb(kind, path)
+    tracemalloc.start()
+    (problem,) = check_landmarks(path, 3)
+    with pytest.raises(DataError):
+        count_frames(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert problem.startswith(f"{path}: ") and words in problem and "; expected" in problem
+    assert peak < 20e6

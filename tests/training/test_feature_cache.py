@@ -1,7 +1,10 @@
 """Cached features: equal to those of the images, computed once, never stale."""
 
+import gc
+import logging
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from hearai.data.annotations.load import load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError
+from hearai.files import deleting_cache
 from hearai.models.model import build_initial_model
 from hearai.training.feature_cache import (
     ensure_features,
@@ -56,7 +60,8 @@ def test_the_second_run_reads_what_the_first_computed(tiny_config, parts, isolat
     stamp = rows.stat().st_mtime_ns
     compute(tiny_config, parts)
     assert rows.stat().st_mtime_ns == stamp
-    assert sorted(path.name for path in rows.parent.iterdir()) in (["rows.npy"], ["lock", "rows.npy"])
+    names = {path.name for path in rows.parent.iterdir()}
+    assert names - {"lock"} == {"rows.npy", "rows.npy.blake2b"}
 
 
 def test_an_interrupted_computation_leaves_no_features(tiny_config, parts, isolated_cache, monkeypatch):
@@ -122,3 +127,95 @@ def test_a_cache_that_cannot_be_written_is_refused(tiny_config, parts, tmp_path,
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(ConfigError, match="set HEARAI_CACHE to a folder with free space"):
         compute(tiny_config, parts)
+
+
+def flip(path):
+    with path.open("r+b") as file:
+        file.seek(-40, os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def save(path, change):
+    np.save(path, change(np.load(path)))
+
+
+def without_checksum(path, change):
+    save(path, change)
+    path.with_name("rows.npy.blake2b").unlink()
+
+
+def one_nan(rows):
+    rows[1, 2] = np.nan
+    return rows
+
+
+DAMAGE = {
+    "a flipped bit": (flip, "its checksum has changed"),
+    "other numbers": (lambda path: save(path, lambda rows: rows + 1), "its checksum has changed"),
+    "a number that is not finite": (lambda path: save(path, one_nan), "its checksum has changed"),
+    "too few rows": (lambda path: save(path, lambda rows: rows[1:]), "has shape"),
+    "too many rows": (lambda path: save(path, lambda rows: np.concatenate([rows, rows])), "has shape"),
+    "another width": (lambda path: save(path, lambda rows: rows[:, 1:]), "has shape"),
+    "another type": (lambda path: save(path, lambda rows: rows.astype(np.float64)), "expected an array of float32"),
+    "half a file": (lambda path: os.truncate(path, path.stat().st_size // 2), "not a feature file"),
+    "nothing": (lambda path: os.truncate(path, 0), "not a feature file"),
+    "another checksum": (
+        lambda path: path.with_name("rows.npy.blake2b").write_bytes(b"\xff"),
+        "its checksum has changed",
+    ),
+    "NaN of older code": (lambda path: without_checksum(path, one_nan), "not finite"),
+    "width of older code": (lambda path: without_checksum(path, lambda rows: rows[:, 1:]), "has shape"),
+}
+
+
+@pytest.fixture
+def new_process(monkeypatch):
+    """A function that forgets which files this process has checked, as a new one would not know."""
+    return lambda: monkeypatch.setattr("hearai.training.outputs.feature_rows._checked", set())
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_features_are_computed_again(tiny_config, parts, isolated_cache, new_process, caplog, damage, words):
+    compute(tiny_config, parts)
+    (rows,) = isolated_cache.glob("features-*/rows.npy")
+    before = rows.read_bytes()
+    damage(rows)
+    new_process()
+    with caplog.at_level(logging.WARNING, "hearai"):
+        compute(tiny_config, parts)
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if str(rows) in record.getMessage()
+        and words in record.getMessage()
+        and record.getMessage().endswith("; the features are computed again")
+    ]
+    assert rows.read_bytes() == before
+    caplog.clear()
+    new_process()
+    compute(tiny_config, parts)
+    assert not caplog.records
+
+
+def test_features_of_older_code_get_a_checksum(tiny_config, parts, isolated_cache, new_process, caplog):
+    compute(tiny_config, parts)
+    (rows,) = isolated_cache.glob("features-*/rows.npy")
+    checksum = rows.with_name("rows.npy.blake2b")
+    known, stamp = checksum.read_text(), rows.stat().st_mtime_ns
+    checksum.unlink()
+    new_process()
+    compute(tiny_config, parts)
+    assert checksum.read_text() == known and rows.stat().st_mtime_ns == stamp and not caplog.records
+
+
+def test_features_in_use_are_protected_from_deletion(tiny_config, parts, isolated_cache):
+    features = compute(tiny_config, parts)
+    (folder,) = isolated_cache.glob("features-*")
+    with deleting_cache(folder) as free:
+        assert not free
+    del features
+    gc.collect()
+    with deleting_cache(folder) as free:
+        assert free

@@ -73,7 +73,7 @@ def split_clips(
         if untrained_by_clip <= untrained / 2:
             logger.warning(
                 "with every signer in one part, %d of %d evaluated classes are never trained (%d if clips are split at "
-                "random): split at random, so a signer may be in two parts; general_parameters.split: signer forbids it",
+                "random): clips are split at random, and a signer may be in two parts (split: signer prevents it)",
                 untrained,
                 evaluated,
                 untrained_by_clip,

@@ -55,6 +55,8 @@ class SearchContext:
     """Number of divisions of the clips on which each trial is scored."""
     dashboard: str | None = None
     """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
+    check_inputs: Callable[[], None] = lambda: None
+    """Raises a UserError if the files that every trial reads are gone; called when a trial has failed."""
     trial_function: Callable[[dict[str, Any]], None] = run_trial
     """Runs a trial with one worker; a benchmark may time the search without training."""
 
@@ -118,7 +120,7 @@ def run_stages(
         UserError: the journal or a trial's files cannot be written, the dashboard no longer answers while worker groups
             run, or another process has taken the study over; running trials are RUNNING in the journal.
     """
-    searcher = JournalSearcher(stages, context.prepare_trial)
+    searcher = JournalSearcher(stages, context.prepare_trial, context.check_inputs)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(context.folder / TUNE_LOG),
@@ -203,7 +205,13 @@ def title_of(study: str, label: str, params: Mapping[str, Any]) -> str:
 
 
 class _TuneLog(logging.FileHandler):
-    """The file of Tune's own messages. It ignores a full disk, which is reported where files matter."""
+    """The file of Tune's own messages. It ignores a full disk or a lost folder, reported where files matter."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it is opened with its first record
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
