@@ -9,7 +9,7 @@ import numpy as np
 
 from hearai.data.media.declared_size import minimum_size
 from hearai.data.media.decoding import decode, upright_image
-from hearai.data.media.kinds import GIF, Kind, kind_of
+from hearai.data.media.kinds import GIF, UNKNOWN, Kind, kind_of
 from hearai.data.media.streams import (
     TRUNCATED,
     FileErrors,
@@ -117,7 +117,7 @@ def read_video(path: Path, *, keep_damaged: bool = False) -> Video:
         raise unreadable(path, "not a regular file")  # reading a pipe would block
     with FileErrors(path):
         kind = kind_of(path)
-        is_cut = kind.is_container and minimum_size(path) > path.stat().st_size
+        is_cut = (kind.is_container or kind is UNKNOWN) and minimum_size(path) > path.stat().st_size
     if is_cut and not keep_damaged:
         raise unreadable(path, TRUNCATED, KEEP)
     found = _survey(path, kind, is_cut=is_cut)
