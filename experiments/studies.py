@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from hearai.cli import DONE, local_path, run_script
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,12 +39,13 @@ def confirm(question: str, yes: bool) -> bool:
 def delete(args: argparse.Namespace) -> None:
     from hearai.reporting.study_list import delete_caches, delete_studies, find_study
 
-    folders = [find_study(args.storage, name) for name in args.names]
+    folders = [find_study(args.storage, name) for name in dict.fromkeys(args.names)]
+    shown = printable(", ".join(map(str, folders)))
     if not folders and args.cache is None:
         raise ConfigError("delete: nothing to delete; give the names of studies, or --cache")
-    if folders and confirm(f"delete {', '.join(map(str, folders))}?", args.yes):
+    if folders and confirm(f"delete {shown}?", args.yes):
         delete_studies(folders)
-        print(f"deleted: {', '.join(map(str, folders))}")
+        print(f"deleted: {shown}")
     if args.cache is not None and confirm(f"delete caches ({', '.join(args.cache) or 'all'})?", args.yes):
         for info in delete_caches(args.cache, args.storage):
             print(f"deleted: {info.folder}")

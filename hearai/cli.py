@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hearai.config.yaml_io import parse_yaml
-from hearai.errors import ConfigError, UserError
+from hearai.errors import ConfigError, UserError, printable
 from hearai.files import UNWRITABLE, disk_full
 from hearai.ray_auth import show_token
 
@@ -60,7 +60,7 @@ def log_to_stderr() -> None:
 def print_problems(problems: Iterable[str]) -> None:
     """Writes one line per problem to stderr, after all output so far."""
     sys.stdout.flush()
-    sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
+    sys.stderr.write("".join(f"error: {printable(problem)}\n" for problem in problems))
 
 
 def progress_bar(text: str) -> Callable[[Iterable[T], int], Iterable[T]]:

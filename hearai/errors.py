@@ -1,6 +1,7 @@
 """Exceptions that scripts and the search handle by type, and error messages for choices by name."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -44,6 +45,18 @@ class Preempted(Exception):
 
 class Superseded(Exception):
     """Another process has resumed the run, because this one was considered dead; this one must not write any more."""
+
+
+# control characters but tab and newline; marks that reverse the direction of text; halves of characters
+_UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, such as escape sequences, written as `\\x1b`.
+
+    For names, keys and failures from files, which anyone may have written.
+    """
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def choices(given: object, allowed: Iterable[str]) -> str:

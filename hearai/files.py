@@ -56,8 +56,10 @@ def deleting_cache(folder: Path) -> Iterator[bool]:
         yield False
         return
     with file:
-        yield True
-        path.unlink()
+        try:
+            yield True
+        finally:
+            path.unlink()
 
 
 def cache_users(folder: Path) -> list[int]:

@@ -64,7 +64,12 @@ LAYERS: dict[str, list[str]] = {
         "estimate tune",
         "run",
     ],
-    "hearai.reporting": ["figures text", "assessment study_report", "label_statistics", "prediction study_list"],
+    "hearai.reporting": [
+        "figures records text",
+        "assessment study_report",
+        "label_statistics",
+        "prediction study_list",
+    ],
 }
 """{package: its layers from the lowest up}. Entries of one line do not import each other."""
 

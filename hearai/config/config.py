@@ -153,3 +153,10 @@ def to_dict(config: Config) -> dict:
 def to_yaml(config: Config) -> str:
     """YAML from which `load_config` restores an equal config."""
     return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def dataset_folders(config: Config) -> list[Path]:
+    """The dataset folders of a config; none before a default is chosen."""
+    return [
+        Path(folder if isinstance(folder, str) else folder.path) for folder in config.general_parameters.data_path or ()
+    ]

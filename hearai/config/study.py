@@ -112,6 +112,26 @@ def load_study(request: Request) -> Study:
     return _build(raw, request.name or path.stem, path.stem, str(path), request.changes or {}, source)
 
 
+def read_study(path: Path) -> tuple[Study, dict[str, Any]]:
+    """The study in a `study.yaml`, and what the file says about the dataset (`data`).
+
+    Raises:
+        ConfigError: lists every problem of the file.
+    """
+    raw = read_yaml(path)
+    data = raw.pop("data", None) or {}
+    problems = [
+        f"{path}: {key}: got {raw[key]!r}; must be a string"
+        for key in ("name", "space_name")
+        if not isinstance(raw.get(key, ""), str)
+    ]
+    problems += [] if isinstance(data, dict) else [f"{path}: data: got {data!r}; must be a mapping"]
+    problems += [] if isinstance(raw.get("space"), dict) else [f"{path}: space: missing; must be a mapping"]
+    if problems:
+        raise ConfigError(problems)
+    return Study.from_dict(raw, str(path)), data
+
+
 def names_data(config: Mapping[str, Any]) -> bool:
     """Whether a raw config (with its keys by their present names) names a dataset folder."""
     general = config.get("general_parameters") or {}

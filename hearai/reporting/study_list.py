@@ -1,14 +1,16 @@
 """Lists and deletes the studies in a storage folder and the caches of this machine, with their size and age."""
 
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearai.config.yaml_io import read_yaml
-from hearai.errors import ConfigError, UserError, choices
-from hearai.files import cache_folder
+from hearai.errors import ConfigError, UserError, choices, printable
+from hearai.files import cache_folder, cache_users, deleting_cache
 from hearai.reporting.text import COLUMNS, score, shorten
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES
@@ -58,12 +60,11 @@ def list_studies(storage: Path) -> list[StudyInfo]:
 
 def study_info(folder: Path) -> StudyInfo:
     """One study; an unreadable one is reported as BROKEN."""
-    journal = folder / JOURNAL
-    changed = (journal if journal.exists() else folder / STUDY_FILE).stat().st_mtime
+    changed = _last_change(folder)
     try:
-        limit = int(read_yaml(folder / STUDY_FILE)["budget"]["trials"])
-        trials = read_journal(journal).get(SEARCH, JournalSnapshot()).trials
-    except (UserError, KeyError, TypeError, ValueError) as error:
+        limit = _trial_budget(folder / STUDY_FILE)
+        trials = read_journal(folder / JOURNAL).get(SEARCH, JournalSnapshot()).trials
+    except (UserError, OSError) as error:
         return StudyInfo(folder, BROKEN, str(error).splitlines()[0], 0, 0, None, _size(folder), changed)
     ended = [trial for trial in trials if trial.state.is_finished()]
     values = [primary_value(trial) for trial in ended if trial.state.name == "COMPLETE"]
@@ -75,6 +76,22 @@ def study_info(folder: Path) -> StudyInfo:
     return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed)
 
 
+def _trial_budget(path: Path) -> int:
+    budget = read_yaml(path).get("budget")
+    trials = budget.get("trials") if isinstance(budget, dict) else None
+    if not isinstance(trials, int) or isinstance(trials, bool) or not 0 < trials < 10**9:
+        raise UserError(f"{path}: budget.trials: got {trials!r:.40}; must be an integer of at least 1")
+    return trials
+
+
+def _last_change(folder: Path) -> float:
+    """Of the journal, else of the study file; 0 where neither can be seen, such as a link to nothing."""
+    for path in (folder / JOURNAL, folder / STUDY_FILE):
+        with suppress(OSError):
+            return path.stat().st_mtime
+    return 0.0
+
+
 def list_caches() -> list[CacheInfo]:
     """Every cache of this machine, largest first."""
     folders = [path for path in cache_folder().glob("*-*") if path.is_dir() and not path.name.startswith(".")]
@@ -84,6 +101,10 @@ def list_caches() -> list[CacheInfo]:
 
 def studies_text(storage: Path) -> Iterator[str]:
     """The list as lines for the terminal, at most 80 columns wide (paths may be longer)."""
+    return map(printable, _lines(storage))
+
+
+def _lines(storage: Path) -> Iterator[str]:
     studies = list_studies(storage)
     if not studies:
         yield f"{storage}: no studies"
@@ -120,27 +141,43 @@ def find_study(storage: Path, name: str) -> Path:
 
 
 def delete_studies(folders: Sequence[Path]) -> None:
-    """Deletes study folders with their content.
+    """Deletes study folders with their content; one that is given twice, once.
 
     Raises:
-        UserError: a search is running in one of them; nothing was deleted.
+        UserError: a search is running in one of them, or one is a symbolic link: nothing was deleted; or a file cannot
+            be deleted.
     """
-    busy = [
+    folders = list(dict.fromkeys(folders))
+    problems = [
+        f"{folder}: a symbolic link to {folder.resolve()}; nothing was deleted: remove the link with "
+        f"`rm {shlex.quote(str(folder))}`, or delete the study with --storage {folder.resolve().parent}"
+        for folder in folders
+        if folder.is_symlink()
+    ]
+    problems += [
         f"{folder}: in use by a search, {describe_owner(read_owner(folder))}; stop it before deleting"
         for folder in folders
         if is_locked(folder)
     ]
-    if busy:
-        raise UserError(busy)
+    if problems:
+        raise UserError(problems)
     for folder in folders:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    try:
         shutil.rmtree(folder)
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: cannot be deleted ({error.strerror or error})") from None
 
 
 def delete_caches(kinds: Sequence[str], storage: Path) -> list[CacheInfo]:
     """Deletes the caches of these kinds (empty = all); returns the deleted ones.
 
     Raises:
-        UserError: an unknown kind, or a search is running in `storage`, whose trials may be reading the caches.
+        UserError: an unknown kind, or a search is running in `storage`, or any process of this machine uses one of the
+            caches; nothing was deleted.
     """
     caches = list_caches()
     known = sorted({info.kind for info in caches})
@@ -151,13 +188,28 @@ def delete_caches(kinds: Sequence[str], storage: Path) -> list[CacheInfo]:
             f"{busy[0].folder}: in use by a search, {busy[0].note}; its trials may be reading the caches; stop it first"
         )
     chosen = [info for info in caches if not kinds or info.kind in kinds]
-    for info in chosen:
-        shutil.rmtree(info.folder)
+    with ExitStack() as locks:
+        free = [locks.enter_context(deleting_cache(info.folder)) for info in chosen]
+        if not all(free):
+            raise UserError([_in_use(info.folder) for info, is_free in zip(chosen, free, strict=True) if not is_free])
+        for info in chosen:
+            _remove(info.folder)
     return chosen
 
 
+def _in_use(folder: Path) -> str:
+    users = ", ".join(map(str, cache_users(folder)))
+    who = f" (process {users})" if users else ""
+    return f"{folder}: in use by a search or another run of this machine{who}; stop it first; no cache was deleted"
+
+
 def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of all files; those that a running search deletes meanwhile do not count."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_size if path.is_file() else 0
+    return size
 
 
 def _megabytes(size: int) -> str:

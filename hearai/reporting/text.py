@@ -5,6 +5,8 @@ from typing import Any
 
 COLUMNS = 80
 """Width of a terminal."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""How text begins that spreadsheets take for a formula."""
 
 
 def plain(value: Any) -> str:
@@ -39,6 +41,17 @@ def duration(seconds: float | None) -> str:
 def shorten(text: str, width: int) -> str:
     """At most `width` characters; a shortened text ends in an ellipsis."""
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if not isinstance(value, str) or not value.startswith(FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hearai.config.config import Config
+from hearai.config.config import Config, dataset_folders
 from hearai.config.overrides import override
 from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks import check_all_landmarks
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, DataError
 from hearai.metrics import METRICS, objective_label
 from hearai.training.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
@@ -72,6 +72,33 @@ def prepare_inputs(plan: Plan, folder: Path) -> float:
             ensure_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)
+
+
+def check_inputs(plan: Plan) -> None:
+    """Checks that what the trials read is still there; called when one has failed.
+
+    Raises:
+        DataError: the dataset, some of its clips, or the starting weights are gone. It is not the trial's fault, and
+            the next one would fail as well.
+    """
+    train, weights = plan.study.base.train_parameters, plan.study.base.feature_extractor.checkpoint
+    folders, clips = dataset_folders(plan.study.base), plan.data.clips
+    problems = [f"{folder}: the dataset is gone" for folder in folders if not folder.is_dir()]
+    if not problems:
+        files = [clip.frame_path(clip.start) for clip in clips if train.frames]
+        files += [clip.landmarks_path for clip in clips if train.landmarks]
+        missing = [file for file in files if not file.exists()]
+        first = f", the first one is {missing[0]}" if missing else ""
+        problems += [f"the dataset: the files of {len(missing):,} of {len(clips):,} clips are gone{first}"] * bool(
+            first
+        )
+    if weights and not Path(weights).is_file():
+        problems.append(f"{weights}: the starting weights of all trials are gone")
+    if problems:
+        remedy = (
+            "they were deleted, moved or unmounted during the search. Put them back; then the same command continues"
+        )
+        raise DataError([*problems[:-1], f"{problems[-1]}: {remedy}, and repeats the trials that were running"])
 
 
 def objective_note(study: Study) -> str | None:

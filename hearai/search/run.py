@@ -9,8 +9,9 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.cli import Print
+from hearai.config.config import dataset_folders
 from hearai.config.study import Study
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, using_caches
 from hearai.search.budget import BudgetTracker
 from hearai.search.cluster.connect import RayConnection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
@@ -19,7 +20,7 @@ from hearai.search.cluster.resources import Cluster, TrialResources, plural, wai
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
 from hearai.search.pareto_configs import write_pareto_configs
-from hearai.search.plan import Plan, make_plan, objective_note, prepare_inputs
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest_params
 from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
@@ -84,7 +85,8 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     sync = StudySync(folder, options.store)
     plan = make_plan(study, folder)
     warm_start = read_warm_start(plan)
-    with MemoryMeter() as memory, open_journal(folder, sync.syncing()) as journal:
+    in_use = using_caches(dataset_folders(plan.study.base))
+    with MemoryMeter() as memory, in_use, open_journal(folder, sync.syncing()) as journal:
         ensure_study_folder(plan, folder)
         call = _Call(plan, sync, journal, print_line)
         call.enqueue_first_trials(warm_start)
@@ -92,9 +94,11 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
         try:
             succeeded = call.run(options, connection)
         finally:
-            if not is_taken_over(folder):
-                call.record_cost(time.monotonic() - started, memory)
-            connection.close()
+            try:
+                if not is_taken_over(folder):
+                    call.record_cost(time.monotonic() - started, memory)
+            finally:
+                connection.close()
     return Outcome(folder, succeeded, sync)
 
 
@@ -127,7 +131,10 @@ class _Call:
         )
         cleanup.clean()
         with closing(StudyMetrics(context.name, self.search, self.finals)) as metrics:
-            run_stages(self._stages(context.slots), context, self._stopper(), [cleanup, metrics])
+            callbacks = [cleanup, metrics]
+            run_stages(
+                self._stages(context.slots), context, self._stopper(), callbacks, lambda: check_inputs(self.plan)
+            )
         succeeded = bool(self.search.trials(TrialState.COMPLETE))
         if succeeded:
             self.sync.fetch_best_checkpoints()

@@ -41,6 +41,9 @@ BACKBONE_MODULE = "feature_extractor.backbone"
 
 FRAMES_PER_PASS = 64
 
+_prepared: list[tuple["Features", "Features | None"]] = []
+"""Features that this process has prepared for others, protected from deletion as long as it lives."""
+
 
 class Features:
     """Rows (F, W) in a memory-mapped file, and where each clip's rows begin; the `features` of a dataset."""
@@ -124,7 +127,8 @@ def ensure_features(config: Config) -> None:
     data = load_data(config)
     if epochs_on_features(config, data):
         device = choose_device(config.general_parameters.gpu)
-        load_features(config, data, build_initial_model(config, data.num_class).feature_extractor.to(device), device)
+        extractor = build_initial_model(config, data.num_class).feature_extractor.to(device)
+        _prepared.append(load_features(config, data, extractor, device))
 
 
 def load_or_compute(

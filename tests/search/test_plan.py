@@ -1,9 +1,17 @@
-"""What a search prints about its objective before it starts."""
+"""What a search prints about its objective before it starts, and whether what its trials read is still there."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from hearai.config.overrides import override
 from hearai.config.study import Study
-from hearai.search.plan import objective_note
+from hearai.data.annotations.load import load_data
+from hearai.errors import DataError
+from hearai.search.plan import Plan, check_inputs, objective_note
 
 
 def test_an_objective_other_than_the_default_is_printed(make_study: Callable[..., Study]) -> None:
@@ -12,3 +20,31 @@ def test_an_objective_other_than_the_default_is_printed(make_study: Callable[...
     assert objective_note(study) == (
         "objective: macro-F1 over 1 of 1 heads: gloss; other metrics: milliseconds per clip"
     )
+
+
+@pytest.mark.parametrize(
+    ("lose", "words"),
+    [
+        (lambda data, weights: shutil.rmtree(data), "data: the dataset is gone"),
+        (lambda data, weights: data.rename(data.with_name("moved")), "data: the dataset is gone"),
+        (
+            lambda data, weights: shutil.rmtree(next(data.glob("*/"))),
+            r"the files of 1 of \d+ clips are gone, the first",
+        ),
+        (lambda data, weights: [shutil.rmtree(clip) for clip in data.glob("*/")], r"the files of (\d+) of \1 clips"),
+        (lambda data, weights: weights.unlink(), "backbone.pt: the starting weights of all trials are gone"),
+    ],
+)
+def test_lost_inputs_are_named(
+    make_study: Callable[..., Study], tiny_dataset: Path, tmp_path: Path, lose: Callable, words: str
+) -> None:
+    data, weights = tiny_dataset, tmp_path / "backbone.pt"
+    weights.touch()
+    changes = {"general_parameters.data_path": [str(data)], "feature_extractor.checkpoint": str(weights)}
+    study = make_study()
+    study = replace(study, base=override(study.base, changes))
+    plan = Plan(study, load_data(study.base), study.base, None)
+    check_inputs(plan)
+    lose(data, weights)
+    with pytest.raises(DataError, match=f"{words}.*Put them back; then the same command continues"):
+        check_inputs(plan)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hearai.errors import ConfigError
 from hearai.reporting.label_statistics.counts import MAX_BARS, HeadCounts, count_labels
-from hearai.reporting.text import COLUMNS, score
+from hearai.reporting.text import COLUMNS, csv_cell, score
 from hearai.sign.hamnosys import MISSING
 
 NAME_WIDTH = 31
@@ -56,8 +56,10 @@ def statistics_csv(heads: Sequence[HeadCounts]) -> str:
     table.writerow(["head", "class", "name", "count", "share"])
     for counts in heads:
         for index, (name, count) in enumerate(zip(counts.names, counts.counts, strict=True)):
-            table.writerow([counts.head, index, name, count, _decimals(counts.share(index))])
-        table.writerow([counts.head, MISSING, "missing", counts.missing, _decimals(counts.missing / _clips(counts))])
+            table.writerow([csv_cell(counts.head), index, csv_cell(name), count, _decimals(counts.share(index))])
+        table.writerow(
+            [csv_cell(counts.head), MISSING, "missing", counts.missing, _decimals(counts.missing / _clips(counts))]
+        )
     return text.getvalue()
 
 

@@ -1,8 +1,16 @@
 """Scores on the test clips: of the base config, of the winner, and of always predicting the most frequent class."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from hearai.config.validation import explain
+from hearai.errors import UserError
+from hearai.reporting.records import Count, Record, read_text
 
 
 @dataclass(frozen=True)
@@ -84,3 +92,45 @@ class MajorityScores:
         """The entry of summary.json."""
         heads = {head: scores.to_dict() for head, scores in self.heads.items()}
         return {"mean_macro_f1": self.mean_macro_f1, "heads": heads}
+
+
+class _Head(Record):
+    accuracy: float
+    macro_f1: float
+
+
+class _ConfigScores(Record):
+    trial: Count
+    objective: float | None = None
+    std: float
+    per_seed: Annotated[list[float], Field(min_length=1)]
+    mean_macro_f1: float
+    heads: dict[str, _Head]
+
+
+class _Scores(Record):
+    base: _ConfigScores | None
+    winner: _ConfigScores
+
+
+def read_test_scores(path: Path) -> TestScores | None:
+    """The content of test.json; None without the file.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        raw = json.loads(read_text(path))
+        json.dumps(raw, allow_nan=False)
+        _Scores.model_validate(raw)
+        return TestScores.from_dict(raw)
+    except (ValueError, RecursionError) as error:  # ValidationError is a ValueError
+        reason = (
+            explain(error, _Scores)[0] if isinstance(error, ValidationError) else "it is not JSON of finite numbers"
+        )
+        raise UserError(
+            f"{path}: no test scores can be read ({reason:.150}); delete the file and run the search again to score "
+            "the test clips"
+        ) from None

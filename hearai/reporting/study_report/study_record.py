@@ -1,6 +1,5 @@
 """Reads the folder of a search, finished or not, into a `StudyRecord`."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config.domains import Value
-from hearai.config.study import Study
-from hearai.config.yaml_io import read_yaml
+from hearai.config.study import Study, read_study
 from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label
-from hearai.reporting.study_report.final_scores import TestScores
+from hearai.reporting.records import SearchNotes, TrialNotes, check_notes, read_rows
+from hearai.reporting.study_report.final_scores import TestScores, read_test_scores
 from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES, TRIALS, label_of
@@ -136,60 +135,78 @@ def read_record(folder: Path) -> StudyRecord:
     path = folder / STUDY_FILE
     if not path.is_file():
         raise UserError(f"{folder}: not a study folder (no {path.name}); give one such as runs/hamnosys")
-    raw = read_yaml(path)
-    data = raw.pop("data", None) or {}
-    journal = read_journal(folder / JOURNAL)
+    study, data = read_study(path)
+    path = folder / JOURNAL
+    journal = read_journal(path)
     search, finals = journal.get(SEARCH, JournalSnapshot()), journal.get(FINALS, JournalSnapshot())
-    study = Study.from_dict(raw, str(path))
+    for snapshot in (search, finals):
+        check_notes(path, "attributes of the search", snapshot.user_attrs, SearchNotes)
+    test = read_test_scores(folder / TEST_SCORES)
+    _check_tested_trials(folder, test, search.trials)
     return StudyRecord(
         folder,
         study,
         data,
-        [_trial_record(trial, folder / TRIALS, study.settings.splits) for trial in search.trials],
-        [_final_record(trial) for trial in finals.trials],
+        [_trial_record(trial, folder, study.settings.splits) for trial in search.trials],
+        [_final_record(trial, path) for trial in finals.trials],
         {
             **search.user_attrs,
             **_sums((attributes.WALL_SECONDS, attributes.SLOT_SECONDS), search.user_attrs, finals.user_attrs),
         },
-        _read_test_scores(folder / TEST_SCORES),
+        test,
     )
+
+
+def _check_tested_trials(folder: Path, test: TestScores | None, trials: Sequence[FrozenTrial]) -> None:
+    """Raises UserError if the test scores are those of trials that the journal does not have: it lost its end."""
+    if test is None:
+        return
+    numbers = {trial.number for trial in trials}
+    missing = [str(scores.trial) for scores in (test.base, test.winner) if scores and scores.trial not in numbers]
+    if missing:
+        raise UserError(
+            f"{folder / JOURNAL}: has no trial {' and '.join(missing)}, of which {TEST_SCORES} has the scores: its end "
+            "is missing, or one of the two files is of another study; put back a copy of the journal"
+        )
 
 
 def _sums(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
     return {key: sum(part.get(key, 0.0) for part in notes) for key in keys if any(key in part for part in notes)}
 
 
-def _trial_record(trial: FrozenTrial, folder: Path, splits: int) -> TrialRecord:
-    notes, state = trial.user_attrs, trial.state.name
-    runs = [_read_rows(run / METRICS_FILE) for run in run_folders(folder / label_of(trial.number, notes), splits)]
+def _trial_record(trial: FrozenTrial, study: Path, splits: int) -> TrialRecord:
+    state = trial.state.name
+    notes = check_notes(study / JOURNAL, f"trial {trial.number}", trial.user_attrs, TrialNotes)
+    folders = run_folders(study / TRIALS / label_of(trial.number, {}), splits)
+    runs = [read_rows(run / METRICS_FILE) for run in folders]
     rows = runs[0] if splits == 1 else []  # with several splits the curve is the one that the trial reported
     reported = dict(sorted(trial.intermediate_values.items()))
     curve = {int(row["epoch"]): row.get(CHOSEN_SCORE, row[SCORE]) for row in rows if SCORE in row} or reported
-    best_epoch = notes.get(attributes.BEST_EPOCH, max(curve, key=curve.__getitem__, default=0)) or None
+    last_best = max(curve, key=curve.__getitem__, default=0)
+    best_epoch = (last_best if notes.best_epoch is None else notes.best_epoch) or None
     return TrialRecord(
         number=trial.number,
-        kind=notes.get(attributes.KIND, attributes.SEARCH_KIND),
+        kind=attributes.SEARCH_KIND if notes.kind is None else notes.kind,
         state=state,
         params=trial.params,
         value=_value(trial),
-        epochs=notes.get(attributes.EPOCHS, max(reported, default=0)),
+        epochs=max(reported, default=0) if notes.epochs is None else notes.epochs,
         best_epoch=best_epoch,
-        seconds=notes.get(attributes.SECONDS),
-        diverged=notes.get(attributes.DIVERGED, False),
+        seconds=notes.seconds,
+        diverged=notes.diverged,
         curve=curve,
         head_scores=_head_scores(rows, best_epoch) if splits == 1 else _mean_head_scores(runs),
-        failure=_failure(trial),
-        over_budget=attributes.CUT in notes,
+        failure=_failure(trial, notes),
+        over_budget=attributes.CUT in trial.user_attrs,
         distributions=trial.distributions,
         ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
-        costs=notes.get(attributes.COSTS, {}),
+        costs=notes.costs,
     )
 
 
-def _failure(trial: FrozenTrial) -> str:
+def _failure(trial: FrozenTrial, notes: TrialNotes) -> str:
     """Why a trial failed or diverged."""
-    has_reason = trial.state == TrialState.FAIL or trial.user_attrs.get(attributes.DIVERGED)
-    return trial.user_attrs.get(attributes.REASON, "") if has_reason else ""
+    return notes.reason if trial.state == TrialState.FAIL or notes.diverged else ""
 
 
 def _value(trial: FrozenTrial) -> float | None:
@@ -216,39 +233,12 @@ def _mean_head_scores(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str
     return {head: statistics.fmean(scores[head] for scores in of_splits if head in scores) for head in heads}
 
 
-def _final_record(trial: FrozenTrial) -> FinalRecord:
-    notes = trial.user_attrs
+def _final_record(trial: FrozenTrial, journal: Path) -> FinalRecord:
+    notes = check_notes(journal, f"final {trial.number}", trial.user_attrs, TrialNotes)
+    if notes.source is None or notes.seed is None:
+        raise UserError(f"{journal}: final {trial.number}: has no source or no seed; put back a copy of the file")
     value = trial.values[0] if trial.values else None
-    return FinalRecord(
-        notes[attributes.SOURCE],
-        notes[attributes.SEED],
-        trial.state.name,
-        value,
-        notes.get(attributes.SECONDS),
-        _failure(trial),
-    )
-
-
-def _read_rows(path: Path) -> list[dict[str, float]]:
-    """The complete lines of a metrics file; the last one of a killed run may be torn."""
-    if not path.exists():
-        return []
-    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
-    try:
-        return [json.loads(line) for line in complete.splitlines()]
-    except ValueError:
-        raise UserError(f"{path}: has a line that is not JSON; delete the file to report without its curve") from None
-
-
-def _read_test_scores(path: Path) -> TestScores | None:
-    if not path.exists():
-        return None
-    try:
-        return TestScores.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"{path}: no test scores can be read; delete the file and run the search again to score the test clips"
-        ) from None
+    return FinalRecord(notes.source, notes.seed, trial.state.name, value, notes.seconds, _failure(trial, notes))
 
 
 def evenly_spaced(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:

@@ -12,6 +12,7 @@ from hearai.config.domains import Domain, Value
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
+from hearai.reporting.text import csv_cell
 from hearai.search.storage.attributes import THREADS
 from hearai.search.storage.layout import BEST_CONFIG
 
@@ -63,13 +64,15 @@ def trials_csv(record: StudyRecord) -> str:
     costs = record.study.settings.metric[1:]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*CSV_COLUMNS, *costs, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"])
+    columns = [*CSV_COLUMNS, *costs, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"]
+    table.writerow(map(csv_cell, columns))
     for trial in record.trials:
         outcome = [trial.number, trial.kind, trial.state, trial.epochs, trial.best_epoch, trial.value, trial.seconds]
         params = [_as_yaml(trial.params.get(path, "")) for path in paths]
         scores = [trial.head_scores.get(head, "") for head in heads]
         values = [trial.costs.get(name, "") for name in costs]
-        table.writerow([*outcome, _as_yaml(trial.diverged), *values, *params, *scores, trial.failure])
+        cells = [*outcome, _as_yaml(trial.diverged), *values, *params, *scores, trial.failure]
+        table.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from hearai.errors import printable
 from hearai.metrics import METRICS
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import FinalistSummary, StudySummary
@@ -44,7 +45,7 @@ def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
         _cost(summary),
         _files(record),
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    return printable("\n\n".join("\n".join(part) for part in parts if part))
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:

@@ -19,7 +19,7 @@ import torch
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hearai.config.config import Config, build_config, to_dict
+from hearai.config.config import Config, build_config, dataset_folders, to_dict
 from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
@@ -123,9 +123,8 @@ def check_node(request: NodeRequest) -> NodeReply:
         if request.demo_clips:
             _render_demo(config, request.demo_clips)
         if (dataset := load_data(config).fingerprints.content) != request.dataset:
-            problems.append(
-                f"{', '.join(_data_folders(config))}: not the driver's dataset ({dataset} instead of {request.dataset})"
-            )
+            folders = ", ".join(map(str, dataset_folders(config)))
+            problems.append(f"{folders}: not the driver's dataset ({dataset} instead of {request.dataset})")
         with_weights(config, pretraining_follows=True)
     except UserError as error:
         problems += error.problems[:5]
@@ -155,15 +154,11 @@ def _exchange_markers(request: NodeRequest) -> tuple[str, str]:
 
 
 def _render_demo(config: Config, clips: int) -> None:
-    folder = Path(_data_folders(config)[0])
+    folder = dataset_folders(config)[0]
     try:
         demo_dataset(clips=clips, root=folder.parent)
     except OSError as error:
         raise UserError(f"{folder}: cannot render the demo data there ({error.strerror or error})") from None
-
-
-def _data_folders(config: Config) -> list[str]:
-    return [str(getattr(folder, "path", folder)) for folder in config.general_parameters.data_path or ()]
 
 
 def compute_features(request: NodeRequest) -> NodeReply:

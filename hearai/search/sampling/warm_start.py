@@ -15,8 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hearai.config.config import Config
 from hearai.config.domains import Domain, Value
 from hearai.config.space import Space
-from hearai.config.study import Study
-from hearai.config.yaml_io import read_yaml
+from hearai.config.study import Study, read_study
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
@@ -54,12 +53,13 @@ def read_warm_start(plan: Plan) -> WarmStart | None:
     journal = plan.study.settings.warm_start
     if journal is None:
         return None
-    path, study_file = Path(journal), Path(journal).with_name(STUDY_FILE)
+    path = Path(journal)
+    if path.is_dir():
+        raise ConfigError(f"--warm-start {journal}: a folder; give the {JOURNAL} in a study folder, {path / JOURNAL}")
+    study_file = path.parent / STUDY_FILE
     if missing := next((file for file in (path, study_file) if not file.is_file()), None):
         raise ConfigError(f"--warm-start {journal}: no file {missing}; give the {JOURNAL} in a study folder")
-    raw = read_yaml(study_file)
-    data = raw.pop("data", None) or {}
-    older = Study.from_dict(raw, str(study_file))
+    older, data = read_study(study_file)
     ended = [
         trial
         for trial in read_journal(path).get(SEARCH, JournalSnapshot()).trials

@@ -16,18 +16,23 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from hearai.errors import UserError
+from hearai.search.storage.journal_check import in_order, parse_line
+from hearai.search.storage.lock import JournalGone
 
 
 class JournalFile(BaseJournalBackend):
     """Optuna's log lines in a file; lines that are not written yet are already visible to readers of this object."""
 
     def __init__(self, path: Path):
+        """Raises UserError if a line is damaged, or lines are missing."""
         self.path = path
         path.touch()
         self._first = 0
         """Number of the first line in `_unread`."""
         with path.open("rb") as file:
-            self._unread = [parse_line(path, number, line) for number, line in enumerate(file, start=1)]
+            self._size = os.fstat(file.fileno()).st_size
+            """Bytes that the file must have."""
+            self._unread = list(in_order(path, (parse_line(path, n, line) for n, line in enumerate(file, start=1))))
         """Lines that have not been read; older ones are dropped."""
         self._pending: list[dict[str, Any]] = []
         """Lines of the current batch."""
@@ -46,7 +51,7 @@ class JournalFile(BaseJournalBackend):
         """Writes at once, or at the end of the batch.
 
         Raises:
-            UserError: the file cannot be written (a full disk); its content is unchanged.
+            UserError: the file cannot be written (a full disk) or is gone; its content is unchanged.
         """
         self._pending += logs
         self._unread += logs
@@ -70,7 +75,10 @@ class JournalFile(BaseJournalBackend):
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in self._pending)
         self._pending = []
         try:
-            _append(self.path, text.encode())
+            self._size = _append(self.path, text.encode(), self._size)
+        except JournalGone as gone:
+            self._write_error = gone
+            raise
         except OSError as error:
             self._write_error = UserError(
                 f"{self.path}: cannot be written ({error.strerror or error}); its content is intact: free some space, "
@@ -79,10 +87,22 @@ class JournalFile(BaseJournalBackend):
             raise self._write_error from error
 
 
-def _append(path: Path, data: bytes) -> None:
-    """Appends and syncs all of the data, or leaves the file unchanged and raises OSError."""
-    with path.open("ab", buffering=0) as file:
+def _append(path: Path, data: bytes, expected: int) -> int:
+    """Appends and syncs all of the data, or leaves the file unchanged and raises OSError; returns the new size.
+
+    expected: bytes that the file has at least. It is never created: that would begin a journal without its beginning.
+
+    Raises:
+        JournalGone: the file does not exist, or is shorter.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    except (FileNotFoundError, NotADirectoryError):
+        raise JournalGone(path) from None
+    with open(descriptor, "ab", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
+        if size < expected:
+            raise JournalGone(path)
         try:
             if file.write(data) < len(data):
                 raise OSError("the disk is full")
@@ -91,30 +111,7 @@ def _append(path: Path, data: bytes) -> None:
             with suppress(OSError):  # if this fails, too, the torn line is cut off when the search continues
                 os.ftruncate(file.fileno(), size)
             raise
-
-
-def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """The JSON object of a journal line (numbered from 1).
-
-    Raises:
-        UserError: it is not a journal line.
-    """
-    try:
-        log = json.loads(line)
-    except ValueError:
-        log = None
-    if isinstance(log, dict) and isinstance(log.get("op_code"), int) and "worker_id" in log:
-        return log
-    raise damaged_line(path, number)
-
-
-def damaged_line(path: Path, number: int) -> UserError:
-    """The error for a damaged journal line, with its remedies."""
-    return UserError(
-        f"{path}:{number}: damaged: not a journal line; nothing was changed. If everything from here to the end is "
-        "damaged, running the search again cuts it off and continues. If valid lines follow, put back a copy of the "
-        f"file, or discard them: keep a copy, run `sed -i '{number},$d' {path}`, then the same command"
-    )
+    return size + len(data)
 
 
 class Journal(JournalStorage):

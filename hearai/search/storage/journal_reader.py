@@ -9,7 +9,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
-from hearai.search.storage.journal_backend import parse_line
+from hearai.errors import UserError
+from hearai.search.storage.journal_check import in_order, parse_line
 from hearai.search.storage.trial_store import is_own_trial
 
 
@@ -27,8 +28,10 @@ class _ReadOnlyBackend(BaseJournalBackend):
     """The complete lines of a journal at one moment. A running search may be writing the last line."""
 
     def __init__(self, path: Path):
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        self._logs = [parse_line(path, number, line) for number, line in enumerate(lines, start=1)]
+        lines = _read_bytes(path).split(b"\n")[:-1] if path.exists() else []
+        self._logs = list(
+            in_order(path, (parse_line(path, number, line) for number, line in enumerate(lines, start=1)))
+        )
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
         return self._logs[log_number_from:]
@@ -37,13 +40,28 @@ class _ReadOnlyBackend(BaseJournalBackend):
         raise AssertionError("a read-only journal")
 
 
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise UserError(f"{path}: not a file; expected the journal of a search")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
 def read_journal(path: Path) -> dict[str, JournalSnapshot]:
     """{name of the Optuna study: its trials and attributes}; empty if the file does not exist.
 
     Raises:
-        UserError: a line is damaged.
+        UserError: the file cannot be read, a line is damaged, or lines are missing.
     """
-    storage = JournalStorage(_ReadOnlyBackend(path))
+    backend = _ReadOnlyBackend(path)
+    try:
+        storage = JournalStorage(backend)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
+        raise UserError(
+            f"{path}: Optuna cannot read it ({type(error).__name__}: {error}); put back a copy of the file"
+        ) from None
     return {
         study.study_name: JournalSnapshot(
             [t for t in storage.get_all_trials(study._study_id, deepcopy=False) if is_own_trial(t)],

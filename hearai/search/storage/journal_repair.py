@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from hearai.errors import UserError
-from hearai.search.storage.journal_backend import damaged_line, parse_line
+from hearai.search.storage.journal_check import damaged_line, parse_line
 
 TORN = ".torn"
 """Suffix of the file beside the journal that keeps what was cut off."""

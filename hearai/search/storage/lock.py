@@ -26,8 +26,21 @@ from hearai.threads import background
 
 STALE_S = 120.0
 """A search whose journal is older is considered dead. Other machines may not see the lock of a shared folder."""
+LATEST = 2.0**35
+"""Seconds since 1970 that a clock may show, in the year 3058."""
 CHECK_INTERVAL_S = 5.0
 """Between two checks that this process still owns the study."""
+
+
+class JournalGone(UserError):
+    """The journal was moved, deleted or replaced while its search was running."""
+
+    def __init__(self, path: Path):
+        super().__init__(
+            f"{path}: is gone, or was replaced: its folder was moved or deleted while it was searched; this search "
+            "ends and writes nothing there. Move the folder back, then the same command continues; or continue under "
+            "its new name with --name"
+        )
 
 
 @contextmanager
@@ -66,15 +79,26 @@ def _write_owner(path: Path) -> None:
 
 
 def read_owner(folder: Path) -> dict[str, Any] | None:
-    """{pid, host, since, command} of the process that searches here, or was killed while it did."""
+    """{pid, host, since, command} of the process that searches here, or was killed while it did.
+
+    None: no process, or the file holds something else.
+    """
     try:
-        return json.loads((folder / OWNER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return owner if _is_owner(owner) else None
+
+
+def _is_owner(owner: Any) -> bool:
+    kinds = {"pid": int, "host": str, "since": int | float, "command": str}
+    if not isinstance(owner, dict) or not all(isinstance(owner.get(key), kind) for key, kind in kinds.items()):
+        return False
+    return 0 <= owner["since"] < LATEST
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process of this machine is currently searching here."""
+    """Whether a process of this machine is currently searching here; False where that cannot be seen."""
     lock = FileLock(folder / LOCK)
     if not (folder / LOCK).exists():
         return False
@@ -82,6 +106,8 @@ def is_locked(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
+    except OSError:  # the study of another user
+        return False
     lock.release()
     return False
 

@@ -19,7 +19,7 @@ from typing import Any
 from hearai.errors import StoreLost, UserError
 from hearai.files import atomic_write_text
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
-from hearai.search.storage.lock import STALE_S, describe_owner, raise_if_taken_over, read_owner
+from hearai.search.storage.lock import STALE_S, JournalGone, describe_owner, raise_if_taken_over, read_owner
 from hearai.search.storage.object_store import ObjectStore
 from hearai.threads import background
 from hearai.training.outputs.layout import BEST, LAST
@@ -190,9 +190,11 @@ class StudySync:
         """Checks that this process still owns the study.
 
         Raises:
-            UserError: another process has taken it over.
+            UserError: another process has taken it over, or the folder was moved or deleted.
             StoreLost: the store cannot be reached, or refuses.
         """
+        if not (self.folder / OWNER).exists() and not (self.folder / JOURNAL).exists():
+            raise JournalGone(self.folder / JOURNAL)
         raise_if_taken_over(self.folder, read_owner(self.folder))
         if self.store is not None:
             raise_if_taken_over(self.store, _stored_owner(self.store))

@@ -12,9 +12,10 @@ from pathlib import Path
 import ray
 import torch
 
-from hearai.config.config import Config, build_config
+from hearai.config.config import Config, build_config, dataset_folders
 from hearai.config.overrides import override
-from hearai.errors import Superseded
+from hearai.errors import Superseded, UserError
+from hearai.files import using_caches
 from hearai.search.storage.layout import ATTEMPT, LOG, TRIALS
 from hearai.search.storage.object_store import ObjectStore
 from hearai.search.storage.study_sync import StudyLocation
@@ -44,7 +45,10 @@ class Attempt:
 
         Raises:
             Superseded: a later attempt at the trial has started.
+            UserError: the study's folder is gone.
         """
+        if self._study.store is None and not self._study.folder.is_dir():
+            raise UserError(f"{self._study.folder}: is gone; it was moved or deleted during the search")
         found = self._study.read(self._file)
         if found not in (None, self._mark):  # None: the file was deleted, which supersedes no one
             raise Superseded(f"considered dead; the trial has resumed in {found.partition(',')[0]}")
@@ -101,6 +105,8 @@ def open_trial_folder(spec: TrialSpec, *, writes: bool = True, fetches: bool = T
         return
     study = StudyLocation(Path(spec.home), spec.storage)
     if study.store is None:
+        if not study.folder.is_dir():  # moved or deleted: a new one would be a study without its journal
+            raise UserError(f"{study.folder}: is gone; it was moved or deleted during the search")
         path.mkdir(parents=True, exist_ok=True)
         yield TrialFolder(path, config, Attempt(study, spec.label) if writes else None)
         return
@@ -177,6 +183,7 @@ def trial_context(
     with ExitStack() as stack:
         folder = stack.enter_context(open_trial_folder(spec, writes=rank == 0, fetches=first_on_node))
         barrier()
+        stack.enter_context(using_caches(dataset_folders(folder.config)))
         worker = f"worker {rank} of {spec.workers}" if spec.workers > 1 else ""
         stack.enter_context(trial_log(folder.path, worker))
         # Ray Train's local mode has no cluster, hence no notices

@@ -6,6 +6,7 @@ whenever a search is continued.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,10 +45,19 @@ class JournalSearcher(Searcher):
     actor as soon as two are idle.
     """
 
-    def __init__(self, stages: Iterator[Stage], make_spec: Callable[[Proposal, Stage], TrialSpec]):
-        """stages: made lazily, so that a stage can depend on the results of the one before."""
+    def __init__(
+        self,
+        stages: Iterator[Stage],
+        make_spec: Callable[[Proposal, Stage], TrialSpec],
+        check_inputs: Callable[[], None] = lambda: None,
+    ):
+        """stages: made lazily, so that a stage can depend on the results of the one before.
+
+        check_inputs: called when a trial has failed by itself; raises a UserError, which ends the search, if the files
+            that every trial reads are gone.
+        """
         super().__init__(metric="objective", mode="max")
-        self._stages, self._make_spec = stages, make_spec
+        self._stages, self._make_spec, self._check_inputs = stages, make_spec, check_inputs
         self._stage = next(stages, None)
         self._trials: dict[str, RunningTrial] = {}
         """{Tune's id: trial} of all trials that Tune was given."""
@@ -145,7 +155,7 @@ class JournalSearcher(Searcher):
             self.on_trial_complete(trial_id, error=True)
 
     def _record_failure(self, trial: RunningTrial, failure: Failure) -> None:
-        """A trial's own failure is its result. After a lost node it runs again; a full disk ends the search."""
+        """A trial's own failure is its result. After a lost node it runs again; a full disk or lost data ends all."""
         store, number = trial.stage.store, trial.number
         if failure.cause == "disk":
             raise DiskFull(f"trial {trial.folder.name}: {failure.reason}")
@@ -159,6 +169,7 @@ class JournalSearcher(Searcher):
             store.set_user_attrs(number, {attributes.LOST: lost})
             self._requeue(trial)
             return
+        self._check_inputs()
         reason = f"{failure.reason}{f', {lost} times' if lost > MAX_LOST_NODES else ''}"
         store.set_user_attrs(number, {attributes.REASON: reason})
         store.finish(number, TrialState.FAIL)
@@ -190,6 +201,8 @@ class JournalSearcher(Searcher):
 
     def abort(self, why: UserError) -> None:
         """Ends the search at Tune's next step. Thread-safe."""
+        # errors of trials that fail meanwhile are not asked for any more, and Ray would print them as tracebacks
+        os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
         self.trouble, self.closed = why, True
 
     def __getstate__(self) -> dict:

@@ -111,14 +111,18 @@ def run_stages(
     context: SearchContext,
     stopper: Stopper | None,
     callbacks: Sequence[ray.tune.Callback] = (),
+    check_inputs: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
+    check_inputs: raises a UserError if the files that every trial reads are gone; called when a trial has failed.
+
     Raises:
-        UserError: the journal or a trial's files cannot be written, the dashboard no longer answers while worker groups
-            run, or another process has taken the study over; running trials are RUNNING in the journal.
+        UserError: `check_inputs` does, the journal or a trial's files cannot be written or are gone, the dashboard no
+            longer answers while worker groups run, or another process has taken the study over; running trials are
+            RUNNING in the journal.
     """
-    searcher = JournalSearcher(stages, context.prepare_trial)
+    searcher = JournalSearcher(stages, context.prepare_trial, check_inputs)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(context.folder / TUNE_LOG),
@@ -203,7 +207,13 @@ def title_of(study: str, label: str, params: Mapping[str, Any]) -> str:
 
 
 class _TuneLog(logging.FileHandler):
-    """The file of Tune's own messages. It ignores a full disk, which is reported where files matter."""
+    """The file of Tune's own messages. It ignores a full disk or a lost folder, reported where files matter."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it is opened with its first record
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass

@@ -30,7 +30,7 @@ from hearai.data.dataset import Batch
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks import mirrored, read_landmarks
-from hearai.files import atomic_write, cache_folder
+from hearai.files import atomic_write, cache_folder, using_caches
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
@@ -253,15 +253,15 @@ def ensure_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -
     """
     cached = cache_folder() / f"pretrained-{_fingerprint(config, data, settings)}"
     cached.mkdir(parents=True, exist_ok=True)
-    with FileLock(cached / ".lock"):
+    with using_caches([cached]), FileLock(cached / ".lock"):
         if not (cached / BACKBONE_FILE).exists():
             device = choose_device(config.general_parameters.gpu)
             pretrain(config, LocalRuntime(device, cached), cached / BACKBONE_FILE, settings)
         else:
             log.info("pre-trained backbone from the cache: %s", cached / BACKBONE_FILE)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as temporary:
-        shutil.copyfile(cached / BACKBONE_FILE, temporary)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(out) as temporary:
+            shutil.copyfile(cached / BACKBONE_FILE, temporary)
 
 
 def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:

@@ -96,3 +96,12 @@ def test_a_journal_without_usable_trials_is_refused(make_study: MakeStudy, older
     elsewhere = make_study({"space": {LR: {"float": [1e-9, 1e-8], "log": True}}})
     with pytest.raises(ConfigError, match="none of its 3 ended trials is a point of this space"):
         read_warm_start(plan_of(with_warm_start(elsewhere, older)))
+
+
+@pytest.mark.parametrize("given", [".", "..", "/", "", "older"])
+def test_a_folder_is_refused_with_the_file_to_give(
+    make_study: MakeStudy, older: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(older.parents[1])
+    with pytest.raises(ConfigError, match=r"--warm-start .*: a folder; give the journal\.log in a study folder"):
+        read_warm_start(plan_of(with_warm_start(make_study(), Path(given) if given else "")))

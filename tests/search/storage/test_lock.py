@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_a_replaced_owner_is_notified_and_keeps_the_new_owner(tmp_path: Path, mo
         f"{tmp_path}: was taken over by process 7 on elsewhere"
     ]
     assert "elsewhere" in (tmp_path / OWNER).read_text()
+
+
+def test_a_search_learns_that_its_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearai.search.storage.lock.CHECK_INTERVAL_S", 0.01)
+    errors: list[UserError] = []
+    folder, gone = tmp_path / "study", threading.Event()
+    with open_journal(folder):
+        with watch_ownership(StudySync(folder).check_owner, lambda error: (errors.append(error), gone.set())):
+            folder.rename(tmp_path / "renamed")
+            (folder / "trials" / "0001").mkdir(parents=True)  # by a process that still runs
+            assert gone.wait(10)
+    assert [str(error).partition(":")[0] for error in errors] == [str(folder / "journal.log")]
 
 
 HOLD = """

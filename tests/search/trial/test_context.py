@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hearai.config.config import to_dict
-from hearai.errors import Superseded
+from hearai.errors import Superseded, UserError
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import ATTEMPT, open_trial_folder
 from hearai.search.trial.log import failure_of, trial_log
@@ -21,6 +21,7 @@ MakeSpec = Callable[[str | None], TrialSpec]
 def make_spec(make_config: Callable, tiny_dataset: Path, tmp_path: Path) -> MakeSpec:
     """make_spec(storage) -> trial 7 of a study."""
     config, study = to_dict(make_config(tiny_dataset)), tmp_path / "study"
+    study.mkdir()
 
     def make(storage: str | None) -> TrialSpec:
         return TrialSpec(
@@ -83,3 +84,12 @@ def test_the_log_of_a_superseded_attempt_names_the_later_one(tmp_path: Path) -> 
     log = (tmp_path / "train.log").read_text()
     assert "ends: considered dead; the trial has resumed in process 5 on other" in log
     assert failure_of(tmp_path, killed="killed").startswith("killed"), "not an error of the trial's own"
+
+
+def test_a_study_folder_that_is_gone_is_not_made_again(make_spec: MakeSpec, tmp_path: Path) -> None:
+    with open_trial_folder(make_spec(None)) as running:
+        (tmp_path / "study").rename(tmp_path / "renamed")
+        for write in (running.ensure_current_attempt, lambda: open_trial_folder(make_spec(None)).__enter__()):
+            with pytest.raises(UserError, match="study: is gone; it was moved or deleted during the search"):
+                write()
+    assert not (tmp_path / "study").exists()

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 
 from hearai.config.config import build_config
 from hearai.config.study_schema import Budget
+from hearai.errors import DataError
 from hearai.search.budget import BudgetTracker
 from hearai.search.stage import Stage
 from hearai.search.storage.trial_store import Proposal, TrialStore, open_journal
@@ -168,6 +169,21 @@ def test_a_full_disk_ends_the_search_and_fails_no_trial(storage: JournalStorage)
     assert searcher.closed and "its disk is full" in str(searcher.trouble)
     assert searcher.suggest("c") == Searcher.FINISHED
     assert len(only.store.trials(TrialState.RUNNING)) == 2, "they resume when there is room again"
+
+
+def test_lost_inputs_end_the_search_and_fail_no_trial(storage: JournalStorage) -> None:
+    def check_inputs() -> None:
+        if lost:
+            raise DataError("data: the dataset is gone")
+
+    only, lost = stage(storage, "search", 9), False
+    searcher = JournalSearcher(iter([only]), make_spec, check_inputs)
+    searcher.suggest("a"), searcher.suggest("b")
+    fail(searcher, "a", CRASHED)
+    lost = True
+    fail(searcher, "b", CRASHED)
+    assert searcher.closed and "the dataset is gone" in str(searcher.trouble)
+    assert [trial.state for trial in only.store.trials()] == [TrialState.FAIL, TrialState.RUNNING]
 
 
 def test_a_diverged_trial_is_pruned_with_its_reason(storage: JournalStorage) -> None:
