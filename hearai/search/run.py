@@ -136,7 +136,10 @@ class _Call:
         )
         cleanup.clean()
         with closing(StudyMetrics(context.name, self.search, self.finals)) as metrics:
-            run_stages(self._stages(context.slots), context, self._stopper(), [cleanup, metrics])
+            callbacks = [cleanup, metrics]
+            run_stages(
+                self._stages(context.slots), context, self._stopper(), callbacks, lambda: check_inputs(self.plan)
+            )
         succeeded = bool(self.search.trials(TrialState.COMPLETE))
         if succeeded:
             self.sync.fetch_best_checkpoints()

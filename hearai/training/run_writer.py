@@ -26,6 +26,8 @@ class RunWriter:
         self._dataset_facts = dataset_facts(data) if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
+            if not self._folder.exists():
+                self._ensure_current_attempt()  # a study that was moved away must not get a second folder
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             run = TrackedRun(self._folder, to_dict(config), runtime.study, progress.run_id, tuple(progress.history))

@@ -17,6 +17,7 @@ from optuna.storages.journal import BaseJournalBackend
 
 from hearai.errors import UserError
 from hearai.search.storage.journal_check import in_order, parse_line
+from hearai.search.storage.lock import JournalGone
 
 
 class JournalFile(BaseJournalBackend):
@@ -86,24 +87,13 @@ class JournalFile(BaseJournalBackend):
             raise self._write_error from error
 
 
-class JournalGone(UserError):
-    """The journal was moved, deleted or replaced while its search was running."""
-
-    def __init__(self, path: Path):
-        super().__init__(
-            f"{path}: is gone, or was replaced: its folder was moved or deleted while it was searched; this search "
-            "ends and writes nothing there. Move the folder back, then the same command continues; or continue under "
-            "its new name with --name"
-        )
-
-
 def _append(path: Path, data: bytes, expected: int) -> int:
     """Appends and syncs all of the data, or leaves the file unchanged and raises OSError; returns the new size.
 
     expected: bytes that the file has at least. It is never created: that would begin a journal without its beginning.
 
     Raises:
-        JournalGone: there is no file, or a shorter one.
+        JournalGone: the file does not exist, or is shorter.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -32,6 +32,17 @@ CHECK_INTERVAL_S = 5.0
 """Between two checks that this process still owns the study."""
 
 
+class JournalGone(UserError):
+    """The journal was moved, deleted or replaced while its search was running."""
+
+    def __init__(self, path: Path):
+        super().__init__(
+            f"{path}: is gone, or was replaced: its folder was moved or deleted while it was searched; this search "
+            "ends and writes nothing there. Move the folder back, then the same command continues; or continue under "
+            "its new name with --name"
+        )
+
+
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
     """Locks a study folder for the duration of a with block. What a dead process left does not block it.

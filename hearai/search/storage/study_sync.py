@@ -18,9 +18,8 @@ from typing import Any
 
 from hearai.errors import StoreLost, UserError
 from hearai.files import atomic_write_text
-from hearai.search.storage.journal_backend import JournalGone
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
-from hearai.search.storage.lock import STALE_S, describe_owner, raise_if_taken_over, read_owner
+from hearai.search.storage.lock import STALE_S, JournalGone, describe_owner, raise_if_taken_over, read_owner
 from hearai.search.storage.object_store import ObjectStore
 from hearai.threads import background
 from hearai.training.outputs.layout import BEST, LAST

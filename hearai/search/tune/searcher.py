@@ -6,6 +6,7 @@ whenever a search is continued.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -200,6 +201,8 @@ class JournalSearcher(Searcher):
 
     def abort(self, why: UserError) -> None:
         """Ends the search at Tune's next step. Thread-safe."""
+        # errors of trials that fail meanwhile are not asked for any more, and Ray would print them as tracebacks
+        os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
         self.trouble, self.closed = why, True
 
     def __getstate__(self) -> dict:

@@ -113,14 +113,18 @@ def run_stages(
     context: SearchContext,
     stopper: Stopper | None,
     callbacks: Sequence[ray.tune.Callback] = (),
+    check_inputs: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
+    check_inputs: raises a UserError if the files that every trial reads are gone; called when a trial has failed.
+
     Raises:
-        UserError: the journal or a trial's files cannot be written, the dashboard no longer answers while worker groups
-            run, or another process has taken the study over; running trials are RUNNING in the journal.
+        UserError: `check_inputs` does, the journal or a trial's files cannot be written or are gone, the dashboard no
+            longer answers while worker groups run, or another process has taken the study over; running trials are
+            RUNNING in the journal.
     """
-    searcher = JournalSearcher(stages, context.prepare_trial, context.check_inputs)
+    searcher = JournalSearcher(stages, context.prepare_trial, check_inputs)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(context.folder / TUNE_LOG),
