@@ -116,9 +116,7 @@ class AugmentationsParameters(Section):
     rgb_shift_r_shift_limit: Fraction = Field(0.2, description="Maximum shift of red, as a fraction of full scale.")
     rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Maximum shift of green, as a fraction of full scale.")
     rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Maximum shift of blue, as a fraction of full scale.")
-    blur_limit: Annotated[Integer, Field(ge=1, le=4096)] = Field(
-        3, description="Maximum kernel size, pixels (1 = no blur)."
-    )
+    blur_limit: Annotated[Integer, Field(ge=1, le=4096)] = Field(3, description="Maximum kernel size in pixels.")
 
 
 class TrainParameters(Section):
@@ -141,9 +139,7 @@ class TrainParameters(Section):
     optimizer: Literal["adamw", "radam", "sgd"] = Field(
         "adamw", description="Optimizer; sgd uses Nesterov momentum 0.9."
     )
-    num_segments: Annotated[Integer, Field(ge=1, le=limits.MAX_SEGMENTS)] = Field(
-        8, description="Frames sampled from each clip."
-    )
+    num_segments: Annotated[Integer, Field(ge=1, le=10_000)] = Field(8, description="Frames sampled from each clip.")
     time: Annotated[Number, Field(gt=0, le=limits.MAX_SECONDS)] | None = Field(
         None, description="Seconds between sampled frames, at most num_segments of them. Requires the FPS of each clip."
     )
@@ -167,7 +163,7 @@ class TrainParameters(Section):
     weight_decay: Annotated[Number, Field(ge=0, le=limits.MAX_WEIGHT)] = Field(
         0.01, description="Weight decay, except of biases and norms; decoupled, except with sgd."
     )
-    gradient_clip: Annotated[Number, Field(gt=0, le=limits.MAX_WEIGHT)] | None = Field(
+    gradient_clip: Annotated[Number, Field(gt=0, le=1e38)] | None = Field(
         None, description="Maximum global gradient norm."
     )
     loss: Literal["cross_entropy", "bce"] = Field(

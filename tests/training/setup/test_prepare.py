@@ -49,7 +49,7 @@ def to_changes(config):
     return {path: sections[path.partition(".")[0]][path.partition(".")[2]] for path in GCN}
 
 
-def test_random_weights_are_trained_unless_the_config_freezes_them(caplog: pytest.LogCaptureFixture):
+def test_random_weights_are_trained_unless_frozen_by_the_config(caplog: pytest.LogCaptureFixture):
     config = build_config(RANDOM)
     assert with_weights(config).freeze_scheduler.model_params == {}
     assert "it is trained instead of frozen" in caplog.text
@@ -58,7 +58,7 @@ def test_random_weights_are_trained_unless_the_config_freezes_them(caplog: pytes
     assert with_weights(stated).freeze_scheduler.model_params == BACKBONE
 
 
-def test_a_study_that_began_with_frozen_random_weights_keeps_them(tmp_path):
+def test_a_study_begun_with_frozen_random_weights_keeps_them(tmp_path):
     study = load_study(Request("gloss", changes={"feature_extractor.pretrained": False}))
     assert with_known_schedule(study, tmp_path) is study
     (tmp_path / "study.yaml").write_text(study.to_yaml())
