@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from hearai.cli import assignment, duration, positive, run_script, study_name
+from hearai.cli import (
+    assignment,
+    duration,
+    gpu_index,
+    gpus,
+    integer,
+    number,
+    positive,
+    processes,
+    run_script,
+    study_name,
+)
 from hearai.errors import ConfigError, DataError, choices, pick
 from tests.helpers import ROOT
 
@@ -82,6 +93,20 @@ def test_units_of_durations() -> None:
         (positive, "0"),
         (positive, "1.5"),
         (positive, "-1"),
+        (positive, "\u00b2"),
+        (positive, "9" * 5000),
+        (duration, "9" * 30 + "h"),
+        (processes, "1000000"),
+        (gpu_index, "-2"),
+        (gpu_index, "1e3"),
+        (gpus, "nan"),
+        (gpus, "inf"),
+        (gpus, "-1"),
+        (gpus, "1.5"),
+        (number(0, 1), "-nan"),
+        (number(0, 1), "1.01"),
+        (integer(2, 9), "1"),
+        (integer(2, 9), "10"),
         (study_name, "../up"),
         (study_name, ".hidden"),
         (study_name, "a b"),
@@ -134,6 +159,9 @@ def test_neptune_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (("--space", "hamnosys", "--storage", "ftp://bucket/runs"), "give a folder, s3://BUCKET/PREFIX or gs://"),
         (("--space", "hamnosys", "--trials", "0"), "integer of at least 1"),
         (("--space", "hamnosys", "--finalists", "-1"), "finalists.count: got -1"),
+        (("--space", "hamnosys", "--gpus-per-trial", "nan"), "--gpus-per-trial: got 'nan'; give a number from 0 to"),
+        (("--space", "hamnosys", "--stop-when", "inf"), "--stop-when: got 'inf'; give a number from 0 to 1"),
+        (("--space", "hamnosys", "--seed", "-1"), "seed: got -1"),
     ],
 )
 def test_invalid_options_exit_with_2(

@@ -1,6 +1,6 @@
 """Upper bounds of options, far above any use: beyond them a run would exhaust the machine or end in an overflow."""
 
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**63
 """Seeds of runs; torch's generators take no larger one."""
 MAX_SAMPLER_SEED = 2**32 - 1_000_001
 """Seeds of searches: numpy's generators take 32 bits, and continued searches count up from the seed."""

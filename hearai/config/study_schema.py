@@ -4,17 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from hearai.config.limits import (
-    MAX_BATCH,
-    MAX_EPOCHS,
-    MAX_FOLDS,
-    MAX_LR,
-    MAX_RETRAINING,
-    MAX_SAMPLER_SEED,
-    MAX_SECONDS,
-    MAX_TRIALS,
-)
-from hearai.config.validation import Frozen, FrozenDict, Integer, Names, Number, Section, list_to_tuple
+from hearai.config import limits
+from hearai.config.validation import Epochs, Frozen, FrozenDict, Integer, Names, Number, Section, list_to_tuple
 from hearai.metrics import OBJECTIVE, check_metrics
 
 SINGLE_OBJECTIVE_SAMPLERS = ("cmaes",)
@@ -24,10 +15,10 @@ SINGLE_OBJECTIVE_SAMPLERS = ("cmaes",)
 class Budget(Section):
     """Limits of the search. The epochs per trial are `train_parameters.epochs` of the base config."""
 
-    trials: Annotated[Integer, Field(ge=1, le=MAX_TRIALS)] = Field(
+    trials: Annotated[Integer, Field(ge=1, le=limits.MAX_TRIALS)] = Field(
         40, description="Number of trials, including the base config."
     )
-    seconds: Annotated[Number, Field(gt=0, le=MAX_SECONDS)] | None = Field(
+    seconds: Annotated[Number, Field(gt=0, le=limits.MAX_SECONDS)] | None = Field(
         None, description="Wall time of the trials, seconds."
     )
     epochs: Annotated[Integer, Field(ge=1, le=10**9)] | None = Field(
@@ -44,7 +35,7 @@ class Sampler(Section):
     name: Literal["tpe", "gp", "cmaes", "qmc", "random", "nsga2", "nsga3", "grid"] = Field(
         "tpe", description="Optuna sampler; grid = every point of the space once."
     )
-    startup_trials: Annotated[Integer, Field(ge=0, le=MAX_TRIALS)] = Field(
+    startup_trials: Annotated[Integer, Field(ge=0, le=limits.MAX_TRIALS)] = Field(
         10, description="Random trials before the model is used; nsga2, nsga3: population size."
     )
 
@@ -53,7 +44,7 @@ class EarlyStopping(Section):
     """How unpromising trials are stopped."""
 
     name: Literal["asha", "hyperband", "median", "none"] = Field("asha", description="Early-stopping algorithm.")
-    grace_epochs: Annotated[Integer, Field(ge=1, le=MAX_EPOCHS)] = Field(3, description="Minimum epochs per trial.")
+    grace_epochs: Epochs = Field(3, description="Minimum epochs per trial.")
     reduction_factor: Annotated[Integer, Field(ge=2, le=1000)] = Field(
         3, description="asha, hyperband: one in this many trials continues at each rung."
     )
@@ -65,10 +56,10 @@ class EarlyStopping(Section):
 class Finalists(Section):
     """Retraining of the best trials: the winner has the best mean over new seeds, not the luckiest run."""
 
-    count: Annotated[Integer, Field(ge=0, le=MAX_RETRAINING)] = Field(
+    count: Annotated[Integer, Field(ge=0, le=limits.MAX_RETRAINING)] = Field(
         3, description="Number of best trials to retrain; 0 = none."
     )
-    seeds: Annotated[Integer, Field(ge=1, le=MAX_RETRAINING)] = Field(
+    seeds: Annotated[Integer, Field(ge=1, le=limits.MAX_RETRAINING)] = Field(
         3, description="New seeds per finalist, and for the base config."
     )
     retrain: bool = Field(False, description="Finally train the winner on training and validation clips.")
@@ -77,11 +68,9 @@ class Finalists(Section):
 class Pretrain(Section):
     """Pre-training of the extractor on single frames, once before the trials."""
 
-    epochs: Annotated[Integer, Field(ge=1, le=MAX_EPOCHS)] = Field(
-        10, description="Passes over the frames of the training clips."
-    )
-    lr: Annotated[Number, Field(gt=0, le=MAX_LR)] = Field(3e-3, description="Peak learning rate.")
-    batch_size: Annotated[Integer, Field(ge=2, le=MAX_BATCH)] = Field(64, description="Frames per step.")
+    epochs: Epochs = Field(10, description="Passes over the frames of the training clips.")
+    lr: Annotated[Number, Field(gt=0, le=limits.MAX_LR)] = Field(3e-3, description="Peak learning rate.")
+    batch_size: Annotated[Integer, Field(ge=2, le=limits.MAX_BATCH)] = Field(64, description="Frames per step.")
 
 
 class Objective(Section):
@@ -110,23 +99,23 @@ class StudySettings(Section):
     pretrain: Annotated[Pretrain | Literal["auto"] | None, BeforeValidator(_bool_to_pretrain)] = Field(
         None, description="auto = only if the extractor has no pre-trained weights; true, false, or its settings."
     )
-    hang_seconds: Annotated[Number, Field(gt=0, le=MAX_SECONDS)] = Field(
+    hang_seconds: Annotated[Number, Field(gt=0, le=limits.MAX_SECONDS)] = Field(
         7200, description="A trial that reports no epoch for this long counts as hung and fails; the search continues."
     )
     warm_start: str | None = Field(
         None, description="journal.log of another search whose results initialise the sampler."
     )
-    seed: Annotated[Integer, Field(ge=0, le=MAX_SAMPLER_SEED)] = Field(
+    seed: Annotated[Integer, Field(ge=0, le=limits.MAX_SAMPLER_SEED)] = Field(
         0, description="Seed of the sampler and of the trials."
     )
-    demo_clips: Annotated[Integer, Field(ge=48, le=MAX_TRIALS)] | None = Field(
+    demo_clips: Annotated[Integer, Field(ge=48, le=limits.MAX_TRIALS)] | None = Field(
         None, description="Number of clips of the demo data."
     )
     config: Annotated[dict[str, Any], Frozen] = Field(
         FrozenDict(), description="Base config, as a diff over the defaults."
     )
     space: Annotated[dict[str, Any], Frozen] = Field(description="{dotted path, or name of a tied choice: domain}.")
-    splits: Annotated[Integer, Field(ge=1, le=MAX_FOLDS)] = Field(
+    splits: Annotated[Integer, Field(ge=1, le=limits.MAX_FOLDS)] = Field(
         1, description="Number of folds on which each trial is scored."
     )
     rules: Annotated[tuple[Any, ...], BeforeValidator(list_to_tuple)] = Field(

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from hearai.config.limits import MAX_SEED
+from hearai.config import limits
 from hearai.errors import choices
 
 OLD_KEYS = {"data_paths": "data_path", "use_frames": "frames", "use_landmarks": "landmarks"}
@@ -77,7 +77,10 @@ def _name_or_list(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(parse_number)]
 Integer = Annotated[int, BeforeValidator(parse_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
-Seed = Annotated[Integer, Field(ge=-MAX_SEED, le=MAX_SEED)]
+Seed = Annotated[Integer, Field(ge=-limits.MAX_SEED, le=limits.MAX_SEED)]
+Epochs = Annotated[Integer, Field(ge=1, le=limits.MAX_EPOCHS)]
+BatchSize = Annotated[Integer, Field(ge=1, le=limits.MAX_BATCH)]
+Width = Annotated[Integer, Field(ge=1, le=limits.MAX_WIDTH)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
 """A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)

@@ -3,6 +3,7 @@
 C/H/W image, or P points with C channels.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from hearai.models.heads import Heads
 from hearai.models.pretrained import resolve_pretrained
 from hearai.models.sequence_encoders import build_sequence_encoder
 from hearai.models.weights import UNREADABLE, load_weights, read_tensors
+
+BYTES_PER_WEIGHT = 4
 
 
 class SignModel(nn.Module):
@@ -76,6 +79,7 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
     Raises:
         ConfigError: an unknown timm model, or weights that do not fit.
     """
+    check_size(config, num_class)
     settings, head = config.feature_extractor, config.heads.model
     extractor = build_extractor(settings, pretrained=pretrained and settings.checkpoint is None)
     if settings.checkpoint is not None:
@@ -89,6 +93,27 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         reads=settings.spec.reads,
         landmark_extractor=build_landmark_extractor(extractor.width) if reads_both else None,
     )
+
+
+def check_size(config: Config, num_class: Mapping[str, int]) -> None:
+    """Refuses a model whose weights alone exceed this machine's memory, before it is allocated.
+
+    A lower bound: one matrix per layer of the sequence encoder, the output and the classifiers.
+
+    Raises:
+        ConfigError: the widths, and the memory that they need at least.
+    """
+    encoder, width = config.transformer, config.feature_extractor.representation_size
+    layers = encoder.num_encoder_layers if encoder.spec.uses_pooling else 0
+    weights = layers * width * encoder.feedforward_size + encoder.output_size * (width + sum(num_class.values()))
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if weights * BYTES_PER_WEIGHT > available:
+        raise ConfigError(
+            f"transformer: {layers} layers of {width} x {encoder.feedforward_size} weights, output_size "
+            f"{encoder.output_size} and {sum(num_class.values())} classes need at least "
+            f"{weights * BYTES_PER_WEIGHT / 1e9:,.0f} GB, and this machine has {available / 1e9:,.0f}; lower "
+            "feature_extractor.representation_size, feedforward_size, output_size or num_class"
+        )
 
 
 def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:

@@ -3,6 +3,7 @@
 import pickle
 import struct
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def read_tensors(path: Path) -> Any:
     Raises:
         UNREADABLE: see `hearai.errors.load_failure` for a reason that can be shown.
     """
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():  # torch asks to file an issue where it meets a file of others
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def load_weights(module: nn.Module, weights: Any, *, finite: bool = True) -> None:

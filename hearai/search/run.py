@@ -177,7 +177,6 @@ class _Call:
             settings.hang_seconds,
             settings.splits,
             dashboard=cluster.dashboard if resources.workers > 1 else None,
-            check_inputs=lambda: check_inputs(self.plan),
         )
 
     def _stages(self, slots: int) -> Iterator[Stage]:

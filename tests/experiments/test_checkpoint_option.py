@@ -29,6 +29,8 @@ def damage(kind: str, run: Path, tmp_path: Path) -> None:
         file.write_bytes(pickle.dumps(FileCreator(tmp_path / "executed")))
     elif kind == "pickle inside":
         torch.save({**load_checkpoint(run / "best"), "class_names": FileCreator(tmp_path / "executed")}, file)
+    elif kind == "odd names":
+        torch.save({**load_checkpoint(run / "best"), "class_names": [1]}, file)
     elif kind == "truncated":
         file.write_bytes(file.read_bytes()[:5000])
     elif kind == "empty":
@@ -50,6 +52,7 @@ def damage(kind: str, run: Path, tmp_path: Path) -> None:
     [
         ("pickle", "cannot be read as a checkpoint"),
         ("pickle inside", "cannot be read as a checkpoint"),
+        ("odd names", "state.pt: is not the checkpoint of a run (class_names: got [1]; must be a mapping)"),
         ("truncated", "cannot be read as a checkpoint"),
         ("empty", "cannot be read as a checkpoint"),
         ("other architecture", "the weights do not fit the config beside them"),
@@ -66,4 +69,5 @@ def test_unusable_checkpoints_are_refused_without_running_code(
     options = {"evaluate": [], "predict": [data / "c0"], "export": ["--to", "pt2"]}[script]
     code, _, err = call(script, "--checkpoint", run, *options)
     assert code == 2 and str(run) in err and message in err and "Traceback" not in err
+    assert "weights_only" not in err and "trust" not in err, "torch's advice to load it nevertheless"
     assert not (tmp_path / "executed").exists()

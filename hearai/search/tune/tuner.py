@@ -55,8 +55,6 @@ class SearchContext:
     """Number of divisions of the clips on which each trial is scored."""
     dashboard: str | None = None
     """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
-    check_inputs: Callable[[], None] = lambda: None
-    """Raises a UserError if the files that every trial reads are gone; called when a trial has failed."""
     trial_function: Callable[[dict[str, Any]], None] = run_trial
     """Runs a trial with one worker; a benchmark may time the search without training."""
 

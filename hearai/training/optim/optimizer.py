@@ -48,7 +48,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Any) -> None:
     try:
         optimizer.load_state_dict(state)
     except UNREADABLE as error:
-        raise ValueError(f"optimizer: {load_failure(error)}") from None
+        reason = f"lacks {error}" if isinstance(error, LookupError) else load_failure(error)
+        raise ValueError(f"optimizer: {reason}") from None
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
     expected = STATE_NAMES[type(optimizer)]

@@ -30,6 +30,7 @@ from hearai.data.dataset import Batch
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks import mirrored, read_landmarks
+from hearai.errors import ConfigError
 from hearai.files import atomic_write, cache_folder, using_caches
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
@@ -116,6 +117,11 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     log.info("pre-training %s on %d frames", name, len(train.inputs_N))
     for epoch in range(settings.epochs):
         loss = trainer.train_epoch(train, epoch)
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"pre-training diverged in epoch {epoch + 1} of {settings.epochs}: loss {loss:g}; lower its lr "
+                f"({settings.lr:g}), or check the data (experiments/check_data.py DIR)"
+            )
         score = evaluate(model, val.batches(EVALUATION_FRAMES, shuffle=False), config, runtime).macro_f1
         if score > best:
             best, weights = score, _copy(model.extractor.backbone)
