@@ -37,6 +37,7 @@ LAYERS: dict[str, list[str]] = {
         "annotations",
         "images landmarks frame_sampling videos",
         "transforms frames",
+        "batch",
         "dataset lexicon unlabelled",
         "tools",
         "demo",

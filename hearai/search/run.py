@@ -12,7 +12,7 @@ from hearai.cli import Print
 from hearai.config.study import Study
 from hearai.files import atomic_write_text
 from hearai.search.budget import BudgetTracker
-from hearai.search.cluster.connect import RayConnection, login_hint
+from hearai.search.cluster.connect import RayConnection, check_connection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
@@ -37,6 +37,7 @@ from hearai.search.storage.attributes import (
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
+from hearai.search.storage.output_log import output_log
 from hearai.search.storage.study_folder import ensure_study_folder, portable_yaml, record_code_version
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.storage.trial_store import open_journal
@@ -81,20 +82,22 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
         KeyboardInterrupt: interrupted; the state is in the journal.
     """
     folder, started = options.storage / study.name, time.monotonic()
+    check_connection(options.address)
     sync = StudySync(folder, options.store)
     plan = make_plan(study, folder)
     warm_start = read_warm_start(plan)
     with MemoryMeter() as memory, open_journal(folder, sync.syncing()) as journal:
         ensure_study_folder(plan, folder)
-        call = _Call(plan, sync, journal, print_line)
-        call.enqueue_first_trials(warm_start)
-        connection = RayConnection(options.address)
-        try:
-            succeeded = call.run(options, connection)
-        finally:
-            if not is_taken_over(folder):
-                call.record_cost(time.monotonic() - started, memory)
-            connection.close()
+        with output_log(folder, print_line) as print_and_log:
+            call = _Call(plan, sync, journal, print_and_log)
+            call.enqueue_first_trials(warm_start)
+            connection = RayConnection(options.address)
+            try:
+                succeeded = call.run(options, connection)
+            finally:
+                if not is_taken_over(folder):
+                    call.record_cost(time.monotonic() - started, memory)
+                connection.close()
     return Outcome(folder, succeeded, sync)
 
 
@@ -137,12 +140,16 @@ class _Call:
         return succeeded
 
     def _prepare(self, options: Options, connection: RayConnection) -> tuple[SearchContext, float]:
-        """(where trials run, seconds of pre-training and shared features): done here while Ray starts, or on nodes."""
+        """(where trials run, seconds of pre-training and shared features): done here, or on the cluster's nodes.
+
+        Ray starts first: beside pre-training it may take longer than it waits for itself, and hours would pass before a
+        failure is seen.
+        """
+        context = self._context(options, connection.join(self.print_line))
         if options.address is None:
             seconds = prepare_inputs(self.plan, self.folder)
             self.sync.publish()
-            return self._context(options, connection.join()), seconds
-        context = self._context(options, connection.join())
+            return context, seconds
         return context, prepare_inputs_on_nodes(self.plan, self.sync, context.resources, self.print_line)
 
     def _context(self, options: Options, cluster: Cluster) -> SearchContext:
