@@ -17,7 +17,7 @@ from typing import Any, TextIO, TypeVar
 
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError, UserError
-from hearai.files import UNWRITABLE, disk_full
+from hearai.files import UNWRITABLE, cache_folder, disk_full
 from hearai.ray_auth import show_token
 
 T = TypeVar("T")
@@ -60,7 +60,11 @@ def _exit_code(main: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        print_problems(disk_full(error.filename or tempfile.gettempdir(), error.errno).problems)
+        if error.filename is None:  # of a file that is open: nothing says which one
+            folders = f"the working directory, {tempfile.gettempdir()}, {cache_folder()}"
+            print_problems([f"a file cannot be written ({error.strerror}); check the disks of {folders}"])
+        else:
+            print_problems(disk_full(error.filename, error.errno).problems)
     return BAD_INPUT
 
 

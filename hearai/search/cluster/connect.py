@@ -21,7 +21,7 @@ from hearai.ray_auth import ensure_token, protect_token, token_file
 from hearai.search.cluster.addresses import bypass_proxy, resolve_address
 from hearai.search.cluster.dashboard import is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
-from hearai.search.cluster.session_folder import choose_session_folder
+from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def connect(address: str | None) -> Cluster:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if address is None:
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
+    logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # the message below has the reason
     try:
         if address is not None:
             options |= {"runtime_env": _runtime_env(canonicalize_bootstrap_address_or_die(address))}
@@ -95,8 +96,8 @@ class SlowStart(UserError):
 
 
 def _start_error(address: str | None, error: Exception) -> UserError:
-    lines = str(error).strip().splitlines()
-    reason = lines[0].strip().rstrip(".") if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    reason = lines[-1 if lines[0].endswith(":") else 0].rstrip(".")  # a log follows the colon
     if address is None:
         folder = f"{os.environ.get('RAY_TMPDIR') or os.environ.get('TMPDIR') or '/tmp'}/ray"
         return SlowStart(
@@ -111,7 +112,7 @@ def _start_error(address: str | None, error: Exception) -> UserError:
 
 @contextmanager
 def _patient() -> Iterator[None]:
-    """Waits longer for Ray's start: a loaded machine exceeds its 30 s, for most of which Ray has no option."""
+    """For starts of Ray on this machine: waits longer than its 30 s, which a loaded machine exceeds."""
     get_node = services.get_node
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", f"{START_TIMEOUT_S:.0f}")
 
@@ -127,7 +128,8 @@ def _patient() -> Iterator[None]:
 
     services.get_node = wait_for_node
     try:
-        yield
+        with short_tmpdir():
+            yield
     finally:
         services.get_node = get_node
 

@@ -6,7 +6,8 @@ import socket
 import stat
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearai.errors import UserError
@@ -17,6 +18,8 @@ SESSION = "session_2000-01-01_00-00-00_000000_{pid}/sockets/dash_TaskEventsHead"
 """The longest path of a socket, below Ray's folder."""
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket's path that the operating system takes."""
+LONGEST_TMPDIR = 70
+"""Bytes of TMPDIR; the sockets of Python's process pools have 32 more, and Ray's dashboard starts with such a pool."""
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +45,26 @@ def choose_session_folder() -> None:
         private = _private_folder(Path(folder))
         if private and not _problem(private):
             os.environ["RAY_TMPDIR"] = private
-            log.info("Ray's sockets and logs: in %s/ray, because %s %s", private, default, problem)
+            log.info("Ray's sockets and logs are in %s/ray: TMPDIR %s", private, problem)
             return
     raise UserError(
         f"Ray's sockets and logs: {default!r} {problem}, nor can a folder be made in {', '.join(SYSTEM_FOLDERS)}; set "
         "RAY_TMPDIR to a folder of your own with a short path"
     )
+
+
+@contextmanager
+def short_tmpdir() -> Iterator[None]:
+    """Replaces a TMPDIR that is too long for sockets by Ray's folder, for processes started within a with block."""
+    before, folder = os.environ.get("TMPDIR", ""), os.environ.get("RAY_TMPDIR")
+    if not folder or len(os.fsencode(before)) <= LONGEST_TMPDIR:
+        yield
+        return
+    os.environ["TMPDIR"] = folder
+    try:
+        yield
+    finally:
+        os.environ["TMPDIR"] = before
 
 
 def _problem(folder: str) -> str | None:
@@ -57,7 +74,7 @@ def _problem(folder: str) -> str | None:
         return "is no absolute path"
     longest = LONGEST_SOCKET - len(os.fsencode(f"/ray/{SESSION.format(pid=os.getpid())}"))
     if len(os.fsencode(folder)) > longest:
-        return f"has {len(os.fsencode(folder))} characters, and Ray's sockets allow {longest}"
+        return f"has a path of {len(os.fsencode(folder))} bytes, and Ray's sockets allow {longest}"
     try:
         path.mkdir(parents=True, exist_ok=True)
         if (owner := path.stat().st_uid) != os.geteuid():

@@ -3,18 +3,39 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearai.cli import Print
 from hearai.search.storage.layout import OUTPUT_LOG
 
 
-class _OutputLog(logging.FileHandler):
-    """It ignores a full disk, which is reported where files matter."""
+class _Appender(logging.Handler):
+    """Appends lines to a file, and ignores a full disk. It holds no open file, see `_Printer`."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        pass
+    def __init__(self, path: Path):
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        append(self._path, record.getMessage())
+
+
+class _Printer:
+    """Prints lines and appends them to a file. Tune pickles it with the callbacks that refer to it."""
+
+    def __init__(self, path: Path, print_line: Print):
+        self._path, self._print_line = path, print_line
+
+    def __call__(self, line: str) -> None:
+        append(self._path, line)
+        self._print_line(line)
+
+
+def append(path: Path, line: str) -> None:
+    """Appends a line to a text file. A full disk is ignored: it is reported where files matter."""
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 @contextmanager
@@ -24,19 +45,10 @@ def output_log(folder: Path, print_line: Print) -> Iterator[Print]:
     Yields the function to print lines with.
     """
     path = folder / OUTPUT_LOG
-    with path.open("a", encoding="utf-8") as file:  # raises here, not when a message is lost
-        file.write(f"--- {time.strftime('%F %T')}\n")
-    handler = _OutputLog(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("hearai")
-    logger.addHandler(handler)
-
-    def print_and_log(line: str) -> None:
-        handler.handle(logging.makeLogRecord({"msg": line, "levelno": logging.INFO, "levelname": "INFO"}))
-        print_line(line)
-
+    append(path, f"--- {time.strftime('%F %T')}")
+    appender, logger = _Appender(path), logging.getLogger("hearai")
+    logger.addHandler(appender)
     try:
-        yield print_and_log
+        yield _Printer(path, print_line)
     finally:
-        logger.removeHandler(handler)
-        handler.close()
+        logger.removeHandler(appender)

@@ -10,7 +10,7 @@ import pytest
 
 from hearai.errors import UserError
 from hearai.search.cluster import session_folder
-from hearai.search.cluster.session_folder import choose_session_folder
+from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
 
@@ -89,3 +89,16 @@ def test_a_replacement_that_others_have_prepared_is_not_used(base: Path, monkeyp
     (base / "s" / f"hearai-{os.geteuid()}").symlink_to(base / "elsewhere")
     with pytest.raises(UserError, match="set RAY_TMPDIR to a folder of your own"):
         choose_session_folder()
+
+
+def test_processes_of_ray_get_a_short_tmpdir(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's dashboard starts a process pool, whose sockets are in TMPDIR."""
+    long = unusable(base, "long")
+    monkeypatch.setenv("TMPDIR", long)
+    choose_session_folder()
+    with short_tmpdir():
+        assert os.environ["TMPDIR"] == os.environ["RAY_TMPDIR"] != long
+    assert os.environ["TMPDIR"] == long
+    monkeypatch.setenv("TMPDIR", str(base))
+    with short_tmpdir():
+        assert os.environ["TMPDIR"] == str(base)
