@@ -57,8 +57,10 @@ def check_connection(address: str | None) -> None:
         choose_session_folder()
 
 
-def connect(address: str | None) -> Cluster:
+def connect(address: str | None, cancelled: threading.Event | None = None) -> Cluster:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" or HOST:PORT).
+
+    cancelled: set, from another thread, to end the wait for a start.
 
     Raises:
         SlowStart: Ray did not start in time; another attempt may succeed.
@@ -73,7 +75,7 @@ def connect(address: str | None) -> Cluster:
     try:
         if address is not None:
             options |= {"runtime_env": _runtime_env(canonicalize_bootstrap_address_or_die(address))}
-        with _patient() if address is None else nullcontext():
+        with _patient(cancelled or threading.Event()) if address is None else nullcontext():
             context = ray.init(address=address or "local", **options)
     except UserError:
         raise
@@ -111,7 +113,7 @@ def _start_error(address: str | None, error: Exception) -> UserError:
 
 
 @contextmanager
-def _patient() -> Iterator[None]:
+def _patient(cancelled: threading.Event) -> Iterator[None]:
     """For starts of Ray on this machine: waits longer than its 30 s, which a loaded machine exceeds."""
     get_node = services.get_node
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", f"{START_TIMEOUT_S:.0f}")
@@ -124,7 +126,8 @@ def _patient() -> Iterator[None]:
             except RuntimeError:
                 if time.monotonic() > deadline:
                     raise
-            time.sleep(POLL_S)
+            if cancelled.wait(POLL_S):
+                raise UserError("the start of Ray was cancelled")
 
     services.get_node = wait_for_node
     try:
@@ -178,7 +181,7 @@ class RayConnection:
 
     def close(self) -> None:
         """Shuts Ray down if it was started here. Left to the interpreter's exit, Ray waits a minute for dead parts."""
-        self._attempt.wait()
+        self._attempt.cancel()
         if self._owns_ray:
             ray.shutdown()
 
@@ -188,19 +191,21 @@ class _Attempt:
 
     def __init__(self, address: str | None):
         self._outcome: Cluster | Exception | None = None
-        self._done, self._never = threading.Event(), threading.Event()
+        self._done, self._cancelled, self._never = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._connect, args=(address,), daemon=True).start()
 
     def _connect(self, address: str | None) -> None:
         try:
-            self._outcome = connect(address)
+            self._outcome = connect(address, self._cancelled)
         except Exception as error:  # noqa: BLE001  (raised again by result, in the caller's thread)
             self._outcome = error
         self._done.set()
         if isinstance(self._outcome, Cluster):
             self._never.wait()
 
-    def wait(self) -> None:
+    def cancel(self) -> None:
+        """Ends the attempt, or waits for its end where it is close; a connection that exists is kept."""
+        self._cancelled.set()
         self._done.wait()
 
     def result(self) -> Cluster:

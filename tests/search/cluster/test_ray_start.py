@@ -1,6 +1,7 @@
 """Starts of Ray that fail or take long: tried once more, then one message."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,18 @@ def test_a_slow_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "get_node", get_node)
     monkeypatch.setattr(connect, "POLL_S", 0.001)
     monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "90")
-    with connect._patient():
+    with connect._patient(threading.Event()):
         assert services.get_node("address", "id") == {"node": "found"}
     assert services.get_node is get_node and os.environ["RAY_gcs_server_port_wait_time_s"] == "90"
+
+
+def test_the_wait_for_a_start_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_node(*_: str) -> None:
+        raise RuntimeError("not yet")
+
+    monkeypatch.setattr(services, "get_node", get_node)
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "90")
+    cancelled = threading.Event()
+    cancelled.set()
+    with connect._patient(cancelled), pytest.raises(UserError, match="cancelled"):
+        services.get_node("address", "id")
