@@ -163,6 +163,8 @@ def show_estimate(study: Study, args: argparse.Namespace) -> None:
     print(f"trial-epochs      about {cost.epochs:,}, at most {cost.epochs_at_most:,}; finals {cost.final_epochs:,}")
     print(f"time              about {duration(cost.seconds)}: {cost.epoch_seconds:.2f} s per epoch,")
     print(f"                  {duration(cost.first_seconds)} before the first (data, features)")
+    kept = "stay in the cache for the search" if cost.keeps_features else "are of random weights, and not kept"
+    print(f"                  features of a frozen extractor {kept}")
     if cost.pretraining:
         print("                  plus the pre-training of the extractor, which was not measured")
     print(f"disk              about {cost.disk_mb:,.0f} MB")

@@ -1,21 +1,25 @@
-"""Shared code of the scripts in `experiments/`: error handling, exit codes, logging, argument types."""
+"""Shared code of the scripts in `experiments/`: error handling, exit codes, streams, logging, argument types."""
 
 import argparse
+import errno
+import io
 import logging
 import math
 import os
 import re
 import signal
+import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError, UserError, printable
-from hearai.files import UNWRITABLE, disk_full
+from hearai.files import UNWRITABLE, cache_folder, disk_full
 from hearai.ray_auth import show_token
 
 T = TypeVar("T")
@@ -30,32 +34,46 @@ DIVERGED = NO_TRIAL_SUCCEEDED
 
 MAX_COUNT = 10**9
 """Of counts without a limit of their own."""
+READER_LOST = (errno.EPIPE, errno.EIO, errno.ECONNRESET, errno.ESHUTDOWN)
+"""Error numbers of a pipe, terminal or socket whose reader has gone."""
+FLAGS = {0: os.O_RDONLY, 1: os.O_WRONLY, 2: os.O_WRONLY}
 
 
 def run_script(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits with its code, or 2 with a message for user errors, or 130 if interrupted."""
+    with robust_streams() as output:
+        code = _exit_code(main)
+        if problems := output.problems():
+            print_problems(problems)
+            code = code or BAD_INPUT
+    sys.exit(code)
+
+
+def _exit_code(main: Callable[[], int]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     show_token()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:
-        code = main()
-        sys.stdout.flush()
+        return main()
     except UserError as error:
         print_problems(error.problems)
-        code = BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the state is saved\n")
-        code = INTERRUPTED
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = DONE
+        return INTERRUPTED
+    except SystemExit as end:  # argparse, after a help text or a message
+        if isinstance(end.code, str):
+            raise
+        return end.code or DONE
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        print_problems(disk_full(error.filename or tempfile.gettempdir(), error.errno).problems)
-        code = BAD_INPUT
-    sys.exit(code)
+        if error.filename is None:  # of a file that is open: nothing says which one
+            folders = f"the working directory, {tempfile.gettempdir()}, {cache_folder()}"
+            print_problems([f"a file cannot be written ({error.strerror}); check the disks of {folders}"])
+        else:
+            print_problems(disk_full(error.filename, error.errno).problems)
+    return BAD_INPUT
 
 
 def log_to_stderr() -> None:
@@ -188,3 +206,100 @@ def study_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         raise argparse.ArgumentTypeError(f"got {text!r}; use letters, digits, '.', '_' and '-'")
     return text
+
+
+class _Sink(io.FileIO):
+    """A file descriptor that takes all output; what it can no longer write is dropped."""
+
+    def __init__(self, descriptor: int):
+        super().__init__(descriptor, "wb", closefd=False)
+        self._has_reader = not stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self.problem: int | None = None
+        """Error number of lost output that still has a reader; None = there is none."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if not (self._has_reader and error.errno in READER_LOST):
+                self.problem = error.errno
+            # Processes that inherit the descriptor, and code in C, would fail as well.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return memoryview(data).nbytes
+
+
+class Output:
+    """Stdout and stderr of this process."""
+
+    def __init__(self, sinks: Mapping[str, _Sink]):
+        self._sinks = sinks
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        for name in self._sinks:
+            getattr(sys, name).flush()
+
+    def problems(self) -> list[str]:
+        """Messages about lost output; those of stderr have nowhere to go."""
+        self.flush()
+        number = self._sinks["stdout"].problem if "stdout" in self._sinks else None
+        lost = "so part of the output is missing; files are complete"
+        return [f"standard output: cannot be written ({os.strerror(number)}), {lost}"] if number else []
+
+
+@contextmanager
+def robust_streams() -> Iterator[Output]:
+    """Makes stdin, stdout and stderr usable within a with block, whatever they are.
+
+    A closed one becomes the null device: otherwise the next file that is opened gets its number, and receives what
+    child processes print. Output without a reader is dropped.
+    """
+    _open_closed_descriptors()
+    before, sinks = (sys.stdin, sys.stdout, sys.stderr), {}
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (open as long as the process)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif _descriptor(stream) == descriptor:
+            sinks[name] = _Sink(descriptor)
+            setattr(sys, name, _text_stream(sinks[name], stream))
+    output = Output(sinks)
+    try:
+        yield output
+    finally:
+        output.flush()
+        sys.stdin, sys.stdout, sys.stderr = before
+
+
+def _open_closed_descriptors() -> None:
+    for descriptor, flags in FLAGS.items():
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            null = os.open(os.devnull, flags)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """The file descriptor of a stream; None for one in memory, as tests have."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _text_stream(sink: _Sink, stream: TextIO) -> TextIO:
+    """A text stream into the sink, with the settings of the stream that it replaces."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(sink),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=getattr(stream, "line_buffering", False),
+        write_through=getattr(stream, "write_through", False),
+    )

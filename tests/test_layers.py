@@ -38,6 +38,7 @@ LAYERS: dict[str, list[str]] = {
         "annotations media",
         "images landmarks frame_sampling videos",
         "transforms frames",
+        "batch",
         "dataset lexicon unlabelled",
         "tools",
         "demo",

@@ -5,18 +5,17 @@ B clips, T frames, C/H/W channels, height, width of an image, W width of a cache
 
 import functools
 import math
-import operator
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from hearai.config.config import Config
 from hearai.data.annotations.clip import Clip
+from hearai.data.batch import Batch, CopiedBatch, explain_copies, share
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks import read_landmarks
@@ -39,39 +38,6 @@ class Sample:
     def length(self) -> int:
         """Number of frames."""
         return len(next(iter(self.inputs.values())))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Clips padded to the longest one."""
-
-    inputs: Inputs
-    """`frames` (B, T, C, H, W) uint8 or `features` (B, T, W) float, `landmarks` (B, T, P, C); zero where padded."""
-    mask: torch.Tensor
-    """(B, T) bool, true for real frames."""
-    labels: dict[str, torch.Tensor]
-    """{head: (B,) int64}, MISSING where a clip has no label."""
-    index: torch.Tensor
-    """(B,) int64, position of each clip in its dataset; -1 = a placeholder without labels."""
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory; called by the DataLoader."""
-        return self._map(torch.Tensor.pin_memory)
-
-    def split(self, parts: int) -> list["Batch"]:
-        """The batch as up to `parts` smaller ones of nearly equal size, in order; none is empty."""
-        count = min(parts, len(self.mask))
-        bounds = [len(self.mask) * i // count for i in range(count + 1)]
-        return [self._map(operator.itemgetter(slice(*ends))) for ends in pairwise(bounds)]
-
-    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
-        inputs = {name: function(tensor) for name, tensor in self.inputs.items()}
-        labels = {head: function(label_B) for head, label_B in self.labels.items()}
-        return Batch(inputs, function(self.mask), labels, function(self.index))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -211,6 +177,9 @@ class Loader:
         for batch in self._batches:
             if isinstance(batch, DataError):
                 raise batch
+            if isinstance(batch, CopiedBatch):
+                explain_copies(batch.reason)
+                batch = batch.unpack()
             yield batch
 
 
@@ -220,11 +189,12 @@ class _BatchDataset(Dataset):
     def __init__(self, dataset: ClipDataset):
         self.dataset = dataset
 
-    def __getitem__(self, indices: list[int]) -> Batch | DataError:
+    def __getitem__(self, indices: list[int]) -> Batch | CopiedBatch | DataError:
         try:
-            return collate([self.dataset[index] for index in indices])
+            batch = collate([self.dataset[index] for index in indices])
         except DataError as error:
             return error
+        return share(batch) if get_worker_info() else batch
 
 
 @dataclass(frozen=True)

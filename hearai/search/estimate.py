@@ -1,10 +1,12 @@
-"""Estimates the cost of a search from two epochs of its base config, without Ray and without leaving files behind."""
+"""Estimates the cost of a search from two epochs of its base config, without Ray and without a study folder."""
 
 import json
 import os
 import random
 import statistics
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,9 @@ class Estimate:
     epoch_seconds: float
     pretraining: bool
     """Whether an extractor is pre-trained first; its time is not included."""
+    keeps_features: bool
+    """Whether the features of a frozen extractor are those of the search, and already in its cache; else they were
+    computed with random weights and removed, and the search computes its own."""
     disk_mb: float
     """The checkpoints that are kept, and the logs of all trials."""
 
@@ -49,23 +54,24 @@ class Estimate:
 
 
 def estimate(study: Study, slots: int) -> Estimate:
-    """Trains two epochs of the base config in a temporary folder with its own cache, and extrapolates.
+    """Trains two epochs of the base config in a temporary folder, and extrapolates.
+
+    Features of trained weights are computed into the cache, where the search finds them. Where it pre-trains the
+    extractor first, or has no trained weights, those of random ones cost as much, and are not kept.
 
     Raises:
         ConfigError, DataError: invalid input.
     """
     with tempfile.TemporaryDirectory(prefix="hearai-estimate-") as folder:
         plan = make_plan(study, Path(folder) / "study")
+        extractor = plan.start.feature_extractor
+        keeps_features = plan.pretrain is None and bool(extractor.pretrained or extractor.checkpoint)
         untrained = {"feature_extractor.pretrained": False, "feature_extractor.checkpoint": None}
-        short = override(plan.start, {"train_parameters.epochs": MEASURED_EPOCHS, **untrained})
-        before = os.environ.get("HEARAI_CACHE")
-        os.environ["HEARAI_CACHE"] = str(Path(folder) / "cache")  # features of an untrained extractor are not reusable
-        try:
-            run = Path(folder) / "run"
+        length = {"train_parameters.epochs": MEASURED_EPOCHS}
+        short = override(plan.start, length if keeps_features else {**length, **untrained})
+        run = Path(folder) / "run"
+        with nullcontext() if keeps_features else _cache_in(Path(folder) / "cache"):
             fit(short, LocalRuntime(choose_device(short.general_parameters.gpu), run))
-        finally:
-            os.environ.pop("HEARAI_CACHE")
-            os.environ.update({} if before is None else {"HEARAI_CACHE": before})
         ends = [json.loads(line)["seconds"] for line in (run / METRICS_FILE).read_text().splitlines()]
         checkpoints, total = (sum(map(_size, (run / LAST, run / BEST))), _size(run))
     settings, epochs = study.settings, study.max_epochs
@@ -83,8 +89,21 @@ def estimate(study: Study, slots: int) -> Estimate:
         first_seconds=ends[0] - per_epoch,
         epoch_seconds=per_epoch,
         pretraining=plan.pretrain is not None,
+        keeps_features=keeps_features,
         disk_mb=(kept * checkpoints + logs) / 1e6,
     )
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Caches in a folder, within a with block."""
+    before = os.environ.get("HEARAI_CACHE")
+    os.environ["HEARAI_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("HEARAI_CACHE")
+        os.environ.update({} if before is None else {"HEARAI_CACHE": before})
 
 
 def expected_epochs(study: Study) -> int:

@@ -13,7 +13,7 @@ from hearai.config.config import dataset_folders
 from hearai.config.study import Study
 from hearai.files import atomic_write_text, using_caches
 from hearai.search.budget import BudgetTracker
-from hearai.search.cluster.connect import RayConnection, login_hint
+from hearai.search.cluster.connect import RayConnection, check_connection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
@@ -38,6 +38,7 @@ from hearai.search.storage.attributes import (
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
+from hearai.search.storage.output_log import output_log
 from hearai.search.storage.study_folder import (
     ensure_study_folder,
     portable_yaml,
@@ -87,23 +88,25 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
         KeyboardInterrupt: interrupted; the state is in the journal.
     """
     folder, started = options.storage / study.name, time.monotonic()
+    check_connection(options.address)
     sync = StudySync(folder, options.store)
     plan = make_plan(with_known_schedule(study, folder), folder)
     warm_start = read_warm_start(plan)
     in_use = using_caches(dataset_folders(plan.study.base))
     with MemoryMeter() as memory, in_use, open_journal(folder, sync.syncing()) as journal:
         ensure_study_folder(plan, folder)
-        call = _Call(plan, sync, journal, print_line)
-        call.enqueue_first_trials(warm_start)
-        connection = RayConnection(options.address)
-        try:
-            succeeded = call.run(options, connection)
-        finally:
+        with output_log(folder, print_line) as print_and_log:
+            call = _Call(plan, sync, journal, print_and_log)
+            call.enqueue_first_trials(warm_start)
+            connection = RayConnection(options.address)
             try:
-                if not is_taken_over(folder):
-                    call.record_cost(time.monotonic() - started, memory)
+                succeeded = call.run(options, connection)
             finally:
-                connection.close()
+                try:
+                    if not is_taken_over(folder):
+                        call.record_cost(time.monotonic() - started, memory)
+                finally:
+                    connection.close()
     return Outcome(folder, succeeded, sync)
 
 
@@ -149,12 +152,16 @@ class _Call:
         return succeeded
 
     def _prepare(self, options: Options, connection: RayConnection) -> tuple[SearchContext, float]:
-        """(where trials run, seconds of pre-training and shared features): done here while Ray starts, or on nodes."""
+        """(where trials run, seconds of pre-training and shared features): done here, or on the cluster's nodes.
+
+        Ray starts first: beside pre-training it may take longer than it waits for itself, and hours would pass before a
+        failure is seen.
+        """
+        context = self._context(options, connection.join(self.print_line))
         if options.address is None:
             seconds = prepare_inputs(self.plan, self.folder)
             self.sync.publish()
-            return self._context(options, connection.join()), seconds
-        context = self._context(options, connection.join())
+            return context, seconds
         return context, prepare_inputs_on_nodes(self.plan, self.sync, context.resources, self.print_line)
 
     def _context(self, options: Options, cluster: Cluster) -> SearchContext:

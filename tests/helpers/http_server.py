@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 @contextmanager
-def http_server(body: bytes, status: int) -> Iterator[str]:
+def http_server(body: bytes, status: int, host: str = "127.0.0.1") -> Iterator[str]:
     """Its address, within a with block."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -19,7 +19,7 @@ def http_server(body: bytes, status: int) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer((host, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
         server.shutdown()

@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from hearai.config.study import Study
+from hearai.models.model import build_initial_model
 from hearai.search.estimate import estimate, expected_epochs
+from hearai.search.plan import make_plan
+from hearai.training.feature_cache import ensure_features
 
 pytestmark = pytest.mark.training
 MakeStudy = Callable[..., Study]
@@ -21,7 +25,22 @@ def test_an_estimate_trains_real_epochs_and_leaves_no_cache(
     assert (cost.trials, cost.epochs_at_most, cost.epochs, cost.final_epochs) == (3, 9, 9, 12)
     assert 0 < cost.epoch_seconds < 60 and cost.disk_mb > 0.1
     assert cost.seconds > (9 + 12) * cost.epoch_seconds / 2
+    assert not cost.keeps_features
     assert os.environ["HEARAI_CACHE"] == str(tmp_path / "cache") and not (tmp_path / "cache").exists()
+
+
+def test_features_of_trained_weights_are_those_of_the_search(
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    model = build_initial_model(make_study().base, {"gloss": 3})
+    weights = {"backbone": model.feature_extractor.backbone.state_dict(), "model_path": "test_efficientnet"}
+    torch.save(weights, tmp_path / "backbone.pt")
+    study = make_study(changes={"feature_extractor.checkpoint": str(tmp_path / "backbone.pt")})
+    assert estimate(study, slots=2).keeps_features
+    folders = list((tmp_path / "cache").glob("features-*"))
+    ensure_features(make_plan(study, tmp_path / "study").study.base)
+    assert len(folders) == 1 and list((tmp_path / "cache").glob("features-*")) == folders
 
 
 def test_early_stopping_is_simulated_with_random_scores(make_study: MakeStudy) -> None:

@@ -46,7 +46,8 @@ def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStu
     folder = tmp_path / "tiny"
     left = {path.name for path in folder.iterdir()}
     assert {"study.yaml", "command.txt", "journal.log", "trials.csv", "split.csv", "test.json"} <= left
-    assert {"best.yaml", "best", "summary.json", "report.html", "trials"} <= left
+    assert {"best.yaml", "best", "summary.json", "report.html", "trials", "output.log"} <= left
+    assert set(summary["printed"]) <= set((folder / "output.log").read_text().splitlines())
     assert summary["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0}
     assert summary["baseline"]["trial"] == 0
     assert {entry["trial"] for entry in summary["finalists"]} >= {0, summary["best"]["trial"]}

@@ -3,19 +3,31 @@
 import logging
 import os
 import threading
-from contextlib import suppress
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import services
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._private.services import canonicalize_bootstrap_address_or_die
 
+from hearai.cli import Print
 from hearai.errors import UserError
-from hearai.ray_auth import token_file
+from hearai.ray_auth import ensure_token, protect_token, token_file
+from hearai.search.cluster.addresses import bypass_proxy, resolve_address
 from hearai.search.cluster.dashboard import is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
+from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
 
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 90.0
+"""How long one attempt waits until Ray's node has registered."""
+POLL_S = 0.2
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # its table every 30 s would interleave with our lines; see search/tune/callbacks.py
@@ -30,28 +42,48 @@ ENVIRONMENT = {
 }
 
 
-def connect(address: str | None) -> Cluster:
-    """Starts Ray on this machine, or joins the cluster at `address` ("auto" or HOST:PORT).
+def check_connection(address: str | None) -> None:
+    """Checks within seconds what `connect` needs, before anything is computed or written.
 
     Raises:
+        UserError: no cluster answers at the address; or Ray cannot start here: no folder for its sockets, no token.
+    """
+    bypass_proxy()
+    if address is not None:
+        protect_token()
+        resolve_address(address)
+    elif not ray.is_initialized():
+        ensure_token()
+        choose_session_folder()
+
+
+def connect(address: str | None, cancelled: threading.Event | None = None) -> Cluster:
+    """Starts Ray on this machine, or joins the cluster at `address` ("auto" or HOST:PORT).
+
+    cancelled: set, from another thread, to end the wait for a start.
+
+    Raises:
+        SlowStart: Ray did not start in time; another attempt may succeed.
         UserError: there is no cluster at the address, or Ray did not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
+    check_connection(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if address is None:
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
+    logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # the message below has the reason
     try:
         if address is not None:
             options |= {"runtime_env": _runtime_env(canonicalize_bootstrap_address_or_die(address))}
-        context = ray.init(address=address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        token = "" if address is None else f", and that {token_file()} holds its token if it requires one"
-        raise UserError(
-            f"--address {address or 'local'}: Ray did not start or answer ({reason}); check `ray status`{token}"
-        ) from None
+        with _patient(cancelled or threading.Event()) if address is None else nullcontext():
+            context = ray.init(address=address or "local", **options)
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  (Ray raises plain ones, such as "timed out during startup")
+        raise _start_error(address, error) from None
     url = f"http://{context.dashboard_url}" if context.dashboard_url else None
     if address is not None and url:
+        bypass_proxy([urllib.parse.urlsplit(url).hostname or ""])
         require_token(url)
     return Cluster(
         node_resources(),
@@ -59,6 +91,50 @@ def connect(address: str | None) -> Cluster:
         is_shared=address is not None,
         growth=autoscaler_limits(),
     )
+
+
+class SlowStart(UserError):
+    """Ray did not start in time; another attempt may succeed."""
+
+
+def _start_error(address: str | None, error: Exception) -> UserError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    reason = lines[-1 if lines[0].endswith(":") else 0].rstrip(".")  # a log follows the colon
+    if address is None:
+        folder = f"{os.environ.get('RAY_TMPDIR') or os.environ.get('TMPDIR') or '/tmp'}/ray"
+        return SlowStart(
+            f"Ray did not start on this machine ({reason}); its logs are in {folder}/session_latest/logs. On a loaded "
+            "machine, run the same command again when it has less to do"
+        )
+    return UserError(
+        f"--address {address}: Ray did not answer ({reason}); check `ray status`, and that {token_file()} holds the "
+        "cluster's token if it requires one"
+    )
+
+
+@contextmanager
+def _patient(cancelled: threading.Event) -> Iterator[None]:
+    """For starts of Ray on this machine: waits longer than its 30 s, which a loaded machine exceeds."""
+    get_node = services.get_node
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", f"{START_TIMEOUT_S:.0f}")
+
+    def wait_for_node(gcs_address: str, node_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return get_node(gcs_address, node_id)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            if cancelled.wait(POLL_S):
+                raise UserError("the start of Ray was cancelled")
+
+    services.get_node = wait_for_node
+    try:
+        with short_tmpdir():
+            yield
+    finally:
+        services.get_node = get_node
 
 
 def _runtime_env(address: str) -> dict[str, Any]:
@@ -77,57 +153,73 @@ def _runtime_env(address: str) -> dict[str, Any]:
 
 
 class RayConnection:
-    """Connects in a thread, while this process pre-trains: starting Ray takes 8 s and more on two cores.
+    """A connection that is made in a thread and lasts until `close`.
 
-    The thread stays alive: Ray's processes are bound to the thread that started them and die with it.
+    The thread stays alive: Ray's processes are bound to the thread that started them and die with it. This also ends
+    those of an attempt that failed.
     """
 
     def __init__(self, address: str | None):
         self.address = address
         self._owns_ray = not ray.is_initialized()
-        self._outcome: Cluster | Exception | None = None
-        self._done, self._never = threading.Event(), threading.Event()
-        threading.Thread(target=self._connect, daemon=True).start()
+        self._attempt = _Attempt(address)
 
-    def _connect(self) -> None:
-        try:
-            self._outcome = connect(self.address)
-        except Exception as error:  # noqa: BLE001  (raised again by join, in the caller's thread)
-            self._outcome = error
-        self._done.set()
-        self._never.wait()
-
-    def join(self) -> Cluster:
-        """The cluster, as soon as it is connected.
+    def join(self, print_line: Print = log.info) -> Cluster:
+        """The cluster, as soon as it is connected. A start that takes too long is tried once more.
 
         Raises:
             UserError: see `connect`.
         """
+        try:
+            return self._attempt.result()
+        except SlowStart as error:
+            print_line(f"{error.problems[0].partition(';')[0]}; trying once more")
+        if self._owns_ray:
+            ray.shutdown()  # forgets what the failed attempt has set
+        self._attempt = _Attempt(self.address)
+        return self._attempt.result()
+
+    def close(self) -> None:
+        """Shuts Ray down if it was started here. Left to the interpreter's exit, Ray waits a minute for dead parts."""
+        self._attempt.cancel()
+        if self._owns_ray:
+            ray.shutdown()
+
+
+class _Attempt:
+    """One attempt at a connection, in a thread of its own."""
+
+    def __init__(self, address: str | None):
+        self._outcome: Cluster | Exception | None = None
+        self._done, self._cancelled, self._never = threading.Event(), threading.Event(), threading.Event()
+        threading.Thread(target=self._connect, args=(address,), daemon=True).start()
+
+    def _connect(self, address: str | None) -> None:
+        try:
+            self._outcome = connect(address, self._cancelled)
+        except Exception as error:  # noqa: BLE001  (raised again by result, in the caller's thread)
+            self._outcome = error
+        self._done.set()
+        if isinstance(self._outcome, Cluster):
+            self._never.wait()
+
+    def cancel(self) -> None:
+        """Ends the attempt, or waits for its end where it is close; a connection that exists is kept."""
+        self._cancelled.set()
+        self._done.wait()
+
+    def result(self) -> Cluster:
         self._done.wait()
         if isinstance(self._outcome, Exception):
             raise self._outcome
         assert self._outcome is not None
         return self._outcome
 
-    def close(self) -> None:
-        """Shuts Ray down if it was started here. Left to the interpreter's exit, Ray waits a minute for dead parts."""
-        self._done.wait()
-        if self._owns_ray:
-            ray.shutdown()
-
 
 def login_hint() -> str:
-    """How to log in to the dashboard; also restricts the token file, which Ray writes with the umask, to its owner."""
+    """How to log in to the dashboard."""
     if os.environ.get("RAY_AUTH_TOKEN"):  # takes precedence over a file; KubeRay sets it
         return "log in with the token in RAY_AUTH_TOKEN"
+    protect_token()
     path = token_file()
-    if path.is_file():
-        _restrict_to_owner(path)
-        return f"log in with the token in {path}"
-    return "no token is set on this cluster"
-
-
-def _restrict_to_owner(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        with suppress(OSError):  # a secret of Docker or Kubernetes is mounted read-only
-            path.chmod(0o600)
+    return f"log in with the token in {path}" if path.is_file() else "no token is set on this cluster"

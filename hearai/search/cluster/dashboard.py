@@ -4,7 +4,6 @@ The resources of a stopped worker group are released by a process of Ray that qu
 the dashboard, the next groups wait for resources forever.
 """
 
-import re
 import threading
 import time
 import urllib.error
@@ -15,8 +14,11 @@ from contextlib import contextmanager
 from http.client import HTTPException
 
 from hearai.errors import UserError
+from hearai.search.cluster.addresses import ANSWER_TIMEOUT_S, is_loopback
 from hearai.threads import background
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses without a proxy, whatever the environment says."""
 CHECK_INTERVAL_S = 5.0
 """Between two checks of the watchdog."""
 DASHBOARD_TIMEOUT_S = 30.0
@@ -24,34 +26,45 @@ DASHBOARD_TIMEOUT_S = 30.0
 
 
 def is_dashboard_up(url: str) -> bool:
-    """Whether a dashboard answers, even if only to ask for a token."""
-    try:
-        urllib.request.urlopen(f"{url}/api/version", timeout=10).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
+    """Whether a dashboard answers, even if only to ask for a token. No proxy is asked for it."""
+    return _status(f"{url}/api/version", DIRECT) is not None
 
 
 def require_token(url: str) -> None:
     """Rejects a dashboard that other machines can reach without a token: anyone who reaches it can run code.
 
     Raises:
-        UserError: the dashboard is open to the network.
+        UserError: the dashboard is open to the network, or does not answer, so that this is unknown.
     """
-    host = urllib.parse.urlsplit(url).hostname or ""
-    if host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host):
+    if is_loopback(urllib.parse.urlsplit(url).hostname or ""):
         return
-    try:
-        with urllib.request.urlopen(f"{url}/api/jobs/", timeout=10):
-            pass
-    except (OSError, HTTPException):  # 401 and 403 are the expected answers; one that cannot be reached is not open
+    statuses = [_status(f"{url}/api/jobs/", DIRECT)]
+    if statuses == [None]:  # perhaps it is reached through a proxy only
+        statuses.append(_status(f"{url}/api/jobs/", urllib.request.build_opener()))
+    status = statuses[-1]
+    if status in (401, 403):
         return
+    if status is None or status >= 300:
+        got = "no answer" if status is None else f"status {status}"
+        raise UserError(
+            f"{url}: cannot check that this dashboard requires a token ({got}); anyone who reaches one without can run "
+            "code on the cluster. Make it reachable from here, or start it with --dashboard-host 127.0.0.1"
+        )
     raise UserError(
         f"{url}: this dashboard is open to the network and does not require a token, so anyone there can run code on "
         "the cluster; start its nodes with RAY_AUTH_MODE=token (see SECURITY.md), or with --dashboard-host 127.0.0.1"
     )
+
+
+def _status(url: str, opener: urllib.request.OpenerDirector) -> int | None:
+    """The HTTP status of an address; None = no answer, or none of a web server."""
+    try:
+        with opener.open(url, timeout=ANSWER_TIMEOUT_S) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, HTTPException, ValueError):
+        return None
 
 
 @contextmanager

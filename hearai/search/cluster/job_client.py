@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import requests
 
 from hearai.errors import UserError
-from hearai.ray_auth import token_file
+from hearai.ray_auth import protect_token, token_file
+from hearai.search.cluster.addresses import bypass_proxy, needs_no_proxy
 from hearai.search.cluster.dashboard import require_token
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class JobClient:
             raise UserError(f"--address {address}: give the dashboard's address, http://HOST:8265")
         self.address = address.rstrip("/")
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address  # takes precedence over the address that Ray is given
+        if needs_no_proxy(host := urllib.parse.urlsplit(self.address).hostname or ""):
+            bypass_proxy([host])
+        protect_token()
         check_dashboard(self.address)
         require_token(self.address)
         from ray.job_submission import JobSubmissionClient

@@ -6,7 +6,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from hearai.config.config import Config, to_dict
-from hearai.search.cluster.connect import connect
+from hearai.search.cluster.connect import RayConnection
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.trial.worker_group import train_worker
@@ -20,7 +20,7 @@ def train_with_ray(config: Config, folder: Path, workers: int) -> None:
     scaling = ScalingConfig(num_workers=0)
     per_worker = TrialResources(workers=max(workers, 1))
     if workers:
-        cluster = connect(None)
+        cluster = RayConnection(None).join()
         cluster.slots(per_worker)
         use_gpu = cluster.gpus >= workers and config.general_parameters.gpu >= 0
         scaling = ScalingConfig(num_workers=workers, use_gpu=use_gpu)
