@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from hearai.cli import DONE, duration, positive, run_script
+from hearai.cli import DONE, duration, gpu_index, positive, run_script, seed
 from hearai.config.config import build_config
 from hearai.config.overrides import override
 from hearai.errors import ConfigError
@@ -39,13 +39,13 @@ def parse_args() -> argparse.Namespace:
         "--pixels", type=positive, default=64, metavar="N", help="side of an image in pixels (default: 64)"
     )
     models.add_argument("--only", choices=("transformers", "extractors"), help="only one of the two tables")
-    models.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     search = parts.add_parser("search", help="compare search engines")
     search.add_argument(
         "--real", action="store_true", help="real training, minutes per search, instead of the surrogate"
     )
     search.add_argument("--seeds", type=positive, metavar="N", help="searches per engine (default: 10, with --real 3)")
-    search.add_argument("--first-seed", type=int, default=0, metavar="N", help="seed of the first search (default: 0)")
+    search.add_argument("--first-seed", type=seed, default=0, metavar="N", help="seed of the first search (default: 0)")
     search.add_argument(
         "--epoch-budget", type=positive, metavar="N", help="trial-epochs per search (default: 480, with --real 240)"
     )

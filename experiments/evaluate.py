@@ -7,7 +7,7 @@ copy of the model's own. Exit codes: 0 done; 2 bad input.
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, run_script
+from hearai.cli import DONE, gpu_index, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
     )
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 
@@ -36,7 +36,7 @@ def main() -> int:
 
     best = find_best(args.checkpoint)
     assessment = assess(load_trained(best, choose_device(args.gpu)), args.data_path, args.split)
-    print(assessment_text(assessment))
+    print_text(assessment_text(assessment))
     out = write_assessment(assessment, args.out or best / f"evaluation-{assessment.split}")
     print(f"\nfigures and confusion matrices: {out}")
     return DONE

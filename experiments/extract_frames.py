@@ -8,7 +8,17 @@ extracted again. Exit codes: 0 done; 1 some videos are broken, the others are do
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, progress_bar, run_script
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    integer,
+    positive,
+    print_problems,
+    print_text,
+    processes,
+    progress_bar,
+    run_script,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,9 +33,9 @@ def parse_args() -> argparse.Namespace:
         "--size", type=positive, metavar="PIXELS", help="shorter side of the images (default: unchanged)"
     )
     parser.add_argument(
-        "--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)"
+        "--quality", type=integer(1, 100), default=90, metavar="1..100", help="quality of the JPEGs (default: 90)"
     )
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="extract everything again")
     return parser.parse_args()
 
@@ -36,7 +46,7 @@ def main() -> int:
 
     result = extract_frames(**vars(args), progress=progress_bar("videos"))
     for note in result.notes:
-        print(f"note: {note}")
+        print_text(f"note: {note}")
     print(
         f"{result.videos} videos: {result.extracted} extracted ({result.frames} frames), "
         f"{result.complete} complete before, {len(result.problems)} broken"

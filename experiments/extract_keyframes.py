@@ -8,7 +8,7 @@ an FPS. Running the command again continues. Exit codes: 0 done; 1 some clips ar
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, progress_bar, run_script
+from hearai.cli import DONE, PROBLEMS_FOUND, number, positive, print_problems, processes, progress_bar, run_script
 from hearai.data.tools.motion import THRESHOLD
 
 
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=number(0, 1),
         default=THRESHOLD,
         metavar="SHARE",
         help=f"mean difference in brightness that counts as motion, 0..1 of full scale (default: {THRESHOLD})",
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         metavar="FRAMES",
         help="number of frames that every clip keeps at least (default: 2)",
     )
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     return parser.parse_args()
 
 

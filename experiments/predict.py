@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hearai.cli import DONE, log_to_stderr, positive, run_script
+from hearai.cli import DONE, gpu_index, log_to_stderr, positive, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--gpu", type=int, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
 
 
@@ -48,7 +48,10 @@ def main() -> int:
     with unlabelled_clips(args.clips, trained.num_class, **needs) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))
+    if args.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print_text(prediction_text(rows))
     return DONE
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hearai.cli import DONE, local_path, run_script
+from hearai.cli import DONE, local_path, print_text, run_script
 from hearai.errors import ConfigError
 
 
@@ -57,11 +57,11 @@ def main() -> int:
 
     if args.action == "list":
         for line in studies_text(args.storage):
-            print(line)
+            print_text(line)
     elif args.action == "show":
         if len(args.names) != 1:
             raise ConfigError(f"show: got {len(args.names)} names; give the name of one study")
-        print(write_results(find_study(args.storage, args.names[0])))
+        print_text(write_results(find_study(args.storage, args.names[0])))
     else:
         delete(args)
     return DONE

@@ -7,9 +7,10 @@ import argparse
 import time
 from pathlib import Path
 
-from hearai.cli import DONE, assignment, positive, run_script
+from hearai.cli import DONE, assignment, processes, run_script
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.overrides import override
+from hearai.files import require_writable_folder
 from hearai.metrics import objective_label
 
 
@@ -25,9 +26,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
     parser.add_argument("--resume", action="store_true", help="resume the run in path_to_save")
     threads = "torch's threads on the CPU; as many as a trial had reproduce its numbers"
-    parser.add_argument("--threads", type=positive, metavar="N", help=threads)
+    parser.add_argument("--threads", type=processes, metavar="N", help=threads)
     parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
-    parser.add_argument("--workers", type=positive, metavar="K", help="through a Ray Train group of K processes")
+    parser.add_argument("--workers", type=processes, metavar="K", help="through a Ray Train group of K processes")
     return parser.parse_args()
 
 
@@ -49,6 +50,7 @@ def main() -> int:
     from hearai.training.setup.prepare import with_data, with_weights
     from hearai.training.setup.single_run import pretrain_only, run_folder, run_single, weights_file
 
+    require_writable_folder(run_folder(config, "new"), "path_to_save")
     if args.threads:
         torch.set_num_threads(args.threads)
     config, data = with_data(config)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import re
 import signal
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hearai.config.yaml_io import parse_yaml
-from hearai.errors import ConfigError, UserError
-from hearai.files import UNWRITABLE, disk_full
+from hearai.errors import ConfigError, UserError, printable
+from hearai.files import UNWRITABLE, disk_full, folder_name_problem, path_error
 from hearai.ray_auth import show_token
 
 T = TypeVar("T")
@@ -25,12 +26,16 @@ DONE, PROBLEMS_FOUND, BAD_INPUT, NO_TRIAL_SUCCEEDED, INTERRUPTED = 0, 1, 2, 3, 1
 
 
 def run_script(main: Callable[[], int]) -> None:
-    """Runs a script's `main` and exits with its code, or 2 with a message for user errors, or 130 if interrupted."""
+    """Runs a script's `main` and exits with its code, or 2 with a message for user errors, or 130 if interrupted.
+
+    An error of a path is a user's error, wherever it occurs: options, variables and files name the paths.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     show_token()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.WARNING, handlers=[_log_handler()])
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:
+        _check_encoding(sys.argv[1:])
         code = main()
         sys.stdout.flush()
     except UserError as error:
@@ -42,12 +47,63 @@ def run_script(main: Callable[[], int]) -> None:
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        print_problems(disk_full(error.filename or tempfile.gettempdir(), error.errno).problems)
+    except (OSError, ValueError) as error:
+        print_problems(_problems_of_path(error))
         code = BAD_INPUT
     sys.exit(code)
+
+
+def _problems_of_path(error: OSError | ValueError) -> list[str]:
+    """The messages for an error of a path; all others, such as those of connections, are raised again."""
+    match error:
+        case OSError(errno=number) if number in UNWRITABLE:
+            return disk_full(error.filename or tempfile.gettempdir(), number).problems
+        case OSError(filename=str() | bytes()):
+            return [path_error(error)]
+        case UnicodeEncodeError(reason=reason) if reason == SURROGATES:
+            return [f"{_line_around(error.object, error.start)}: {NOT_UTF8}"]
+        case ValueError() if "embedded null" in str(error):
+            return [f"a path contains a NUL character ({error}); remove it from the option or file that names it"]
+    raise error
+
+
+SURROGATES = "surrogates not allowed"
+"""Why Python cannot write a file name that is not UTF-8."""
+NOT_UTF8 = "the name is not UTF-8; rename the file or folder"
+
+
+def _check_encoding(arguments: Iterable[str]) -> None:
+    """Refuses arguments that are not UTF-8: they could be neither printed nor recorded.
+
+    Raises:
+        ConfigError: lists them.
+    """
+    wrong = [text for text in arguments if any("\ud800" <= char <= "\udfff" for char in text)]
+    if wrong:
+        raise ConfigError([f"{text}: {NOT_UTF8}" for text in wrong])
+
+
+def _line_around(text: str, position: int) -> str:
+    """At most 100 characters of the line at a position."""
+    start = max(text.rfind("\n", 0, position) + 1, position - 50)
+    return text[start : start + 100].partition("\n")[0]
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def _log_handler() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
+    return handler
+
+
+def print_text(text: str) -> None:
+    """Prints text at once that may contain names or messages from files; control characters are escaped."""
+    sys.stdout.write(f"{printable(text)}\n")
+    sys.stdout.flush()
 
 
 def log_to_stderr() -> None:
@@ -60,7 +116,7 @@ def log_to_stderr() -> None:
 def print_problems(problems: Iterable[str]) -> None:
     """Writes one line per problem to stderr, after all output so far."""
     sys.stdout.flush()
-    sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
+    sys.stderr.write("".join(f"error: {printable(problem)}\n" for problem in problems))
 
 
 def progress_bar(text: str) -> Callable[[Iterable[T], int], Iterable[T]]:
@@ -97,11 +153,45 @@ def duration(text: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def positive(text: str) -> int:
-    """Parses an integer of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; give an integer of at least 1")
-    return int(text)
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Returns a function that parses an integer within bounds, both included."""
+
+    def parse(text: str) -> int:
+        is_number = re.fullmatch(r"[+-]?[0-9]{1,20}", text)
+        if not is_number or not low <= int(text) <= high:
+            shown = text if len(text) <= 30 else f"{text[:30]}..."
+            bounds = f"an integer of at least {low}" if high == LARGEST else f"an integer from {low} to {high:,}"
+            raise argparse.ArgumentTypeError(f"got {shown!r}; give {bounds}")
+        return int(text)
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Returns a function that parses a number within bounds, both included; neither NaN nor infinity is."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"got {text[:30]!r}; give a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+LARGEST = 10**9
+"""Bound of counts without a bound of their own; larger ones are typing mistakes, and overflow somewhere."""
+positive = integer(1, LARGEST)
+"""Parses an integer of at least 1."""
+processes = integer(1, 1024)
+"""Parses a number of processes."""
+seed = integer(-(2**63), 2**63 - 1)
+"""Parses the seed of a random generator."""
+gpu_index = integer(-1, 1023)
+"""Parses which GPU to use; -1 is the CPU."""
 
 
 def comma_separated(text: str) -> list[str]:
@@ -131,6 +221,6 @@ def storage_location(text: str) -> str:
 
 def study_name(text: str) -> str:
     """Validates a name that is used as a folder name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"got {text!r}; use letters, digits, '.', '_' and '-'")
+    if problem := folder_name_problem(text):
+        raise argparse.ArgumentTypeError(problem)
     return text

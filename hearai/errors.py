@@ -1,20 +1,39 @@
 """Exceptions that scripts and the search handle by type, and error messages for choices by name."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+UNPRINTABLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+"""Unicode categories that are escaped: controls, invisible formats (changes of direction), bytes that are not text."""
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: control characters other than line breaks and tabs are written as escapes, `\\x1b`.
+
+    Names and values in messages come from files of others; a terminal would obey the escape sequences in them.
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in UNPRINTABLE and char not in "\n\t\u200d"  # the last joins emoji
+        else char
+        for char in text
+    )
 
 
 class UserError(Exception):
     """Input or environment that the user must fix; scripts print it without a traceback and exit with code 2.
 
-    `problems` has one message per problem: where it is, what was given, what is allowed.
+    `problems` has one message per problem: where it is, what was given, what is allowed. Control characters in it are
+    escaped, see `printable`.
     """
 
     def __init__(self, problems: str | Sequence[str]):
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = [printable(line) for line in ([problems] if isinstance(problems, str) else problems)]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def token_file() -> Path:
     """Where Ray looks for the token, unless the variable RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
 
 
 def show_token() -> None:
