@@ -34,6 +34,7 @@ from hearai.search.storage.attributes import (
     THREADS,
     TOTAL_SECONDS,
 )
+from hearai.search.storage.changed_study import syncing_changed
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
@@ -84,7 +85,7 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     sync = StudySync(folder, options.store)
     plan = make_plan(study, folder)
     warm_start = read_warm_start(plan)
-    with MemoryMeter() as memory, open_journal(folder, sync.syncing()) as journal:
+    with MemoryMeter() as memory, open_journal(folder, syncing_changed(plan, sync, print_line)) as journal:
         ensure_study_folder(plan, folder)
         call = _Call(plan, sync, journal, print_line)
         call.enqueue_first_trials(warm_start)
