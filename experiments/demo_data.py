@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     out: Path = args.out or cache_folder()
-    require_writable_folder(out, "--out")
+    require_writable_folder(out, "--out" if args.out else "HEARAI_CACHE")
     bytes_per_clip = BYTES_PER_CLIP + BYTES_PER_PIXEL * args.size**2 * args.frames
     require_free_space(out, args.clips * bytes_per_clip, f"{args.clips:,} clips")
     from hearai.data.demo import demo_dataset

@@ -52,6 +52,8 @@ def delete(args: argparse.Namespace) -> None:
 
 def main() -> int:
     args = parse_args()
+    if args.storage.exists() and not args.storage.is_dir():
+        raise ConfigError(f"--storage {args.storage}: is a file; give the folder of the studies")
     from hearai.reporting.study_list import find_study, studies_text
     from hearai.reporting.study_report.page import write_results
 

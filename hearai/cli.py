@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError, UserError, printable
-from hearai.files import UNWRITABLE, disk_full, folder_name_problem, path_error
+from hearai.files import UNWRITABLE, disk_full, folder_name_problem, no_home, path_error
 from hearai.ray_auth import show_token
 
 T = TypeVar("T")
@@ -47,13 +47,13 @@ def run_script(main: Callable[[], int]) -> None:
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         print_problems(_problems_of_path(error))
         code = BAD_INPUT
     sys.exit(code)
 
 
-def _problems_of_path(error: OSError | ValueError) -> list[str]:
+def _problems_of_path(error: OSError | ValueError | RuntimeError) -> list[str]:
     """The messages for an error of a path; all others, such as those of connections, are raised again."""
     match error:
         case OSError(errno=number) if number in UNWRITABLE:
@@ -62,6 +62,8 @@ def _problems_of_path(error: OSError | ValueError) -> list[str]:
             return [path_error(error)]
         case UnicodeEncodeError(reason=reason) if reason == SURROGATES:
             return [f"{_line_around(error.object, error.start)}: {NOT_UTF8}"]
+        case RuntimeError() if "determine home directory" in str(error):  # pathlib's; Ray asks for it as well
+            return [no_home("HEARAI_CACHE")]
         case ValueError() if "embedded null" in str(error):
             return [f"a path contains a NUL character ({error}); remove it from the option or file that names it"]
     raise error

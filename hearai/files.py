@@ -39,7 +39,12 @@ def home_folder(variable: str, *default: str) -> Path:
     try:
         return Path.home().joinpath(*default)
     except RuntimeError:  # neither HOME nor an entry of this user in the password database
-        raise UserError(f"this user has no home folder: set HOME or {variable} to a writable folder") from None
+        raise UserError(no_home(variable)) from None
+
+
+def no_home(variable: str) -> str:
+    """The message for a user without a home folder. variable: the environment variable to set instead."""
+    return f"this user has no home folder: set HOME or {variable} to a writable folder"
 
 
 def folder_name_problem(name: str) -> str | None:
@@ -74,7 +79,9 @@ def path_error(error: OSError) -> str:
         in_the_way = next((part for part in (Path(path), *Path(path).parents) if part.is_file()), None)
         if in_the_way:
             return f"{path}: cannot be used, because {in_the_way} is a file; give another folder, or move it away"
-    todo = "give a path that exists" if isinstance(error, FileNotFoundError) else "give another path"
+    todo = "give a path that exists, or one that can be created"
+    if not isinstance(error, FileNotFoundError):
+        todo = "give another path"
     if isinstance(error, PermissionError):
         todo = "give a path that you may read and write, or change its permissions"
     if error.errno == errno.ENAMETOOLONG:
@@ -140,6 +147,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in UNWRITABLE:
+            if error.filename == str(temporary):
+                error.filename = str(path)  # the name that the user knows
             raise
         raise disk_full(path, error.errno) from error
     finally:

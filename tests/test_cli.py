@@ -1,6 +1,7 @@
 """Shared code of the scripts: exit codes, error messages, argument types."""
 
 import argparse
+import logging
 import pickle
 import runpy
 import sys
@@ -76,6 +77,18 @@ def test_an_error_of_a_path_is_one_message_that_names_it(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "; " in line
     assert ("/proc/x" if make == "/proc" else str(tmp_path) if make != "NUL" else "NUL") in line
+
+
+@pytest.mark.parametrize("path", ["~", "~no-such-user-here/data"])
+def test_an_unknown_home_folder_is_one_message(
+    path: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # in no password database
+    assert exit_code(lambda: bool(Path(path).expanduser()) and 0) == 2
+    assert capsys.readouterr().err == (
+        "error: this user has no home folder: set HOME or HEARAI_CACHE to a writable folder\n"
+    )
 
 
 def test_an_error_of_no_path_keeps_its_traceback() -> None:
@@ -230,3 +243,25 @@ def test_the_output_of_a_dry_run_is_a_space(
     assert again.settings.model_dump(exclude={"config", "demo", "space"}) == first.settings.model_dump(
         exclude={"config", "demo", "space"}
     )
+
+
+def test_log_lines_are_escaped_as_well(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+
+    def main() -> int:
+        logging.getLogger("hearai.test").info("clip %s", "\x1b[2J")
+        return 0
+
+    assert exit_code(main) == 0
+    assert capsys.readouterr().out == "clip \\x1b[2J\n"
+
+
+def test_a_config_key_with_escape_bytes_is_escaped_by_tune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "x.yaml").write_text('"train\\e[2J": {}\nspace: {"tr\\e[31m.lr": {float: [0, 1]}}\n')
+    assert tune(monkeypatch, "--space", str(tmp_path / "x.yaml"), "--set", "a\x1b[2J.b=1", "--dry-run") == 2
+    output = "".join(capsys.readouterr())
+    assert output.count("\\x1b[") >= 3 and "\x1b" not in output

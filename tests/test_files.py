@@ -6,6 +6,7 @@ import pytest
 
 from hearai.errors import DiskFull, UserError
 from hearai.files import (
+    atomic_write_text,
     cache_folder,
     folder_name_problem,
     relative_name_problem,
@@ -58,3 +59,9 @@ def test_without_a_home_folder_the_message_names_the_variable(monkeypatch: pytes
     monkeypatch.setattr(Path, "home", no_entry)
     with pytest.raises(UserError, match="set HOME or HEARAI_CACHE"):
         cache_folder()
+
+
+def test_an_error_of_an_atomic_write_names_the_intended_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        atomic_write_text(tmp_path / "missing" / "trials.csv", "x")
+    assert caught.value.filename == str(tmp_path / "missing" / "trials.csv")
