@@ -6,7 +6,7 @@ Exit codes: 0 no problems (there may be warnings); 1 problems; 2 the folder or a
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, processes, progress_bar, run_script
+from hearai.cli import DONE, PROBLEMS_FOUND, print_text, processes, progress_bar, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def main() -> int:
 
     progress = progress_bar("checking clips")
     result = check_data(args.folders, args.annotation_file, workers=args.workers, progress=progress)
-    print(format_report(result))
+    print_text(format_report(result))
     return PROBLEMS_FOUND if result.problem_count else DONE
 
 

@@ -6,21 +6,25 @@ Running the command again finds the dataset that it has built. Exit codes: 0 don
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, integer, processes, run_script
-from hearai.config.limits import MAX_SAMPLER_SEED, MAX_SEGMENTS
+from hearai.cli import DONE, integer, local_path, processes, run_script
+from hearai.files import cache_folder, require_free_space, require_writable_folder
+
+BYTES_PER_CLIP, BYTES_PER_PIXEL = 40_000, 0.1
+"""About what a clip takes: landmarks and tables, and its JPEGs."""
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--out", type=local_path, metavar="DIR", help="parent folder (default: the cache)")
+    parser.add_argument("--clips", type=integer(2, 10**6), default=1600, metavar="N", help="clips (default: 1600)")
+    parser.add_argument("--frames", type=integer(1, 10**4), default=8, metavar="N", help="frames per clip (default: 8)")
+    parser.add_argument(
+        "--size", type=integer(16, 4096), default=128, metavar="PIXELS", help="side of an image (default: 128)"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="parent folder (default: the cache)")
-    parser.add_argument("--clips", type=integer(2, 1_000_000), metavar="N", help="number of clips (default: 1600)")
-    parser.add_argument("--frames", type=integer(1, MAX_SEGMENTS), metavar="N", help="frames per clip (default: 8)")
-    parser.add_argument("--size", type=integer(1, 4096), metavar="PIXELS", help="side of an image (default: 128)")
     parser.add_argument(
         "--seed",
-        type=integer(0, MAX_SAMPLER_SEED),
+        type=integer(0, 2**63 - 1),
+        default=0,
         metavar="N",
         help="another seed gives other signers, signs and clips (default: 0)",
     )
@@ -29,10 +33,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> int:
-    options = {name: value for name, value in vars(parse_args()).items() if value is not None}
-    from hearai.data.demo import demo_dataset  # slow imports: only once the options are valid
+    args = parse_args()
+    out: Path = args.out or cache_folder()
+    require_writable_folder(out, "--out" if args.out else "HEARAI_CACHE")
+    bytes_per_clip = BYTES_PER_CLIP + BYTES_PER_PIXEL * args.size**2 * args.frames
+    require_free_space(out, args.clips * bytes_per_clip, f"{args.clips:,} clips")
+    from hearai.data.demo import demo_dataset
 
-    print(demo_dataset(options.pop("out", None), **options))
+    folder = demo_dataset(
+        out, clips=args.clips, frames=args.frames, size=args.size, seed=args.seed, workers=args.workers
+    )
+    print(folder)
     return DONE
 
 

@@ -8,7 +8,7 @@ compare them. Exit codes: 0 done; 2 bad input.
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, gpu_index, run_script
+from hearai.cli import DONE, gpu_index, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,7 +49,7 @@ def main() -> int:
     best = find_best(args.checkpoint)
     trained = load_trained(best, choose_device(args.gpu))
     assessment = assess(trained, args.data_path, args.split, match_by=args.match, skip_unseen=args.skip_unseen)
-    print(assessment_text(assessment))
+    print_text(assessment_text(assessment))
     out = write_assessment(assessment, args.out or best / f"evaluation-{assessment.split}")
     print(f"\nfigures, confusion matrices, and the predictions of each clip (predictions.csv): {out}")
     return DONE

@@ -9,7 +9,16 @@ counted. Running the command again continues: complete clips are kept, changed v
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, integer, print_problems, processes, progress_bar, run_script
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    integer,
+    print_problems,
+    print_text,
+    processes,
+    progress_bar,
+    run_script,
+)
 from hearai.config.limits import MAX_SIDE
 
 
@@ -44,7 +53,7 @@ def main() -> int:
 
     result = extract_frames(**vars(args), progress=progress_bar("videos"))
     for note in result.notes[:SHOWN]:
-        print(f"note: {note}")
+        print_text(f"note: {note}")
     if (more := len(result.notes) - SHOWN) > 0:
         print(f"note: ... and {more} more; each is in its NAME_properties.json")
     print(

@@ -7,7 +7,7 @@ Exit codes: 0 done; 2 rows of the file are invalid, or the folder cannot be writ
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, local_path, run_script
+from hearai.cli import DONE, local_path, print_text, run_script
 
 
 def separator(text: str) -> str:
@@ -36,7 +36,7 @@ def main() -> int:
     args = parse_args()
     from hearai.reporting.label_statistics.statistics import write_statistics
 
-    print(write_statistics(args.file_path, args.output_directory, args.separator))
+    print_text(write_statistics(args.file_path, args.output_directory, args.separator))
     return DONE
 
 

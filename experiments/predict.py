@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hearai.cli import DONE, gpu_index, log_to_stderr, positive, run_script
+from hearai.cli import DONE, gpu_index, log_to_stderr, positive, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +53,10 @@ def main() -> int:
     with unlabelled_clips(args.clips, trained.num_class, **needs, keep_damaged=args.keep_damaged) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if args.json else prediction_text(rows))
+    if args.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print_text(prediction_text(rows))
     return DONE
 
 

@@ -6,7 +6,7 @@ Can be run while the search is running. Exit codes: 0 done; 2 the folder is not 
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, run_script
+from hearai.cli import DONE, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +21,7 @@ def main() -> int:
     folder = parse_args().folder
     from hearai.reporting.study_report.page import write_results
 
-    print(write_results(folder))
+    print_text(write_results(folder))
     return DONE
 
 

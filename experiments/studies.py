@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hearai.cli import DONE, local_path, run_script
+from hearai.cli import DONE, local_path, print_text, run_script
 from hearai.errors import ConfigError, printable
 
 
@@ -56,16 +56,18 @@ def delete(args: argparse.Namespace) -> None:
 
 def main() -> int:
     args = parse_args()
+    if args.storage.exists() and not args.storage.is_dir():
+        raise ConfigError(f"--storage {args.storage}: is a file; give the folder of the studies")
     from hearai.reporting.study_list import find_study, studies_text
     from hearai.reporting.study_report.page import write_results
 
     if args.action == "list":
         for line in studies_text(args.storage):
-            print(line)
+            print_text(line)
     elif args.action == "show":
         if len(args.names) != 1:
             raise ConfigError(f"show: got {len(args.names)} names; give the name of one study")
-        print(write_results(find_study(args.storage, args.names[0])))
+        print_text(write_results(find_study(args.storage, args.names[0])))
     else:
         delete(args)
     return DONE

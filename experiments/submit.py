@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import tune
 
-from hearai.cli import DONE, INTERRUPTED, run_script, study_name
+from hearai.cli import DONE, INTERRUPTED, print_text, run_script, study_name
 
 if TYPE_CHECKING:
     from hearai.search.cluster.jobs import Jobs
@@ -30,7 +30,8 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         help="start a search; all options of tune.py",
         usage="submit.py tune [--no-follow] [--address URL] --space NAME [tune.py options]",
         epilog="All other options are those of `python experiments/tune.py --help`. --storage and --data-path are "
-        "absolute paths on the cluster; files given by --space, --config and --warm-start are sent from here.",
+        "absolute paths on the cluster; files given by --space, --config and --warm-start are sent from here. "
+        "--dry-run lists what would be sent: files that git tracks, and these.",
         allow_abbrev=False,
     )
     start.add_argument("--no-follow", action="store_true", help="return as soon as the search is started")
@@ -66,7 +67,7 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     args, rest = parser.parse_known_args()
     if rest and args.verb != "tune":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if not args.address:
+    if not args.address and not (args.verb == "tune" and "--dry-run" in rest):
         parser.error("--address: give the dashboard's address, http://HEAD:8265, or set RAY_API_SERVER_ADDRESS")
     return args, rest
 
@@ -74,11 +75,21 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
 def start(args: argparse.Namespace, tune_options: list[str]) -> int:
     tune_args = tune.parse_args(tune_options)
     study = tune.build_study(tune_args)  # reports problems of the study before anything is sent
-    from hearai.search.cluster.jobs import Jobs
+    from hearai.search.cluster.code_bundle import bundle_lines
     from hearai.search.cluster.submission import check_submission
 
-    is_dry_run = tune_args.dry_run or tune_args.estimate
-    check_submission(study, tune_args.storage, tune_args.warm_start, is_dry_run=is_dry_run)
+    check_submission(
+        study,
+        tune_args.storage,
+        tune_args.warm_start,
+        is_dry_run=tune_args.dry_run,
+        is_estimate=tune_args.estimate,
+    )
+    if tune_args.dry_run:
+        print_text("\n".join(bundle_lines(tune_options)))
+        return DONE
+    from hearai.search.cluster.jobs import Jobs
+
     jobs = Jobs(args.address)
     job = jobs.submit(study.name, tune_args.storage, tune_options)
     print(f"job {job}; manage it with\n  submit.py status|logs|stop|fetch {study.name} --address {args.address}")

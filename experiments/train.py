@@ -24,6 +24,7 @@ from hearai.cli import (
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.overrides import override
+from hearai.files import require_writable_folder
 from hearai.metrics import objective_label
 from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
 
@@ -124,6 +125,7 @@ def main() -> int:
     args = parse_args()
     config = config_of(args)
     folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
+    require_writable_folder(folder, "path_to_save")
     try:
         return run(args, config, folder)
     except KeyboardInterrupt:

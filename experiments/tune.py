@@ -23,14 +23,17 @@ from hearai.cli import (
     is_uri,
     number,
     positive,
+    print_text,
     processes,
     run_script,
+    seed,
     storage_location,
     study_name,
 )
 from hearai.config.overrides import leaves
-from hearai.config.study import Request, Study, load_study
+from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.errors import ConfigError
+from hearai.files import require_writable_folder
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -73,7 +76,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--objective-heads", type=comma_separated, metavar="a,b", help="heads of the objective (default: all)"
     )
-    group.add_argument("--seed", type=int, metavar="N", help="seed of the sampler and the trials")
+    group.add_argument("--seed", type=seed, metavar="N", help="seed of the sampler and the trials")
 
 
 def _add_execution_options(group: argparse._ArgumentGroup) -> None:
@@ -140,17 +143,21 @@ def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(study: Study) -> None:
-    print(study.to_yaml())
+    """Prints the study as a space file, and sampled configs, which `load_study` skips."""
+    print_text(study.to_yaml())
     if study.settings.demo:
         print("# no --data-path: these values apply to demo data only (command-line options take precedence)")
         for path, value in leaves(study.settings.demo):
-            print(f"#   {path}: {value}")
-        print()
+            print_comment(f"  {path}: {value}")
     rng = random.Random(study.settings.seed)
     for i in range(5):
-        print(f"# sample {i + 1}")
+        print(SAMPLE_MARK.format(i + 1), end="")
         for path, value in study.space.sample(rng, study.base).items():
-            print(f"{path}: {value:.4g}" if isinstance(value, float) else f"{path}: {value}")
+            print_text(f"{path}: {value:.4g}" if isinstance(value, float) else f"{path}: {value}")
+
+
+def print_comment(text: str) -> None:
+    print_text("\n".join(f"# {line}" for line in text.splitlines()))
 
 
 def show_estimate(study: Study, args: argparse.Namespace) -> None:
@@ -158,17 +165,18 @@ def show_estimate(study: Study, args: argparse.Namespace) -> None:
     from hearai.search.estimate import estimate, local_slots
 
     cost = estimate(study, local_slots(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
-    print(f"\n# estimate: {cost.slots} concurrent trials on this machine, from two epochs of the base config")
-    print(f"trials            {cost.trials:,}")
-    print(f"trial-epochs      about {cost.epochs:,}, at most {cost.epochs_at_most:,}; finals {cost.final_epochs:,}")
-    print(f"time              about {duration(cost.seconds)}: {cost.epoch_seconds:.2f} s per epoch,")
-    print(f"                  {duration(cost.first_seconds)} before the first (data, features)")
     kept = "stay in the cache for the search" if cost.keeps_features else "are of random weights, and not kept"
-    print(f"                  features of a frozen extractor {kept}")
-    if cost.pretraining:
-        print("                  plus the pre-training of the extractor, which was not measured")
-    print(f"disk              about {cost.disk_mb:,.0f} MB")
-    print("Assumptions: early epochs predict the ranking, and all configs cost as much as the base config.")
+    pretraining = "\n                  plus the pre-training of the extractor, not measured" if cost.pretraining else ""
+    print()
+    print_comment(f"""\
+estimate: {cost.slots} concurrent trials on this machine, from two epochs of the base config
+trials            {cost.trials:,}
+trial-epochs      about {cost.epochs:,}, at most {cost.epochs_at_most:,}; finals {cost.final_epochs:,}
+time              about {duration(cost.seconds)}: {cost.epoch_seconds:.2f} s per epoch,
+                  {duration(cost.first_seconds)} before the first (data, features)
+                  features of a frozen extractor {kept}{pretraining}
+disk              about {cost.disk_mb:,.0f} MB
+Assumptions: early epochs predict the ranking, and all configs cost as much as the base config.""")
 
 
 def main() -> int:
@@ -181,14 +189,17 @@ def main() -> int:
         return DONE
     if args.estimate:
         raise ConfigError("--estimate: requires --dry-run")
-    from hearai.reporting.study_report.page import write_results
-    from hearai.search.cluster.resources import TrialResources
-    from hearai.search.run import Options, run_study
     from hearai.search.storage.study_sync import mirror_folder
 
     store = args.storage if is_uri(args.storage) else None
+    storage = mirror_folder(store) if store else Path(args.storage)
+    require_writable_folder(storage / study.name, "--storage")
+    from hearai.reporting.study_report.page import write_results
+    from hearai.search.cluster.resources import TrialResources
+    from hearai.search.run import Options, run_study
+
     options = Options(
-        mirror_folder(store) if store else Path(args.storage),
+        storage,
         args.address,
         TrialResources(args.workers_per_trial, args.cpus_per_trial, args.gpus_per_trial or 0),
         auto_gpu=args.gpus_per_trial is None,
@@ -196,11 +207,11 @@ def main() -> int:
         store=store,
     )
     try:
-        outcome = run_study(study, options, print_line=lambda line: print(line, flush=True))
+        outcome = run_study(study, options, print_line=print_text)
     except KeyboardInterrupt:
         print(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
         return INTERRUPTED
-    print(write_results(outcome.folder))
+    print_text(write_results(outcome.folder))
     outcome.sync.publish()
     if store:
         print(f"uploaded to {outcome.sync}")

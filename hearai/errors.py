@@ -2,20 +2,39 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+UNPRINTABLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+"""Unicode categories that are escaped: controls, invisible formats (changes of direction), bytes that are not text."""
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: control characters other than line breaks and tabs are written as escapes, `\\x1b`.
+
+    Names and values in messages come from files of others; a terminal would obey the escape sequences in them.
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in UNPRINTABLE and char not in "\n\t\u200d"  # the last joins emoji
+        else char
+        for char in text
+    )
 
 
 class UserError(Exception):
     """Input or environment that the user must fix; scripts print it without a traceback and exit with code 2.
 
-    `problems` has one message per problem: where it is, what was given, what is allowed.
+    `problems` has one message per problem: where it is, what was given, what is allowed. Control characters in it are
+    escaped, see `printable`.
     """
 
     def __init__(self, problems: str | Sequence[str]):
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = [printable(line) for line in ([problems] if isinstance(problems, str) else problems)]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -58,18 +77,6 @@ def load_failure(error: Exception) -> str:
     if type(error).__name__ == "UnpicklingError" or re.search("pickle|weights_only", str(error)):
         return "it is damaged, or holds objects that could run code; it was not loaded"
     return reason
-
-
-# control characters but tab and newline; marks that reverse the direction of text; halves of characters
-_UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would obey, such as escape sequences, written as `\\x1b`.
-
-    For names, keys and failures from files, which anyone may have written.
-    """
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def choices(given: object, allowed: Iterable[str]) -> str:

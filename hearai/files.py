@@ -1,25 +1,135 @@
-"""The cache folder, and atomic writes with readable errors for full or broken disks."""
+"""The cache folder, atomic writes, names that are safe to join to a folder, and readable errors for paths."""
 
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from hearai.errors import DiskFull
+from hearai.errors import DiskFull, UserError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk or an exhausted quota."""
 UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EIO, errno.ESTALE)
 """Error numbers of any disk that cannot be written: full, read-only, broken, or a network file system that is gone."""
+MAX_NAME = 200
+"""Letters of a name that becomes a folder: file systems allow 255 bytes, some of which temporary names need."""
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def cache_folder() -> Path:
-    """The folder of everything that can be recomputed: $HEARAI_CACHE, else ~/.cache/hearai."""
-    return Path(os.environ.get("HEARAI_CACHE") or Path.home() / ".cache" / "hearai")
+    """The folder of everything that can be recomputed: $HEARAI_CACHE, else ~/.cache/hearai.
+
+    Raises:
+        UserError: neither the variable nor a home folder is known.
+    """
+    return home_folder("HEARAI_CACHE", ".cache", "hearai")
+
+
+def home_folder(variable: str, *default: str) -> Path:
+    """The folder that an environment variable names, else the folder `default` in the user's home.
+
+    Raises:
+        UserError: the variable is not set, and the user has no home folder.
+    """
+    if folder := os.environ.get(variable):
+        return Path(folder)
+    try:
+        return Path.home().joinpath(*default)
+    except RuntimeError:  # neither HOME nor an entry of this user in the password database
+        raise UserError(no_home(variable)) from None
+
+
+def no_home(variable: str) -> str:
+    """The message for a user without a home folder. variable: the environment variable to set instead."""
+    return f"this user has no home folder: set HOME or {variable} to a writable folder"
+
+
+def folder_name_problem(name: str) -> str | None:
+    """Why a name cannot be used as the name of a folder, or None."""
+    if len(name) > MAX_NAME:
+        return f"got {name[:20]!r}... of {len(name)} letters; give at most {MAX_NAME}"
+    if not FOLDER_NAME.fullmatch(name):
+        return f"got {name!r}; use letters, digits, '.', '_' and '-', with a letter or digit first"
+    return None
+
+
+def relative_name_problem(name: str) -> str | None:
+    """Why a path that came from outside cannot be joined to a folder, or None. name: with `/` between its parts."""
+    parts = name.split("/")
+    if name.startswith("/"):
+        return "is absolute"
+    if "" in parts:
+        return "has an empty part"
+    if "." in parts or ".." in parts:
+        return "has a part that leads elsewhere ('.' or '..')"
+    if "\\" in name or not name.isprintable():
+        return "has a backslash or a control character"
+    if any(len(os.fsencode(part)) > 255 for part in parts):
+        return "has a part of more than 255 bytes"
+    return None
+
+
+def path_error(error: OSError) -> str:
+    """One line for an error of the file system: `PATH: cannot be read or written (REASON); what to do`."""
+    path, reason = os.fsdecode(error.filename or ""), error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        in_the_way = next((part for part in (Path(path), *Path(path).parents) if part.is_file()), None)
+        if in_the_way:
+            return f"{path}: cannot be used, because {in_the_way} is a file; give another folder, or move it away"
+    todo = "give a path that exists, or one that can be created"
+    if not isinstance(error, FileNotFoundError):
+        todo = "give another path"
+    if isinstance(error, PermissionError):
+        todo = "give a path that you may read and write, or change its permissions"
+    if error.errno == errno.ENAMETOOLONG:
+        path, todo = f"{Path(path).parent}/{Path(path).name[:20]}...", "give a shorter name"
+    if _is_inside(path, os.environ.get("HEARAI_CACHE")):
+        todo = "set HEARAI_CACHE to a writable folder"
+    elif _is_inside(path, os.path.expanduser("~")):
+        todo += ", or set HEARAI_CACHE if it is a cache"
+    return f"{path}: cannot be read or written ({reason}); {todo}"
+
+
+def _is_inside(path: str, folder: str | None) -> bool:
+    return bool(folder) and Path(path).absolute().is_relative_to(Path(str(folder)).absolute())
+
+
+def require_writable_folder(folder: Path, option: str) -> None:
+    """Checks, before anything is written, that a folder can be created or already is a writable one.
+
+    option: what the user gave it as, for the message.
+
+    Raises:
+        UserError: a file is in its place or above it, or it is not permitted.
+    """
+    if "\0" in str(folder):
+        raise UserError(f"{option} {str(folder)!r}: contains a NUL character; give a folder")
+    try:
+        existing = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+        if not existing.is_dir():
+            raise UserError(f"{option} {folder}: {existing} is a file; give a folder")
+        is_writable = os.access(existing, os.W_OK | os.X_OK)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise UserError(f"{option} {folder}: cannot be used ({error.strerror}); give a writable folder") from None
+    if not is_writable:
+        raise UserError(f"{option} {folder}: {existing} is not writable; give a writable folder")
+
+
+def require_free_space(folder: Path, size: float, what: str) -> None:
+    """Checks that a folder's disk has room for `size` bytes. what: what takes them, for the message.
+
+    Raises:
+        DiskFull: it has not.
+    """
+    existing = next(part for part in (folder, *folder.absolute().parents) if part.is_dir())
+    free = shutil.disk_usage(existing).free
+    if size > free:
+        raise DiskFull(f"{folder}: {what} need about {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
 
 
 def lock_cache(folder: Path) -> IO[bytes] | None:
@@ -113,6 +223,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in UNWRITABLE:
+            if error.filename == str(temporary):
+                error.filename = str(path)  # the name that the user knows
             raise
         raise disk_full(path, error.errno) from error
     finally:

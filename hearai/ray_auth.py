@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def token_file() -> Path:
     """Where Ray looks for the token, unless the variable RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~").expanduser() / ".ray" / "auth_token")
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
 
 
 def show_token() -> None:

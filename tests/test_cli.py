@@ -1,6 +1,7 @@
 """Shared code of the scripts: exit codes, error messages, argument types."""
 
 import argparse
+import logging
 import pickle
 import runpy
 import sys
@@ -16,11 +17,14 @@ from hearai.cli import (
     integer,
     number,
     positive,
+    print_text,
     processes,
     run_script,
+    seed,
     study_name,
 )
-from hearai.errors import ConfigError, DataError, choices, pick
+from hearai.config.study import Request, load_study
+from hearai.errors import ConfigError, DataError, choices, pick, printable
 from tests.helpers import ROOT
 
 TUNE = ROOT / "experiments" / "tune.py"
@@ -58,6 +62,68 @@ def test_other_exceptions_keep_their_traceback() -> None:
         run_script(lambda: 1 // 0)
 
 
+@pytest.mark.parametrize("make", ["a file as a folder", "a folder as a file", "missing", "too long", "/proc", "NUL"])
+def test_an_error_of_a_path_is_one_message_that_names_it(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    attempts = {
+        "a file as a folder": lambda: (tmp_path / "file" / "below" / "deeper").mkdir(parents=True),
+        "a folder as a file": lambda: tmp_path.read_text(),
+        "missing": lambda: (tmp_path / "missing").read_text(),
+        "too long": lambda: (tmp_path / ("x" * 300)).mkdir(),
+        "/proc": lambda: Path("/proc/x").mkdir(),
+        "NUL": lambda: (tmp_path / "a\0b").read_text(),
+    }
+    assert exit_code(lambda: attempts[make]() and 0) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "; " in line
+    assert ("/proc/x" if make == "/proc" else str(tmp_path) if make != "NUL" else "NUL") in line
+
+
+@pytest.mark.parametrize("path", ["~", "~no-such-user-here/data"])
+def test_an_unknown_home_folder_is_one_message(
+    path: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # in no password database
+    assert exit_code(lambda: bool(Path(path).expanduser()) and 0) == 2
+    assert capsys.readouterr().err == (
+        "error: this user has no home folder: set HOME or HEARAI_CACHE to a writable folder\n"
+    )
+
+
+def test_an_error_of_no_path_keeps_its_traceback() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        run_script(fails_with(ConnectionRefusedError(111, "Connection refused")))
+
+
+def test_names_that_are_not_utf8_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = b"\xff\x1b[31m".decode("utf-8", "surrogateescape")
+    assert exit_code(lambda: (tmp_path / "list.txt").write_text(f"a\nclip {name} 3\nb")) == 2
+    monkeypatch.setattr(sys, "argv", ["tune.py", "--storage", name])
+    assert exit_code(lambda: 0) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: clip \\udcff\\x1b[31m 3: the name is not UTF-8; rename the file or folder",
+        "error: \\udcff\\x1b[31m: the name is not UTF-8; rename the file or folder",
+    ]
+
+
+def test_control_characters_in_messages_and_output_are_escaped(capsys: pytest.CaptureFixture) -> None:
+    hostile = "key \x1b]0;title\x07\x9b2J\r\u202e\u2028"
+    harmless = "key \\x1b]0;title\\x07\\x9b2J\\r\\u202e\\u2028"
+    assert DataError(hostile).problems == [harmless]
+    print_text(hostile)
+    exit_code(fails_with(DataError(hostile)))
+    exit_code(fails_with(FileNotFoundError(2, "No such file", hostile)))
+    output = capsys.readouterr()
+    assert output.out == f"{harmless}\n"
+    assert output.err.count(harmless) == 2
+    assert printable("zażółć\tgęślą\n👩\u200d🦰 ✋") == "zażółć\tgęślą\n👩\u200d🦰 ✋"
+
+
 def test_error_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(ConfigError(["one", "two"])))
     assert isinstance(again, ConfigError) and again.problems == ["one", "two"] and str(again) == "one\ntwo"
@@ -91,6 +157,17 @@ def test_units_of_durations() -> None:
         (duration, "-5m"),
         (duration, "1d"),
         (positive, "0"),
+        (positive, "10" + "0" * 12),
+        (positive, "9" * 5000),
+        (positive, "²"),
+        (integer(1, 100), "101"),
+        (integer(-1, 3), "-2"),
+        (gpu_index, "-2"),
+        (seed, "1e3"),
+        (number(0, 1), "nan"),
+        (number(0, 1), "inf"),
+        (number(0, 1), "-0.1"),
+        (number(0, 1), "much"),
         (positive, "1.5"),
         (positive, "-1"),
         (positive, "\u00b2"),
@@ -170,3 +247,40 @@ def test_invalid_options_exit_with_2(
     assert tune(monkeypatch, *options, "--dry-run") == 2
     captured = capsys.readouterr()
     assert words in captured.err and "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("space", ["hamnosys", "gloss", "architecture", "pareto", "hamnosys_finetune", "smoke"])
+def test_the_output_of_a_dry_run_is_a_space(
+    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "mine.yaml"
+    assert tune(monkeypatch, "--space", space, "--dry-run", "--trials", "9", "--set", "train_parameters.lr=1e-3") == 0
+    path.write_text(capsys.readouterr().out)
+    first, again = load_study(Request(space, settings={"budget": {"trials": 9}})), load_study(Request(str(path)))
+    assert (again.name, again.settings.budget.trials, again.base.train_parameters.lr) == ("mine", 9, 1e-3)
+    assert again.space.domains == {k: v for k, v in first.space.domains.items() if k != "train_parameters.lr"}
+    assert again.settings.model_dump(exclude={"config", "demo", "space"}) == first.settings.model_dump(
+        exclude={"config", "demo", "space"}
+    )
+
+
+def test_log_lines_are_escaped_as_well(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+
+    def main() -> int:
+        logging.getLogger("hearai.test").info("clip %s", "\x1b[2J")
+        return 0
+
+    assert exit_code(main) == 0
+    assert capsys.readouterr().out == "clip \\x1b[2J\n"
+
+
+def test_a_config_key_with_escape_bytes_is_escaped_by_tune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "x.yaml").write_text('"train\\e[2J": {}\nspace: {"tr\\e[31m.lr": {float: [0, 1]}}\n')
+    assert tune(monkeypatch, "--space", str(tmp_path / "x.yaml"), "--set", "a\x1b[2J.b=1", "--dry-run") == 2
+    output = "".join(capsys.readouterr())
+    assert output.count("\\x1b[") >= 3 and "\x1b" not in output

@@ -29,6 +29,7 @@ LAYERS: dict[str, list[str]] = {
         "schema",
         "config",
         "domains constraints",
+        "conditions",
         "overrides",
         "space",
         "grid options_page study_schema",

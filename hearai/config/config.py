@@ -4,6 +4,7 @@ A YAML file is a diff over the defaults in `schema.py`. Unknown keys, wrong type
 `ConfigError` that lists every problem with its dotted path. Keys of older pipeline files are accepted as aliases.
 """
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from hearai.config.schema import (
 from hearai.config.validation import FrozenDict, Section, explain
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
+
+MAX_REPAIRS = 10
+"""Removing a refused value may bring up others, a few times."""
 
 
 class Config(Section):
@@ -145,6 +149,33 @@ def build_config(raw: Mapping, where: str = "config") -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError([f"{where}: {problem}" for problem in explain(error, Config)]) from None
+
+
+def salvage_config(raw: Mapping) -> Config | None:
+    """The config without the values that are refused, to check what depends on it; None if that leads nowhere."""
+    rest = copy.deepcopy(dict(raw))
+    for _ in range(MAX_REPAIRS):
+        try:
+            return build_config(rest, "")
+        except ConfigError as error:
+            removed = [_remove(rest, problem.removeprefix(": ").partition(": ")[0]) for problem in error.problems]
+            if not any(removed):
+                return None
+    return None
+
+
+def _remove(raw: dict, path: str) -> bool:
+    """Removes the value at a dotted path, or the deepest one on the way there; returns whether there was one."""
+    node: dict = raw
+    keys = path.split(".")
+    for key, following in zip(keys, [*keys[1:], None], strict=True):
+        if key not in node:
+            return False
+        if following is None or not isinstance(node[key], dict) or following not in node[key]:
+            del node[key]
+            return True
+        node = node[key]
+    return False
 
 
 def load_config(path: str | Path) -> Config:

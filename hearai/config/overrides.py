@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from hearai.config.config import Config, build_config, to_dict
+from hearai.config.validation import explain
 from hearai.errors import ConfigError, choices
 
 
@@ -62,6 +65,44 @@ def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(value, path)
         else:
             yield path, value
+
+
+def changes_nothing(base: Config, values: Mapping[str, Any]) -> bool:
+    """Whether the config has these values at these dotted paths."""
+    try:
+        return override(base, values) == base
+    except ConfigError:
+        return False
+
+
+def path_problems(base: Config, path: str) -> list[str]:
+    """What is wrong with a path, whatever its value."""
+    try:
+        return override_problems(base, {path: get_path(base, path)})
+    except ConfigError as error:  # raised by get_path
+        return [problem.removeprefix("override: ") for problem in error.problems]
+
+
+def override_problems(base: Config, values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the config that has these values at these dotted paths."""
+    try:
+        override(base, values)
+    except ConfigError as error:
+        return [problem.removeprefix("override: ") for problem in error.problems]
+    return []
+
+
+def field_problems(base: Config, path: str, value: Any) -> list[str]:
+    """What is wrong with a value at a dotted path by itself, whatever the other values are."""
+    raw, keys = to_dict(base), tuple(split_path(path))
+    if _set(raw, path, value):
+        return []
+    try:
+        Config.model_validate(raw)
+    except ValidationError as error:
+        if any(problem["loc"][: len(keys)] == keys for problem in error.errors()):
+            return explain(error, Config)
+    return []
 
 
 def _set(raw: dict, path: str, value: Any) -> str | None:

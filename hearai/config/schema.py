@@ -22,6 +22,7 @@ from hearai.config.validation import (
     Names,
     Number,
     OneOf,
+    PartName,
     Section,
     Seed,
     Sides,
@@ -256,7 +257,7 @@ class HeadModel(Section):
     dropout_rate: Annotated[Number, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before each layer.")
 
 
-HeadGroup = Annotated[dict[str, HeadParameters], Field(min_length=1), Frozen]
+HeadGroup = Annotated[dict[PartName, HeadParameters], Field(min_length=1), Frozen]
 
 
 class HeadGroups(Section):

@@ -13,20 +13,25 @@
 The caller supplies the values: from Optuna, a random generator or a list.
 """
 
+import itertools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from hearai.config.conditions import condition_cycle, conditions_first, paths_of, set_twice, tied_by
 from hearai.config.config import Config
 from hearai.config.constraints import Constraint, parse_constraints
 from hearai.config.domains import Domain, Value, is_choice_of_lists, parse_domain
-from hearai.config.overrides import get_path, override
+from hearai.config.overrides import changes_nothing, field_problems, get_path, override_problems, path_problems
 from hearai.errors import ConfigError
 
 MAX_DRAWS = 1000
 """Random points drawn before giving up on finding one that satisfies the constraints."""
 VALIDATION_POINTS = 200
 """Random points of a space that must be valid configs before a search starts; 0.2 ms each."""
+MAX_VARIATIONS, MAX_EXAMPLES = 2000, 64
+"""Points examined for one that satisfies the rules with a given value; values of one parameter among them."""
 
 
 class Space:
@@ -36,8 +41,8 @@ class Space:
     """
 
     def __init__(self, domains: Mapping[str, Domain], constraints: Sequence[Constraint] = ()):
-        self._tied_by = _tied_by(domains)
-        self.domains = _conditions_first(domains, self._tied_by)
+        self._tied_by = tied_by(domains)
+        self.domains = conditions_first(domains, self._tied_by)
         self.constraints = tuple(constraints)
 
     @property
@@ -108,33 +113,58 @@ class Space:
         options = self.domains[name].options
         if not options:
             return get_path(base, name)
-        return next((label for label, option in options.items() if _changes_nothing(base, option)), None)
+        return next((label for label, option in options.items() if changes_nothing(base, option)), None)
 
-    def problems(self, base: Config) -> list[str]:
-        """Why the space cannot be searched around the base config, one line per problem."""
-        found = self._constraint_problems(base)
+    def problems(self, base: Config, *, malformed: Collection[str] = (), is_certain: bool = True) -> list[str]:
+        """Why the space cannot be searched around the base config, one line per problem.
+
+        Args:
+            malformed: names of entries that could not be read; a condition on them is not a problem of its own.
+            is_certain: False if the base config has problems itself; combinations with its values say nothing then.
+        """
+        found = self._constraint_problems(base, is_certain)
+        wrong = {name: self._structure_problems(base, name, malformed) for name in self.domains}
+        sound = self._sound_part({name for name in self.domains if wrong[name]} | {*malformed}, rules=not found)
         for name, domain in self.domains.items():
-            wrong = [line for path in _paths_of(domain) or [name] for line in _path_problems(base, path)]
-            if domain.options and not is_choice_of_lists(domain, name) and not _path_problems(base, name):
-                wrong.append(f"{name}: is a path of the config; a choice of mappings needs a name of its own")
-            for other, allowed in domain.when.items():
-                wrong += self._condition_problems(base, name, other, allowed)
-            active = {} if wrong else self._values_where_active(domain)
-            found += wrong or [
-                line
-                for value in domain.corners()
-                for line in self._point_problems(base, self._complete({**active, name: value}, base))
-            ]
-        found = found or self._combination_problems(base)
+            found += wrong[name]
+            if is_certain and name in sound.domains:
+                found += [line for value in domain.corners() for line in sound._value_problems(base, name, value)]
+            else:
+                options = [pair for option in domain.options.values() for pair in option.items()]
+                for path, value in options or [(name, value) for value in domain.corners()]:
+                    found += field_problems(base, path, value)
+        if not found and not malformed and is_certain:
+            found = self._combination_problems(base)
         return [f"space: {line}" for line in dict.fromkeys(found)]
 
-    def _constraint_problems(self, base: Config) -> list[str]:
+    def _constraint_problems(self, base: Config, is_certain: bool) -> list[str]:
         """Constraints over paths that do not exist; a constraint that the base config violates."""
         found = [
-            line for constraint in self.constraints for line in constraint.problems(lambda p: _path_problems(base, p))
+            line for constraint in self.constraints for line in constraint.problems(lambda p: path_problems(base, p))
         ]
-        broken = None if found else self.violation({}, base)
+        broken = None if found or not is_certain else self.violation({}, base)
         return [*found, f"rules: violated by the base config: {broken}; change it in `config`"] if broken else found
+
+    def _structure_problems(self, base: Config, name: str, malformed: Collection[str]) -> list[str]:
+        """What is wrong with an entry, whatever its values: its paths, its name, its conditions."""
+        domain = self.domains[name]
+        wrong = [line for path in paths_of(domain) or [name] for line in path_problems(base, path)]
+        if domain.options and not is_choice_of_lists(domain, name) and not path_problems(base, name):
+            wrong.append(f"{name}: is a path of the config; a choice of mappings needs a name of its own")
+        for other, allowed in domain.when.items():
+            if other not in malformed:
+                wrong += self._condition_problems(base, name, other, allowed)
+        return wrong
+
+    def _sound_part(self, broken: set[str], *, rules: bool) -> "Space":
+        """The space without broken entries and those whose conditions depend on one."""
+        domains = dict(self.domains)
+        while lost := [
+            n for n, d in domains.items() if n in broken or broken & {self._tied_by.get(o, o) for o in d.when}
+        ]:
+            broken |= set(lost)
+            domains = {name: domain for name, domain in domains.items() if name not in broken}
+        return Space(domains, self.constraints if rules else ())
 
     def _values_where_active(self, domain: Domain) -> dict[str, Value]:
         """Parameters with which the conditions hold: the first allowed value of each, and of their own conditions."""
@@ -152,20 +182,53 @@ class Space:
             values[other] = allowed[0]
         return values
 
-    def _complete(self, fixed: Mapping[str, Value], base: Config) -> dict[str, Value]:
-        """A complete point with the fixed values, close to the base config in all other parameters.
+    def _complete(
+        self, fixed: Mapping[str, Value], base: Config, preferred: Mapping[str, Value] | None = None
+    ) -> dict[str, Value]:
+        """A complete point with the fixed values, and the preferred ones of parameters that exist then.
 
-        A value may depend on others (an extractor that reads landmarks, on landmarks), so their conditions hold too.
+        All other parameters are close to the base config. A value may depend on others (an extractor that reads
+        landmarks, on landmarks), so their conditions hold too.
         """
+        given = {**(preferred or {}), **fixed}
 
         def choose(name: str, domain: Domain) -> Value:
-            value = fixed[name] if name in fixed else self.base_value(name, base)
+            value = given[name] if name in given else self.base_value(name, base)
             return value if domain.contains(value) else domain.corners()[0]
 
         return {**self.walk(choose, base), **fixed}
 
+    def _value_problems(self, base: Config, name: str, value: Value) -> list[str]:
+        """Why a value can never be used. A point that a rule excludes says nothing; another one is examined instead."""
+        fixed = {**self._values_where_active(self.domains[name]), name: value}
+        point = self._complete(fixed, base)
+        found = self._point_problems(base, point)
+        if not found or not (broken := self.violation(point, base)):
+            return found
+        allowed = False
+        for other in self._variations(fixed, base):
+            if not self.violation(other, base):
+                allowed = True
+                if not self._point_problems(base, other):
+                    return []
+        if allowed:
+            return found
+        is_range = self.domains[name].kind != "choice"
+        return (
+            [] if is_range else [f"{name}: {value}: excluded by the rules in every combination ({broken}); remove it"]
+        )
+
+    def _variations(self, fixed: Mapping[str, Value], base: Config) -> Iterator[dict[str, Value]]:
+        """Complete points with the fixed values and every combination of the parameters that rules are about."""
+        paths = {path for constraint in self.constraints for path in constraint.paths}
+        names = dict.fromkeys(self._tied_by.get(path, path) for path in sorted(paths))
+        free = [name for name in names if name in self.domains and name not in fixed]
+        values = [_examples(self.domains[name]) for name in free]
+        for combination in islice(itertools.product(*values), MAX_VARIATIONS):
+            yield self._complete(fixed, base, dict(zip(free, combination, strict=True)))
+
     def _point_problems(self, base: Config, point: Mapping[str, Value]) -> list[str]:
-        return _config_problems(base, self.expand(point))
+        return override_problems(base, self.expand(point))
 
     def _condition_problems(self, base: Config, name: str, other: str, allowed: tuple[Value, ...]) -> list[str]:
         """Conditions on a path that does not exist, or on a value that it never takes."""
@@ -177,9 +240,10 @@ class Space:
                 if value not in possible
             ]
         if other not in self.domains:
-            return _path_problems(base, other) or [
-                f"{name}: when: {line}" for value in allowed for line in _config_problems(base, {other: value})
+            lines = path_problems(base, other) or [
+                line for value in allowed for line in override_problems(base, {other: value})
             ]
+            return [f"{name}: when: {line}" for line in lines]
         domain = self.domains[other]
         return [
             f"{name}: when: {other}: got {value!r}, which is not in the space; choose from {domain}"
@@ -190,8 +254,11 @@ class Space:
     def _combination_problems(self, base: Config) -> list[str]:
         """Values that are valid individually but not in combination, as far as random points show."""
         rng, found = random.Random(0), []
-        for _ in range(VALIDATION_POINTS):
-            found += self._point_problems(base, self.sample(rng, base))
+        try:
+            for _ in range(VALIDATION_POINTS):
+                found += self._point_problems(base, self.sample(rng, base))
+        except ConfigError as error:
+            return [line.removeprefix("space: ") for line in error.problems]
         return [f"incompatible values (add a condition with `when:`): {line}" for line in found[:1]]
 
 
@@ -201,97 +268,31 @@ def parse_space(raw: Mapping[str, Any], where: str, constraints: Sequence[Any] =
     Raises:
         ConfigError: every malformed domain and constraint, with its path.
     """
+    space, _, problems = read_space(raw, constraints)
+    if problems:
+        raise ConfigError([f"{where}: {problem}" for problem in problems])
+    return space
+
+
+def read_space(raw: Mapping[str, Any], constraints: Sequence[Any] = ()) -> tuple[Space, set[str], list[str]]:
+    """(the well-formed part of a YAML mapping, the names of the other entries, what is wrong with them)."""
     domains, problems = {}, []
     for name, spec in raw.items():
         try:
             domains[name] = parse_domain(spec, name)
         except ValueError as error:
-            problems.append(f"{where}: space: {name}: {error}")
+            problems.append(f"space: {name}: {error}")
     parsed, malformed = parse_constraints(constraints)
-    problems += [f"{where}: {line}" for line in [*malformed, *_set_twice(domains)]]
-    tied_by = _tied_by(domains)
-    for name in domains:
-        if cycle := _condition_cycle(name, domains, tied_by):
-            problems.append(f"{where}: space: {name}: circular conditions ({' -> '.join(cycle)})")
-    if problems:
-        raise ConfigError(problems)
-    return Space(domains, parsed)
+    problems += [*malformed, *set_twice(domains)]
+    tied = tied_by(domains)
+    cycles = {name: cycle for name in domains if (cycle := condition_cycle(name, domains, tied))}
+    problems += [f"space: {name}: circular conditions ({' -> '.join(cycle)})" for name, cycle in cycles.items()]
+    sound = {name: domain for name, domain in domains.items() if name not in cycles}
+    return Space(sound, parsed), set(raw) - set(sound), problems
 
 
-def _paths_of(domain: Domain) -> list[str]:
-    """The paths that a tied choice sets."""
-    return list(dict.fromkeys(path for option in domain.options.values() for path in option))
-
-
-def _tied_by(domains: Mapping[str, Domain]) -> dict[str, str]:
-    """{path: the tied choice that sets it}."""
-    return {path: name for name, domain in domains.items() for path in _paths_of(domain)}
-
-
-def _set_twice(domains: Mapping[str, Domain]) -> list[str]:
-    """Paths that two entries of a space set."""
-    owners: dict[str, list[str]] = {}
-    for name, domain in domains.items():
-        for path in _paths_of(domain) or [name]:
-            owners.setdefault(path, []).append(name)
-    return [
-        f"space: {path}: set by both {' and '.join(names)}; keep one of them"
-        for path, names in owners.items()
-        if len(names) > 1
-    ]
-
-
-def _dependencies(domain: Domain, domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> list[str]:
-    """The entries of the space on which a domain's conditions depend."""
-    return [tied_by.get(other, other) for other in domain.when if other in domains or other in tied_by]
-
-
-def _condition_cycle(name: str, domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> list[str]:
-    """The cycle of conditions through `name`, or an empty list."""
-    trail, stack = [name], _dependencies(domains[name], domains, tied_by)
-    seen: set[str] = set()
-    while stack:
-        other = stack.pop()
-        trail.append(other)
-        if other == name:
-            return trail
-        if other not in seen:
-            seen.add(other)
-            stack += _dependencies(domains[other], domains, tied_by)
-    return []
-
-
-def _conditions_first(domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> dict[str, Domain]:
-    ordered: dict[str, Domain] = {}
-
-    def visit(name: str) -> None:
-        for other in _dependencies(domains[name], domains, tied_by):
-            visit(other)
-        ordered.setdefault(name, domains[name])
-
-    for name in domains:
-        visit(name)
-    return ordered
-
-
-def _changes_nothing(base: Config, option: Mapping[str, Any]) -> bool:
-    try:
-        return override(base, option) == base
-    except ConfigError:
-        return False
-
-
-def _path_problems(base: Config, path: str) -> list[str]:
-    """What is wrong with a path, whatever its value."""
-    try:
-        return _config_problems(base, {path: get_path(base, path)})
-    except ConfigError as error:  # raised by get_path
-        return [problem.removeprefix("override: ") for problem in error.problems]
-
-
-def _config_problems(base: Config, values: Mapping[str, Any]) -> list[str]:
-    try:
-        override(base, values)
-    except ConfigError as error:
-        return [problem.removeprefix("override: ") for problem in error.problems]
-    return []
+def _examples(domain: Domain) -> tuple[Value, ...]:
+    """Values of a domain to try: all of a short list, else some with both bounds."""
+    values = domain.corners() if domain.kind == "float" and domain.step is None else domain.grid()
+    step = -(-len(values) // MAX_EXAMPLES)
+    return tuple(dict.fromkeys((*values[::step], values[-1])))

@@ -3,7 +3,7 @@
 A study is data only; `hearai.search` runs it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,22 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from hearai.config.config import Config, build_config, to_dict
+from hearai.config.config import Config, build_config, salvage_config, to_dict
 from hearai.config.domains import Value
 from hearai.config.grid import grid_problems
 from hearai.config.overrides import merge, override
-from hearai.config.space import Space, parse_space
+from hearai.config.space import Space, read_space
 from hearai.config.study_schema import StudySettings
 from hearai.config.validation import FrozenDict, explain, rename_old_keys
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
+from hearai.files import folder_name_problem
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
+RECORD_KEYS = {"name", "space_name"}
+"""Keys that the record of a study has beyond those of a space."""
+SAMPLE_MARK = "\n--- # sample {}\n"
+"""Before each sampled config in the output of `tune.py --dry-run`: a YAML document of its own, which is not read."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,16 @@ def load_study(request: Request) -> Study:
         ConfigError: lists every problem of the files and options.
     """
     path = space_file(request.space)
-    raw = _read_study(path)
-    base = rename_old_keys(read_yaml(request.base_config)) if request.base_config else {}
+    raw, problems = _read_study(path)
+    name = request.name or path.stem
+    if problem := folder_name_problem(name):
+        source = "--name" if request.name else f"{path}: the name of the file is the name of the study"
+        problems.append(f"{source}: {problem}; or give another --name")
+    base = {}
+    try:
+        base = rename_old_keys(read_yaml(request.base_config)) if request.base_config else {}
+    except ConfigError as error:
+        problems += error.problems
     on_demo_data = not request.data_paths and not names_data(base) and not names_data(raw["config"])
     if on_demo_data:
         raw = _merge_study(raw, raw["demo"])
@@ -109,7 +122,7 @@ def load_study(request: Request) -> Study:
         changes = {"general_parameters": {"data_path": list(request.data_paths)}}
         raw["config"] = merge(raw["config"], changes)
     source = f"{request.base_config} over {path}" if request.base_config else str(path)
-    return _build(raw, request.name or path.stem, path.stem, str(path), request.changes or {}, source)
+    return _build(raw, name, path.stem, str(path), request.changes or {}, source, problems)
 
 
 def read_study(path: Path) -> tuple[Study, dict[str, Any]]:
@@ -152,20 +165,29 @@ def space_file(name: str) -> Path:
     raise ConfigError(f"--space {name}: unknown space; {choices(name, shipped)}, or give a YAML file")
 
 
-def _read_study(path: Path) -> dict[str, Any]:
-    """The YAML with `config`, `space` and `demo` as mappings, and old keys by their present names."""
-    raw = read_yaml(path)
-    demo = raw.get("demo")
-    sections = {key: raw.get(key) for key in ("config", "space", "demo")}
-    if isinstance(demo, Mapping):
-        sections |= {f"demo.{key}": demo.get(key) for key in ("config", "space")}
-    problems = [f"{path}: {key}: got {v!r}; must be a mapping" for key, v in sections.items() if not _is_section(v)]
-    if not problems and not raw.get("space"):
-        problems = [f"{path}: space: missing; give {{dotted path: domain}}"]
-    if problems:
-        raise ConfigError(problems)
-    demo = {**(demo or {}), "config": rename_old_keys((demo or {}).get("config") or {})}
-    return {**raw, "config": rename_old_keys(raw.get("config") or {}), "demo": demo}
+def _read_study(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """(the YAML with `config`, `space` and `demo` as mappings and old keys by their present names, problems).
+
+    What `tune.py --dry-run` prints and a study folder's `study.yaml` are spaces too: the study's name is left out.
+    """
+    raw = read_yaml(path, end=SAMPLE_MARK.format(1))
+    if RECORD_KEYS <= set(raw):
+        raw = {key: value for key, value in raw.items() if key not in {*RECORD_KEYS, "data"}}
+    raw, problems = _with_sections(raw, "", ("config", "space", "demo"))
+    raw["demo"], more = _with_sections(raw["demo"], "demo.", ("config", "space"))
+    problems += more
+    if not raw["space"] and not problems:
+        problems = ["space: missing; give {dotted path: domain}"]
+    for part in (raw, raw["demo"]):
+        part["config"] = rename_old_keys(part["config"])
+    return raw, [f"{path}: {problem}" for problem in problems]
+
+
+def _with_sections(raw: Mapping[str, Any], prefix: str, keys: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """(`raw` with a mapping under each key, a problem for each value that is none)."""
+    wrong = [key for key in keys if not _is_section(raw.get(key))]
+    sections = {key: {} if key in wrong else dict(raw.get(key) or {}) for key in keys}
+    return {**raw, **sections}, [f"{prefix}{key}: got {raw[key]!r}; must be a mapping" for key in wrong]
 
 
 def _is_section(value: Any) -> bool:
@@ -187,25 +209,75 @@ def _build(
     where: str,
     changes: Mapping[str, Any] | None = None,
     config_source: str | None = None,
+    known_problems: Sequence[str] = (),
 ) -> Study:
-    try:
-        settings = StudySettings.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError([f"{where}: {problem}" for problem in explain(error, StudySettings)]) from None
-    base = build_config(settings.config, f"{config_source or where}: config")
-    # In one call, because --set may change the classification mode to which the heads of the objective belong.
-    overrides = {**_overrides_of_runs(settings), **(changes or {})}
-    base = override(base, overrides, "--set" if changes else f"{where}: objective")
-    domains = {path: domain for path, domain in settings.space.items() if path not in (changes or {})}
-    space = parse_space(domains, where, settings.rules)
-    if problems := _problems(settings, space, base, changes or {}):
-        raise ConfigError([f"{where}: {problem}" for problem in problems])
+    """The study in a raw mapping. Every part is checked as far as it can be without the wrong ones."""
+    changes = changes or {}
+    settings, problems = _read_settings(raw, where)
+    base, found = _read_base(settings, where, changes, f"{config_source or where}: config")
+    problems = [*known_problems, *problems, *found]
+    domains = {path: domain for path, domain in settings.space.items() if path not in changes}
+    space, malformed, found = read_space(domains, settings.rules)
+    if base is not None:
+        is_certain = not problems
+        found += _problems(settings, space, base, changes, malformed=malformed, is_certain=is_certain)
+    problems += [f"{where}: {problem}" for problem in found]
+    if problems or base is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
     objective = settings.objective.model_copy(update={"heads": base.train_parameters.objective_heads})
     settings = settings.model_copy(update={"space": FrozenDict(domains), "objective": objective})
     return Study(name, space_name, settings, base, space)
 
 
-def _problems(settings: StudySettings, space: Space, base: Config, changes: Mapping[str, Any]) -> list[str]:
+def _read_settings(raw: Mapping, where: str) -> tuple[StudySettings, list[str]]:
+    """(the settings without the wrong ones, problems).
+
+    Raises:
+        ConfigError: nothing can be read without the wrong ones.
+    """
+    problems: list[str] = []
+    for _ in range(2):
+        try:
+            return StudySettings.model_validate(raw), problems
+        except ValidationError as error:
+            problems += [f"{where}: {problem}" for problem in explain(error, StudySettings)]
+            wrong = {key for problem in error.errors() for key in problem["loc"][:1] or ("sampler", "metric")}
+            raw = {"space": {}, **{key: value for key, value in raw.items() if key not in wrong}}
+    raise ConfigError(problems)
+
+
+def _read_base(
+    settings: StudySettings, where: str, changes: Mapping[str, Any], source: str
+) -> tuple[Config | None, list[str]]:
+    """(the base config without the values that are refused, or None; problems)."""
+    problems: list[str] = []
+    base: Config | None
+    try:
+        base = build_config(settings.config, source)
+    except ConfigError as error:
+        problems = list(error.problems)
+        base = salvage_config(settings.config)
+    if base is None:
+        return None, problems
+    # In one call, because --set may change the classification mode to which the heads of the objective belong.
+    overrides = {**_overrides_of_runs(settings), **changes}
+    place = "--set" if changes else f"{where}: objective"
+    try:
+        return override(base, overrides, place), problems
+    except ConfigError as error:
+        own = tuple(f"{place}: {path}: " for path in overrides)
+        return base, [*problems, *(line for line in error.problems if not problems or line.startswith(own))]
+
+
+def _problems(
+    settings: StudySettings,
+    space: Space,
+    base: Config,
+    changes: Mapping[str, Any],
+    *,
+    malformed: Collection[str],
+    is_certain: bool,
+) -> list[str]:
     """Why the space cannot be searched around the base config."""
     found = [
         f"space: {path}: must be the same in all trials of a study; set it in `config`"
@@ -217,7 +289,8 @@ def _problems(settings: StudySettings, space: Space, base: Config, changes: Mapp
         for path in changes
         if path in space.paths
     ]
-    if found := found or space.problems(base):
+    found += space.problems(base, malformed=malformed, is_certain=is_certain)
+    if found or malformed or not is_certain:
         return found
     return grid_problems(space, base) if settings.sampler.name == "grid" else []
 

@@ -24,6 +24,8 @@ from hearai.errors import choices
 
 OLD_KEYS = {"data_paths": "data_path", "use_frames": "frames", "use_landmarks": "landmarks"}
 """{key in files of the older pipeline: its present name}."""
+MAX_PART_NAME = 100
+"""Characters of a name that a user gives to a part of the model."""
 
 
 def rename_old_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +76,19 @@ def _name_or_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else list_to_tuple(value)
 
 
+def check_part_name(name: str) -> str:
+    """Returns a name that can be a file name, a module of the model and a key of a dotted path.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not 0 < len(name) <= MAX_PART_NAME or not all(char.isalnum() or char in "_- " for char in name):
+        raise ValueError(
+            f"got {name[:MAX_PART_NAME]!r}; a name has 1 to {MAX_PART_NAME} letters, digits, '_', '-', ' '"
+        )
+    return name
+
+
 Number = Annotated[float, BeforeValidator(parse_number)]
 Integer = Annotated[int, BeforeValidator(parse_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -81,6 +96,8 @@ Seed = Annotated[Integer, Field(ge=-limits.MAX_SEED, le=limits.MAX_SEED)]
 Epochs = Annotated[Integer, Field(ge=1, le=limits.MAX_EPOCHS)]
 BatchSize = Annotated[Integer, Field(ge=1, le=limits.MAX_BATCH)]
 Width = Annotated[Integer, Field(ge=1, le=limits.MAX_WIDTH)]
+PartName = Annotated[str, AfterValidator(check_part_name)]
+"""The name of a head."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
 """A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)
@@ -220,7 +237,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         location = problem["loc"]
         if problem["type"] == "too_short" and any(_is_inside(other, location) for other in locations):
             continue  # pydantic counts the valid entries only
-        path = ".".join(str(part) for part in location if not _is_union_branch(str(part)))
+        path = ".".join(str(part) for part in location if not _is_union_branch(str(part))).replace("\n", "\\n")
         found, allowed = _found_and_allowed(problem, model)
         allowed_at.setdefault((path, found), []).append(allowed)
     lines = []

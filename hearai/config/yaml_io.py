@@ -104,8 +104,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: a value cannot be read ({error}); quote it if it is a string") from None
 
 
-def read_yaml(path: str | Path) -> dict:
-    """The mapping in a YAML file; an empty file gives an empty mapping.
+def read_yaml(path: str | Path, end: str | None = None) -> dict:
+    """The mapping in a YAML file, or in the part of it before the text `end`; an empty file gives an empty mapping.
 
     Raises:
         ConfigError: the file cannot be read, or does not contain a mapping.
@@ -122,7 +122,7 @@ def read_yaml(path: str | Path) -> dict:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file; expected YAML in UTF-8") from None
-    value = parse_yaml(text, str(path))
+    value = parse_yaml(text.partition(end)[0] if end else text, str(path))
     if value is None:
         return {}
     if not isinstance(value, dict):

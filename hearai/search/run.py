@@ -35,6 +35,7 @@ from hearai.search.storage.attributes import (
     THREADS,
     TOTAL_SECONDS,
 )
+from hearai.search.storage.changed_study import syncing_changed
 from hearai.search.storage.journal_backend import Journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
@@ -93,7 +94,8 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     plan = make_plan(with_known_schedule(study, folder), folder)
     warm_start = read_warm_start(plan)
     in_use = using_caches(dataset_folders(plan.study.base))
-    with MemoryMeter() as memory, in_use, open_journal(folder, sync.syncing()) as journal:
+    syncing = syncing_changed(plan, sync, print_line)
+    with MemoryMeter() as memory, in_use, open_journal(folder, syncing) as journal:
         ensure_study_folder(plan, folder)
         with output_log(folder, print_line) as print_and_log:
             call = _Call(plan, sync, journal, print_and_log)

@@ -299,3 +299,13 @@ def test_files_of_the_older_pipeline_load(real_data: Path, name: str) -> None:
     config = load_config(real_data / "hearai_sanity" / name)
     assert config.train_parameters.classification_mode in name
     assert build_config(to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "/etc/x", "..", "a.b", "", "a\\b", "a\nb", "\x1b[2J", "a\0", "x" * 101]
+)
+@pytest.mark.parametrize("group", ["hamnosys", "gloss", "own"])
+def test_a_head_whose_name_cannot_be_a_file_name_is_refused(group: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"heads.{group}.* a name has 1 to 100 letters") as caught:
+        build_config({"heads": {group: {name: {}, "kształt dłoni-2": {}}}})
+    assert len(caught.value.problems) == 1 and "\x1b" not in str(caught.value)

@@ -250,3 +250,37 @@ def test_values_are_validated_where_nested_conditions_hold() -> None:
         "f",
     )
     assert space.problems(build_config({"transformer": {"name": "fake_transformer"}})) == []
+
+
+# -- rules and validity ------------------------------------------------------------------
+
+WIDTH = "feature_extractor.representation_size"
+DIVIDES = [{"divides": [WIDTH, HEADS]}]
+
+
+@pytest.mark.parametrize(
+    ("widths", "heads"),
+    [
+        ({"choice": [64, 96]}, {"choice": [3, 4]}),  # 3 only with 96
+        ({"choice": [70, 99]}, {"choice": [9, 10]}),  # neither value fits the base config
+        ({"int": [60, 120], "step": 20}, {"int": [3, 7]}),  # 7 with none: bounds of a range may be unreachable
+    ],
+)
+def test_a_value_is_valid_if_the_rules_allow_it_with_others(widths: dict, heads: dict) -> None:
+    space = parse_space({WIDTH: widths, HEADS: heads}, "f", DIVIDES)
+    assert space.problems(BASE) == []
+    assert parse_space({WIDTH: widths, HEADS: heads}, "f").problems(BASE), "without the rule it is not"
+    rng = random.Random(0)
+    assert all(point[WIDTH] % point[HEADS] == 0 for point in (space.sample(rng, BASE) for _ in range(50)))
+
+
+def test_a_choice_that_the_rules_always_exclude_is_an_error() -> None:
+    space = parse_space({WIDTH: {"choice": [64, 128]}, HEADS: {"choice": [3, 4]}}, "f", DIVIDES)
+    (problem,) = space.problems(BASE)
+    assert problem.startswith(f"space: {HEADS}: 3: excluded by the rules in every combination (divides: ")
+
+
+def test_rules_that_no_point_satisfies_are_an_error_in_the_list() -> None:
+    rules = [{"at_most": [WIDTH, "transformer.feedforward_size"]}]
+    space = parse_space({WIDTH: {"choice": [512]}, "transformer.feedforward_size": {"choice": [64]}}, "f", rules)
+    assert any("rules: none of" in problem for problem in space.problems(BASE))

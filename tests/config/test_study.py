@@ -197,3 +197,65 @@ def test_invalid_option_is_an_error_with_its_name(load: Callable[..., Study]) ->
     assert problems_of(load, changes={"train_parameters.lrr": 1})[0].startswith("--set: train_parameters.lrr: no 'lrr'")
     assert "finalists.count: got -1" in problems_of(load, settings={"finalists": {"count": -1}})[0]
     assert "No such file" in problems_of(lambda: load_study(Request("hamnosys", base_config="none.yml")))[0]
+
+
+MANY_MISTAKES = """
+budgets: {trials: 3}
+sampler: {name: tpee}
+config: {train_parameters: {epochs: -1, batch_sise: 3}}
+rules: [{divide: [a, b]}]
+space:
+  train_parameters.lr: {float: [1, 0]}
+  train_parameters.lrr: {float: [0.1, 0.2]}
+  train_parameters.weight_decay: {float: [-2, 1]}
+  transformer.dropout_rate: {float: [0, 0.5], when: {transformer.nam: lstm}}
+  transformer.pooling: {choice: [mean, nonsense], when: {transformer.name: lstmm}}
+  transformer.feedforward_size: {int: [64, 128], when: {train_parameters.lr: 0.5}}
+  extractor: {choice: {a: {feature_extractor.nam: x}, b: {feature_extractor.model_path: resnet18}}}
+demo: []
+"""
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once(load: Callable[..., Study]) -> None:
+    problems = problems_of(load, MANY_MISTAKES, changes={"train_parameters.seed": 1}, settings={"seed": "x"}, name="..")
+    places = (
+        *("--name: got '..'", "demo: got []", "budgets: unknown key", "sampler.name: got 'tpee'", "seed: got 'x'"),
+        *("config: train_parameters.epochs: got -1", "config: train_parameters.batch_sise: unknown key"),
+        *("--set: train_parameters.seed: no 'seed'", "rules: divide: unknown rule"),
+        *("space: train_parameters.lr: float: low 1", "space: train_parameters.lrr: no 'lrr'"),
+        *("space: train_parameters.weight_decay: got -2", "transformer.dropout_rate: when: transformer.nam: no 'nam'"),
+        *("transformer.pooling: when: transformer.name: got 'lstmm'", "space: transformer.pooling: got 'nonsense'"),
+        "space: feature_extractor.nam: no 'nam'",
+    )
+    missing = [place for place in places if not any(place in problem for problem in problems)]
+    assert not missing, "\n".join(problems)
+    assert all("mine.yaml: " in problem or problem.startswith("--") for problem in problems)
+    assert len(problems) == len(places), "\n".join(problems)
+
+
+@pytest.mark.parametrize("typo", ["transformer.nam: lstm", "transformer.name: lstmm"])
+def test_a_typo_in_a_condition_hides_no_other_mistake(load: Callable[..., Study], typo: str) -> None:
+    text = (
+        f"space:\n  transformer.pooling: {{choice: [mean, attention], when: {{{typo}}}}}\n"
+        "  train_parameters.lr: {float: [-1, 1]}\n  train_parameters.lrr: 1\n"
+    )
+    problems = problems_of(load, text)
+    assert len(problems) == 3 and all("mine.yaml: space: " in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    "file", ["...yaml", "..yml", " .yaml", "a;b.yaml", "a b.yaml", "-rf.yaml", f"{'x' * 240}.yaml"]
+)
+def test_a_file_name_that_cannot_name_a_study_is_refused(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text(TEXT)
+    with pytest.raises(ConfigError, match="or give another --name"):
+        load_study(Request(str(tmp_path / file)))
+    assert load_study(Request(str(tmp_path / file), name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "/tmp/x", "", "a\\b", "\x1b[31m", "x" * 300])
+def test_a_name_given_in_code_is_checked_as_well(load: Callable[..., Study], name: str) -> None:
+    if name:
+        assert "--name: got" in problems_of(load, name=name)[0]
+    else:
+        assert load(name=name).name == "mine"

@@ -79,3 +79,12 @@ def flaky_proxy(bucket: Bucket, every: int = 3) -> Iterator[dict[str, str]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield {**bucket.environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}"}
     server.shutdown()
+
+
+def put_object(bucket: Bucket, key: str, content: bytes = b"x") -> None:
+    """Stores an object under any key below the bucket's prefix, as a program other than ours would."""
+    import boto3
+
+    name, _, prefix = bucket.uri.removeprefix("s3://").partition("/")
+    client = boto3.client("s3", endpoint_url=bucket.environment["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    client.put_object(Bucket=name, Key=f"{prefix}/{key}", Body=content)

@@ -1,18 +1,77 @@
 """The files that a submitted search needs on the cluster: our code, and local files that its command names.
 
 Ray could upload the working directory itself, but that may hold datasets and runs, and files outside of it
-(`--space ~/mine.yaml`) would be missing.
+(`--space ~/mine.yaml`) would be missing. What lies in the code's folders without being code (`.env`, keys, data, links
+to other folders) stays here: the files of a job can be read by everyone who has the cluster's token.
 """
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[3]
 CODE_FOLDERS = ("hearai", "experiments", "search_spaces")
+CODE_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".csv", ".j2")
+"""Kinds of files that code consists of: modules, spaces, tables, templates."""
 FILE_OPTIONS = ("--space", "--config", "--warm-start")
 """Options of `tune.py` whose value may be a file of this machine."""
+
+
+@dataclass(frozen=True)
+class CodeFiles:
+    """The files of the code's folders, relative to the checkout."""
+
+    sent: tuple[Path, ...]
+    left_out: tuple[Path, ...]
+    """Code as it seems, but git does not track it, or it is a link; files of other kinds are not listed."""
+
+
+def code_files(root: Path) -> CodeFiles:
+    """What is sent of a checkout: files that git tracks, of the kinds that code consists of.
+
+    Without git (an unpacked archive) all files of these kinds are sent. Hidden files and folders, and whatever is
+    reached through a link, never are.
+    """
+    tracked = _tracked_files(root)
+    sent: list[Path] = []
+    left_out: list[Path] = []
+    for path in sorted(path for name in CODE_FOLDERS for path in (root / name).rglob("*")):
+        relative = path.relative_to(root)
+        is_hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+        if is_hidden or path.suffix not in CODE_SUFFIXES or not path.is_file():
+            continue
+        is_link = path.resolve() != root.resolve() / relative
+        is_known = tracked is None or relative in tracked
+        (left_out if is_link or not is_known else sent).append(relative)
+    return CodeFiles(tuple(sent), tuple(left_out))
+
+
+def _tracked_files(root: Path) -> set[Path] | None:
+    """The files of the code's folders that git tracks; None outside of a checkout, or without git."""
+    command = ["git", "-C", str(root), "ls-files", "-z", "--", *CODE_FOLDERS]
+    try:
+        git = subprocess.run(command, capture_output=True, check=False)
+    except OSError:
+        return None
+    names = git.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return {Path(name) for name in names if name} or None if git.returncode == 0 else None
+
+
+def bundle_lines(arguments: Sequence[str]) -> list[str]:
+    """What `bundle_code` sends and leaves out, one file a line, for `submit.py tune --dry-run`."""
+    files, given = code_files(ROOT), _given_files(arguments)
+    sent = [*map(str, files.sent), *(f"{value} (given by {option})" for option, value in given)]
+    size = sum((ROOT / path).stat().st_size for path in files.sent) + sum(Path(v).stat().st_size for _, v in given)
+    return [
+        f"{len(sent)} files would be sent, {size / 1e3:,.0f} kB:",
+        *(f"  {name}" for name in sent),
+        *(["not sent, because git does not track it or it is a link:"] if files.left_out else []),
+        *(f"  {path}" for path in files.left_out),
+    ]
 
 
 @contextmanager
@@ -21,11 +80,11 @@ def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
 
     A value that is not a file of this machine stays as it is: it may be one on the cluster.
     """
-    root = Path(__file__).parents[3]
     with tempfile.TemporaryDirectory(prefix="hearai-job-") as scratch:
         folder = Path(scratch)
-        for name in CODE_FOLDERS:
-            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in code_files(ROOT).sent:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, folder / path)
         bundled, option = [], ""
         for argument in arguments:
             name, equals, value = argument.partition("=")
@@ -41,9 +100,23 @@ def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
 
 def _bundle_file(option: str, value: str, folder: Path) -> str:
     """Copies the file that `value` names, if any, into the folder; the value to use there."""
-    if not Path(value).is_file() or (option == "--space" and not Path(value).suffix):  # `hamnosys` is a shipped space
+    if not _is_given_file(option, value):
         return value
     relative = Path("given") / option.strip("-") / Path(value).name
     (folder / relative).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(value, folder / relative)
     return relative.as_posix()
+
+
+def _given_files(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """(option, path) of the local files that options name."""
+    pairs = [
+        *zip(arguments, arguments[1:], strict=False),
+        *((name, value) for name, equals, value in (argument.partition("=") for argument in arguments) if equals),
+    ]
+    return [(option, value) for option, value in pairs if option in FILE_OPTIONS and _is_given_file(option, value)]
+
+
+def _is_given_file(option: str, value: str) -> bool:
+    """Whether the value of an option is a file of this machine; `--space hamnosys` is a shipped one."""
+    return Path(value).is_file() and not (option == "--space" and not Path(value).suffix)

@@ -16,20 +16,22 @@ LAST_LINES = 5
 """Of a job's log, shown by `status`."""
 
 
-def check_submission(study: Study, storage: str, warm_start: str | None, *, is_dry_run: bool) -> None:
+def check_submission(
+    study: Study, storage: str, warm_start: str | None, *, is_dry_run: bool, is_estimate: bool = False
+) -> None:
     """Checks what works on this machine but not in a job's folder on another.
 
     Args:
         storage: the value of --storage.
         warm_start: the value of --warm-start, whose file is sent along if it exists here.
-        is_dry_run: whether --dry-run or --estimate was given.
+        is_dry_run, is_estimate: whether --dry-run and --estimate were given.
 
     Raises:
         UserError: every problem found.
     """
     problems = []
-    if is_dry_run:
-        problems.append("--dry-run, --estimate: they start nothing; use python experiments/tune.py here")
+    if is_estimate:
+        problems.append("--estimate: starts nothing; use python experiments/tune.py --dry-run --estimate here")
     paths = [] if is_uri(storage) else [("--storage", storage)]
     folders = study.base.general_parameters.data_path or ()
     paths += [("data_path", folder if isinstance(folder, str) else folder.path) for folder in folders]
@@ -39,6 +41,8 @@ def check_submission(study: Study, storage: str, warm_start: str | None, *, is_d
         if not Path(path).is_absolute():
             alternative = ", or s3:// or gs://" if option == "--storage" else ""
             problems.append(f"{option}: got {path}; give its absolute path on the cluster's nodes{alternative}")
+    if problems and is_dry_run:
+        problems.append("--dry-run: nothing was listed; correct the options first")
     if problems:
         raise UserError(problems)
 

@@ -7,14 +7,14 @@ documentation of its file systems). Objects are written atomically, so no reader
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from hearai.errors import StoreLost
-from hearai.files import atomic_write
+from hearai.errors import DataError, StoreLost
+from hearai.files import atomic_write, relative_name_problem
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -78,6 +78,7 @@ class ObjectStore:
 
         Raises:
             StoreLost: the store cannot be reached, or refuses.
+            DataError: the store lists a name that would lead out of `folder`; nothing was written.
         """
         stored = {name: time_ns for top in (names or ("",)) for name, time_ns in self._list(top).items()}
         skipped = set(skip)
@@ -136,19 +137,20 @@ class ObjectStore:
             self._retry(partial(self._system.delete_file, f"{self._path}/{name}"), f"removed ({name})")
 
     def _list(self, top: str) -> dict[str, int]:
-        """{name: modification time in ns} of the files at or below `top`."""
+        """{name: modification time in ns} of the files at or below `top`; each name is safe to join to a folder."""
         from pyarrow.fs import FileSelector, FileType
 
         def attempt() -> dict[str, int]:
             path = f"{self._path}/{top}".rstrip("/")
             (info,) = self._system.get_file_info([path])
             if info.type == FileType.File:
-                return {top: info.mtime_ns}
+                return {path: info.mtime_ns}
             below = self._system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
             files = [entry for entry in below if entry.type == FileType.File]
-            return {entry.path.removeprefix(f"{self._path}/"): entry.mtime_ns for entry in files}
+            return {entry.path: entry.mtime_ns for entry in files}
 
-        return self._retry(attempt, "listed")
+        prefix = f"{self._path}/"
+        return checked_names(self._retry(attempt, "listed"), prefix, f"{prefix}{top}".rstrip("/"), str(self))
 
     @cached_property
     def _system_and_path(self) -> "tuple[FileSystem, str]":
@@ -197,6 +199,39 @@ class ObjectStore:
                 log.info("%s: not %s (%s); retrying in %g s", self, action, reason, pause)
                 time.sleep(pause)
         raise AssertionError
+
+
+def checked_names(listed: Mapping[str, T], prefix: str, top: str, where: str) -> dict[str, T]:
+    """{name relative to `prefix`: value} of what a store lists, once every path is known to be harmless.
+
+    Buckets allow any name, and a server may list what it likes: `../../.bashrc` must not become a file of this machine.
+
+    Args:
+        listed: {path in the store: value}.
+        prefix: what every path must begin with; ends in `/`.
+        top: the path that was asked for; every path must be this one or inside of it.
+
+    Raises:
+        DataError: lists the paths that are outside of it or cannot be joined to a folder.
+    """
+    names, problems = {}, []
+    for path, value in listed.items():
+        name = path.removeprefix(prefix)
+        is_inside = path.startswith(prefix) and (path == top or path.startswith(f"{top}/"))
+        problem = relative_name_problem(name) if is_inside else "is not inside what was asked for"
+        if problem:
+            problems.append(f"{where}: the store lists {path[:100]!r}, which {problem}")
+        names[name] = value
+    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    problems += [
+        f"{where}: the store lists {name!r} both as a file and as a folder" for name in names if name in folders
+    ]
+    if problems:
+        left = [f"{where}: and {len(problems) - 5} more such names"] if len(problems) > 5 else []
+        raise DataError(
+            [*problems[:5], *left, f"{where}: nothing was written; do you trust this store? remove the objects"]
+        )
+    return names
 
 
 def _run_parallel(work: Callable[[T], None], items: Iterable[T]) -> None:

@@ -41,11 +41,8 @@ def ensure_study_folder(plan: Plan, folder: Path) -> None:
     Raises:
         ConfigError: the space, the base config or the dataset differ from those in the folder; lists the differences.
     """
-    path, split = folder / STUDY_FILE, plan.data.split
-    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-    study = {**plan.study.to_dict(), "data": {**plan.data.fingerprints.as_dict(), **sizes}}
-    known = _with_defaults(read_yaml(path), path) if path.exists() else study
-    study["warm_start"] = study["warm_start"] or known.get("warm_start")  # is only given when the search starts
+    path = folder / STUDY_FILE
+    known, study = _known_and_requested(plan, folder)
     if changed := study_differences(known, study):
         raise ConfigError(
             [
@@ -53,7 +50,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> None:
                 *(f"  {line}" for line in changed),
             ]
         )
-    write_split(split, folder / SPLIT_FILE)
+    write_split(plan.data.split, folder / SPLIT_FILE)
     atomic_write_text(path, yaml.safe_dump(study, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
@@ -74,6 +71,21 @@ def with_known_schedule(study: Study, folder: Path) -> Study:
     if not parts or extractor.pretrained or extractor.checkpoint:
         return study
     return replace(study, base=override(study.base, {"freeze_scheduler.model_params": parts}))
+
+
+def changes_of_study(plan: Plan, folder: Path) -> list[str]:
+    """What differs between the study in a folder, if there is one, and the plan, one line each."""
+    return study_differences(*_known_and_requested(plan, folder))
+
+
+def _known_and_requested(plan: Plan, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The records of the study in the folder (if there is none, of the plan) and of the plan."""
+    path, split = folder / STUDY_FILE, plan.data.split
+    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+    study = {**plan.study.to_dict(), "data": {**plan.data.fingerprints.as_dict(), **sizes}}
+    known = _with_defaults(read_yaml(path), path) if path.exists() else study
+    study["warm_start"] = study["warm_start"] or known.get("warm_start")  # is only given when the search starts
+    return known, study
 
 
 def _with_defaults(raw: dict[str, Any], path: Path) -> dict[str, Any]:

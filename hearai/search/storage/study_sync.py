@@ -6,7 +6,6 @@ from the nodes they run on; the driver fetches those that it reads. With a share
 
 import hashlib
 import json
-import os
 import socket
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.errors import StoreLost, UserError
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, home_folder
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
 from hearai.search.storage.lock import STALE_S, JournalGone, describe_owner, raise_if_taken_over, read_owner
 from hearai.search.storage.object_store import ObjectStore
@@ -32,8 +31,11 @@ NOT_PUBLISHED = (TRIALS, JOURNAL, OWNER, LOCK)
 
 def mirror_folder(uri: str) -> Path:
     """Folder on this node's disk for the studies of a store: in $HEARAI_HOME, else ~/.local/share/hearai."""
-    home = Path(os.environ.get("HEARAI_HOME") or Path.home() / ".local" / "share" / "hearai")
-    return home / "mirrors" / hashlib.sha256(uri.encode()).hexdigest()[:12]
+    return (
+        home_folder("HEARAI_HOME", ".local", "share", "hearai")
+        / "mirrors"
+        / hashlib.sha256(uri.encode()).hexdigest()[:12]
+    )
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,17 @@ class StudySync:
 def _stored_owner(store: ObjectStore) -> dict[str, Any] | None:
     """The owner recorded in the store, with the time at which it was last `seen`."""
     content = store.read(OWNER)
-    return json.loads(content) if content else None
+    if not content:
+        return None
+    try:
+        owner = json.loads(content)
+        times = {key: float(owner[key]) for key in ("since", "seen")}
+        return {**owner, **times, "pid": int(owner["pid"]), "host": str(owner["host"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(
+            f"{store}: {OWNER} is not the record of a search ({content[:40]!r}); "
+            "if no search is running there, remove it"
+        ) from None
 
 
 def _complete_lines(text: bytes) -> bytes:

@@ -42,6 +42,7 @@ from hearai.training.optim.optimizer import build_optimizer, set_lr
 from hearai.training.optim.torch_options import autocast
 from hearai.training.outputs.layout import BACKBONE_FILE
 from hearai.training.runtime import LocalRuntime, Runtime, choose_device
+from hearai.training.setup.time_estimate import TimeEstimate, steps_per_epoch
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +116,9 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain) ->
     weights: dict[str, Tensor] = {}
     name = backbone_name(config.feature_extractor)
     log.info("pre-training %s on %d frames", name, len(train.inputs_N))
+    estimate = TimeEstimate(len(train.inputs_N), len(val.inputs_N), settings)
     for epoch in range(settings.epochs):
-        loss = trainer.train_epoch(train, epoch)
+        loss = trainer.train_epoch(train, epoch, estimate.after_step if epoch == 0 else None)
         if not math.isfinite(loss):
             raise ConfigError(
                 f"pre-training diverged in epoch {epoch + 1} of {settings.epochs}: loss {loss:g}; lower its lr "
@@ -141,14 +143,21 @@ class _PretrainTrainer:
         self.heads = list(config.active_heads)
         self.weights = torch.ones(len(self.heads), device=device)
 
-    def train_epoch(self, stills: Stills, epoch: int) -> float:
-        """One epoch of the frames in random order, without an incomplete last batch; returns the mean loss."""
+    def train_epoch(
+        self, stills: Stills, epoch: int, after_step: Callable[[int, Tensor | float], None] | None = None
+    ) -> float:
+        """One epoch of the frames in random order, without an incomplete last batch; returns the mean loss.
+
+        after_step: called with the number of steps done and the sum of their losses.
+        """
         self.model.train()
-        steps, total = max(1, len(stills.inputs_N) // self.settings.batch_size), 0.0
+        steps, total = steps_per_epoch(len(stills.inputs_N), self.settings), 0.0
         for step, batch in enumerate(islice(stills.batches(self.settings.batch_size, shuffle=True), steps)):
             done = (epoch + (step + 1) / steps) / self.settings.epochs
             set_lr(self.optimizer, learning_rate(done, self.settings.lr))
             total += self._step(on_device(batch, self.device))
+            if after_step:
+                after_step(step + 1, total)
         return float(total) / steps
 
     def _step(self, batch: Batch) -> Tensor:

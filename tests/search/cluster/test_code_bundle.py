@@ -1,10 +1,13 @@
 """What is sent to the cluster with a submitted search."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from hearai.search.cluster.code_bundle import bundle_code
+from hearai.search.cluster import code_bundle
+from hearai.search.cluster.code_bundle import bundle_code, bundle_lines, code_files
+from tests.helpers.text_files import write_text
 
 
 def test_all_code_and_nothing_else_is_sent() -> None:
@@ -51,3 +54,54 @@ def test_other_arguments_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.Mo
     with bundle_code(arguments) as (folder, bundled):
         assert bundled == arguments
         assert not (folder / "given").exists()
+
+
+SECRETS = [
+    *("hearai/.env", "experiments/.env.yaml", "hearai/key.pem", "hearai/id_rsa", "search_spaces/.git/config.yaml"),
+    *("hearai/.venv/x.py", "hearai/runs/weights.pt", "hearai/__pycache__/a.py", "secrets.json", "hearai/core.py~"),
+]
+
+
+def checkout(root: Path) -> Path:
+    """Code, secrets among it, another folder behind a link, and a link to a file."""
+    for name in ("hearai/a.py", "hearai/sub/table.json", "experiments/tune.py", "search_spaces/own.yaml", *SECRETS):
+        write_text(root / name, name)
+    write_text(root.parent / "elsewhere" / "private.py", "x")
+    (root / "hearai" / "linked").symlink_to(root.parent / "elsewhere", target_is_directory=True)
+    (root / "hearai" / "link.py").symlink_to(root.parent / "elsewhere" / "private.py")
+    return root
+
+
+CODE = ["experiments/tune.py", "hearai/a.py", "hearai/sub/table.json", "search_spaces/own.yaml"]
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+def test_secrets_and_links_beside_the_code_are_not_sent(
+    versioned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = checkout(tmp_path / "checkout")
+    if versioned:
+        for command in (["init", "-q"], ["add", "-f", "-A"]):  # even if they were added
+            subprocess.run(["git", "-C", str(root), *command], check=True)
+    monkeypatch.setattr(code_bundle, "ROOT", root)
+    with bundle_code([]) as (folder, _):
+        assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == CODE
+
+
+def test_code_that_git_does_not_track_is_left_out_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = checkout(tmp_path / "checkout")
+    for command in (["init", "-q"], ["add", *CODE[:3]]):
+        subprocess.run(["git", "-C", str(root), *command], check=True)
+    (root / "hearai" / "a.py").write_text("changed since")
+    assert [path.as_posix() for path in code_files(root).left_out] == ["hearai/link.py", CODE[3]]
+    monkeypatch.setattr(code_bundle, "ROOT", root)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("x")
+    lines = bundle_lines(["--space", str(mine), f"--config={mine}", "--name", "x"])
+    assert lines[0].startswith("5 files would be sent")
+    assert [line.strip() for line in lines[1:]] == [
+        *CODE[:3],
+        *(f"{mine} (given by {option})" for option in ("--space", "--config")),
+        "not sent, because git does not track it or it is a link:",
+        *("hearai/link.py", CODE[3]),
+    ]

@@ -63,6 +63,15 @@ def test_all_paths_that_are_not_the_clusters_are_refused(call: Call, tmp_path: P
     assert "--dry-run" in err and UNREACHABLE not in err, "no connection was tried"
 
 
+def test_a_dry_run_lists_what_would_be_sent(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+    options = ("--space", "smoke", "--storage", "/x", "--dry-run")
+    code, out, err = call("submit", "tune", *options)
+    assert (code, err) == (0, "") and "files would be sent" in out and "\n  experiments/tune.py\n" in out
+    code, out, err = call("submit", "tune", *options, "--estimate")
+    assert (code, out) == (2, "") and "--estimate: starts nothing" in err
+
+
 def test_an_invalid_study_is_refused(call: Call, tmp_path: Path) -> None:
     space = tmp_path / "wrong.yaml"
     space.write_text("budget: {trails: 4}\nspace: {train_parameters.lr: {float: [1, 0]}}\n")

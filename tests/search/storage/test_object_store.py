@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hearai.errors import StoreLost
-from hearai.search.storage.object_store import ObjectStore
-from tests.helpers.s3_server import Bucket, FlakyProxy, flaky_proxy
+from hearai.errors import DataError, StoreLost
+from hearai.search.storage.object_store import ObjectStore, checked_names
+from tests.helpers.s3_server import Bucket, FlakyProxy, flaky_proxy, put_object
 from tests.helpers.text_files import read_texts, write_text
 
 
@@ -71,3 +71,27 @@ def test_requests_that_fail_are_retried(bucket: Bucket, flaky: None, folder: Pat
     ObjectStore(bucket.uri).pull(tmp_path / "there")
     assert read_texts(tmp_path / "there") == {name: text for name, text in read_texts(folder).items() if name[0] != "."}
     assert FlakyProxy.count > 3, "several connections were closed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("b/s/../../x", "b/s/..", "b/s//etc/passwd", "b/s/a//b", "b/s/", "b/s", "b/s/a\\b", "b/s/a\0b", "b/s/./a"),
+        *("b/sibling/a", "other/s/a", "/etc/passwd", "../x", "", "b/s/good/below"),
+    ],
+)
+def test_a_listed_name_that_leads_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(DataError, match="nothing was written"):
+        checked_names({"b/s/good": 1, path: 2}, "b/s/", "b/s", "s3://b/s")
+    assert checked_names({"b/s/good": 1, "b/s/x/y": 2}, "b/s/", "b/s", "s3://b/s") == {"good": 1, "x/y": 2}
+
+
+@pytest.mark.parametrize("key", ["study/../../../outside.txt", "study/trials/..\\outside.txt"])
+def test_nothing_is_written_if_a_store_lists_a_rogue_name(bucket: Bucket, tmp_path: Path, key: str) -> None:
+    put_object(bucket, key)
+    put_object(bucket, "study/a.txt")
+    store = ObjectStore(bucket.uri).below("study")
+    for use in (lambda: store.pull(tmp_path / "x" / "y" / "there"), store.list, lambda: store.remove("")):
+        with pytest.raises(DataError, match="leads elsewhere|backslash"):
+            use()
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from hearai.models.model import build_initial_model
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
 from hearai.training.setup.pretrain import augment, learning_rate, pretrain, read_stills
+from hearai.training.setup.time_estimate import TimeEstimate
 
 pytestmark = pytest.mark.training
 
@@ -28,12 +29,25 @@ def test_a_run_benefits_from_the_pretrained_backbone(make_config, make_dataset, 
     assert after.metrics["train/loss"] < before.metrics["train/loss"]
 
 
-def test_the_same_seed_gives_the_same_backbone(tiny_config, tmp_path):
+def test_the_same_seed_gives_the_same_backbone(tiny_config, tmp_path, caplog):
+    caplog.set_level("INFO", "hearai")
     settings = Pretrain(epochs=1, batch_size=8)
     files = [pretrain(tiny_config, LocalRuntime("cpu", tmp_path), tmp_path / name, settings) for name in "ab"]
     a, b = (torch.load(file, weights_only=True)["backbone"] for file in files)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a", "b"]
+    start, estimate, epoch = (record.getMessage() for record in caplog.records[:3])
+    assert start.endswith(" frames") and epoch.startswith("pre-training epoch 1 of 1")
+    assert estimate.startswith("pre-training: about ") and " for 1 epochs of " in estimate, "before the epoch ends"
+
+
+@pytest.mark.parametrize(("frames", "said_after"), [(3, 1), (64, 1), (64 * 3, 1), (64 * 8, 4), (64 * 900, 10)])
+def test_the_time_is_estimated_once_within_the_first_epoch(frames, said_after, caplog):
+    caplog.set_level("INFO", "hearai")
+    estimate = TimeEstimate(frames, 10, Pretrain(epochs=5))
+    for step in range(estimate.steps):
+        estimate.after_step(step + 1, 0.5)
+        assert len(caplog.records) == (step + 1 >= said_after)
 
 
 def test_only_frames_of_the_hold_are_read(tiny_config):

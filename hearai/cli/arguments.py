@@ -1,0 +1,125 @@
+"""Types of command line arguments: each parses a text, or says what is allowed."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS, MAX_SEED
+from hearai.config.yaml_io import parse_yaml
+from hearai.errors import ConfigError
+from hearai.files import folder_name_problem
+
+MAX_COUNT = 10**9
+"""Of counts without a limit of their own; larger ones are typing mistakes, and overflow somewhere."""
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Parses `a.b=value` of `--set`; the value is YAML."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a.dotted.path=value")
+    try:
+        return path, parse_yaml(value, "--set")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> float:
+    """Parses `90`, `90s`, `30m` or `2h` to seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a time such as 90s, 30m or 2h")
+    return seconds
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Parses integers from `low` to `high`."""
+    allowed = f"an integer of at least {low}" if high == MAX_COUNT else f"an integer from {low} to {high}"
+
+    def parse(text: str) -> int:
+        digits = len(str(max(abs(low), high)))
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) and len(text) <= digits + 1 else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"got {text!r}; give {allowed}")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Parses numbers from `low` to `high`; neither NaN nor infinity."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"got {text!r}; give a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def gpus(text: str) -> float:
+    """Parses GPUs of a worker: a fraction of one, or a whole number."""
+    value = number(0, MAX_GPU)(text)
+    if value > 1 and value % 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a fraction of one GPU, or a whole number")
+    return value
+
+
+def positive(text: str) -> int:
+    """Parses an integer of at least 1."""
+    return integer(1, MAX_COUNT)(text)
+
+
+def processes(text: str) -> int:
+    """Parses a number of processes."""
+    return integer(1, MAX_PROCESSES)(text)
+
+
+def gpu_index(text: str) -> int:
+    """Parses the index of a GPU; -1 = the CPU."""
+    return integer(-1, MAX_GPU)(text)
+
+
+def seed(text: str) -> int:
+    """Parses the seed of a random generator."""
+    return integer(-MAX_SEED, MAX_SEED)(text)
+
+
+def comma_separated(text: str) -> list[str]:
+    """Parses `a,b` to a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def is_uri(text: str) -> bool:
+    """Whether the text is the URI of an object store rather than the path of a folder."""
+    return "://" in text
+
+
+def local_path(text: str) -> Path:
+    """Parses the path of a local or mounted folder."""
+    if is_uri(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder")
+    return Path(text)
+
+
+def storage_location(text: str) -> str:
+    """Validates the path of a local or mounted folder, or the URI of an object store."""
+    scheme, separator, rest = text.partition("://")
+    if separator and (scheme not in ("s3", "gs") or not rest.strip("/")):
+        raise argparse.ArgumentTypeError(f"got {text!r}; give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    return text
+
+
+def study_name(text: str) -> str:
+    """Validates a name that is used as a folder name."""
+    if problem := folder_name_problem(text):
+        raise argparse.ArgumentTypeError(problem)
+    return text
