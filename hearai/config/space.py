@@ -19,10 +19,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from hearai.config.conditions import condition_cycle, conditions_first, paths_of, set_twice, tied_by
 from hearai.config.config import Config
 from hearai.config.constraints import Constraint, parse_constraints
-from hearai.config.domains import Domain, Value, parse_domain
+from hearai.config.domains import (
+    Domain,
+    Value,
+    conditions_first,
+    find_cycle,
+    parse_domain,
+    paths_of,
+    set_twice,
+    tied_by,
+)
 from hearai.config.overrides import changes_nothing, field_problems, get_path, override_problems, path_problems
 from hearai.errors import ConfigError
 
@@ -285,7 +293,7 @@ def read_space(raw: Mapping[str, Any], constraints: Sequence[Any] = ()) -> tuple
     parsed, malformed = parse_constraints(constraints)
     problems += [*malformed, *set_twice(domains)]
     tied = tied_by(domains)
-    cycles = {name: cycle for name in domains if (cycle := condition_cycle(name, domains, tied))}
+    cycles = {name: cycle for name in domains if (cycle := find_cycle(name, domains, tied))}
     problems += [f"space: {name}: circular conditions ({' -> '.join(cycle)})" for name, cycle in cycles.items()]
     sound = {name: domain for name, domain in domains.items() if name not in cycles}
     return Space(sound, parsed), set(raw) - set(sound), problems
