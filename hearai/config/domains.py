@@ -241,7 +241,7 @@ def find_cycle(name: str, domains: Mapping[str, Domain], tied_by: Mapping[str, s
     return []
 
 
-def conditions_first(domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> dict[str, Domain]:
+def in_order(domains: Mapping[str, Domain], tied_by: Mapping[str, str]) -> dict[str, Domain]:
     ordered: dict[str, Domain] = {}
 
     def visit(name: str) -> None:

@@ -21,16 +21,7 @@ from typing import Any
 
 from hearai.config.config import Config
 from hearai.config.constraints import Constraint, parse_constraints
-from hearai.config.domains import (
-    Domain,
-    Value,
-    conditions_first,
-    find_cycle,
-    parse_domain,
-    paths_of,
-    set_twice,
-    tied_by,
-)
+from hearai.config.domains import Domain, Value, find_cycle, in_order, parse_domain, paths_of, set_twice, tied_by
 from hearai.config.overrides import changes_nothing, field_problems, get_path, override_problems, path_problems
 from hearai.errors import ConfigError
 
@@ -50,7 +41,7 @@ class Space:
 
     def __init__(self, domains: Mapping[str, Domain], constraints: Sequence[Constraint] = ()):
         self._tied_by = tied_by(domains)
-        self.domains = conditions_first(domains, self._tied_by)
+        self.domains = in_order(domains, self._tied_by)
         self.constraints = tuple(constraints)
 
     @property
