@@ -29,7 +29,6 @@ LAYERS: dict[str, list[str]] = {
         "schema",
         "config",
         "domains constraints",
-        "conditions",
         "overrides",
         "space",
         "grid options_page study_schema",

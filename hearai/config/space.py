@@ -19,10 +19,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from hearai.config.conditions import condition_cycle, conditions_first, paths_of, set_twice, tied_by
 from hearai.config.config import Config
 from hearai.config.constraints import Constraint, parse_constraints
-from hearai.config.domains import Domain, Value, is_choice_of_lists, parse_domain
+from hearai.config.domains import (
+    Domain,
+    Value,
+    find_cycle,
+    in_order,
+    is_choice_of_lists,
+    parse_domain,
+    paths_of,
+    set_twice,
+    tied_by,
+)
 from hearai.config.overrides import changes_nothing, field_problems, get_path, override_problems, path_problems
 from hearai.errors import ConfigError
 
@@ -42,7 +51,7 @@ class Space:
 
     def __init__(self, domains: Mapping[str, Domain], constraints: Sequence[Constraint] = ()):
         self._tied_by = tied_by(domains)
-        self.domains = conditions_first(domains, self._tied_by)
+        self.domains = in_order(domains, self._tied_by)
         self.constraints = tuple(constraints)
 
     @property
@@ -285,7 +294,7 @@ def read_space(raw: Mapping[str, Any], constraints: Sequence[Any] = ()) -> tuple
     parsed, malformed = parse_constraints(constraints)
     problems += [*malformed, *set_twice(domains)]
     tied = tied_by(domains)
-    cycles = {name: cycle for name in domains if (cycle := condition_cycle(name, domains, tied))}
+    cycles = {name: cycle for name in domains if (cycle := find_cycle(name, domains, tied))}
     problems += [f"space: {name}: circular conditions ({' -> '.join(cycle)})" for name, cycle in cycles.items()]
     sound = {name: domain for name, domain in domains.items() if name not in cycles}
     return Space(sound, parsed), set(raw) - set(sound), problems
