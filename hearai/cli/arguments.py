@@ -38,7 +38,9 @@ def duration(text: str) -> float:
 
 def integer(low: int, high: int) -> Callable[[str], int]:
     """Parses integers from `low` to `high`."""
-    allowed = f"an integer of at least {low}" if high == MAX_COUNT else f"an integer from {low} to {high}"
+    allowed = (
+        f"an integer of at least {low}, at most {high}" if high == MAX_COUNT else f"an integer from {low} to {high}"
+    )
 
     def parse(text: str) -> int:
         digits = len(str(max(abs(low), high)))
