@@ -88,6 +88,15 @@ def find_annotations(folder: Path, file: str) -> Path:
     return path
 
 
+def outside_folder(folder: Path, file: str) -> str | None:
+    """What is wrong with a path given for an annotation file that would lead out of `folder`; None if nothing is."""
+    if Path(file).is_absolute() or ".." in Path(file).parts or has_control_characters(file):
+        return f"{folder}: annotation file {quoted(file)} is outside the folder or has control characters; " + (
+            "expected the name of a file inside it, such as test_hamnosys.txt"
+        )
+    return None
+
+
 def _find_separator(path: Path) -> str | None:
     """The comma or semicolon of a file whose first row makes sense only with it."""
     text = next((text for _, text in read_lines(path) if text.strip()), "")

@@ -13,7 +13,7 @@ from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems
-from hearai.data.annotations.row_reader import DISTANCE, NumClasses, find_annotations, open_annotations
+from hearai.data.annotations.row_reader import DISTANCE, NumClasses, find_annotations, open_annotations, outside_folder
 from hearai.data.annotations.rows import Rows, read_rows
 from hearai.data.tools.check_clip import ClipFindings, ClipJob, check_clip
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
@@ -114,6 +114,8 @@ def _find_annotation_files(folders: Iterable[Path], given: str | None) -> dict[P
         files[folder] = [given] if given else sorted(path.name for path in folder.glob("test_*.txt"))
         if not folder.is_dir():
             problems.append(f"{folder}: not a directory; expected a dataset folder")
+        elif given and (problem := outside_folder(folder, given)):
+            problems.append(problem)
         elif not files[folder] or not (folder / files[folder][0]).is_file():
             missing = given or "test_*.txt"
             problems.append(

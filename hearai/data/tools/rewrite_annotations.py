@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import CLASSES, GLOSSES, SIGNERS
 from hearai.data.annotations.problems import raise_problems
-from hearai.data.annotations.row_reader import find_annotations, open_annotations
+from hearai.data.annotations.row_reader import find_annotations, open_annotations, outside_folder
 from hearai.data.annotations.rows import read_annotations
 from hearai.errors import DataError
 from hearai.files import atomic_write_text
@@ -57,8 +57,8 @@ def read_tables(data_dir: Path, annotation_file: str | None = None) -> list[Tabl
     Raises:
         DataError: everything that is wrong with them, or none of them exists.
     """
-    if annotation_file is not None and (Path(annotation_file).is_absolute() or ".." in Path(annotation_file).parts):
-        raise DataError(f"annotation file {annotation_file!r} is outside {data_dir}; expected a file inside it")
+    if annotation_file is not None and (problem := outside_folder(data_dir, annotation_file)):
+        raise DataError(problem)
     files = [name for name in DEFAULT_FILES if (data_dir / name).is_file()]
     if annotation_file is not None or not files:
         files = [annotation_file or DEFAULT_FILES[0]]

@@ -240,6 +240,13 @@ def test_missing_folders_and_files_are_refused(distinct: Path, tmp_path: Path):
         check_data([distinct], "labels.txt")
 
 
+@pytest.mark.parametrize("file", ["../{0}/test_hamnosys.txt", "{1}/test_hamnosys.txt", "../../..", "a\x1b[31m.txt"])
+def test_annotation_files_outside_the_folder_are_refused(distinct: Path, file: str):
+    with pytest.raises(DataError, match="inside") as error:
+        check_data([distinct], file.format(distinct.name, distinct))
+    assert "\x1b" not in str(error.value)
+
+
 def test_progress_counts_clips(distinct: Path):
     seen = []
 
