@@ -23,6 +23,7 @@ LAYERS: dict[str, list[str]] = {
         "search",
         "benchmarks reporting",
     ],
+    "hearai.cli": ["arguments streams", "script"],
     "hearai.config": [
         "limits model_parts yaml_io",
         "validation",
