@@ -21,6 +21,7 @@ from hearai.training.feature_cache import ensure_features
 from hearai.training.fit import fit
 from hearai.training.optim.divergence import StepGuard
 from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.feature_rows import replacing_rows
 from hearai.training.runtime import LocalRuntime
 from tests.helpers.gloo import GlooRuntime, gloo_group
 from tests.helpers.runtimes import RecordingRuntime
@@ -48,6 +49,15 @@ def assert_finite(folder: Path) -> None:
     assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())
 
 
+def write_nan(rows: Path, parts: list[slice]) -> None:
+    """Makes some rows of a feature file NaN, with the checksum of a file that was computed so."""
+    rows_FW = np.load(rows)
+    for part in parts:
+        rows_FW[part] = math.nan
+    with replacing_rows(rows, rows_FW.shape) as written_FW:
+        written_FW[:] = rows_FW
+
+
 def plant_nan(config: Config, cache: Path, folder: Path, epoch: int, step: int) -> None:
     """Makes the features of the first clip of a step of an epoch (both 0-based) NaN, in the cache."""
     ensure_features(config)
@@ -59,7 +69,7 @@ def plant_nan(config: Config, cache: Path, folder: Path, epoch: int, step: int) 
     key = data.split.train[int(batch.index[0])].key
     lengths = {clip.key: clip.end - clip.start + 1 for clip in (*data.split.train, *data.split.val)}
     first = sum(lengths[other] for other in clips[: clips.index(key)])
-    np.load(rows, mmap_mode="r+")[first : first + lengths[key]] = math.nan
+    write_nan(rows, [slice(first, first + lengths[key])])
 
 
 class PreemptedRuntime(LocalRuntime):
@@ -200,12 +210,13 @@ def test_a_validation_loss_that_is_not_finite_is_named(
     (rows,) = isolated_cache.glob("features-*/rows.npy")
     data = load_data(config)
     val = {clip.key for clip in data.split.val}
-    array, first = np.load(rows, mmap_mode="r+"), 0
+    parts, first = [], 0
     for clip in sorted([*data.split.train, *data.split.val], key=lambda clip: clip.key):
         length = clip.end - clip.start + 1
         if clip.key in val:
-            array[first : first + length] = math.nan
+            parts.append(slice(first, first + length))
         first += length
+    write_nan(rows, parts)
     runtime = RecordingRuntime(tmp_path)
     assert fit(config, runtime).diverged
     steps = steps_per_epoch(config)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
-from hearai.data.annotations.clip_files import ClipFiles
+from hearai.data.annotations.clip_files import IMAGE_ENDINGS, ClipFiles
 from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, find_identical_images
 from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.load import dataset_names
@@ -129,9 +129,15 @@ def _find_annotation_files(folders: Iterable[Path], given: str | None) -> dict[P
 def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetReport:
     """Reads the annotation files, signers and class lists, and looks for clip folders that no row names."""
     report = DatasetReport(folder, dataset)
+    landmarks_only = _has_landmarks_only(folder)
+    if landmarks_only:
+        message = (
+            f"{folder}: has landmarks and no images; train with train_parameters: {{frames: false, landmarks: true}}"
+        )
+        report.warnings.add("datasets without images", message)
     for name in names:
         problems = Problems()
-        files = ClipFiles(folder, frames=True, landmarks=False)
+        files = ClipFiles(folder, frames=not landmarks_only, landmarks=landmarks_only)
         try:
             heads = _detect_heads(find_annotations(folder, name))
             report.files[name] = read_rows(folder, name, heads, problems, files=files, dataset=dataset)
@@ -146,6 +152,16 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetRepo
         named = {name for rows in report.files.values() for name in rows.lines}
         report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named))
     return report
+
+
+def _has_landmarks_only(folder: Path) -> bool:
+    """Whether the clip folders hold landmark files but not a single image."""
+    has_landmarks = False
+    for _, _, files in os.walk(folder):
+        if any(file.lower().endswith(IMAGE_ENDINGS) for file in files):
+            return False
+        has_landmarks |= any(file.endswith(".npz") for file in files)
+    return has_landmarks
 
 
 def _detect_heads(path: Path) -> dict[str, NumClasses]:

@@ -57,9 +57,8 @@ def replacing_rows(path: Path, shape: tuple[int, int]) -> Iterator[np.ndarray]:
         yield rows_FW
         rows_FW.flush()
         checksum = _checksum(temporary)
-        _checksum_file(path).unlink(
-            missing_ok=True
-        )  # killed from here on: rows without a checksum, not with a wrong one
+        # A process killed from here on leaves rows without a checksum, not with a wrong one.
+        _checksum_file(path).unlink(missing_ok=True)
     atomic_write_text(_checksum_file(path), f"{checksum}\n")
     _checked.add(_identity(path))
 

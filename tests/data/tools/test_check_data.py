@@ -49,6 +49,17 @@ def test_intact_folder_has_no_problems(distinct: Path):
     assert "no problems" in report_of(findings) and "0 problems, 0 warnings" in report_of(findings)
 
 
+def test_folders_of_landmarks_alone_are_checked_as_such(distinct: Path):
+    for image in distinct.glob("*/*.jpg"):
+        image.unlink()
+    findings = check_data([distinct])
+    assert problems_of(findings) == {} and warnings_of(findings) == {"datasets without images": 1}
+    assert (findings.reports[0].images, findings.reports[0].landmarks) == (0, 6)
+    assert "{frames: false, landmarks: true}" in report_of(findings)
+    (distinct / "c1" / "c1.npz").unlink()
+    assert problems_of(check_data([distinct])) == {"missing landmarks": 2}, "for each annotation file"
+
+
 def damage(folder: Path) -> None:
     """One problem of each kind."""
     image = folder / "c0" / "c0_1.jpg"
