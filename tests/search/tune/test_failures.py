@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hearai.config.limits import MAX_WIDTH
 from hearai.config.study import Study
 from hearai.reporting.study_report.page import write_results
 from hearai.search.run import Options, run_study
@@ -35,8 +36,10 @@ def search(study: Study, storage: Path, print_line: Callable[[str], None] = lamb
 
 @pytest.mark.usefixtures("ray_session")
 def test_crashed_killed_and_oversized_trials_fail_alone(make_study: MakeStudy, tmp_path: Path) -> None:
-    huge = 10**12  # weights: 16 TB
-    space = {"train_parameters.lr": None, "transformer.feedforward_size": {"choice": [16, 24, 32, 40, 48, huge]}}
+    widths = ("feature_extractor.representation_size", "transformer.feedforward_size")
+    sizes = {f"of {size}": {widths[1]: size} for size in (16, 24, 32, 40, 48)}
+    huge = dict.fromkeys(widths, MAX_WIDTH) | {"transformer.num_encoder_layers": 64}  # weights: 1.1 TB
+    space = {"train_parameters.lr": None, "size": {"choice": {**sizes, "huge": huge}}}
     settings = {"budget": {"trials": 6}, "space": space, "finalists": {"count": 0}}
     study = make_study(settings, {"train_parameters.epochs": 60})
     trials = tmp_path / "tiny" / "trials"
@@ -46,7 +49,7 @@ def test_crashed_killed_and_oversized_trials_fail_alone(make_study: MakeStudy, t
     reasons = [entry["reason"] for entry in summary["failed"]]
     assert reasons[0].startswith("killed by SIGKILL (out of memory?), or ended by os._exit; last line of its log: ")
     assert reasons[1].startswith("segmentation fault (SIGSEGV)")
-    assert reasons[2].startswith("out of memory: you tried to allocate ")
+    assert "transformer: 64 layers of 65536 x 65536 weights" in reasons[2] and "GB" in reasons[2]
     assert "Fatal Python error: Segmentation fault" in trial_log(trials / "0001")
     assert all(PID.search(trial_log(trial)) for trial in trials.iterdir()), "every log is kept"
     assert summary["best"]["trial"] not in [entry["trial"] for entry in summary["failed"]]

@@ -51,7 +51,7 @@ def test_fold_0_is_the_split_and_others_validate_on_other_clips() -> None:
 
 
 def test_a_single_signer_cannot_be_divided() -> None:
-    split = split_clips(clips_of([i % 3 for i in range(30)]), seed=0)
+    split = split_clips(clips_of([i % 3 for i in range(30)]), mode="signer", seed=0)
     one = type(split)(tuple(c for c in split.train if c.signer == split.train[0].signer), (), split.test)
     with pytest.raises(DataError, match="cannot be split into train, val"):
         make_fold(one, 1)
