@@ -38,7 +38,11 @@ def test_surrogate_comparison_has_a_trace_per_engine_and_seed() -> None:
 @pytest.mark.parametrize(
     ("args", "parts"),
     [
-        (["search", "--seeds", "1", "--epoch-budget", "30"], ["hearai", "Ray stock", "Optuna, hyperband", "figure: "]),
+        pytest.param(
+            ["search", "--seeds", "1", "--epoch-budget", "30"],
+            ["hearai", "Ray stock", "Optuna, hyperband", "figure: "],
+            marks=pytest.mark.slow,  # six engines, each in a process of its own: two minutes
+        ),
         (["scale", "--trials", "120", "--in-flight", "10"], ["at 100 trials", "journal", "continued from the journal"]),
     ],
 )

@@ -29,13 +29,13 @@ DUMPS_WITH_BACKGROUND_THREADS = """
 import faulthandler, sys, threading
 from pathlib import Path
 from unittest.mock import Mock
-from hearai.config.yaml_io import read_yaml
+from hearai.data.images import read_image
 from hearai.search.trial import preemption, trial_metrics
 from hearai.search.storage.lock import watch_ownership
 
 preemption.ray = Mock()
 trial_metrics.Gauge = Mock()
-trial = threading.Thread(target=read_yaml, args=(Path(sys.argv[1]),), daemon=True)
+trial = threading.Thread(target=read_image, args=(Path(sys.argv[1]),), daemon=True)
 trial.start()
 with preemption.watch_for_preemption(), trial_metrics.trial_metrics("study", "0000"), watch_ownership(print, print):
     trial.join(1)
@@ -52,4 +52,4 @@ def test_background_threads_are_not_taken_for_the_trial(tmp_path: Path) -> None:
     for file in ("preemption.py", "trial_metrics.py", "lock.py"):
         assert f"/{file}" in done.stdout
     stacks = [line.replace("Current thread", "Thread") for line in done.stdout.splitlines()]
-    assert re.fullmatch(r" in config/yaml_io\.py:\d+ \(read_yaml\)", location_in(stacks))
+    assert re.fullmatch(r" in data/images\.py:\d+ \(\w+\)", location_in(stacks))
