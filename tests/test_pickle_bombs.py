@@ -152,6 +152,7 @@ def test_cached_weights_of_timm(tmp_path: Path, crater: Path, monkeypatch: pytes
             (folder / "snapshots" / "abc" / name).unlink()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", TORCH_FORMS, ids=lambda form: form.__name__)
 def test_cached_weights_of_torchvision(
     tmp_path: Path, crater: Path, monkeypatch: pytest.MonkeyPatch, form: Callable

@@ -83,6 +83,7 @@ def test_live_recording_without_a_stated_size_is_read(tmp_path: Path, make_video
     assert len(list(read_video(path))) == 6
 
 
+@pytest.mark.heavy
 def test_real_videos_are_read_with_their_stated_rate(real_data: Path):
     rows = [line.split(",") for line in (real_data / "isl_avatar" / "glosses.csv").read_text().splitlines()[1:]]
     about = {row[0]: row[3:7] for row in rows}

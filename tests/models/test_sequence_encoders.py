@@ -42,6 +42,7 @@ def with_scores(transformer: torch.nn.Module) -> torch.nn.Module:
 # -- shapes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @each_pooling
 @each
 def test_output_has_the_announced_width(name: str, pooling: str):

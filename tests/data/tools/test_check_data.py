@@ -296,6 +296,7 @@ def test_exit_codes(distinct: Path, tmp_path: Path):
     assert missing.returncode == 2 and "not a directory" in missing.stderr and "Traceback" not in missing.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("folder", "images"), [("hearai_sanity", 24), ("sign_digits", 1600), ("isl_avatar/frames", 2416)]
 )

@@ -171,6 +171,7 @@ def test_any_video_is_extracted_and_other_files_are_counted(videos: Path, tmp_pa
     assert {"c", "d", "e", "recording", "no_ending", "moving"} <= set(os.listdir(tmp_path / "data"))
 
 
+@pytest.mark.heavy
 def test_damaged_video_is_broken_or_kept_with_a_remark(tmp_path: Path, make_video: Callable):
     path = make_video(tmp_path / "videos" / "a.mp4", 20, size=(160, 120))
     data = bytearray(path.read_bytes())

@@ -297,6 +297,7 @@ def test_killed_command_continues_and_writes_annotations_last(tmp_path: Path):
     assert content(out) == content(tmp_path / "serial")
 
 
+@pytest.mark.heavy
 def test_real_clips_lose_only_their_still_frames(real_data: Path, tmp_path: Path):
     result = extract_keyframes(real_data / "isl_avatar" / "frames", tmp_path / "out", workers=2)
     assert (result.clips, result.before, result.problems) == (151, 2416, [])

@@ -117,6 +117,7 @@ def test_separator_may_be_an_escaped_tab(write: Callable[..., Path], tmp_path: P
     assert "gloss,4,class 4,1,1.000000" in (tmp_path / "out" / "statistics.csv").read_text()
 
 
+@pytest.mark.heavy
 def test_matplotlib_is_imported_late_and_pyplot_never(write: Callable[..., Path], tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from hearai.reporting.label_statistics import plots, statistics\n"

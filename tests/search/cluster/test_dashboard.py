@@ -36,6 +36,7 @@ def test_an_open_dashboard_is_refused_in_spite_of_a_proxy() -> None:
             require_token(url)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_dashboard_that_requires_a_token_is_accepted(status: int) -> None:
@@ -44,6 +45,7 @@ def test_a_dashboard_that_requires_a_token_is_accepted(status: int) -> None:
         assert is_dashboard_up(url)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("status", [204, 404, 500, 502])
 def test_any_other_answer_is_not_taken_for_safe(status: int) -> None:
     with dashboard(status) as url, pytest.raises(UserError, match="open to the network|cannot check"):

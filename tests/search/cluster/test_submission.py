@@ -91,6 +91,7 @@ def test_a_name_with_bad_characters_is_refused(verb: str, call: Call) -> None:
         assert code == 2 and "use letters, digits, '.', '_' and '-'" in err
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("body", "status"), [(b"<html>Hello</html>", 200), (b"{}", 200), (b"log in", 401), (b"no", 404), (b"oh", 500)]
 )

@@ -39,6 +39,7 @@ def search(study: Study, folder: Path, state: TrialState | None, storage: str | 
     return printed
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("state", [None, TrialState.RUNNING, TrialState.FAIL])
 def test_a_study_without_results_takes_a_changed_config(
     state: TrialState | None, make_study: MakeStudy, tmp_path: Path
@@ -71,6 +72,7 @@ def test_results_of_another_search_do_not_count(make_study: MakeStudy, tmp_path:
     assert search(make_study(settings={"seed": 5}), tmp_path / "study", None)
 
 
+@pytest.mark.heavy
 def test_a_changed_study_is_removed_from_an_object_store(bucket: Bucket, make_study: MakeStudy, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     search(make_study(), folder, TrialState.RUNNING, bucket.uri)

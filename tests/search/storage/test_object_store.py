@@ -35,6 +35,7 @@ def test_a_folder_is_downloaded_as_it_was_sent(bucket: Bucket, folder: Path, tmp
     ]
 
 
+@pytest.mark.heavy
 def test_local_files_changed_after_sending_are_kept(bucket: Bucket, folder: Path) -> None:
     store = ObjectStore(bucket.uri)
     store.push(folder)
@@ -66,6 +67,7 @@ def flaky(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.heavy
 def test_requests_that_fail_are_retried(bucket: Bucket, flaky: None, folder: Path, tmp_path: Path) -> None:
     ObjectStore(bucket.uri).push(folder)
     ObjectStore(bucket.uri).pull(tmp_path / "there")
@@ -86,6 +88,7 @@ def test_a_listed_name_that_leads_elsewhere_is_refused(path: str) -> None:
     assert checked_names({"b/s/good": 1, "b/s/x/y": 2}, "b/s/", "b/s", "s3://b/s") == {"good": 1, "x/y": 2}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("key", ["study/../../../outside.txt", "study/trials/..\\outside.txt"])
 def test_nothing_is_written_if_a_store_lists_a_rogue_name(bucket: Bucket, tmp_path: Path, key: str) -> None:
     put_object(bucket, key)
