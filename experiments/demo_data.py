@@ -14,7 +14,9 @@ BYTES_PER_CLIP, BYTES_PER_PIXEL = 40_000, 0.1
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+    )
     parser.add_argument("--out", type=local_path, metavar="DIR", help="parent folder (default: the cache)")
     parser.add_argument("--clips", type=integer(2, 10**6), default=1600, metavar="N", help="clips (default: 1600)")
     parser.add_argument("--frames", type=integer(1, 10**4), default=8, metavar="N", help="frames per clip (default: 8)")

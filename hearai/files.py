@@ -18,6 +18,8 @@ UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EIO, errno.ESTALE)
 """Error numbers of any disk that cannot be written: full, read-only, broken, or a network file system that is gone."""
 MAX_NAME = 200
 """Letters of a name that becomes a folder: file systems allow 255 bytes, some of which temporary names need."""
+LONGEST_TMPDIR = 70
+"""Bytes of TMPDIR: the sockets of process pools and shared tensors have some 30 more, of 107 (macOS: 103) at most."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

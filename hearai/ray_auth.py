@@ -18,8 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def token_file() -> Path:
-    """Where Ray looks for the token, unless the variable RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
+    """Where Ray looks for the token, unless the variable RAY_AUTH_TOKEN holds it.
+
+    Raises:
+        RuntimeError: no variable names the file, and the user has no home folder.
+    """
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser())
 
 
 def show_token() -> None:

@@ -37,6 +37,16 @@ def test_a_new_token_is_readable_for_its_owner_only(home: Path, umask: int) -> N
     assert token.read_text() == first and [path.name for path in token.parent.iterdir()] == ["auth_token"]
 
 
+def test_without_a_home_folder_no_token_is_made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # in no password database
+    monkeypatch.chdir(tmp_path)
+    show_token()
+    with pytest.raises(UserError, match="no home folder for Ray's token: .*; set RAY_AUTH_TOKEN_PATH"):
+        ensure_token()
+    assert not list(tmp_path.iterdir()), "such as a folder named ~"
+
+
 def test_the_named_file_gets_the_token_where_it_is_empty(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = home / "secrets" / "ray"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(named))

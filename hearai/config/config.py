@@ -201,8 +201,12 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(to_dict(config), sort_keys=False)
 
 
+def dataset_paths(config: Config) -> list[str]:
+    """The dataset folders of a config, as they were given; none before a default is chosen."""
+    folders = config.general_parameters.data_path or ()
+    return [folder if isinstance(folder, str) else folder.path for folder in folders]
+
+
 def dataset_folders(config: Config) -> list[Path]:
-    """The dataset folders of a config; none before a default is chosen."""
-    return [
-        Path(folder if isinstance(folder, str) else folder.path) for folder in config.general_parameters.data_path or ()
-    ]
+    """Like `dataset_paths`, as paths."""
+    return [Path(path) for path in dataset_paths(config)]

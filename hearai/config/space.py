@@ -16,7 +16,6 @@ The caller supplies the values: from Optuna, a random generator or a list.
 import itertools
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from hearai.config.config import Config
@@ -233,7 +232,7 @@ class Space:
         names = dict.fromkeys(self._tied_by.get(path, path) for path in sorted(paths))
         free = [name for name in names if name in self.domains and name not in fixed]
         values = [_examples(self.domains[name]) for name in free]
-        for combination in islice(itertools.product(*values), MAX_VARIATIONS):
+        for combination in itertools.islice(itertools.product(*values), MAX_VARIATIONS):
             yield self._complete(fixed, base, dict(zip(free, combination, strict=True)))
 
     def _point_problems(self, base: Config, point: Mapping[str, Value]) -> list[str]:

@@ -16,9 +16,7 @@ import numpy as np
 import torch
 
 from hearai.data.transforms import Inputs
-
-LONGEST_TEMPORARY_FOLDER = 70
-"""Bytes of TMPDIR; the sockets for shared tensors have about 30 more, of 107 that are possible (103 on macOS)."""
+from hearai.files import LONGEST_TMPDIR
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +76,7 @@ def share(batch: Batch) -> Batch | CopiedBatch:
     Called in loader processes: torch moves tensors to shared memory when they are sent, in a thread whose failure
     is not reported, so that training would wait forever for the batch.
     """
-    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY_FOLDER:
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR:
         return _copied(batch, "the path of TMPDIR is too long for sockets; set a shorter one")
     try:
         for tensor in (*batch.inputs.values(), batch.mask, *batch.labels.values(), batch.index):

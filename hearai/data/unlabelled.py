@@ -56,11 +56,8 @@ def unlabelled_clips(
             try:
                 if path.is_dir():
                     clip = _folder_clip(path, labels, frames=frames, landmarks=landmarks)
-                elif landmarks and path.exists():
-                    raise DataError(
-                        f"{path}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz"
-                    )
                 else:
+                    _refuse_video_for_landmarks(path, landmarks)
                     clip = _video_clip(path, Path(temporary, str(number)), labels, keep_damaged=keep_damaged)
                 if needs_fps and clip.fps is None:
                     raise DataError(_no_fps(path, clip))
@@ -69,6 +66,11 @@ def unlabelled_clips(
                 problems += error.problems
         raise_problems(problems)
         yield clips
+
+
+def _refuse_video_for_landmarks(path: Path, landmarks: bool) -> None:
+    if landmarks and path.exists():
+        raise DataError(f"{path}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz")
 
 
 def _no_fps(path: Path, clip: Clip) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hearai.data.annotations.metadata import class_name
+from hearai.errors import UserError
 from hearai.files import atomic_write_text
 from hearai.reporting.figures import confusion_figure
-from hearai.reporting.study_report.final_scores import ConfigScores, TestScores
+from hearai.reporting.study_report.final_scores import ConfigScores, read_test_scores
 from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
 from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
 from hearai.sign.hamnosys import MISSING, short_meaning
@@ -63,8 +64,10 @@ def _study_remarks(assessment: Assessment) -> list[str]:
     if place[0] == FINAL_RUN:
         return [f"this is the winner of {study.name}, trained once more; the report has no score of this model"]
     try:
-        scores = TestScores.from_dict(json.loads((study / TEST_SCORES).read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        scores = read_test_scores(study / TEST_SCORES)
+    except UserError:
+        scores = None
+    if scores is None:
         return [f"{study / TEST_SCORES}: unreadable, so that this score cannot be compared with that of the report"]
     for one in (scores.winner, scores.base):
         if one is not None and ((place[0] == BEST_MODEL and one is scores.winner) or _is_run_of(one, place)):

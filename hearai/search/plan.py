@@ -88,11 +88,9 @@ def check_inputs(plan: Plan) -> None:
     if not problems:
         files = [clip.frame_path(clip.start) for clip in clips if train.frames]
         files += [clip.landmarks_path for clip in clips if train.landmarks]
-        missing = [file for file in files if not file.exists()]
-        first = f", the first one is {missing[0]}" if missing else ""
-        problems += [f"the dataset: the files of {len(missing):,} of {len(clips):,} clips are gone{first}"] * bool(
-            first
-        )
+        if missing := [file for file in files if not file.exists()]:
+            lost = f"{len(missing):,} of {len(clips):,} clips"
+            problems.append(f"the dataset: the files of {lost} are gone, the first one is {missing[0]}")
     if weights and not Path(weights).is_file():
         problems.append(f"{weights}: the starting weights of all trials are gone")
     if problems:

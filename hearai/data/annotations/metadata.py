@@ -56,11 +56,15 @@ def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
 
 def _split_row(line: str) -> list[str]:
     """The two fields of a CSV row with a comma, or a semicolon where there is no comma; [] if a quote is not closed."""
-    mark = ";" if ";" in line and "," not in line else ","
+    mark = _separator(line)
     try:  # line by line, so that a stray quote spoils one row and not the rest of the file
         return [field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True))]
     except (csv.Error, StopIteration):
         return []
+
+
+def _separator(line: str) -> str:
+    return ";" if ";" in line and "," not in line else ","
 
 
 def class_name(names: Mapping[str, Mapping[int, str]], head: str, index: int) -> str:
@@ -182,8 +186,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of every row that is not blank; the first one, the header, in lower case."""
     lines = [line for _, line in read_lines(path)]
     header = next((line for line in lines if line.strip()), "")
-    mark = ";" if ";" in header and "," not in header else ","
-    reader = csv.reader(lines, strict=True, delimiter=mark, skipinitialspace=True)
+    reader = csv.reader(lines, strict=True, delimiter=_separator(header), skipinitialspace=True)
     is_header = True
     try:
         for row in reader:

@@ -85,16 +85,10 @@ def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
         for path in code_files(ROOT).sent:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / path, folder / path)
-        bundled, option = [], ""
-        for argument in arguments:
-            name, equals, value = argument.partition("=")
-            if option in FILE_OPTIONS:  # the previous argument was an option, this is its value
-                bundled.append(_bundle_file(option, argument, folder))
-            elif equals and name in FILE_OPTIONS:
-                bundled.append(f"{name}={_bundle_file(name, value, folder)}")
-            else:
-                bundled.append(argument)
-            option = "" if option in FILE_OPTIONS else argument
+        bundled = [
+            before + (_bundle_file(option, value, folder) if option else value)
+            for option, before, value in _file_options(arguments)
+        ]
         yield folder, bundled
 
 
@@ -110,11 +104,23 @@ def _bundle_file(option: str, value: str, folder: Path) -> str:
 
 def _given_files(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """(option, path) of the local files that options name."""
-    pairs = [
-        *zip(arguments, arguments[1:], strict=False),
-        *((name, value) for name, equals, value in (argument.partition("=") for argument in arguments) if equals),
+    return [
+        (option, value) for option, _, value in _file_options(arguments) if option and _is_given_file(option, value)
     ]
-    return [(option, value) for option, value in pairs if option in FILE_OPTIONS and _is_given_file(option, value)]
+
+
+def _file_options(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """(the option of FILE_OPTIONS whose value it is, else "", what precedes the value, the value) of each argument."""
+    option = ""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if option in FILE_OPTIONS:  # the previous argument was an option, this is its value
+            yield option, "", argument
+        elif equals and name in FILE_OPTIONS:
+            yield name, f"{name}=", value
+        else:
+            yield "", "", argument
+        option = "" if option in FILE_OPTIONS else argument
 
 
 def _is_given_file(option: str, value: str) -> bool:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hearai.errors import UserError
+from hearai.files import LONGEST_TMPDIR
 
 SYSTEM_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 """Where a folder of our own is looked for if the usual one cannot be used."""
@@ -18,8 +19,6 @@ SESSION = "session_2000-01-01_00-00-00_000000_{pid}/sockets/dash_TaskEventsHead"
 """The longest path of a socket, below Ray's folder."""
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket's path that the operating system takes."""
-LONGEST_TMPDIR = 70
-"""Bytes of TMPDIR; the sockets of Python's process pools have 32 more, and Ray's dashboard starts with such a pool."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,10 @@ def choose_session_folder() -> None:
 
 @contextmanager
 def short_tmpdir() -> Iterator[None]:
-    """Replaces a TMPDIR that is too long for sockets by Ray's folder, for processes started within a with block."""
+    """Replaces a TMPDIR that is too long for sockets by Ray's folder, for processes started within a with block.
+
+    Ray's dashboard starts with one of Python's process pools, whose sockets are in TMPDIR.
+    """
     before, folder = os.environ.get("TMPDIR", ""), os.environ.get("RAY_TMPDIR")
     if not folder or len(os.fsencode(before)) <= LONGEST_TMPDIR:
         yield

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from hearai.cli import is_uri
+from hearai.config.config import dataset_paths
 from hearai.config.study import Study
 from hearai.errors import UserError
 from hearai.search.cluster.jobs import Job, Jobs
@@ -33,8 +34,7 @@ def check_submission(
     if is_estimate:
         problems.append("--estimate: starts nothing; use python experiments/tune.py --dry-run --estimate here")
     paths = [] if is_uri(storage) else [("--storage", storage)]
-    folders = study.base.general_parameters.data_path or ()
-    paths += [("data_path", folder if isinstance(folder, str) else folder.path) for folder in folders]
+    paths += [("data_path", path) for path in dataset_paths(study.base)]
     if (journal := study.settings.warm_start) and not Path(warm_start or "").is_file():
         paths.append(("warm_start", journal))
     for option, path in paths:

@@ -49,6 +49,8 @@ Number = Annotated[int, Field(ge=0)]
 """Of a study or a trial."""
 Attribute = Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
 RUNNING, WAITING = 0, 4
+CREATE_STUDY, CREATE_TRIAL, SET_PARAMETER, SET_STATE, SET_INTERMEDIATE_VALUE = 0, 4, 5, 6, 7
+"""Operations of Optuna's journal to which the order of lines matters; the classes below have all of them."""
 State = Literal[0, 1, 2, 3, 4]
 
 
@@ -216,7 +218,7 @@ def in_order(path: Path, logs: Iterable[dict[str, Any]]) -> Iterator[dict[str, A
     """Whether each trial has ended, by Optuna's id."""
     for number, log in enumerate(logs, start=1):
         op = log["op_code"]
-        if number == 1 and op != 0:
+        if number == 1 and op != CREATE_STUDY:
             raise UserError(
                 f"{path}:1: the beginning of the journal is missing: its first line must create a study, and this one "
                 "is about an existing one; nothing was changed. Put back a copy of the file; without one, move the "
@@ -226,13 +228,13 @@ def in_order(path: Path, logs: Iterable[dict[str, Any]]) -> Iterator[dict[str, A
             raise _lost_line(path, number, f"it is about study {log['study_id']}, which no line before it has created")
         if log.get("trial_id", -1) >= len(ended):
             raise _lost_line(path, number, f"it is about trial {log['trial_id']}, which no line before it has created")
-        if op in (5, 6, 7) and ended[log["trial_id"]]:
+        if op in (SET_PARAMETER, SET_STATE, SET_INTERMEDIATE_VALUE) and ended[log["trial_id"]]:
             raise _lost_line(path, number, f"it changes trial {log['trial_id']}, which has ended in a line before it")
-        if op == 0:
+        if op == CREATE_STUDY:
             studies.add(log["study_name"])  # Optuna adds such a line each time that a search continues
-        elif op == 4:
+        elif op == CREATE_TRIAL:
             ended.append(log.get("state", RUNNING) not in (RUNNING, WAITING))
-        elif op == 6:
+        elif op == SET_STATE:
             ended[log["trial_id"]] = log["state"] not in (RUNNING, WAITING)
         yield log
 

@@ -19,7 +19,7 @@ import yaml
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
-from hearai.config.study import Study
+from hearai.config.study import Study, read_study
 from hearai.config.yaml_io import read_yaml
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.split import write_split
@@ -64,9 +64,7 @@ def with_known_schedule(study: Study, folder: Path) -> Study:
     path = folder / STUDY_FILE
     if study.base.states_frozen_parts or not path.exists():
         return study
-    raw = read_yaml(path)
-    raw.pop("data", None)
-    known = Study.from_dict(raw, str(path)).base
+    known = read_study(path)[0].base
     parts, extractor = to_dict(known)["freeze_scheduler"]["model_params"], known.feature_extractor
     if not parts or extractor.pretrained or extractor.checkpoint:
         return study

@@ -31,11 +31,8 @@ NOT_PUBLISHED = (TRIALS, JOURNAL, OWNER, LOCK)
 
 def mirror_folder(uri: str) -> Path:
     """Folder on this node's disk for the studies of a store: in $HEARAI_HOME, else ~/.local/share/hearai."""
-    return (
-        home_folder("HEARAI_HOME", ".local", "share", "hearai")
-        / "mirrors"
-        / hashlib.sha256(uri.encode()).hexdigest()[:12]
-    )
+    home = home_folder("HEARAI_HOME", ".local", "share", "hearai")
+    return home / "mirrors" / hashlib.sha256(uri.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,20 @@ class Attempt:
             Superseded: a later attempt at the trial has started.
             UserError: the study's folder is gone.
         """
-        if self._study.store is None and not self._study.folder.is_dir():
-            raise UserError(f"{self._study.folder}: is gone; it was moved or deleted during the search")
+        require_study_folder(self._study)
         found = self._study.read(self._file)
         if found not in (None, self._mark):  # None: the file was deleted, which supersedes no one
             raise Superseded(f"considered dead; the trial has resumed in {found.partition(',')[0]}")
+
+
+def require_study_folder(study: StudyLocation) -> None:
+    """Checks that a shared study folder is still there: a new one would be a study without its journal.
+
+    Raises:
+        UserError: it was moved or deleted.
+    """
+    if study.store is None and not study.folder.is_dir():
+        raise UserError(f"{study.folder}: is gone; it was moved or deleted during the search")
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,7 @@ def open_trial_folder(spec: TrialSpec, *, writes: bool = True, fetches: bool = T
         return
     study = StudyLocation(Path(spec.home), spec.storage)
     if study.store is None:
-        if not study.folder.is_dir():  # moved or deleted: a new one would be a study without its journal
-            raise UserError(f"{study.folder}: is gone; it was moved or deleted during the search")
+        require_study_folder(study)
         path.mkdir(parents=True, exist_ok=True)
         yield TrialFolder(path, config, Attempt(study, spec.label) if writes else None)
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hearai.config.config import Config
+from hearai.config.config import dataset_paths
 from hearai.config.overrides import override
 from hearai.data.annotations.class_matching import ClassMatch, MatchBy
 from hearai.data.annotations.load import load_data
@@ -119,7 +119,7 @@ def assess(
     remarks = [*match.remarks, *unseen_remarks(unseen, skip_unseen), *chosen.remarks]
     return Assessment(
         checkpoint=trained.folder,
-        data_path=list(data_path) or _folders(trained.config),
+        data_path=list(data_path) or dataset_paths(trained.config),
         chosen=chosen,
         probabilities=probabilities,
         labels=labels,
@@ -145,11 +145,6 @@ def _validation_gap(trained: TrainedModel, chosen: LabelledClips, heads: Mapping
     test = statistics.fmean(scores.macro_f1 for scores in heads.values())
     remark = gap_remark(validation, test)
     return [f"validation macro-F1 of this model: {validation:.3f}. {remark}"] if remark else []
-
-
-def _folders(config: Config) -> list[str]:
-    folders = config.general_parameters.data_path or ()
-    return [folder if isinstance(folder, str) else folder.path for folder in folders]
 
 
 def _class_names(trained: TrainedModel, match: ClassMatch) -> dict[str, dict[int, str]]:

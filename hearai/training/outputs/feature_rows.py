@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.errors import DiskFull
+from hearai.errors import DiskFull, load_failure
 from hearai.files import atomic_write, atomic_write_text
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _problem(path: Path, shape: tuple[int, int]) -> str | None:
     try:
         rows_FW = map_rows(path)
     except (OSError, ValueError, EOFError) as error:
-        return f"not a feature file ({next(iter(str(error).splitlines()), type(error).__name__)})"
+        return f"not a feature file ({load_failure(error)})"
     if not isinstance(rows_FW, np.ndarray) or rows_FW.dtype != np.float32:
         return "not a feature file; expected an array of float32"
     if rows_FW.shape != shape:
