@@ -12,14 +12,13 @@ from pathlib import Path
 from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
-    integer,
+    positive,
     print_problems,
     print_text,
     processes,
     progress_bar,
     run_script,
 )
-from hearai.config.limits import MAX_SIDE
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,10 +30,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the dataset folder to write")
     parser.add_argument(
-        "--size", type=integer(1, MAX_SIDE), metavar="PIXELS", help="shorter side of the images (default: unchanged)"
+        "--size", type=positive, metavar="PIXELS", help="shorter side of the images (default: unchanged)"
     )
     parser.add_argument(
-        "--quality", type=integer(1, 100), default=90, metavar="1..100", help="quality of the JPEGs (default: 90)"
+        "--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)"
     )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="extract everything again")

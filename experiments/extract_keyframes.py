@@ -8,7 +8,7 @@ an FPS. Running the command again continues. Exit codes: 0 done; 1 some clips ar
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, number, positive, print_problems, processes, progress_bar, run_script
+from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, processes, progress_bar, run_script
 from hearai.data.tools.motion import THRESHOLD
 
 
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         "--threshold",
-        type=number(0, 1),
+        type=float,
         default=THRESHOLD,
         metavar="SHARE",
         help=f"mean difference in brightness that counts as motion, 0..1 of full scale (default: {THRESHOLD})",

@@ -213,7 +213,7 @@ BAD = {
     "link out": (lambda v, d: (v, link(d / "a", v.parent)), "outside"),
     "file as folder": (lambda v, d: (v, v / ".." / "file" / "x"), "cannot write (Not a directory)"),
     "size": (lambda v, d: (v, d, "--size", "9999"), "size: got 9999; expected 1..8192"),
-    "quality": (lambda v, d: (v, d, "--quality", "101"), "--quality: got '101'; give an integer from 1 to 100"),
+    "quality": (lambda v, d: (v, d, "--quality", "101"), "quality: got 101; expected 1..100"),
 }
 
 

@@ -253,7 +253,7 @@ BAD = {
     "unwritable": (lambda d: (d, d.parent / "file" / "x"), "cannot write (Not a directory)"),
     "threshold": (
         lambda d: (d, d.parent / "out", "--threshold", "nan"),
-        "--threshold: got 'nan'; give a number from 0 to 1",
+        "threshold: got nan; expected a share of full scale",
     ),
 }
 
