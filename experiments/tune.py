@@ -65,7 +65,9 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--retrain", action="store_true", help="finally train the winner on train + validation, into final/"
     )
-    group.add_argument("--sampler", metavar="NAME", help="tpe, gp, cmaes, qmc, random, nsga2, nsga3 or grid")
+    group.add_argument(
+        "--sampler", metavar="NAME", help="tpe, freeze_thaw, gp, cmaes, qmc, random, nsga2, nsga3 or grid"
+    )
     group.add_argument("--early-stopping", metavar="NAME", help="asha, hyperband, median or none")
     group.add_argument(
         "--warm-start", metavar="JOURNAL", help="journal.log of another search whose results initialise the sampler"

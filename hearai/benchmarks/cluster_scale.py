@@ -31,7 +31,7 @@ from hearai.search.budget import BudgetTracker
 from hearai.search.cluster.connect import connect
 from hearai.search.cluster.memory import pss_of
 from hearai.search.cluster.resources import TrialResources
-from hearai.search.early_stopping import build_stopper
+from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import BASE_KIND, KIND
@@ -137,9 +137,10 @@ def _search(study: Study, context: SearchContext, head: ray.tune.Callback) -> in
             limit=settings.budget.trials,
             slots=context.slots,
             budget_tracker=BudgetTracker(settings.budget, search),
+            policy=build_policy(study, search, context.slots),
         )
         cleanup = CheckpointCleanup(context.sync, search, finals, keep=settings.finalists.count, slots=context.slots)
-        run_stages(iter([stage]), context, build_stopper(settings.early_stopping, study.max_epochs), [cleanup, head])
+        run_stages(iter([stage]), context, [cleanup, head])
         return len(search.trials(TrialState.COMPLETE))
 
 

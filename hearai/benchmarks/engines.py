@@ -1,6 +1,7 @@
 """The search engines that are compared, each as its users run it: hearai, Ray's stock pair, and Optuna alone."""
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,23 @@ from ray.tune.search.optuna import OptunaSearch
 
 from hearai.benchmarks.simulation import Run
 from hearai.config.study import Study
-from hearai.search.early_stopping import build_stopper
+from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policy import Verdict
 from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest_params
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import BASE_KIND, KIND, SEARCH_KIND
 from hearai.search.storage.trial_store import Proposal
 from hearai.search.trial.spec import TrialSpec
-from hearai.search.tune.scheduler import EpochScheduler
 from hearai.search.tune.searcher import JournalSearcher
 
 UNLIMITED_TRIALS = 1_000_000
 """The limit of trials in a search that ends by its epoch budget."""
+POLL_SECONDS = 0.001
+"""Between two looks at a policy that is computing."""
 
 
 class HearaiEngine:
-    """Journal, searcher and scheduler of `hearai.search`, called as Tune's controller calls them."""
+    """Journal, searcher and policy of `hearai.search`, called as Tune's controller calls them."""
 
     def __init__(self, study: Study, folder: Path, workers: int, storage: Any):
         self.store = build_search_store(storage, study)
@@ -37,12 +40,12 @@ class HearaiEngine:
             lambda _: study.base,
             limit=UNLIMITED_TRIALS,
             slots=workers,
+            policy=build_policy(study, self.store, workers),
         )
-        self._searcher = JournalSearcher(iter([stage]), self._make_spec)
-        stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
-        self._scheduler = EpochScheduler(stopper, over_budget=lambda _: False)
-        self._epochs, self._keys = study.max_epochs, map(str, itertools.count())
-        self._trials: dict[str, Trial] = {}
+        self._searcher, self._stage = JournalSearcher(iter([stage]), self._make_spec), stage
+        self._epochs, self._tune_ids = study.max_epochs, map(str, itertools.count())
+        self._running: dict[str, str] = {}
+        """{key of a run, its trial's number: Tune's id}"""
         self._folder, self._params = str(folder), dict[int, dict[str, Any]]()
 
     def _make_spec(self, proposal: Proposal, stage: Stage) -> TrialSpec:
@@ -50,27 +53,31 @@ class HearaiEngine:
         return TrialSpec(proposal.number, self._folder, config={}, kind=proposal.user_attrs.get(KIND, SEARCH_KIND))
 
     def ask(self) -> Run | None:
-        key = next(self._keys)
-        config = self._searcher.suggest(key)
+        tune_id = next(self._tune_ids)
+        while (config := self._searcher.suggest(tune_id)) is None and self._searcher.is_undecided:
+            time.sleep(POLL_SECONDS)
         if not isinstance(config, dict):
             return None
-        self._trials[key] = Trial("benchmark", config=config, stub=True)
-        return Run(key, self._params.pop(self.number_of(key)))
+        number = TrialSpec.from_dict(config).number
+        self._running[str(number)] = tune_id
+        return Run(str(number), self._params.pop(number))
 
     def number_of(self, key: str) -> int:
         """The trial number in the journal of a current run."""
-        return TrialSpec.of(self._trials[key]).number
+        return int(key)
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
-        result |= {"diverged": 0.0, "seconds": 0.0, "training_iteration": epoch}
-        should_continue = self._scheduler.on_trial_result(None, self._trials[key], result) == TrialScheduler.CONTINUE
-        if should_continue:
-            self._searcher.on_trial_result(key, result)
-        if last or not should_continue:
-            self._searcher.on_trial_complete(key, result)
-            del self._trials[key]
-        return should_continue
+        result |= {"diverged": 0.0, "seconds": 0.0}
+        tune_id = self._running[key]
+        verdict = self._searcher.judge(tune_id, result)
+        while not isinstance(verdict, Verdict):
+            time.sleep(POLL_SECONDS)
+            verdict = self._searcher.verdicts().get(tune_id, verdict)
+        if last or verdict is not Verdict.CONTINUE:
+            self._searcher.on_trial_complete(tune_id, result)
+            del self._running[key]
+        return verdict is Verdict.CONTINUE
 
 
 class RayEngine:

@@ -14,7 +14,7 @@ from hearai.benchmarks.engines import HearaiEngine
 from hearai.benchmarks.simulation import Run, simulate
 from hearai.benchmarks.surrogate import Surrogate
 from hearai.config.study import Study
-from hearai.search.early_stopping import build_stopper
+from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.storage.layout import JOURNAL, TRIALS, label_of
 from hearai.search.storage.study_sync import StudySync
@@ -131,8 +131,6 @@ def _seconds_to_continue(study: Study, folder: Path) -> float:
     started = time.perf_counter()
     with open_journal(folder) as storage:
         store = build_search_store(storage, study)
-        stopper = build_stopper(study.settings.early_stopping, study.max_epochs)
-        assert stopper, "the recorded study stops early"
-        stopper.replay((trial.number, trial.intermediate_values) for trial in store.trials())
+        build_policy(study, store, slots=1)
         store.propose(lambda trial: suggest_params(trial, study))
         return time.perf_counter() - started

@@ -32,8 +32,10 @@ class Budget(Section):
 class Sampler(Section):
     """How configs are proposed."""
 
-    name: Literal["tpe", "gp", "cmaes", "qmc", "random", "nsga2", "nsga3", "grid"] = Field(
-        "tpe", description="Optuna sampler; grid = every point of the space once."
+    name: Literal["tpe", "freeze_thaw", "gp", "cmaes", "qmc", "random", "nsga2", "nsga3", "grid"] = Field(
+        "tpe",
+        description="Optuna sampler; grid = every point of the space once; freeze_thaw = our own, which pauses and "
+        "resumes trials in place of early_stopping.",
     )
     startup_trials: Annotated[Integer, Field(ge=0, le=limits.MAX_TRIALS)] = Field(
         10, description="Random trials before the model is used; nsga2, nsga3: population size."

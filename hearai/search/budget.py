@@ -6,8 +6,24 @@ The number of trials is limited by `Stage`. Finals do not count: the search is o
 import math
 import time
 
+from hearai.config.study import Study
 from hearai.config.study_schema import Budget
 from hearai.search.storage.trial_store import TrialStore, primary_value
+
+FREEZE_THAW_SHARE = 0.3
+"""Share of the epochs of complete trials that a freeze-thaw search without another limit spends."""
+
+
+def budget_of(study: Study) -> Budget:
+    """The limits of a study's search.
+
+    A freeze-thaw search always finds a trial that could be trained on, so that a number of trials alone would not end
+    it before all are complete: it gets a limit of epochs.
+    """
+    budget = study.settings.budget
+    if study.settings.sampler.name != "freeze_thaw" or budget.epochs is not None or budget.seconds is not None:
+        return budget
+    return budget.model_copy(update={"epochs": math.ceil(FREEZE_THAW_SHARE * budget.trials * study.max_epochs)})
 
 
 class BudgetTracker:

@@ -2,10 +2,11 @@
 
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hearai.config.config import Config
 from hearai.config.study import Study
@@ -20,12 +21,6 @@ from hearai.training.outputs.layout import BEST, CONFIG_FILE, holds_checkpoint, 
 from hearai.training.runtime import LocalRuntime, choose_device
 
 
-def finalists(search: TrialStore, count: int) -> list[FrozenTrial]:
-    """The best complete trials by the primary metric, without the base config's; costs have no influence."""
-    complete = [trial for trial in search.trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
-    return sorted(complete, key=lambda trial: -final_value(trial))[:count]
-
-
 def base_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int) -> Stage:
     """The base config with new seeds: as many as slots may be free while the search's last trial runs.
 
@@ -36,9 +31,12 @@ def base_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int)
     return _retraining_stage(study, search, finals, early if usable else [], slots)
 
 
-def finals_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int) -> Stage:
-    """Each finalist and the base config, trained from scratch to the last epoch with each of the new seeds."""
-    sources = [*(trial.number for trial in finalists(search, study.settings.finalists.count)), BASE_TRIAL]
+def finals_stage(study: Study, search: TrialStore, finals: TrialStore, slots: int, finalists: Sequence[int]) -> Stage:
+    """Each finalist and the base config, trained from scratch to the last epoch with each of the new seeds.
+
+    finalists: numbers of their trials.
+    """
+    sources = [*finalists, BASE_TRIAL]
     runs = [(source, seed) for source in sources for seed in _seeds(study)]
     return _retraining_stage(study, search, finals, runs, slots)
 

@@ -6,28 +6,28 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hearai.cli import Print
 from hearai.config.config import dataset_folders
 from hearai.config.study import Study
 from hearai.files import atomic_write_text, using_caches
-from hearai.search.budget import BudgetTracker
+from hearai.search.budget import BudgetTracker, budget_of
 from hearai.search.cluster.connect import RayConnection, check_connection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
-from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
+from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policy import Policy
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest_params
 from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import (
     BASE_KIND,
-    DIVERGED,
     ENDED_BY,
     KIND,
     MEMORY_PSS_GB,
@@ -135,16 +135,15 @@ class _Call:
         self.search.optuna_study.set_user_attr(THREADS, context.resources.threads)
         for note in filter(None, (objective_note(self.study), sampler_note(self.study))):
             self.print_line(note)
-        keep = self.study.settings.finalists.count
+        policy = build_policy(self.study, self.search, context.slots)
+        keep = policy.contenders(self.study.settings.finalists.count)
         cleanup = CheckpointCleanup(
             self.sync, self.search, self.finals, keep=keep, slots=context.slots, folds=context.folds
         )
         cleanup.clean()
         with closing(StudyMetrics(context.name, self.search, self.finals)) as metrics:
             callbacks = [cleanup, metrics]
-            run_stages(
-                self._stages(context.slots), context, self._stopper(), callbacks, lambda: check_inputs(self.plan)
-            )
+            run_stages(self._stages(policy, context.slots), context, callbacks, lambda: check_inputs(self.plan))
         succeeded = bool(self.search.trials(TrialState.COMPLETE))
         if succeeded:
             self.sync.fetch_best_checkpoints()
@@ -188,9 +187,9 @@ class _Call:
             dashboard=cluster.dashboard if resources.workers > 1 else None,
         )
 
-    def _stages(self, slots: int) -> Iterator[Stage]:
+    def _stages(self, policy: Policy, slots: int) -> Iterator[Stage]:
         """The search; the base config with new seeds, in slots that become free; the finalists, if there are any."""
-        study, budget = self.study, self.study.settings.budget
+        study, budget = self.study, budget_of(self.study)
         stage = Stage(
             self.search,
             suggest=lambda trial: suggest_params(trial, study),
@@ -199,6 +198,7 @@ class _Call:
             slots=slots,
             budget_tracker=BudgetTracker(budget, self.search),
             drain=not study.settings.finalists.count,
+            policy=policy,
         )
         yield stage
         if stage.ended_by and stage.ended_by != self.search.optuna_study.user_attrs.get(ENDED_BY):
@@ -210,20 +210,14 @@ class _Call:
         base = base_stage(study, self.search, self.finals, slots)
         yield self._announce(base, "retraining the base config with new seeds")
         if self.search.trials(TrialState.COMPLETE):
-            finals = finals_stage(study, self.search, self.finals, slots)
+            best = policy.finalists(study.settings.finalists.count)
+            finals = finals_stage(study, self.search, self.finals, slots, best)
             yield self._announce(finals, "retraining the finalists with the same seeds")
 
     def _announce(self, stage: Stage, text: str) -> Stage:
         if not stage.is_full:
             self.print_line(text)
         return stage
-
-    def _stopper(self) -> Stopper | None:
-        """Early stopping with the values of earlier calls."""
-        stopper = build_stopper(self.study.settings.early_stopping, self.study.max_epochs)
-        if stopper:
-            stopper.replay((trial.number, _values_before_divergence(trial)) for trial in self.search.trials())
-        return stopper
 
     def _save_winner(self, train: Train) -> None:
         """Scores the test clips, once; writes the winner's files and the Pareto front; retrains the winner if asked."""
@@ -248,9 +242,3 @@ class _Call:
         known, study = self.search.optuna_study.user_attrs, self.search.optuna_study
         study.set_user_attr(TOTAL_SECONDS, round(known.get(TOTAL_SECONDS, 0.0) + seconds, 3))
         study.set_user_attr(MEMORY_PSS_GB, round(max(known.get(MEMORY_PSS_GB, 0), memory.peak / 1e9), 3))
-
-
-def _values_before_divergence(trial: FrozenTrial) -> dict[int, float]:
-    """{epoch: value} without the epoch in which the trial diverged."""
-    values = trial.intermediate_values
-    return {e: v for e, v in values.items() if not (trial.user_attrs.get(DIVERGED) and e == max(values))}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hearai.config.config import Config
 from hearai.search.budget import BudgetTracker
+from hearai.search.sampling.policy import Policy, Stopping, Undecided, Verdict
 from hearai.search.storage.trial_store import Proposal, Suggest, TrialStore
 
 
@@ -23,25 +24,26 @@ class Stage:
     """None = only the limit."""
     drain: bool = True
     """Whether all running trials must end before the next stage starts; if not, the next one fills the free slots."""
+    policy: Policy | None = None
+    """Who trains next, and who continues; None = the store's sampler, without early stopping."""
 
     def __post_init__(self) -> None:
+        self._policy = self.policy or Stopping(self.store, self.suggest)
         self._last_tick = time.monotonic()
         self.ended_by: str | None = None
-        """Why no more trials are proposed, as text."""
+        """Why no more trials are started, as text."""
 
     @property
     def is_full(self) -> bool:
         """Whether all its trials were started."""
         return self.store.is_full(self.limit)
 
-    def propose(self) -> Proposal | None:
+    def propose(self) -> Proposal | Undecided | None:
         """The next trial; None if there is none, see `ended_by`."""
         spent = self.budget_tracker.spent if self.budget_tracker else None
         self.ended_by = spent or (f"trial budget ({self.limit:,}) used up" if self.is_full else None)
-        if self.ended_by:
-            return None
-        proposal = self.store.propose(self.suggest)
-        if proposal is None:
+        proposal = self._policy.propose(allow_new=not self.is_full, closing=spent is not None)
+        if proposal is None and self.ended_by is None:
             self.ended_by = "every point of the space has been tried"
         return proposal
 
@@ -51,6 +53,15 @@ class Stage:
         if self.budget_tracker:
             self.budget_tracker.observe(number, epoch, value)
 
+    def judge(self, number: int, epoch: int, value: float) -> Verdict | Undecided:
+        """Stores a trial's objective after an epoch, and decides whether it continues."""
+        self.observe(number, epoch, value)
+        return self._policy.judge(number, epoch, value, over_budget=self.over_budget(number))
+
+    def verdicts(self) -> dict[int, Verdict]:
+        """{number: what happens to it} of trials that were undecided and are decided now, each once."""
+        return self._policy.verdicts()
+
     def over_budget(self, number: int) -> bool:
         """Whether a running trial must stop because the budget is used up."""
         return self.budget_tracker is not None and self.budget_tracker.over_budget(number)
@@ -58,6 +69,11 @@ class Stage:
     def next_requeued(self) -> Proposal | None:
         """A requeued trial, with the same parameters; also after the budget is used up."""
         return self.store.propose(self.suggest) if self.store.has_requeued else None
+
+    def close(self) -> None:
+        """Nothing more will be proposed."""
+        self._policy.close()
+        self.tick()
 
     def tick(self) -> None:
         """Adds the wall time since the last tick to the journal."""

@@ -182,7 +182,7 @@ def test_a_cluster_is_started_over_ssh_used_and_stopped(on_prem: Callable[[str],
     output = on_prem(SEARCH)
     assert "4 nodes: all see the storage and the same 12 clips" in output
     summary = json.loads((shared / "fetched" / "tiny" / "summary.json").read_text())
-    assert summary["trials"] == {"total": 4, "complete": 4, "pruned": 0, "failed": 0}
+    assert summary["trials"] == {"total": 4, "complete": 4, "pruned": 0, "failed": 0, "paused": 0}
     assert " 4 local.cluster.node" in output, "`ray status` on the head finds Ray and sends the token"
     assert "raylets: 0 0 0 0" in output, "no process of Ray remains"
 

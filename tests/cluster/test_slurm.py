@@ -102,6 +102,7 @@ echo "left: $(/mnt/on node1 find /tmp -maxdepth 1 -name 'hearai-[123]')"
 """
 
 
+@pytest.mark.slow
 def test_exit_codes_of_jobs(on_slurm: Callable[..., subprocess.CompletedProcess], checkout: Path) -> None:
     done = on_slurm(JOBS)
     logs = {number: (checkout / f"log-{number}").read_text() for number in (1, 2, 3)}

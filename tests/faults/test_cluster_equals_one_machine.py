@@ -63,7 +63,7 @@ def test_one_node_pretrains_for_all_and_one_retrains_the_winner(
     assert more.finish() == 0, more.output
     assert "pre-training" not in more.output, "the backbone is reused"
     (study,) = (cluster.folder / "driver" / "home" / "mirrors").glob("*/pretrained")
-    assert StudyFolder(study).summary["trials"] == {"total": 5, "complete": 5, "pruned": 0, "failed": 0}
+    assert StudyFolder(study).summary["trials"] == {"total": 5, "complete": 5, "pruned": 0, "failed": 0, "paused": 0}
 
 
 def test_work_for_a_gpu_runs_on_the_node_that_has_one(space: Path, data: Path, tmp_path: Path) -> None:

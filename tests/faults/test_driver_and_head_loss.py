@@ -47,7 +47,7 @@ def test_a_killed_or_suspended_process_fails_only_its_trial(
     reported = search.wait_until(lambda: search.time_of("0000 FAILED")) - killed
     hung = search.wait_until(lambda: search.time_of("0001 FAILED")) - killed
     assert search.finish() == 0, search.output
-    assert folder.summary["trials"] == {"total": 4, "complete": 2, "pruned": 0, "failed": 2}
+    assert folder.summary["trials"] == {"total": 4, "complete": 2, "pruned": 0, "failed": 2, "paused": 0}
     reasons = {entry["trial"]: entry["reason"] for entry in folder.summary["failed"]}
     assert "SIGKILL" in reasons[0] and reasons[1].startswith("no report for 10 s: hung"), reasons
     assert not psutil.pid_exists(stopped) or psutil.Process(stopped).status() == psutil.STATUS_ZOMBIE

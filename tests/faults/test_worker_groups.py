@@ -98,7 +98,7 @@ def test_a_killed_or_hanging_worker_fails_only_its_group(
     assert reasons[0].startswith("killed by SIGKILL (out of memory?), or ended by os._exit; last line of its log: ")
     assert reasons[1].startswith("no report for 20 s: hung in ")
     assert "gloo" not in folder.log(0), "the other worker's error is not the cause"
-    assert folder.summary["trials"] == {"total": 4, "complete": 2, "pruned": 0, "failed": 2}
+    assert folder.summary["trials"] == {"total": 4, "complete": 2, "pruned": 0, "failed": 2, "paused": 0}
     report_fault(
         "one of two workers killed by SIGKILL",
         "its trial fails with the reason, the others continue",

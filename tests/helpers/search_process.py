@@ -148,6 +148,6 @@ class StudyFolder:
     def assert_complete(self, trials: int, epochs: int) -> None:
         """Every trial is there once, complete, with every epoch once."""
         assert [(trial.number, trial.state.name) for trial in self.trials] == [(n, "COMPLETE") for n in range(trials)]
-        assert self.summary["trials"] == {"total": trials, "complete": trials, "pruned": 0, "failed": 0}
+        assert self.summary["trials"] == {"total": trials, "complete": trials, "pruned": 0, "failed": 0, "paused": 0}
         for trial in range(trials):
             assert self.logged_epochs(trial) == list(range(1, epochs + 1)), f"trial {trial}"

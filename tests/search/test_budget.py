@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from hearai.config.config import build_config
 from hearai.config.study_schema import Budget
 from hearai.search.budget import BudgetTracker
+from hearai.search.sampling.policy import Verdict
 from hearai.search.stage import Stage
 from hearai.search.storage.trial_store import TrialStore
 from hearai.search.trial.spec import TrialSpec
@@ -28,6 +29,12 @@ def report(searcher: JournalSearcher, key: str, epoch: int, value: float = 0.5) 
     searcher.on_trial_result(key, result)
 
 
+def is_over_budget(searcher: JournalSearcher, key: str) -> bool:
+    """Whether the trial is stopped at its next report; this one repeats its first."""
+    result = {"epoch": 1, "epochs": 9, "objective": 0.5}
+    return searcher.judge(key, result) is Verdict.STOP
+
+
 def end(searcher: JournalSearcher, key: str, epoch: int, value: float = 0.5) -> None:
     result = {"epoch": epoch, "epochs": 9, "objective": value, "best_epoch": epoch, "diverged": 0.0, "seconds": 1.0}
     searcher.on_trial_complete(key, result)
@@ -38,10 +45,10 @@ def test_a_used_up_epoch_budget_stops_running_trials(store: TrialStore) -> None:
     searcher.suggest("a"), searcher.suggest("b")
     for key in "ab":
         report(searcher, key, 1)
-        assert not searcher.over_budget(key)
+        assert not is_over_budget(searcher, key)
     report(searcher, "a", 2)
     report(searcher, "a", 3)
-    assert searcher.over_budget("a") and searcher.over_budget("b")
+    assert is_over_budget(searcher, "a") and is_over_budget(searcher, "b")
     assert searcher.suggest("c") is None and stage.ended_by == "trial-epoch budget (4) used up"
     end(searcher, "b", 2, value=0.7)
     assert store[1].state == TrialState.PRUNED and store[1].intermediate_values == {1: 0.5, 2: 0.7}
@@ -52,7 +59,7 @@ def test_the_trial_that_reaches_the_target_score_continues(store: TrialStore) ->
     searcher, stage = search(store, stop_when=0.9)
     searcher.suggest("a"), searcher.suggest("b")
     report(searcher, "b", 1, value=0.91)
-    assert searcher.over_budget("a") and not searcher.over_budget("b")
+    assert is_over_budget(searcher, "a") and not is_over_budget(searcher, "b")
     assert searcher.suggest("c") is None and stage.ended_by == "target score 0.9 reached by trial 1"
     end(searcher, "b", 9, value=0.93)
     assert store[1].value == 0.93 and "cut" not in store[1].user_attrs
@@ -62,7 +69,7 @@ def test_a_used_up_time_budget_ends_the_search(store: TrialStore) -> None:
     searcher, stage = search(store, seconds=0.05)
     searcher.suggest("a")
     time.sleep(0.06)
-    assert searcher.over_budget("a") and searcher.suggest("b") is None
+    assert is_over_budget(searcher, "a") and searcher.suggest("b") is None
     assert stage.ended_by == "time budget (0.05 s) used up"
 
 
@@ -70,7 +77,9 @@ def test_a_used_up_trial_budget_stops_no_running_trial(store: TrialStore) -> Non
     searcher, stage = search(store, limit=1, epochs=100)
     searcher.suggest("a")
     assert (
-        searcher.suggest("b") is None and stage.ended_by == "trial budget (1) used up" and not searcher.over_budget("a")
+        searcher.suggest("b") is None
+        and stage.ended_by == "trial budget (1) used up"
+        and not is_over_budget(searcher, "a")
     )
 
 

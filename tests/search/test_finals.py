@@ -6,7 +6,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from hearai.config.config import build_config
-from hearai.search.finals import finalists, winner
+from hearai.search.finals import winner
+from hearai.search.sampling.policy import Stopping
 from hearai.search.stage import Stage
 from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
 from hearai.search.tune.callbacks import standing
@@ -21,7 +22,7 @@ def test_finalists_winner_and_progress_use_the_primary_metric(tmp_path: Path) ->
         for score, seconds in ((0.5, 0.01), (0.9, 0.09), (0.7, 0.02)):
             run_trial(search, TrialState.COMPLETE, score, seconds)
         run_trial(search, TrialState.PRUNED, 0.95)
-        assert [trial.number for trial in finalists(search, 1)] == [1]
+        assert Stopping(search, suggest_x_and_y).finalists(1) == [1]
         assert winner(search, finals) == 1
         stage = Stage(search, suggest_x_and_y, lambda _: build_config({}), limit=9, slots=1)
         assert standing(stage) == ("[4/9]", "  best 0.900 (0001)")

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from mlflow import MlflowClient
 
 from hearai.config.config import load_config
 from hearai.config.overrides import override
@@ -48,7 +47,7 @@ def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStu
     assert {"study.yaml", "command.txt", "journal.log", "trials.csv", "split.csv", "test.json"} <= left
     assert {"best.yaml", "best", "summary.json", "report.html", "trials", "output.log"} <= left
     assert set(summary["printed"]) <= set((folder / "output.log").read_text().splitlines())
-    assert summary["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0}
+    assert summary["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0, "paused": 0}
     assert summary["baseline"]["trial"] == 0
     assert {entry["trial"] for entry in summary["finalists"]} >= {0, summary["best"]["trial"]}
     assert all(len(entry["seeds"]) == 2 for entry in summary["finalists"])
@@ -89,6 +88,8 @@ def test_landmarks_that_trials_read_are_checked_first(make_study: MakeStudy, tmp
 def test_trackers_get_a_run_per_trial_tagged_with_the_study(make_study: MakeStudy, tmp_path: Path) -> None:
     trackers = {"general_parameters.mlflow": True, "general_parameters.neptune": True}
     small = {"budget": {"trials": 2}, "finalists": {"count": 0}}
+    from mlflow import MlflowClient  # takes seconds
+
     summary = search(make_study(small, {**trackers, "train_parameters.epochs": 2}, "tracked"), tmp_path)
     trials = tmp_path / "tracked" / "trials"
     client = MlflowClient(f"sqlite:///{trials / 'mlflow.db'}")
@@ -137,7 +138,7 @@ def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeS
     }
     settings = {"budget": {"trials": 4}, "space": space, "finalists": {"count": 0}}
     summary = search(make_study(settings), tmp_path)
-    assert summary["trials"] == {"total": 4, "complete": 1, "pruned": 1, "failed": 2}
+    assert summary["trials"] == {"total": 4, "complete": 1, "pruned": 1, "failed": 2, "paused": 0}
     assert any("FAILED" in line and "no_such_model" in line for line in summary["printed"])
     assert any("diverged" in line for line in summary["printed"])
     assert summary["best"]["trial"] == 0
@@ -146,7 +147,7 @@ def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeS
 def test_a_search_without_a_complete_trial_does_not_succeed(make_study: MakeStudy, tmp_path: Path) -> None:
     summary = search(make_study({"budget": {"trials": 2}}, {"train_parameters.weight_decay": 1.0e38}), tmp_path)
     assert not summary["succeeded"]
-    assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0}
+    assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0, "paused": 0}
     assert summary["diverged"] == 2 and summary["test"] is None
 
 

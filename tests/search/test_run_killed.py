@@ -109,7 +109,7 @@ def check_nothing_was_lost(chaos: Chaos, place: Path) -> None:
     assert len({repr(sorted(trial.params.items())) for trial in trials}) == TRIALS
     assert [folder.name for folder in chaos.trials()] == [f"{n:04d}" for n in range(TRIALS)]
     summary = json.loads((chaos.folder / "summary.json").read_text())
-    assert summary["trials"] == {"total": TRIALS, "complete": TRIALS, "pruned": 0, "failed": 0}
+    assert summary["trials"] == {"total": TRIALS, "complete": TRIALS, "pruned": 0, "failed": 0, "paused": 0}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial
     for trial, folder in zip(trials, chaos.trials(), strict=True):
@@ -169,3 +169,41 @@ def test_a_search_killed_ten_times_has_the_same_result(
     chaos.run()
     check_nothing_was_lost(chaos, tmp_path)
     check_no_epoch_was_trained_twice(chaos)
+
+
+@pytest.mark.slow
+def test_a_freeze_thaw_search_killed_ten_times_loses_nothing(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
+) -> None:
+    make_study()  # writes tiny.yaml
+    seed = int(os.environ.get("CHAOS_SEED", time.time()))
+    print(f"CHAOS_SEED={seed}")
+    options = ["--sampler", "freeze_thaw", "--trials", "12", "--epoch-budget", "200"]
+    chaos, rng = Chaos(tmp_path, tiny_dataset, *options), random.Random(seed)
+    known: dict[int, dict[int, float]] = {}
+    for number in range(10):
+        chaos.run_until(
+            rng.choice([early(rng), training(rng, chaos), training(rng, chaos)]), all_of_ray=number % 2 == 0
+        )
+        known = check_history_goes_on(chaos, known)
+    chaos.run()
+    check_history_goes_on(chaos, known)
+    check_no_epoch_was_trained_twice(chaos)
+    trials = read_journal(chaos.folder / "journal.log")[SEARCH].trials
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"} and trials[0].state.name == "COMPLETE"
+    for trial, folder in zip(trials, chaos.trials(), strict=True):
+        assert (
+            logged_epochs(folder) == list(trial.intermediate_values) == list(range(1, len(logged_epochs(folder)) + 1))
+        )
+    paused = [trial for trial in trials if trial.user_attrs.get("paused")]
+    assert not [folder for trial in paused for folder in chaos.trials()[trial.number].glob("last")], "disk is bounded"
+
+
+def check_history_goes_on(chaos: Chaos, known: dict[int, dict[int, float]]) -> dict[int, dict[int, float]]:
+    """Every report that was in the journal before is still there; returns those that are there now."""
+    path = chaos.folder / "journal.log"
+    trials = read_journal(path)[SEARCH].trials if path.exists() else []
+    now = {trial.number: dict(trial.intermediate_values) for trial in trials}
+    for number, values in known.items():
+        assert now[number].items() >= values.items()
+    return now

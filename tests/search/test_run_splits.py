@@ -26,7 +26,10 @@ def test_a_search_over_two_splits_scores_and_retrains_its_winner(
     folder = run_study(make_study(settings), Options(tmp_path), lambda line: None).folder
     text = write_results(folder)
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0} and summary["splits"] == 2
+    assert (
+        summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0, "paused": 0}
+        and summary["splits"] == 2
+    )
     assert "2 trials, each on 2 splits" in text
 
     base = folder / "trials" / "0000"

@@ -114,7 +114,7 @@ def test_a_clip_is_timed_with_all_inputs_of_the_model(make_config: MakeConfig, m
 
 def test_more_frames_take_longer(make_config: MakeConfig, tiny_dataset: Path) -> None:
     seconds = []
-    for segments in (1, 5):
+    for segments in (1, 40):  # so that no noise of the machine hides it
         config = make_config(tiny_dataset, {"train_parameters.num_segments": segments, **SPEED})
         data = load_data(config)
         model = build_initial_model(config, data.num_class)

@@ -82,6 +82,7 @@ def work(rank, folder, kind):
             (folder / f"preempted{rank}").touch()
 
 
+@pytest.mark.slow
 def test_two_preempted_workers_resume_together(make_config, tiny_dataset, tmp_path, monkeypatch):
     config = make_config(tiny_dataset, DROPOUT)
     (tmp_path / "config.yaml").write_text(to_yaml(config))

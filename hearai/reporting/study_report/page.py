@@ -30,6 +30,7 @@ STATE_NAMES = {
     "PRUNED": "stopped early",
     "FAIL": "failed",
     "RUNNING": "running",
+    "PAUSED": "paused",
     "WAITING": "waiting",
 }
 

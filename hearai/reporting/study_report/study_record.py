@@ -18,10 +18,10 @@ from hearai.reporting.study_report.final_scores import TestScores, read_test_sco
 from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES, TRIALS, label_of
-from hearai.search.storage.trial_store import BASE_TRIAL, FINALS, SEARCH
+from hearai.search.storage.trial_store import BASE_TRIAL, FINALS, SEARCH, is_paused
 from hearai.training.outputs.layout import METRICS_FILE, run_folders
 
-OPEN = ("RUNNING", "WAITING")
+OPEN = ("RUNNING", "PAUSED", "WAITING")
 """States of trials that have not ended."""
 
 
@@ -33,7 +33,7 @@ class TrialRecord:
     kind: str
     """"base" or "search"."""
     state: str
-    """COMPLETE, PRUNED (stopped early), FAIL, RUNNING or WAITING."""
+    """COMPLETE, PRUNED (stopped early), FAIL, RUNNING, PAUSED (may be trained on) or WAITING."""
     params: Mapping[str, Value]
     value: float | None
     """The objective: validation score of the best epoch so far, in [0, 1]; None where it failed or has none yet."""
@@ -175,7 +175,7 @@ def _sums(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _trial_record(trial: FrozenTrial, study: Path, splits: int) -> TrialRecord:
-    state = trial.state.name
+    state = "PAUSED" if is_paused(trial) else trial.state.name
     notes = check_notes(study / JOURNAL, f"trial {trial.number}", trial.user_attrs, TrialNotes)
     folders = run_folders(study / TRIALS / label_of(trial.number, {}), splits)
     runs = [read_rows(run / METRICS_FILE) for run in folders]

@@ -95,6 +95,7 @@ def _counts(record: StudyRecord) -> TrialCounts:
         complete=states.count("COMPLETE"),
         pruned=states.count("PRUNED"),
         failed=states.count("FAIL"),
+        paused=states.count("PAUSED"),
     )
 
 

@@ -38,11 +38,13 @@ class TrialCounts:
     pruned: int
     """Stopped early."""
     failed: int
+    paused: int = 0
+    """Those that do not train, and may be trained on."""
 
     @property
     def running(self) -> int:
-        """Those that have not ended."""
-        return self.total - self.complete - self.pruned - self.failed
+        """Those that train."""
+        return self.total - self.complete - self.pruned - self.failed - self.paused
 
 
 @dataclass(frozen=True)

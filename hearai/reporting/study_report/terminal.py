@@ -57,6 +57,7 @@ def _wrap(text: str, indent: str = "") -> list[str]:
 def _counts(summary: StudySummary) -> str:
     trials = summary.trials
     states = [f"{trials.complete} complete", f"{trials.pruned} stopped early", f"{trials.failed} failed"]
+    states += [f"{trials.paused} paused"] if trials.paused else []
     states += [f"{trials.running} running"] if trials.running else []
     diverged = f"; {summary.diverged} diverged" if summary.diverged else ""
     splits = f", each on {summary.splits} splits" if summary.splits > 1 else ""

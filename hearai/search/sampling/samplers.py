@@ -66,6 +66,7 @@ SAMPLERS: dict[str, Callable[[int, int, bool], BaseSampler]] = {
     "random": _random,
     "nsga2": _nsga2,
     "nsga3": _nsga3,
+    "freeze_thaw": _random,  # is asked only where the engine's point was tried already
     "grid": _random,  # is never used: the points come from `hearai.config.grid`
 }
 

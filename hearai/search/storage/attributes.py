@@ -37,6 +37,10 @@ LOST = "lost"
 MOVED = "moved"
 """How often the trial was preempted and resumed elsewhere."""
 
+PAUSED = "paused"
+"""The last epoch of a trial that is paused and may be trained on; 0 while it trains, absent if it never paused. In
+Optuna's terms a paused trial is RUNNING."""
+
 DUPLICATE_OF = "duplicate_of"
 """Number of the earlier trial with the same parameters; a proposal with this attribute was rejected."""
 BREAKS_RULE = "breaks_rule"

@@ -27,6 +27,7 @@ from hearai.search.storage.attributes import (
     BREAKS_RULE,
     DUPLICATE_OF,
     KIND,
+    PAUSED,
     SLOT_SECONDS,
     WALL_SECONDS,
     WARM_KIND,
@@ -83,6 +84,11 @@ def is_own_trial(trial: FrozenTrial) -> bool:
 def is_rejected(trial: FrozenTrial) -> bool:
     """Whether it was proposed but never started: a duplicate, or its parameters break a rule."""
     return DUPLICATE_OF in trial.user_attrs or BREAKS_RULE in trial.user_attrs
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Whether it has not ended but does not train: it may be trained on later."""
+    return trial.state is TrialState.RUNNING and bool(trial.user_attrs.get(PAUSED))
 
 
 class _Study(optuna.Study):
@@ -152,7 +158,7 @@ class TrialStore:
                 self.finish(trial.number, TrialState.FAIL)
         self._storage, self._points, self._fallback = storage, points, fallback or iter(())
         self._violation = violation or (lambda _: None)
-        self._requeued = [trial.number for trial in self.trials(TrialState.RUNNING)]
+        self._requeued = [trial.number for trial in self.trials(TrialState.RUNNING) if not is_paused(trial)]
         """Trials to propose again before any other. At first those that an earlier process left RUNNING."""
         tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) if unique else []
         self._seen = {_key(trial.params): trial.number for trial in tried} if unique else None
@@ -175,7 +181,7 @@ class TrialStore:
         self.optuna_study.add_trial(trial)
 
     def is_full(self, limit: int) -> bool:
-        """Whether `limit` trials were started and none is requeued."""
+        """Whether `limit` trials were started and none is requeued; those that are paused count."""
         started = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
         return not self._requeued and len(started) >= limit
 
@@ -185,6 +191,11 @@ class TrialStore:
             return self._propose_requeued(suggest) if self._requeued else self._propose_new(suggest)
 
     @property
+    def has_queued(self) -> bool:
+        """Whether trials wait in the queue, such as the base config's."""
+        return bool(self.trials(TrialState.WAITING))
+
+    @property
     def has_requeued(self) -> bool:
         """Whether a trial is to be proposed again."""
         return bool(self._requeued)
@@ -192,6 +203,22 @@ class TrialStore:
     def requeue(self, number: int) -> None:
         """A running trial that lost its node is proposed again before any other, with the same parameters."""
         self._requeued.insert(0, number)
+
+    def pause(self, number: int, epoch: int) -> None:
+        """A running trial is paused after an epoch (from 1)."""
+        self.set_user_attrs(number, {PAUSED: epoch})
+
+    def resume(self, number: int) -> Proposal:
+        """A paused trial trains on, with the same parameters."""
+        self.set_user_attrs(number, {PAUSED: 0})
+        trial = self[number]
+        return Proposal(number, trial.params, trial.user_attrs)
+
+    def propose_point(self, params: Mapping[str, Value], suggest: Suggest) -> Proposal | None:
+        """A new trial with these parameters; with the next fallback point if they were tried or break a rule."""
+        with self._storage.batch():
+            self.optuna_study.enqueue_trial(dict(params))
+            return self._ask(suggest) or self._propose_fallback(suggest)
 
     def _propose_requeued(self, suggest: Suggest) -> Proposal:
         """The next requeued trial. If its process died while suggesting, the missing parameters are suggested now."""
@@ -207,6 +234,9 @@ class TrialStore:
                 return None
             if proposal := self._ask(suggest):
                 return proposal
+        return self._propose_fallback(suggest)
+
+    def _propose_fallback(self, suggest: Suggest) -> Proposal | None:
         fallback = islice(self._fallback, MAX_FALLBACK_DRAWS)
         return self._ask(suggest) if self._fill_queue(fallback) else None
 

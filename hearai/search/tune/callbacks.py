@@ -13,7 +13,7 @@ from hearai.search.stage import Stage
 from hearai.search.storage import attributes
 from hearai.search.storage.layout import label_of
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import final_value
+from hearai.search.storage.trial_store import final_value, is_paused
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.failures import classify_failure
 from hearai.search.tune.searcher import JournalSearcher
@@ -51,7 +51,8 @@ class ProgressLines(Callback):
         if "objective" not in result:
             return self.on_trial_error(iteration, trials, trial)
         is_complete = result["epoch"] >= result["epochs"]
-        how = "diverged" if result["diverged"] else "complete" if is_complete else "stopped"
+        is_waiting = is_paused(self._known(trial))
+        how = "diverged" if result["diverged"] else "complete" if is_complete else "paused" if is_waiting else "stopped"
         self._ended(
             trial,
             f"{how:<8} epoch {result['epoch']:>3.0f}  macro-F1 {result['objective']:.3f}  {result['seconds']:5.1f} s",

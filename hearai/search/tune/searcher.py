@@ -7,7 +7,7 @@ whenever a search is continued.
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 
 from hearai.errors import ConfigError, DiskFull, UserError
 from hearai.metrics import COSTS
+from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
 from hearai.search.stage import Stage
 from hearai.search.storage import attributes
 from hearai.search.storage.trial_store import Proposal
@@ -65,10 +66,14 @@ class JournalSearcher(Searcher):
         """Tune's ids of those that have not ended."""
         self.closed = False
         """Once set, nothing more is recorded: running trials stay RUNNING in the journal, and come first next time."""
+        self.is_undecided = False
+        """Whether the last `suggest` gave no trial because the policy was still computing."""
         self.trouble: UserError | None = None
         """Why the search cannot continue; it is then closed as well."""
         self._failures: dict[str, Failure] = {}
         """{Tune's id: failure} of trials that Tune is about to report as failed."""
+        self._pausing: set[str] = set()
+        """Tune's ids of trials that end because they are paused."""
         self._requeued: list[Stage] = []
         """The stage of each trial that is to run again."""
 
@@ -84,18 +89,23 @@ class JournalSearcher(Searcher):
         return Searcher.FINISHED
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        self.is_undecided = False
         while self._requeued:
             stage = self._requeued.pop()
-            if (proposal := stage.next_requeued()) and (spec := self._start(trial_id, proposal, stage)):
+            if (requeued := stage.next_requeued()) and (spec := self._start(trial_id, requeued, stage)):
                 return spec.to_dict()
         while self._stage is not None:
-            if proposal := self._stage.propose():
+            proposal = self._stage.propose()
+            if isinstance(proposal, Proposal):
                 if spec := self._start(trial_id, proposal, self._stage):
                     return spec.to_dict()
-            elif self._running and self._stage.drain:
+            elif proposal is UNDECIDED:
+                self.is_undecided = True
                 return None  # Tune asks again
+            elif self._running and self._stage.drain:
+                return None
             else:
-                self._stage.tick()
+                self._stage.close()
                 self._stage = next(self._stages, None)
         return None if self._running else Searcher.FINISHED  # a running trial may still be requeued
 
@@ -112,10 +122,31 @@ class JournalSearcher(Searcher):
         stage.store.set_user_attrs(proposal.number, {attributes.TUNE_ID: trial_id})
         return spec
 
-    def over_budget(self, trial_id: str) -> bool:
-        """Whether a trial that Tune was given must end because the budget is used up."""
-        trial = self._trials[trial_id]
-        return trial.stage.over_budget(trial.number)
+    def judge(self, trial_id: str, result: Mapping[str, Any]) -> Verdict | Undecided:
+        """What happens to a trial after a report with an objective. UNDECIDED: see `verdicts`."""
+        with self.abort_on_error():
+            if trial_id in self._running and not self.closed:
+                trial = self._trials[trial_id]
+                verdict = trial.stage.judge(trial.number, int(result["epoch"]), float(result["objective"]))
+                if verdict is Verdict.PAUSE:
+                    self._pausing.add(trial_id)
+                return verdict
+        return Verdict.CONTINUE  # the search ends at Tune's next step
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """{Tune's id: what happens to it} of running trials that were undecided and are decided now, each once."""
+        if self.closed:
+            return {}
+        decided: dict[str, Verdict] = {}
+        with self.abort_on_error():
+            running = [(trial_id, self._trials[trial_id]) for trial_id in self._running]
+            for stage in {id(trial.stage): trial.stage for _, trial in running}.values():
+                verdicts = stage.verdicts()
+                for trial_id, trial in running:
+                    if trial.stage is stage and trial.number in verdicts:
+                        decided[trial_id] = verdicts[trial.number]
+        self._pausing |= {trial_id for trial_id, verdict in decided.items() if verdict is Verdict.PAUSE}
+        return decided
 
     def stage_of(self, trial_id: str) -> Stage:
         """The stage of a trial that Tune was given."""
@@ -140,7 +171,9 @@ class JournalSearcher(Searcher):
                 failure = self._failures.pop(trial_id, None)
                 self._record_failure(trial, failure or Failure(failure_of(trial.folder)))
             else:
-                _record_end(trial.stage, trial.number, result)
+                paused = trial_id in self._pausing and result["epoch"] < result["epochs"]
+                _record_end(trial.stage, trial.number, result, paused=paused)
+            self._pausing.discard(trial_id)
             if self._stage is not None:
                 self._stage.tick()
 
@@ -223,11 +256,14 @@ class JournalSearcher(Searcher):
         """Nothing: the state is in the journal."""
 
 
-def _record_end(stage: Stage, number: int, result: dict[str, Any]) -> None:
-    """Records how a trial that reported has ended: COMPLETE after its last epoch with all its values, else PRUNED."""
+def _record_end(stage: Stage, number: int, result: dict[str, Any], *, paused: bool) -> None:
+    """Records how a trial that reported has ended: COMPLETE after its last epoch with all its values, else PRUNED.
+
+    A paused trial has not ended.
+    """
     store, diverged = stage.store, bool(result["diverged"])
     ended = diverged or result["epoch"] >= result["epochs"]
-    if not ended and stage.budget_tracker and stage.over_budget(number):
+    if not ended and not paused and stage.budget_tracker and stage.over_budget(number):
         store.set_user_attrs(number, {attributes.CUT: stage.budget_tracker.spent})  # not a judgement of its parameters
     store.set_user_attrs(
         number,
@@ -242,7 +278,9 @@ def _record_end(stage: Stage, number: int, result: dict[str, Any]) -> None:
     if "reason" in result:
         store.set_user_attrs(number, {attributes.REASON: result["reason"]})
     values = [float(result[metric]) for metric in store.metrics]
-    if diverged or result["epoch"] < result["epochs"]:
+    if paused and not diverged:
+        store.pause(number, int(result["epoch"]))
+    elif diverged or result["epoch"] < result["epochs"]:
         store.finish(number, TrialState.PRUNED)
     elif all(map(math.isfinite, values)):
         store.finish(number, TrialState.COMPLETE, values)

@@ -13,18 +13,19 @@ from optuna.trial import TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from hearai.search.storage.trial_store import TrialStore, final_value
+from hearai.search.storage.trial_store import TrialStore, final_value, is_paused
 from hearai.search.trial.trial_metrics import Gauges, log_errors
 
 PREFIX = "ray_"
 """What Ray puts before every name."""
 RUNNING, FINISHED, PRUNED = "hearai_trials_running", "hearai_trials_finished", "hearai_trials_pruned"
-FAILED, BEST_OBJECTIVE = "hearai_trials_failed", "hearai_best_objective"
+FAILED, BEST_OBJECTIVE, PAUSED = "hearai_trials_failed", "hearai_best_objective", "hearai_trials_paused"
 STUDY_GAUGES = {
     RUNNING: "Trials that run now, including those of the finals.",
     FINISHED: "Trials of the search and its finals that ran to their last epoch, over all calls.",
     PRUNED: "Trials that were stopped before their last epoch, over all calls.",
     FAILED: "Trials that failed, over all calls.",
+    PAUSED: "Trials that were paused and may be trained on.",
     BEST_OBJECTIVE: "Best objective of a finished trial of the search, in [0, 1]; absent before the first one.",
 }
 """{gauge: description}, with the tag `study`."""
@@ -72,6 +73,7 @@ def ended_trials(search: TrialStore, finals: TrialStore) -> dict[str, float]:
         FINISHED: states[TrialState.COMPLETE],
         PRUNED: states[TrialState.PRUNED],
         FAILED: states[TrialState.FAIL],
+        PAUSED: sum(map(is_paused, search.trials(TrialState.RUNNING))),
     }
     best = max((final_value(trial) for trial in search.trials(TrialState.COMPLETE)), default=None)
     return values if best is None else {**values, BEST_OBJECTIVE: best}

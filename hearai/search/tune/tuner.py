@@ -17,7 +17,6 @@ from hearai.cli import Print
 from hearai.config.config import Config, to_dict
 from hearai.search.cluster.dashboard import watch_dashboard
 from hearai.search.cluster.resources import TrialResources
-from hearai.search.early_stopping import Stopper
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import KIND, SEARCH_KIND
 from hearai.search.storage.layout import TRIALS, TUNE_LOG, label_of
@@ -109,7 +108,6 @@ class SearchContext:
 def run_stages(
     stages: Iterator[Stage],
     context: SearchContext,
-    stopper: Stopper | None,
     callbacks: Sequence[ray.tune.Callback] = (),
     check_inputs: Callable[[], None] = lambda: None,
 ) -> None:
@@ -131,7 +129,7 @@ def run_stages(
         watch_dashboard(context.dashboard, searcher.abort) if context.dashboard else nullcontext(),
     ):
         try:
-            _tuner(searcher, stopper, context, scratch, callbacks).fit()
+            _tuner(searcher, context, scratch, callbacks).fit()
         finally:
             if searcher.stage is not None and not is_taken_over(context.folder):
                 searcher.stage.tick()
@@ -139,7 +137,6 @@ def run_stages(
 
 def _tuner(
     searcher: JournalSearcher,
-    stopper: Stopper | None,
     context: SearchContext,
     scratch: str,
     callbacks: Sequence[ray.tune.Callback],
@@ -150,7 +147,7 @@ def _tuner(
         _trainable(context),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
-            scheduler=EpochScheduler(stopper, searcher.over_budget, failures.on_failure),
+            scheduler=EpochScheduler(searcher, failures.on_failure),
             num_samples=-1,  # the searcher decides when to finish
             max_concurrent_trials=context.slots,
             reuse_actors=context.resources.workers == 1,

@@ -22,7 +22,7 @@ def test_the_summary_holds_the_figures_of_the_search(finished: Path) -> None:
         **{"heads": [], "metrics": ["objective"]},
     }
     assert summary["pareto"] == []
-    assert summary["trials"] == {"total": 5, "complete": 2, "pruned": 2, "failed": 1}
+    assert summary["trials"] == {"total": 5, "complete": 2, "pruned": 2, "failed": 1, "paused": 0}
     assert summary["diverged"] == 1
     assert {key: summary["best"][key] for key in ("trial", "value", "epoch")} == {"trial": 1, "value": 0.6, "epoch": 2}
     assert summary["best"]["params"][LR] == 0.01 and BLUR not in summary["best"]["params"]
@@ -78,7 +78,7 @@ def test_a_search_without_test_scores_shows_its_current_state(build_study: Calla
         builder.run(builder.study.base_params(), [0.2, 0.4, 0.3], "COMPLETE")
         builder.run({LR: 0.05}, [0.5], "RUNNING")
     summary, page = summary_of(builder.folder), page_of(builder.folder)
-    assert summary["trials"] == {"total": 2, "complete": 1, "pruned": 0, "failed": 0}
+    assert summary["trials"] == {"total": 2, "complete": 1, "pruned": 0, "failed": 0, "paused": 0}
     assert summary["test"] is None and summary["finalists"] == [] and summary["best"]["trial"] == 0
     assert summary["seconds"]["wall"] is None and summary["seconds"]["overhead_per_trial"] is None
     assert "Best validation macro-F1 so far: 0.400 (trial 0)" in page.text

@@ -34,6 +34,7 @@ def test_local_mode_gives_the_numbers_of_a_plain_run(
     assert history(tmp_path / "local") == history(tmp_path / "plain")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_two_workers_give_the_numbers_of_one(
     make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path
@@ -52,7 +53,7 @@ def test_a_search_over_worker_groups_releases_its_resources(make_study: Callable
     outcome = run_study(study, Options(tmp_path, resources=TrialResources(workers=2)), lambda _: None)
     write_results(outcome.folder)
     summary = json.loads((outcome.folder / "summary.json").read_text())
-    assert summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0}
+    assert summary["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0, "paused": 0}
     assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
 
 

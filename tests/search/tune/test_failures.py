@@ -45,7 +45,7 @@ def test_crashed_killed_and_oversized_trials_fail_alone(make_study: MakeStudy, t
     trials = tmp_path / "tiny" / "trials"
     with kill_after_first_epoch(trials, {"0000": signal.SIGKILL, "0001": signal.SIGSEGV}):
         summary = search(study, tmp_path)
-    assert summary["trials"] == {"total": 6, "complete": 3, "pruned": 0, "failed": 3}
+    assert summary["trials"] == {"total": 6, "complete": 3, "pruned": 0, "failed": 3, "paused": 0}
     reasons = [entry["reason"] for entry in summary["failed"]]
     assert reasons[0].startswith("killed by SIGKILL (out of memory?), or ended by os._exit; last line of its log: ")
     assert reasons[1].startswith("segmentation fault (SIGSEGV)")
@@ -71,7 +71,7 @@ def test_a_trial_that_hangs_fails_with_the_location(make_study: MakeStudy, tmp_p
                 frame.write_bytes(image)
 
     summary = search(make_study(settings, TRAIN_ON_IMAGES), tmp_path, print_line, max_concurrent=1)
-    assert summary["trials"] == {"total": 3, "complete": 2, "pruned": 0, "failed": 1}
+    assert summary["trials"] == {"total": 3, "complete": 2, "pruned": 0, "failed": 1, "paused": 0}
     (failed,) = summary["failed"]
     assert failed["trial"] == 1
     assert re.fullmatch(r"no report for 8 s: hung in data/\w+\.py:\d+ \(\w+\)", failed["reason"])

@@ -1,54 +1,100 @@
-"""Tune's scheduler: which trials are stopped."""
+"""Tune's scheduler: what it tells Tune after a report, and later for trials that the search was undecided about."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from hearai.search.early_stopping import Asha
-from hearai.search.trial.spec import TrialKind, TrialSpec
+from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
+from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.scheduler import EpochScheduler
 
 
-def asha() -> Asha:
-    """Rungs at epochs 2, 6 and 18."""
-    return Asha(grace_epochs=2, reduction_factor=3, max_epochs=20)
+class Search:
+    """Has one opinion, now or later."""
+
+    def __init__(self, now: Verdict | Undecided, later: Mapping[str, Verdict] | None = None):
+        self.now, self.later, self.asked = now, dict(later or {}), 0
+
+    def judge(self, trial_id: str, result: Mapping[str, Any]) -> Verdict | Undecided:
+        self.asked += 1
+        return self.now
+
+    def verdicts(self) -> dict[str, Verdict]:
+        decided, self.later = self.later, {}
+        return decided
 
 
-def decision(scheduler: EpochScheduler, number: int, value: float, *, kind: TrialKind = "search", **more: float) -> str:
-    """The scheduler's decision on a trial's report of its second epoch (a rung)."""
-    trial = Trial("run", config=TrialSpec(number, "unused", {}, kind=kind).to_dict(), stub=True)
-    result = {"epoch": 2, "objective": value, "diverged": 0.0, **more}
-    return scheduler.on_trial_result(None, trial, result)
+class Controller:
+    """Records what Tune would do."""
+
+    def __init__(self) -> None:
+        self.actions: list[tuple[str, str]] = []
+
+    def _execute_action(self, trial: Trial, decision: str) -> None:
+        self.actions.append((trial.trial_id, decision))
+
+    def get_trials(self) -> list[Trial]:
+        return []
 
 
-def test_poor_and_diverged_trials_are_stopped() -> None:
-    scheduler = EpochScheduler(asha(), over_budget=lambda _: False)
-    assert decision(scheduler, 0, 0.5) == TrialScheduler.CONTINUE
-    assert decision(scheduler, 1, 0.4) == TrialScheduler.STOP
-    assert decision(scheduler, 2, 0.6) == TrialScheduler.CONTINUE
-    assert decision(scheduler, 3, 0.9, diverged=1.0) == TrialScheduler.STOP
-    assert decision(scheduler, 4, 0.1, epoch=3) == TrialScheduler.CONTINUE
-    assert 3 not in scheduler.stopper.rungs[2], "a diverged trial has no value at a rung"
+def trial_of(trial_id: str = "a") -> Trial:
+    return Trial("run", config=TrialSpec(1, "unused", {}).to_dict(), trial_id=trial_id, stub=True)
 
 
-def test_base_and_finalists_run_to_their_end() -> None:
-    scheduler = EpochScheduler(asha(), over_budget=lambda _: False)
-    decision(scheduler, 1, 0.9)
-    assert decision(scheduler, 0, 0.4, kind="base") == TrialScheduler.CONTINUE
-    assert decision(scheduler, 2, 0.1, kind="final") == TrialScheduler.CONTINUE
-    assert scheduler.stopper.rungs[2] == {1: 0.9, 0: 0.4}
+def decision(scheduler: EpochScheduler, **more: float) -> str:
+    return scheduler.on_trial_result(None, trial_of(), {"epoch": 2, "objective": 0.5, "diverged": 0.0, **more})
 
 
-@pytest.mark.parametrize("stopper", [asha(), None], ids=["asha", "none"])
-def test_over_budget_trials_stop_at_their_next_report(stopper: Asha | None) -> None:
-    late = False
-    scheduler = EpochScheduler(stopper, over_budget=lambda _: late)
-    assert decision(scheduler, 1, 0.9) == TrialScheduler.CONTINUE
-    late = True
-    assert decision(scheduler, 1, 0.9, epoch=3) == TrialScheduler.STOP
+@pytest.mark.parametrize(
+    ("verdict", "action"),
+    [
+        (Verdict.CONTINUE, TrialScheduler.CONTINUE),
+        (Verdict.STOP, TrialScheduler.STOP),
+        (Verdict.PAUSE, TrialScheduler.STOP),
+        (UNDECIDED, TrialScheduler.NOOP),
+    ],
+    ids=str,
+)
+def test_the_verdict_of_the_search_becomes_an_action_of_tune(verdict: Verdict | Undecided, action: str) -> None:
+    assert decision(EpochScheduler(Search(verdict))) == action
+
+
+def test_a_diverged_trial_stops_without_a_question() -> None:
+    search = Search(Verdict.CONTINUE)
+    assert decision(EpochScheduler(search), diverged=1.0) == TrialScheduler.STOP and search.asked == 0
 
 
 def test_a_report_without_an_epoch_is_ignored() -> None:
-    scheduler = EpochScheduler(asha(), over_budget=lambda _: True)
-    trial = Trial("run", config=TrialSpec(1, "unused", {}).to_dict(), stub=True)
-    assert scheduler.on_trial_result(None, trial, {"done": True}) == TrialScheduler.CONTINUE
+    search = Search(Verdict.STOP)
+    scheduler = EpochScheduler(search)
+    assert scheduler.on_trial_result(None, trial_of(), {"done": True}) == TrialScheduler.CONTINUE and search.asked == 0
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CONTINUE, Verdict.PAUSE], ids=str)
+def test_a_trial_waits_until_the_search_has_decided(verdict: Verdict) -> None:
+    search, controller = Search(UNDECIDED), Controller()
+    scheduler = EpochScheduler(search)
+    decision(scheduler)
+    scheduler.choose_trial_to_run(controller)
+    assert not controller.actions
+    search.later = {"a": verdict}
+    scheduler.choose_trial_to_run(controller)
+    expected = TrialScheduler.CONTINUE if verdict is Verdict.CONTINUE else TrialScheduler.STOP
+    assert controller.actions == [("a", expected)]
+
+
+def test_a_verdict_on_a_trial_that_has_died_meanwhile_is_ignored() -> None:
+    search, controller = Search(UNDECIDED, later={"a": Verdict.CONTINUE}), Controller()
+    scheduler = EpochScheduler(search)
+    decision(scheduler)
+    scheduler.on_trial_error(controller, trial_of())
+    scheduler.choose_trial_to_run(controller)
+    assert not controller.actions
+
+
+def test_tune_acts_later_through_a_method_that_it_still_has() -> None:
+    assert callable(TuneController._execute_action)

@@ -21,6 +21,7 @@ from hearai.search.tune.study_metrics import (
     BEST_OBJECTIVE,
     FAILED,
     FINISHED,
+    PAUSED,
     PREFIX,
     PRUNED,
     RUNNING,
@@ -39,7 +40,7 @@ def test_counts_cover_the_whole_journal(tmp_path: Path) -> None:
     with open_journal(tmp_path) as storage:
         search = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
         finals = TrialStore(storage, FINALS, RandomSampler(0), unique=False)
-        assert ended_trials(search, finals) == {FINISHED: 0, PRUNED: 0, FAILED: 0}, "no best objective yet"
+        assert ended_trials(search, finals) == {FINISHED: 0, PRUNED: 0, FAILED: 0, PAUSED: 0}, "no best objective yet"
         ends = [(TrialState.COMPLETE, 0.5), (TrialState.COMPLETE, 0.7), (TrialState.PRUNED, None)]
         for state, value in [*ends, (TrialState.FAIL, None)]:
             number = search.propose(lambda trial: {"x": trial.suggest_float("x", 0, 1)}).number
@@ -51,7 +52,7 @@ def test_counts_cover_the_whole_journal(tmp_path: Path) -> None:
     with open_journal(tmp_path) as storage:  # as in a search that continues
         search = TrialStore(storage, SEARCH, RandomSampler(0), unique=True)
         finals = TrialStore(storage, FINALS, RandomSampler(0), unique=False)
-        assert ended_trials(search, finals) == {FINISHED: 3, PRUNED: 1, FAILED: 1, BEST_OBJECTIVE: 0.7}
+        assert ended_trials(search, finals) == {FINISHED: 3, PRUNED: 1, FAILED: 1, PAUSED: 0, BEST_OBJECTIVE: 0.7}
 
 
 @needs_prometheus
@@ -60,7 +61,7 @@ def test_prometheus_gets_all_gauges_without_a_token(
 ) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/", timeout=10)
-    long = {"train_parameters.epochs": 250}  # several times the scrape interval of Prometheus
+    long = {"train_parameters.epochs": 90}  # several times the scrape interval of Prometheus
     study = make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}, long, "watched")
     with prometheus(tmp_path / "prometheus", discovery_file()) as address:
         run_study(study, Options(tmp_path), lambda line: None)
@@ -68,7 +69,7 @@ def test_prometheus_gets_all_gauges_without_a_token(
         while (most := highest(address))[FINISHED] != 3 and time.monotonic() < until:
             time.sleep(0.5)
         with_speed = query(address, f'count by (trial) (max_over_time({PREFIX}{CLIPS}{{study="watched"}}[5m]) > 0)')
-    expected = {RUNNING: 2, FINISHED: 3, PRUNED: 0, FAILED: 0, MEMORY: 0}
+    expected = {RUNNING: 2, FINISHED: 3, PRUNED: 0, FAILED: 0, PAUSED: 0, MEMORY: 0}
     assert {name: most[name] for name in expected} == expected
     assert 0 < most[BEST_OBJECTIVE] <= 1 and most[CLIPS] > 1
     assert {entry["metric"]["trial"] for entry in with_speed} == {"0000", "0001", "0002"}

@@ -186,6 +186,7 @@ def _track_run(folder: Path) -> None:
     trackers.close()
 
 
+@pytest.mark.slow
 def test_trials_that_start_together_share_one_mlflow_store(tmp_path: Path):
     from mlflow import MlflowClient
 

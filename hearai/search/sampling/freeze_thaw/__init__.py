@@ -1,0 +1,1 @@
+"""Freeze-thaw search: a model of learning curves decides who trains on."""

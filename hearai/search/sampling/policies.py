@@ -1,0 +1,35 @@
+"""The policy of a study's search, with what is known from earlier calls."""
+
+from optuna.trial import FrozenTrial
+
+from hearai.config.study import Study
+from hearai.search.early_stopping import build_stopper
+from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
+from hearai.search.sampling.freeze_thaw.pausing import Pausing
+from hearai.search.sampling.policy import Policy, Stopping
+from hearai.search.sampling.samplers import suggest_params
+from hearai.search.storage.attributes import DIVERGED
+from hearai.search.storage.trial_store import BASE_TRIAL, TrialStore
+
+
+def build_policy(study: Study, search: TrialStore, slots: int) -> Policy:
+    """Who trains next in a search, and who continues: freeze-thaw, or a sampler of Optuna with early stopping."""
+    settings = study.settings
+
+    def suggest(trial):
+        return suggest_params(trial, study)
+
+    if settings.sampler.name == "freeze_thaw":
+        startup = settings.sampler.startup_trials
+        engine = FreezeThaw(study.space, study.base, study.max_epochs, seed=settings.seed, startup=startup)
+        return Pausing(search, suggest, engine, finalists=settings.finalists.count, slots=slots)
+    stopper = build_stopper(settings.early_stopping, study.max_epochs)
+    if stopper:
+        stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.trials())
+    return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
+
+
+def _values_before_divergence(trial: FrozenTrial) -> dict[int, float]:
+    """{epoch: value} without the epoch in which the trial diverged."""
+    values = trial.intermediate_values
+    return {e: v for e, v in values.items() if not (trial.user_attrs.get(DIVERGED) and e == max(values))}

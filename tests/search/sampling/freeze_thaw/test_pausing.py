@@ -1,0 +1,251 @@
+"""A freeze-thaw search from the journal's side: what is paused, resumed, trained to its end and closed."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hearai.config.study import Study
+from hearai.config.study_schema import Budget
+from hearai.search.budget import BudgetTracker
+from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT, Pausing
+from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
+from hearai.search.sampling.samplers import build_search_store, suggest_params
+from hearai.search.stage import Stage
+from hearai.search.storage.attributes import BASE_KIND, KIND, PAUSED
+from hearai.search.storage.journal_backend import Journal
+from hearai.search.storage.trial_store import Proposal, TrialStore, is_paused, open_journal
+
+EPOCHS = 20
+LR, LAYERS = "train_parameters.lr", "transformer.num_encoder_layers"
+
+
+@pytest.fixture
+def study() -> Study:
+    return Study.from_dict(
+        {
+            "sampler": {"name": "freeze_thaw", "startup_trials": 4},
+            "finalists": {"count": 2, "seeds": 1},
+            "config": {"train_parameters": {"epochs": EPOCHS, "lr": 1.0e-3}},
+            "space": {LR: {"float": [1.0e-4, 1.0e-1], "log": True}, LAYERS: {"int": [1, 4]}},
+        },
+        "test",
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with open_journal(tmp_path) as journal:
+        yield journal
+
+
+def objective(params: dict, epoch: int) -> float:
+    """Rises with the epoch; the best learning rate is 0.01, the best number of layers 2."""
+    distance = abs(params[LR] / 0.01 - 1) / (1 + params[LR] / 0.01) + 0.2 * abs(params.get(LAYERS, 2) - 2)
+    return (0.9 - 0.4 * distance) * (1 - 0.7 ** (epoch + 1))
+
+
+class Search:
+    """Drives a stage as Tune does, in one process, with curves in place of training."""
+
+    def __init__(self, study: Study, journal: Journal, *, slots: int = 2, trials: int = 100, epochs: int = 120):
+        self.store = build_search_store(journal, study)
+        self.store.enqueue(study.base_params(), {KIND: BASE_KIND})
+        self.policy = build_policy(study, self.store, slots)
+        self.stage = Stage(
+            self.store,
+            lambda trial: suggest_params(trial, study),
+            lambda _: study.base,
+            limit=trials,
+            slots=slots,
+            budget_tracker=BudgetTracker(Budget(trials=trials, epochs=epochs), self.store),
+            policy=self.policy,
+        )
+        self.slots, self.running, self.events = slots, dict[int, int](), list[tuple[str, int, int]]()
+        """running: {number: last epoch}; events: (what, number, epoch)."""
+
+    def propose(self) -> Proposal | None:
+        requeued = self.stage.next_requeued()
+        while (proposal := requeued or self.stage.propose()) is UNDECIDED:
+            time.sleep(0.001)
+        return proposal
+
+    def verdict(self, number: int, epoch: int, value: float) -> Verdict:
+        verdict: Verdict | Undecided = self.stage.judge(number, epoch, value)
+        while not isinstance(verdict, Verdict):
+            verdict = self.stage.verdicts().get(number, verdict)
+        return verdict
+
+    def start(self) -> bool:
+        """Fills a free slot; whether there was something to train."""
+        proposal = self.propose()
+        if proposal is not None:
+            last = max(self.store[proposal.number].intermediate_values, default=0)
+            self.running[proposal.number] = last
+            self.events.append(("start", proposal.number, last))
+        return proposal is not None
+
+    def step(self) -> bool:
+        """One epoch of the trial that has trained least; False once nothing is left to train."""
+        while len(self.running) < self.slots and self.start():
+            pass
+        if not self.running:
+            return False
+        number = min(self.running, key=lambda number: (self.running[number], number))
+        epoch = self.running[number] + 1
+        verdict = self.verdict(number, epoch, objective(dict(self.store[number].params), epoch))
+        self.running[number] = epoch
+        if epoch == EPOCHS:
+            self.store.finish(number, TrialState.COMPLETE, self.store[number].intermediate_values[epoch])
+        elif verdict is Verdict.PAUSE:
+            self.store.pause(number, epoch)
+        elif verdict is Verdict.STOP:
+            self.store.finish(number, TrialState.PRUNED)
+        if epoch == EPOCHS or verdict is not Verdict.CONTINUE:
+            self.events.append((verdict.value, number, epoch))
+            del self.running[number]
+        return True
+
+    def run(self) -> None:
+        while self.step():
+            pass
+        self.stage.close()
+
+
+def test_trials_pause_at_levels_and_train_on_where_they_paused(study: Study, journal: Journal) -> None:
+    search = Search(study, journal)
+    search.run()
+    resumed = [(number, epoch) for what, number, epoch in search.events if what == "start" and epoch]
+    paused = [(number, epoch) for what, number, epoch in search.events if what == "pause"]
+    assert resumed and set(resumed) <= set(paused), "each continues after the epoch at which it was paused"
+    for trial in search.store.trials():
+        epochs = sorted(trial.intermediate_values)
+        assert epochs == list(range(1, len(epochs) + 1)), "no epoch is trained twice or left out"
+
+
+def test_the_base_config_comes_first_and_is_complete_in_the_end_like_the_best(study: Study, journal: Journal) -> None:
+    search = Search(study, journal)
+    search.run()
+    assert search.events[0] == ("start", 0, 0) and search.store[0].state is TrialState.COMPLETE
+    best = search.policy.finalists(2)
+    assert len(best) == 2 and 0 not in best
+    assert all(search.store[number].state is TrialState.COMPLETE for number in best)
+    assert set(best) <= {t.number for t in search.store.trials(TrialState.COMPLETE)}
+
+
+def test_what_is_still_paused_is_closed_as_stopped_early(study: Study, journal: Journal) -> None:
+    search = Search(study, journal)
+    search.run()
+    states = {trial.state for trial in search.store.trials()}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED} and not any(map(is_paused, search.store.trials()))
+
+
+def test_a_used_up_budget_lets_only_the_best_and_the_base_config_train_on(study: Study, journal: Journal) -> None:
+    search = Search(study, journal, epochs=30)
+    while search.step() and search.stage.budget_tracker.spent is None:
+        pass
+    known = set(search.running) | {trial.number for trial in search.store.trials()}
+    before = len(search.events)
+    search.run()
+    started = {number for what, number, _ in search.events[before:] if what == "start"}
+    assert started <= known, "no new trial"
+    assert len(started) <= 2 + 1 + search.slots
+    assert search.stage.ended_by == "trial-epoch budget (30) used up"
+
+
+def test_without_new_trials_those_that_were_started_train_on(study: Study, journal: Journal) -> None:
+    search = Search(study, journal, trials=6, epochs=1000)
+    search.run()
+    assert len(search.store.trials()) == 6
+    assert all(trial.state is TrialState.COMPLETE for trial in search.store.trials())
+    assert search.stage.ended_by == "trial budget (6) used up"
+
+
+def test_few_trials_stay_paused(study: Study, journal: Journal) -> None:
+    search = Search(study, journal, slots=1, epochs=90)
+    most = 0
+    while search.step():
+        most = max(most, sum(map(is_paused, search.store.trials())))
+    assert 0 < most <= PAUSED_PER_SLOT + 2
+
+
+@pytest.mark.parametrize("steps", [1, 5, 17, 40, 70])
+def test_a_killed_search_continues_with_its_paused_trials(study: Study, tmp_path: Path, steps: int) -> None:
+    with open_journal(tmp_path) as journal:
+        search = Search(study, journal)
+        for _ in range(steps):
+            search.step()
+        paused = {trial.number for trial in search.store.trials() if is_paused(trial)}
+        running = {trial.number for trial in search.store.trials(TrialState.RUNNING)} - paused
+    with open_journal(tmp_path) as journal:  # nothing but the journal is left
+        search = Search(study, journal)
+        assert {trial.number for trial in search.store.trials() if is_paused(trial)} == paused
+        for _ in running:
+            assert search.start()
+        assert set(search.running) == running, "those that were running come first"
+        search.run()
+        for trial in search.store.trials():
+            epochs = sorted(trial.intermediate_values)
+            assert epochs == list(range(1, len(epochs) + 1))
+        assert not any(map(is_paused, search.store.trials()))
+
+
+def test_one_slot_and_the_same_seed_give_the_same_search(study: Study, tmp_path: Path) -> None:
+    def run(name: str) -> list:
+        (tmp_path / name).mkdir()
+        with open_journal(tmp_path / name) as journal:
+            search = Search(study, journal, slots=1, epochs=60)
+            search.run()
+            return [search.events, [trial.params for trial in search.store.trials()]]
+
+    assert run("first") == run("second")
+
+
+def test_a_resumed_trial_is_not_judged_twice_at_the_same_level(study: Study, journal: Journal) -> None:
+    search = Search(study, journal)
+    while not any(what == "start" and epoch for what, _, epoch in search.events):
+        assert search.step()
+    number, epoch = next((number, epoch) for what, number, epoch in search.events if what == "start" and epoch)
+    assert search.store[number].user_attrs[PAUSED] == 0
+    value = search.store[number].intermediate_values[epoch]
+    assert search.stage.judge(number, epoch, value) is Verdict.CONTINUE, "a resumed run reports its last epoch again"
+
+
+def test_trials_that_all_diverge_do_not_end_in_an_error(study: Study, journal: Journal) -> None:
+    search = Search(study, journal, trials=8)
+    for _ in range(8):
+        proposal = search.propose()
+        assert proposal is not None
+        search.stage.observe(proposal.number, 1, 0.0)
+        search.store.set_user_attrs(proposal.number, {"diverged": True})
+        search.store.finish(proposal.number, TrialState.PRUNED)
+    assert search.propose() is None and search.policy.finalists(2) == []
+
+
+def test_a_space_with_one_point_ends(study: Study, journal: Journal, make_one_point: Callable[[Study], Study]) -> None:
+    search = Search(make_one_point(study), journal)
+    search.run()
+    assert [trial.state for trial in search.store.trials()] == [TrialState.COMPLETE]
+
+
+@pytest.fixture
+def make_one_point() -> Callable[[Study], Study]:
+    def make(study: Study) -> Study:
+        return Study.from_dict(
+            {
+                "sampler": {"name": "freeze_thaw"},
+                "config": {"train_parameters": {"epochs": EPOCHS}},
+                "space": {LR: 0.001},
+            },
+            "one point",
+        )
+
+    return make
+
+
+def test_the_policy_of_a_study_with_this_sampler(study: Study, journal: Journal) -> None:
+    store: TrialStore = build_search_store(journal, study)
+    assert isinstance(build_policy(study, store, 2), Pausing)
