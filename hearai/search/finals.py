@@ -21,8 +21,11 @@ from hearai.training.runtime import LocalRuntime, choose_device
 
 
 def finalists(search: TrialStore, count: int) -> list[FrozenTrial]:
-    """The best complete trials by the primary metric, without the base config's; costs have no influence."""
-    complete = [trial for trial in search.trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
+    """The best complete trials by the primary metric, without the base config's; costs have no influence.
+
+    Those outside of a narrowed space are left out.
+    """
+    complete = [trial for trial in search.eligible_trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
     return sorted(complete, key=lambda trial: -final_value(trial))[:count]
 
 
@@ -71,10 +74,15 @@ def final_scores(finals: TrialStore) -> dict[int, dict[int, float]]:
 
 
 def winner(search: TrialStore, finals: TrialStore) -> int:
-    """The trial with the best mean over all the new seeds; without finals, the best trial."""
-    table = final_scores(finals)
+    """The trial with the best mean over all the new seeds; without finals, the best trial.
+
+    It is inside the space, or the base config: finalists of a space that was narrowed since do not count.
+    """
+    eligible = search.eligible_trials(TrialState.COMPLETE)
+    numbers = {BASE_TRIAL, *(trial.number for trial in eligible)}
+    table = {source: scores for source, scores in final_scores(finals).items() if source in numbers}
     if not table:
-        return max(search.trials(TrialState.COMPLETE), key=final_value).number
+        return max(eligible, key=final_value).number
     seeds = max(len(scores) for scores in table.values())
     candidates = [source for source, scores in table.items() if len(scores) == seeds]
     return max(candidates, key=lambda source: statistics.fmean(table[source].values()))
