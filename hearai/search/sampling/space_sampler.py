@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config.domains import Domain, Value
+from hearai.config.space import Space
 from hearai.config.study import Study
 from hearai.search.sampling.viewing_sampler import ViewingSampler
 from hearai.search.storage.attributes import BASE_KIND, KIND
@@ -31,6 +32,13 @@ def distribution_of(domain: Domain) -> optuna.distributions.BaseDistribution:
         step = int(domain.step or 1)
         return optuna.distributions.IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=step)
     return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def distributions_in(space: Space, trial: FrozenTrial) -> Mapping[str, optuna.distributions.BaseDistribution]:
+    """The present distributions of a trial's parameters; of one outside of the space, those it was drawn from."""
+    if not is_in_space(space, trial.params):
+        return trial.distributions
+    return {name: distribution_of(space.domains[name]) for name in trial.params}
 
 
 class SpaceSampler(ViewingSampler):

@@ -4,13 +4,14 @@ Everything else makes another study: parameters added or removed, another kind, 
 tied option that sets other values.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hearai.config.domains import Domain, Value
 from hearai.config.space import Space, parse_space
-from hearai.config.study import Study
+from hearai.config.study import EARLIER_SPACES, Study
 from hearai.config.study_schema import EarlierSpace
 
 
@@ -45,11 +46,10 @@ def is_in_space(space: Space, params: Mapping[str, Value]) -> bool:
 
 def history_of(study: Study) -> list[str]:
     """What changed in the space since the study began: `from trial 12 on: space widened: ...`."""
-    earlier = [parse_space(entry.space, "earlier_spaces") for entry in study.earlier_spaces]
-    steps = zip(study.earlier_spaces, earlier, [*earlier[1:], study.space], strict=True)
+    spaces = [*(parse_space(entry.space, EARLIER_SPACES) for entry in study.earlier_spaces), study.space]
     return [
         f"from trial {entry.before_trial} on: {line}"
-        for entry, before, now in steps
+        for entry, (before, now) in zip(study.earlier_spaces, itertools.pairwise(spaces), strict=True)
         for line in compare_spaces(before, now).lines
     ]
 

@@ -119,17 +119,25 @@ def test_every_sampler_continues_in_a_wider_space(sampler: str, tmp_path: Path) 
         run(store, new, 2)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
-def test_samplers_that_learn_use_what_they_knew(sampler: str, tmp_path: Path) -> None:
-    """The best earlier trials are at the upper end of the range, beyond which a wider one begins."""
-    space = {LR: SPACE[LR], DROPOUT: SPACE[DROPOUT]}
-    old, new = study_of(tmp_path, space, sampler), study_of(tmp_path, {**space, LR: WIDER[LR]}, sampler)
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS.keys() - {"random", "grid"}))
+def test_samplers_propose_together_what_was_widened(sampler: str, tmp_path: Path) -> None:
+    """With the distributions in the journal, Optuna leaves widened parameters out, or keeps to the first range."""
+    names = (LR, LAYERS, NAME)
+    old = study_of(tmp_path, {name: SPACE[name] for name in names}, sampler)
+    new = study_of(tmp_path, {name: WIDER[name] for name in names}, sampler)
     with opened(tmp_path, old) as store:
-        run(store, old, 20)
+        first = run(store, old, 5)
     with opened(tmp_path, new) as store:
-        later = [float(proposal.params[LR]) for proposal in run(store, new, 12)]
-    assert sum(lr > 5e-3 for lr in later) >= 9, "at random, 65 % are; none of these trials was random"
+        run(store, new, 1)
+        study = store.optuna_study
+        together = study.sampler.infer_relative_search_space(study, store[0])
+        expected = {name: distribution_of(new.space.domains[name]) for name in names}
+        assert together == {n: d for n, d in expected.items() if sampler != "cmaes" or n != NAME}
+    with opened(tmp_path, new) as store:
+        assert isinstance(store.optuna_study.sampler, SpaceSampler)
+        best = max(store.trials(), key=lambda trial: trial.values[0])
+        assert store.optuna_study.sampler.best_of_earlier_spaces(store.trials()) == best.params
+        assert [trial.params for trial in store.trials()][:5] == [p.params for p in first]
 
 
 @pytest.mark.heavy
