@@ -32,7 +32,7 @@ from hearai.cli import (
 )
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
 
@@ -172,14 +172,21 @@ def print_comment(text: str) -> None:
 
 def show_continuation(study: Study, args: argparse.Namespace) -> None:
     """Prints what the search would do with the study in its folder, if there is one."""
-    from hearai.search.storage.continuation import continuation_notes
+    from hearai.search.storage.layout import STUDY_FILE
     from hearai.search.storage.study_sync import StudyLocation, mirror_folder
 
     store = args.storage if is_uri(args.storage) else None
-    folder = (mirror_folder(store) if store else Path(args.storage)) / study.name
-    if notes := continuation_notes(study, StudyLocation(folder, store)):
-        print()
-        print_comment("\n".join(notes))
+    location = StudyLocation((mirror_folder(store) if store else Path(args.storage)) / study.name, store)
+    try:
+        if location.read(STUDY_FILE) is None:
+            return
+        from hearai.search.storage.changed_study import continuation_notes  # imports torch
+
+        notes = continuation_notes(study, location)
+    except StoreLost as error:
+        notes = [f"whether {location} has a study is not known: {error}"]
+    print()
+    print_comment("\n".join(notes))
 
 
 def show_estimate(study: Study, args: argparse.Namespace) -> None:
