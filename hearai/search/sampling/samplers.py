@@ -141,7 +141,7 @@ def suggest_params(trial: Trial, study: Study) -> dict[str, Value]:
     """Asks Optuna for each active parameter; for the base config, for those whose base value is in the space.
 
     A trial that is run again keeps the parameters that it has, also those that are not in a changed space. A queued
-    value that is not in the space is proposed anew.
+    value that is not in the space is replaced by a new one.
     """
     if trial.user_attrs.get(KIND) == BASE_KIND:
         trial._fixed_params = study.base_params()  # not as queued: in a wider space there may be more of them

@@ -210,7 +210,7 @@ def test_an_interrupted_base_config_keeps_its_values(started: bool, tmp_path: Pa
         assert new.config_of(base.params) == new.base
 
 
-def test_the_base_config_is_a_point_of_a_space_that_contains_it_now(tmp_path: Path) -> None:
+def test_the_base_config_is_a_point_of_a_space_that_has_it_now(tmp_path: Path) -> None:
     config = {"train_parameters": {**BASE["train_parameters"], "lr": 0.05}}
     old, new = study_of(tmp_path, SPACE, **config), study_of(tmp_path, WIDER, **config)
     with opened(tmp_path, old) as store:
