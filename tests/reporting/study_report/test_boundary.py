@@ -5,6 +5,7 @@ import runpy
 import shlex
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_for_few_integers_the_end_is_the_bound_itself(tmp_path: Path) -> None:
         f"same command with more --trials and --space-set='{LAYERS}={{int: [1, 5]}}'"
     )
     assert warned(tmp_path, {LAYERS: {"int": [1, 4]}}, lambda params: -abs(params[LAYERS] - 3)) == []
+
+
+def test_trials_outside_of_a_narrowed_space_are_no_evidence(tmp_path: Path) -> None:
+    record = simulate_search(study_of({LR: LOG}, tmp_path), lambda params: math.log(params[LR]), 60)
+    narrow = study_of({LR: {"float": [1.0e-4, 1.0e-3], "log": True}}, tmp_path)
+    narrowed = replace(record, study=narrow)
+    assert len(narrowed.inside) < 40 and len(narrowed.trials) == 60
+    assert all(trial.params[LR] <= 1e-3 for trial in narrowed.inside)
+    assert record.winner is not None and record.winner.params[LR] > 1e-3
+    assert narrowed.winner is not None and (narrowed.winner.number == 0 or narrowed.winner.params[LR] <= 1e-3)
+    assert all("upper end of the range, 0.001;" in line for line in boundary_warnings(narrowed))
 
 
 def test_two_values_and_choices_have_no_boundary(tmp_path: Path) -> None:

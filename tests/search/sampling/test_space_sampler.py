@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from hearai.config.study import Request, Study, load_study
@@ -240,3 +242,16 @@ def test_an_unchanged_space_shows_the_trials_of_the_journal(tmp_path: Path) -> N
         assert isinstance(sampler, SpaceSampler)
         assert all(shown is trial for shown, trial in zip(sampler.show(trials), trials, strict=True))
         assert sampler.best_of_earlier_spaces(trials) is None and hidden_note(store) is None
+
+
+def test_optuna_itself_reads_the_journal_without_widened_choices(tmp_path: Path) -> None:
+    """As its dashboard does: later trials lack the parameter whose choices have changed, and nothing else."""
+    old, new = study_of(tmp_path, SPACE), study_of(tmp_path, WIDER)
+    with opened(tmp_path, old) as store:
+        run(store, old, 2)
+    with opened(tmp_path, new) as store:
+        (later,) = run(store, new, 1)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / JOURNAL)))
+    *_, trial = storage.get_all_trials(storage.get_study_id_from_name(SEARCH))
+    assert trial.state is TrialState.COMPLETE and trial.number == later.number
+    assert trial.params == {name: later.params[name] for name in (LR, DROPOUT, LAYERS)}
