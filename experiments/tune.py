@@ -32,7 +32,7 @@ from hearai.cli import (
 )
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
 
@@ -51,6 +51,15 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
     group.add_argument(
         "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
+    )
+    group.add_argument(
+        "--space-set",
+        action="append",
+        default=[],
+        type=assignment,
+        metavar="a.b={...}",
+        dest="domains",
+        help="a range or choice of the space, e.g. 'train_parameters.lr={float: [1.0e-4, 0.1], log: true}'",
     )
     group.add_argument("--trials", type=positive, metavar="N", help="number of trials; raise it to extend a search")
     group.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
@@ -133,9 +142,10 @@ def build_study(args: argparse.Namespace) -> Study:
         "hang_seconds": args.hang_timeout,
         "seed": args.seed,
     }
-    return load_study(
-        Request(args.space, args.name, args.config, tuple(args.data_path), changes, _without_none(settings))
-    )
+    if empty := [path for path, domain in args.domains if domain is None]:
+        raise ConfigError([f"--space-set {path}: no value; give a domain, or one value" for path in empty])
+    settings = {**_without_none(settings), **({"space": dict(args.domains)} if args.domains else {})}
+    return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
 
 
 def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +172,25 @@ def print_comment(text: str) -> None:
     print_text("\n".join(f"# {line}" for line in text.splitlines()))
 
 
+def show_continuation(study: Study, args: argparse.Namespace) -> None:
+    """Prints what the search would do with the study in its folder, if there is one."""
+    from hearai.search.storage.layout import STUDY_FILE
+    from hearai.search.storage.study_sync import StudyLocation, mirror_folder
+
+    store = args.storage if is_uri(args.storage) else None
+    location = StudyLocation((mirror_folder(store) if store else Path(args.storage)) / study.name, store)
+    try:
+        if location.read(STUDY_FILE) is None:
+            return
+        from hearai.search.storage.changed_study import continuation_notes  # imports torch
+
+        notes = continuation_notes(study, location)
+    except StoreLost as error:
+        notes = [f"whether {location} has a study is not known: {error}"]
+    print()
+    print_comment("\n".join(notes))
+
+
 def show_estimate(study: Study, args: argparse.Namespace) -> None:
     from hearai.reporting.text import duration
     from hearai.search.estimate import estimate, local_slots
@@ -186,6 +215,7 @@ def main() -> int:
     study = build_study(args)
     if args.dry_run:
         show(study)
+        show_continuation(study, args)
         if args.estimate:
             show_estimate(study, args)
         return DONE

@@ -223,6 +223,25 @@ def test_dry_run_prints_the_study_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_says_whether_the_study_in_the_folder_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "smoke"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(load_study(Request("smoke")).to_yaml())
+    options = ("--space", "smoke", "--dry-run", "--space-set")
+    wider = "train_parameters.lr={float: [1.0e-6, 1.0e-1], log: true}"
+    assert tune(monkeypatch, *options, wider) == 0
+    out = capsys.readouterr().out
+    assert "# runs/smoke: the search continues after 0 trials\n# space widened: train_parameters.lr float 1e-06" in out
+    assert tune(monkeypatch, *options, "train_parameters.lr=null") == 2
+    assert "--space-set train_parameters.lr: no value; give a domain" in capsys.readouterr().err
+    assert tune(monkeypatch, *options, "train_parameters.lrr={int: [1, 2]}") == 2
+    assert "did you mean 'lr'" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["study.yaml"]
+
+
 def test_neptune_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert tune(monkeypatch, "--space", "smoke", "--neptune", "--dry-run") == 0
     assert "neptune: true" in capsys.readouterr().out

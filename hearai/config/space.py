@@ -48,7 +48,14 @@ class Space:
     A name is a dotted path into the config, or the free name of a tied choice.
     """
 
-    def __init__(self, domains: Mapping[str, Domain], constraints: Sequence[Constraint] = ()):
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        constraints: Sequence[Constraint] = (),
+        former_options: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+    ):
+        """former_options: {tied choice: {label: values}} of options that only earlier trials have."""
+        self.former_options = former_options or {}
         self._tied_by = tied_by(domains)
         self.domains = in_order(domains, self._tied_by)
         self.constraints = tuple(constraints)
@@ -68,7 +75,8 @@ class Space:
         changes: dict[str, Any] = {}
         for name, value in params.items():
             options = self.domains[name].options if name in self.domains else {}
-            changes |= options[str(value)] if options else {name: value}
+            known = {**self.former_options.get(name, {}), **options}
+            changes |= known[str(value)] if known else {name: value}
         return changes
 
     def violation(self, params: Mapping[str, Value], base: Config) -> str | None:

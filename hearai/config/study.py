@@ -4,7 +4,7 @@ A study is data only; `hearai.search` runs it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hearai.config.domains import Value
 from hearai.config.grid import grid_problems
 from hearai.config.overrides import merge, override
 from hearai.config.space import Space, read_space
-from hearai.config.study_schema import StudySettings
+from hearai.config.study_schema import EarlierSpace, StudySettings
 from hearai.config.validation import FrozenDict, explain, rename_old_keys
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
@@ -25,6 +25,8 @@ from hearai.files import folder_name_problem
 SPACES = Path(__file__).parents[2] / "search_spaces"
 RECORD_KEYS = {"name", "space_name"}
 """Keys that the record of a study has beyond those of a space."""
+EARLIER_SPACES = "earlier_spaces"
+"""Key that the record of a study has whose space was changed."""
 SAMPLE_MARK = "\n--- # sample {}\n"
 """Before each sampled config in the output of `tune.py --dry-run`: a YAML document of its own, which is not read."""
 
@@ -38,6 +40,17 @@ class Study:
     settings: StudySettings
     base: Config
     space: Space
+    earlier_spaces: tuple[EarlierSpace, ...] = ()
+    """Those from which earlier trials were proposed, the oldest first; see `continuing`."""
+
+    def continuing(self, earlier_spaces: tuple[EarlierSpace, ...]) -> "Study":
+        """The study with trials of earlier spaces, whose tied options `config_of` knows as well."""
+        former: dict[str, dict[str, Any]] = {}
+        for entry in earlier_spaces:
+            for name, domain in read_space(entry.space)[0].domains.items():
+                former.setdefault(name, {}).update(domain.options)
+        space = Space(self.space.domains, self.space.constraints, former)
+        return replace(self, space=space, earlier_spaces=earlier_spaces)
 
     @property
     def max_epochs(self) -> int:
@@ -65,13 +78,16 @@ class Study:
         settings = self.settings.model_dump(mode="json", exclude={"config", "demo"})
         if self.settings.pretrain is None:
             settings["pretrain"] = False
-        return {"name": self.name, "space_name": self.space_name, **settings, "config": to_dict(self.base)}
+        earlier = [entry.model_dump(mode="json") for entry in self.earlier_spaces]
+        record = {"name": self.name, "space_name": self.space_name, **settings, "config": to_dict(self.base)}
+        return {**record, EARLIER_SPACES: earlier} if earlier else record
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], where: str) -> "Study":
         """Restores a study from `to_dict`."""
-        rest = {key: value for key, value in raw.items() if key not in ("name", "space_name")}
-        return _build(rest, raw.get("name", "?"), raw.get("space_name", "?"), where)
+        rest = {key: value for key, value in raw.items() if key not in (*RECORD_KEYS, EARLIER_SPACES)}
+        study = _build(rest, raw.get("name", "?"), raw.get("space_name", "?"), where)
+        return study.continuing(_read_earlier_spaces(raw.get(EARLIER_SPACES, []), where))
 
     def to_yaml(self) -> str:
         """The content of `study.yaml`."""
@@ -145,6 +161,20 @@ def read_study(path: Path) -> tuple[Study, dict[str, Any]]:
     return Study.from_dict(raw, str(path)), data
 
 
+def _read_earlier_spaces(raw: Any, where: str) -> tuple[EarlierSpace, ...]:
+    """Raises ConfigError if it is not a list of spaces, each with the number of a trial."""
+    where = f"{where}: {EARLIER_SPACES}"
+    if not isinstance(raw, list) or not all(isinstance(entry, Mapping) for entry in raw):
+        raise ConfigError(f"{where}: got {raw!r}; must be a list of mappings with before_trial and space")
+    try:
+        earlier = tuple(EarlierSpace.model_validate(entry) for entry in raw)
+    except ValidationError as error:
+        raise ConfigError([f"{where}: {problem}" for problem in explain(error, EarlierSpace)]) from None
+    if problems := [problem for entry in earlier for problem in read_space(entry.space)[2]]:
+        raise ConfigError([f"{where}: {problem}" for problem in problems])
+    return earlier
+
+
 def names_data(config: Mapping[str, Any]) -> bool:
     """Whether a raw config (with its keys by their present names) names a dataset folder."""
     general = config.get("general_parameters") or {}
@@ -172,7 +202,7 @@ def _read_study(path: Path) -> tuple[dict[str, Any], list[str]]:
     """
     raw = read_yaml(path, end=SAMPLE_MARK.format(1))
     if RECORD_KEYS <= set(raw):
-        raw = {key: value for key, value in raw.items() if key not in {*RECORD_KEYS, "data"}}
+        raw = {key: value for key, value in raw.items() if key not in {*RECORD_KEYS, EARLIER_SPACES, "data"}}
     raw, problems = _with_sections(raw, "", ("config", "space", "demo"))
     raw["demo"], more = _with_sections(raw["demo"], "demo.", ("config", "space"))
     problems += more

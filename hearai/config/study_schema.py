@@ -85,6 +85,15 @@ def _bool_to_pretrain(value: Any) -> Any:
     return Pretrain() if value is True else None if value is False else value
 
 
+class EarlierSpace(Section):
+    """In the record of a study whose space was changed: the space from which earlier trials were proposed."""
+
+    before_trial: Annotated[Integer, Field(ge=1)] = Field(
+        description="Trials with a lower number, down to the previous entry's, were proposed from this space."
+    )
+    space: Annotated[dict[str, Any], Frozen] = Field(description="As in a study.")
+
+
 class StudySettings(Section):
     """The YAML of a study. `demo` has the same keys: overrides for demo data, empty on other data."""
 

@@ -68,7 +68,7 @@ class BudgetTracker:
         return value is not None and value >= target
 
     def _first_to_reach_target(self, search: TrialStore) -> int | None:
-        for trial in search.trials():
+        for trial in search.eligible_trials():
             if any(map(self._reaches_target, [primary_value(trial), *trial.intermediate_values.values()])):
                 return trial.number
         return None

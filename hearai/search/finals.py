@@ -69,10 +69,15 @@ def final_scores(finals: TrialStore) -> dict[int, dict[int, float]]:
 
 
 def winner(search: TrialStore, finals: TrialStore) -> int:
-    """The trial with the best mean over all the new seeds; without finals, the best trial."""
-    table = final_scores(finals)
+    """The trial with the best mean over all the new seeds; without finals, the best trial.
+
+    It is inside the space, or the base config: finalists of a space that was narrowed since do not count.
+    """
+    eligible = search.eligible_trials(TrialState.COMPLETE)
+    numbers = {BASE_TRIAL, *(trial.number for trial in eligible)}
+    table = {source: scores for source, scores in final_scores(finals).items() if source in numbers}
     if not table:
-        return max(search.trials(TrialState.COMPLETE), key=final_value).number
+        return max(eligible, key=final_value).number
     seeds = max(len(scores) for scores in table.values())
     candidates = [source for source, scores in table.items() if len(scores) == seeds]
     return max(candidates, key=lambda source: statistics.fmean(table[source].values()))

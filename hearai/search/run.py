@@ -23,7 +23,13 @@ from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, pr
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.policy import Policy
-from hearai.search.sampling.samplers import build_finals_store, build_search_store, sampler_note, suggest_params
+from hearai.search.sampling.samplers import (
+    build_finals_store,
+    build_search_store,
+    hidden_note,
+    sampler_note,
+    suggest_params,
+)
 from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import (
@@ -96,9 +102,11 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     in_use = using_caches(dataset_folders(plan.study.base))
     syncing = syncing_changed(plan, sync, print_line)
     with MemoryMeter() as memory, in_use, open_journal(folder, syncing) as journal:
-        ensure_study_folder(plan, folder)
+        study, changes = ensure_study_folder(plan, folder)
         with output_log(folder, print_line) as print_and_log:
-            call = _Call(plan, sync, journal, print_and_log)
+            call = _Call(replace(plan, study=study), sync, journal, print_and_log)
+            for line in filter(None, (*changes, hidden_note(call.search))):
+                print_and_log(line)
             call.enqueue_first_trials(warm_start)
             connection = RayConnection(options.address)
             try:
@@ -144,7 +152,7 @@ class _Call:
         with closing(StudyMetrics(context.name, self.search, self.finals)) as metrics:
             callbacks = [cleanup, metrics]
             run_stages(self._stages(policy, context.slots), context, callbacks, lambda: check_inputs(self.plan))
-        succeeded = bool(self.search.trials(TrialState.COMPLETE))
+        succeeded = bool(self.search.eligible_trials(TrialState.COMPLETE))
         if succeeded:
             self.sync.fetch_best_checkpoints()
             trainer = NodeTrainer(self.sync, context.resources, self.print_line)
@@ -209,7 +217,7 @@ class _Call:
             return
         base = base_stage(study, self.search, self.finals, slots)
         yield self._announce(base, "retraining the base config with new seeds")
-        if self.search.trials(TrialState.COMPLETE):
+        if self.search.eligible_trials(TrialState.COMPLETE):
             best = policy.finalists(study.settings.finalists.count)
             finals = finals_stage(study, self.search, self.finals, slots, best)
             yield self._announce(finals, "retraining the finalists with the same seeds")

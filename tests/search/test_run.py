@@ -40,6 +40,23 @@ def search(study: Study, storage: Path) -> dict:
     return {**summary, "printed": printed, "succeeded": outcome.succeeded}
 
 
+def test_a_finished_search_is_widened_and_extended(make_study: MakeStudy, tmp_path: Path) -> None:
+    """The finals of the earlier call are kept; the report says from which trial on the space is wider."""
+    before = search(make_study(settings={"budget": {"trials": 2}, "finalists": {"seeds": 1}}), tmp_path)
+    with pytest.raises(ConfigError, match=r"space\.train_parameters\.lr\.log: was true, is missing"):
+        search(make_study(settings={"space": {"train_parameters.lr": {"float": [1e-4, 1.0]}}}), tmp_path)
+    wider = {"train_parameters.lr": {"float": [1e-5, 1.0], "log": True}}
+    settings = {"space": wider, "budget": {"trials": 4}, "finalists": {"seeds": 1}}
+    after = search(make_study(settings=settings), tmp_path)
+    change = "space widened: train_parameters.lr float 1e-05 .. 1, log (was 0.0001 .. 0.1)"
+    assert change in after["printed"] and after["space_history"] == [f"from trial 2 on: {change}"]
+    assert after["trials"]["total"] == 4 and "space_history" not in before
+    old = {entry["trial"]: entry["values"] for entry in before["finalists"]}
+    new = {entry["trial"]: entry["values"] for entry in after["finalists"]}
+    assert {trial: new[trial] for trial in old} == old
+    assert change in (tmp_path / "tiny" / "report.html").read_text()
+
+
 def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStudy, tmp_path: Path) -> None:
     summary = search(make_study(), tmp_path)
     folder = tmp_path / "tiny"

@@ -59,7 +59,7 @@ def test_a_freeze_thaw_search_pauses_resumes_and_ends(make_study: Callable[..., 
         assert logged_epochs(run) == list(range(1, len(logged_epochs(run)) + 1))
         assert list(trial.intermediate_values)[: len(logged_epochs(run))] == logged_epochs(run)
         if trial.state.name == "PRUNED":
-            assert not (run / "last").exists(), "it cannot be taken up again"
+            assert not (run / "last").exists(), "it will not resume"
     check_damaged(print_line, trials, folder)
 
     threads = torch.get_num_threads()

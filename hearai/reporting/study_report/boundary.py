@@ -7,10 +7,14 @@ alike).
 """
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
+
+import yaml
 
 from hearai.config.domains import Domain, Value
 from hearai.errors import ConfigError
@@ -59,7 +63,7 @@ def boundary_warnings(record: StudyRecord) -> list[str]:
 
 
 def _warnings_of(record: StudyRecord, path: str, domain: Domain, limit: float) -> list[str]:
-    judged = [t for t in record.trials if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.over_budget]
+    judged = [t for t in record.inside if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.over_budget]
     complete = sorted((trial for trial in judged if trial.state == "COMPLETE"), key=_rank)
     if len(complete) < MIN_COMPLETE:
         return []
@@ -72,7 +76,10 @@ def _warnings_of(record: StudyRecord, path: str, domain: Domain, limit: float) -
         wider = next((value for value in _beyond(domain, end) if _is_valid(record, path, value, top)), None)
         if wider is not None:
             where = f"are at the {end.name} end of the range, {plain(end.value)}"
-            lines.append(f"{hits} of the best {len(top)} trials {where}; widen it, e.g. to {plain(wider)}")
+            lines.append(
+                f"{hits} of the best {len(top)} trials {where}; widen it, e.g. to {plain(wider)}: "
+                f"the same command with more --trials and {_option(path, domain, end, wider)}"
+            )
     return lines
 
 
@@ -154,9 +161,21 @@ def _beyond(domain: Domain, end: _End) -> list[float]:
     step = domain.step or (1 if domain.kind == "int" else None)
     if step:
         values = [end.value + sign * step * max(1, round(abs(value - end.value) / step)) for value in values]
-    digits = 2 if domain.log else 4
+    digits = 2 if domain.log else 10 if step else 4  # a wider range has the steps of the old one
     rounded = [round(value) if domain.kind == "int" else float(f"{value:.{digits}g}") for value in values]
     return [value for value in rounded if sign * (value - end.value) > 0]
+
+
+def _option(path: str, domain: Domain, end: _End, value: float) -> str:
+    """The option of `tune.py` that widens a range; in one word of the shell, wherever a terminal breaks the line."""
+    low, high = (value, domain.high) if end.name == "lower" else (domain.low, value)
+    number = int if domain.kind == "int" else float
+    spec: dict[str, Any] = {domain.kind: [number(low), number(high)]}
+    spec |= {"log": True} if domain.log else {}
+    spec |= {"step": number(domain.step)} if domain.step else {}
+    spec |= {"when": {other: list(values) for other, values in domain.when.items()}} if domain.when else {}
+    text = yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, width=math.inf).strip()
+    return f"--space-set={shlex.quote(f'{path}={text}')}"
 
 
 def _is_valid(record: StudyRecord, path: str, value: float, trials: Sequence[TrialRecord]) -> bool:

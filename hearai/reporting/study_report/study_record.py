@@ -15,9 +15,11 @@ from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label
 from hearai.reporting.records import SearchNotes, TrialNotes, check_notes, read_rows
 from hearai.reporting.study_report.final_scores import TestScores, read_test_scores
+from hearai.search.sampling.space_sampler import distributions_in
 from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES, TRIALS, label_of
+from hearai.search.storage.space_change import is_in_space
 from hearai.search.storage.trial_store import BASE_TRIAL, FINALS, SEARCH, is_paused
 from hearai.training.outputs.layout import METRICS_FILE, run_folders
 
@@ -53,7 +55,7 @@ class TrialRecord:
     over_budget: bool = False
     """Whether it was stopped because the budget was used up, not because it was worse than others."""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
-    """{parameter: the distribution it was drawn from}"""
+    """{parameter: its distribution in the study's space; outside of that, the one it was drawn from}"""
     ended_at: float | None = None
     """Seconds since 1970; None until the trial has ended."""
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -114,7 +116,16 @@ class StudyRecord:
         """The trial whose config was chosen; until the test clips are scored, the best complete trial."""
         if self.test is not None:
             return self.trial(self.test.winner.trial)
-        return next(iter(self.complete), None)
+        return next((trial for trial in self.complete if trial.number == BASE_TRIAL or self.is_inside(trial)), None)
+
+    @property
+    def inside(self) -> list[TrialRecord]:
+        """The trials inside the study's space: all, unless it was narrowed."""
+        return [trial for trial in self.trials if self.is_inside(trial)]
+
+    def is_inside(self, trial: TrialRecord) -> bool:
+        """Whether a trial lies inside the study's space."""
+        return is_in_space(self.study.space, trial.params)
 
     @property
     def base(self) -> TrialRecord | None:
@@ -147,7 +158,7 @@ def read_record(folder: Path) -> StudyRecord:
         folder,
         study,
         data,
-        [_trial_record(trial, folder, study.settings.splits) for trial in search.trials],
+        [_trial_record(trial, folder, study) for trial in search.trials],
         [_final_record(trial, path) for trial in finals.trials],
         {
             **search.user_attrs,
@@ -174,10 +185,10 @@ def _sums(keys: Sequence[str], *notes: Mapping[str, Any]) -> dict[str, float]:
     return {key: sum(part.get(key, 0.0) for part in notes) for key in keys if any(key in part for part in notes)}
 
 
-def _trial_record(trial: FrozenTrial, study: Path, splits: int) -> TrialRecord:
-    state = "PAUSED" if is_paused(trial) else trial.state.name
-    notes = check_notes(study / JOURNAL, f"trial {trial.number}", trial.user_attrs, TrialNotes)
-    folders = run_folders(study / TRIALS / label_of(trial.number, {}), splits)
+def _trial_record(trial: FrozenTrial, folder: Path, study: Study) -> TrialRecord:
+    state, splits = "PAUSED" if is_paused(trial) else trial.state.name, study.settings.splits
+    notes = check_notes(folder / JOURNAL, f"trial {trial.number}", trial.user_attrs, TrialNotes)
+    folders = run_folders(folder / TRIALS / label_of(trial.number, {}), splits)
     runs = [read_rows(run / METRICS_FILE) for run in folders]
     rows = runs[0] if splits == 1 else []  # with several splits the curve is the one that the trial reported
     reported = dict(sorted(trial.intermediate_values.items()))
@@ -198,7 +209,7 @@ def _trial_record(trial: FrozenTrial, study: Path, splits: int) -> TrialRecord:
         head_scores=_head_scores(rows, best_epoch) if splits == 1 else _mean_head_scores(runs),
         failure=_failure(trial, notes),
         over_budget=attributes.CUT in trial.user_attrs,
-        distributions=trial.distributions,
+        distributions=distributions_in(study.space, trial),
         ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         costs=notes.costs,
     )

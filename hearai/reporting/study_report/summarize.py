@@ -24,6 +24,7 @@ from hearai.reporting.study_report.summary import (
 )
 from hearai.search.storage import attributes
 from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
+from hearai.search.storage.space_change import history_of
 from hearai.search.storage.trial_store import BASE_TRIAL
 from hearai.training.outputs.layout import BEST, holds_checkpoint
 
@@ -35,7 +36,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
 
     most_frequent: the majority baseline, where it is known.
     """
-    importance = importance_of(record.trials)
+    importance = importance_of(record.inside)
     return StudySummary(
         study=record.study.name,
         space=record.study.space_name,
@@ -53,6 +54,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         importance=dict(importance.shares),
         importance_note=importance.note,
         warnings=boundary_warnings(record),
+        space_history=_space_history(record),
         test=record.test,
         retrained=_retrained(record),
         most_frequent=most_frequent,
@@ -61,6 +63,16 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         memory_pss_gb=record.notes.get(attributes.MEMORY_PSS_GB),
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     )
+
+
+def _space_history(record: StudyRecord) -> list[str]:
+    """How the space was changed while the search continued, and how many trials lie outside of it now."""
+    hidden = len(record.trials) - len(record.inside)
+    lines = history_of(record.study)
+    if hidden:
+        were = "trial lies" if hidden == 1 else "trials lie"
+        lines.append(f"{hidden} {were} outside of the space: shown here, but not used by the sampler and the finals")
+    return lines
 
 
 def _finalists(finals: Sequence[FinalRecord]) -> list[FinalistSummary]:

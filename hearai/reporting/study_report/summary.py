@@ -154,6 +154,8 @@ class StudySummary:
     """Why there are no shares; empty where there are."""
     warnings: Sequence[str]
     """Ranges of the space that should be widened."""
+    space_history: Sequence[str]
+    """How the space was changed while the search continued; empty if it was not."""
     test: TestScores | None
     retrained: RetrainedWinner | None
     most_frequent: MajorityScores | None
@@ -172,9 +174,9 @@ class StudySummary:
         return "winner" if self.test else "best so far"
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of summary.json: plain JSON types."""
+        """The content of summary.json: plain JSON types. A space that was never changed has no `space_history`."""
         return {
-            **asdict(self),
+            **{key: value for key, value in asdict(self).items() if key != "space_history" or value},
             "objective": self.objective.to_dict(),
             "test": self.test and self.test.raw,
             "most_frequent": self.most_frequent and self.most_frequent.to_dict(),

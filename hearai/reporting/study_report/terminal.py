@@ -39,6 +39,7 @@ def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
         _test(summary),
         [line for remark in score_remarks(summary) for line in _wrap(remark, indent="  ")],
         _importance(record, summary),
+        [line for change in summary.space_history for line in _wrap(change, indent="  ")],
         [line for warning in summary.warnings for line in _wrap(f"warning: {warning}", indent="  ")],
         _failures(record),
         _pareto(summary),

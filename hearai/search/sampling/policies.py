@@ -25,7 +25,7 @@ def build_policy(study: Study, search: TrialStore, slots: int) -> Policy:
         return Pausing(search, suggest, engine, finalists=settings.finalists.count, slots=slots)
     stopper = build_stopper(settings.early_stopping, study.max_epochs)
     if stopper:
-        stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.trials())
+        stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.eligible_trials())
     return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
 
 

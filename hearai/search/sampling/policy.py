@@ -35,7 +35,7 @@ class Policy(Protocol):
     """Proposes trials of one store and judges them. Called from one thread, and never blocks."""
 
     def propose(self, *, allow_new: bool, closing: bool) -> Proposal | Undecided | None:
-        """Who trains next. None: nobody (for now, while trials are running).
+        """Who trains next. None: no trial (for now, while trials are running).
 
         Args:
             allow_new: whether a trial may be started that was not started before.
@@ -52,7 +52,10 @@ class Policy(Protocol):
         """The stage has ended: nothing more will be proposed."""
 
     def finalists(self, count: int) -> list[int]:
-        """Numbers of the best complete trials, the best first, without the base config's; costs have no influence."""
+        """Numbers of the best complete trials, the best first, without the base config's.
+
+        Costs have no influence. Trials outside of a narrowed space are left out.
+        """
 
     def contenders(self, count: int) -> int:
         """Among how many of the complete trials with the best values those finalists always are."""
@@ -85,7 +88,9 @@ class Stopping:
         pass
 
     def finalists(self, count: int) -> list[int]:
-        complete = [trial for trial in self._store.trials(TrialState.COMPLETE) if trial.number != self._protected]
+        complete = [
+            trial for trial in self._store.eligible_trials(TrialState.COMPLETE) if trial.number != self._protected
+        ]
         return [trial.number for trial in sorted(complete, key=lambda trial: -final_value(trial))[:count]]
 
     def contenders(self, count: int) -> int:

@@ -8,13 +8,11 @@ checkpoint.
 
 import copy
 import statistics
-from collections.abc import Callable
-from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+
+from hearai.search.sampling.viewing_sampler import ViewingSampler
 
 LAST_SHARE = 0.3
 """Share of a trial's epochs over which its values are averaged."""
@@ -50,16 +48,17 @@ def shown_trials(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
-class SmoothedSampler(BaseSampler):
+class SmoothedSampler(ViewingSampler):
     """A sampler that sees smoothed trials, and only some of them in a long search."""
 
     def __init__(self, sampler: BaseSampler):
-        self._sampler = sampler
+        super().__init__(sampler)
         self._cache: dict[int, FrozenTrial] = {}
         """{Optuna's id: smoothed trial}; complete trials do not change."""
 
-    def _view(self, study: Study) -> Any:
-        return _View(study, self._smoothed)
+    def show(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """The smoothed trials, of a long search some of them."""
+        return shown_trials([self._smoothed(trial) for trial in trials])
 
     def _smoothed(self, trial: FrozenTrial) -> FrozenTrial:
         if trial.state is not TrialState.COMPLETE:
@@ -67,37 +66,3 @@ class SmoothedSampler(BaseSampler):
         if trial._trial_id not in self._cache:
             self._cache[trial._trial_id] = smoothed(trial)
         return self._cache[trial._trial_id]
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler.infer_relative_search_space(self._view(study), trial)
-
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        return self._sampler.sample_relative(self._view(study), trial, search_space)
-
-    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        return self._sampler.sample_independent(self._view(study), trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler.before_trial(self._view(study), trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        self._sampler.after_trial(self._view(study), trial, state, values)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
-
-
-class _View:
-    """The study as seen by the sampler."""
-
-    def __init__(self, study: Study, smooth: Callable[[FrozenTrial], FrozenTrial]):
-        self._study, self._smooth = study, smooth
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return shown_trials([self._smooth(trial) for trial in self._study._get_trials(*args, **kwargs)])
-
-    def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return shown_trials([self._smooth(trial) for trial in self._study.get_trials(*args, **kwargs)])

@@ -19,7 +19,7 @@ from hearai.config.study import Study, read_study
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
-from hearai.search.sampling.samplers import distribution_of
+from hearai.search.sampling.space_sampler import distribution_of
 from hearai.search.storage.attributes import FROM, KIND, POINT, SEARCH_KIND, WARM_KIND, WARM_START
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE

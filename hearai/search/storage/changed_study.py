@@ -1,18 +1,24 @@
-"""A study that is changed before any of its trials has a result starts again: there is nothing yet to compare with."""
+"""A study that is changed before any of its trials has a result starts again: there is nothing yet to compare with.
+
+What a search would do with the study in its folder can be asked before it starts (`tune.py --dry-run`).
+"""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from optuna.trial import TrialState
 
 from hearai.cli import Print
+from hearai.config.study import Study, read_study
 from hearai.search.plan import Plan
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TRIALS
+from hearai.search.storage.space_change import compare_spaces, is_in_space
 from hearai.search.storage.study_folder import changes_of_study
-from hearai.search.storage.study_sync import StudySync
+from hearai.search.storage.study_sync import StudyLocation, StudySync
 from hearai.search.storage.trial_store import SEARCH
 from hearai.training.outputs.layout import backbone_file
 
@@ -49,6 +55,30 @@ def _changes_before_results(plan: Plan, folder: Path) -> list[str]:
     changed = changes_of_study(plan, folder)
     has_results = changed and any(trial.state in RESULT_STATES for trial in _trials(folder))
     return [] if has_results else changed
+
+
+def continuation_notes(study: Study, location: StudyLocation) -> list[str]:
+    """Whether the study in a folder continues as `study`, and how its space changes; nothing is written.
+
+    The base config and the dataset are compared when the search starts: that takes the dataset.
+
+    Raises:
+        UserError: the record or the journal cannot be read, or the object store cannot be reached.
+    """
+    with TemporaryDirectory(prefix="hearai-study-") as copy:
+        for name in (STUDY_FILE, JOURNAL):
+            if (text := location.read(name)) is not None:
+                (Path(copy) / name).write_text(text, encoding="utf-8")
+        known, trials = read_study(Path(copy) / STUDY_FILE)[0], _trials(Path(copy))
+    count = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+    change = compare_spaces(known.space, study.space)
+    if change.refused:
+        has_results = any(trial.state in RESULT_STATES for trial in trials)
+        then = "this one is refused" if has_results else "without a result; this one replaces it"
+        return [f"{location}: contains another study with {count}: {then}. Changes:", *change.refused]
+    hidden = sum(not is_in_space(study.space, trial.params) for trial in trials)
+    outside = [f"{hidden} of {count} would be outside of the space: hidden from the sampler and the finals"]
+    return [f"{location}: the search continues after {count}", *change.lines, *(outside if hidden else [])]
 
 
 def _trials(folder: Path) -> list:

@@ -5,6 +5,7 @@ writer (`open_journal` holds its lock), so one append and one sync per proposal 
 The format is Optuna's; its dashboard can read the file during a search.
 """
 
+import copy
 import json
 import os
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalStorageReplayResult
 
 from hearai.errors import UserError
 from hearai.search.storage.journal_check import in_order, parse_line
@@ -114,7 +117,47 @@ def _append(path: Path, data: bytes, expected: int) -> int:
     return size + len(data)
 
 
-class Journal(JournalStorage):
+class _ReplayResult(JournalStorageReplayResult):
+    """Optuna's state of a journal, in which a choice may have other values in later trials.
+
+    Optuna itself refuses such a parameter, or ignores it when reading, so its dashboard shows later trials without it.
+    """
+
+    def _apply_set_trial_param(self, log: dict[str, Any]) -> None:
+        trial_id, name = log["trial_id"], log["param_name"]
+        distribution = json_to_distribution(log["distribution"])
+        if not isinstance(distribution, CategoricalDistribution):
+            super()._apply_set_trial_param(log)
+            return
+        if not self._trial_exists_and_updatable(trial_id, log):
+            return
+        trial = copy.copy(self._trials[trial_id])
+        trial.params = {**trial.params, name: distribution.to_external_repr(log["param_value_internal"])}
+        trial.distributions = {**trial.distributions, name: distribution}
+        self._trials[trial_id] = trial
+
+
+class WideningStorage(JournalStorage):
+    """Optuna's storage for a study whose space may be widened, over any backend."""
+
+    def __init__(self, backend: BaseJournalBackend):
+        super().__init__(_NoLines())
+        self._backend, self._replay_result = backend, _ReplayResult(self._worker_id_prefix)
+        with self._thread_lock:
+            self._sync_with_backend()
+
+
+class _NoLines(BaseJournalBackend):
+    """An empty journal: Optuna reads one before it lets the reader be replaced."""
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return []
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise AssertionError("nothing is written before the journal is read")
+
+
+class Journal(WideningStorage):
     """Optuna's storage over a `JournalFile`."""
 
     def __init__(self, path: Path):

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from hearai.errors import UserError
+from hearai.search.storage.journal_backend import WideningStorage
 from hearai.search.storage.journal_check import in_order, parse_line
 from hearai.search.storage.trial_store import is_own_trial
 
@@ -57,7 +57,7 @@ def read_journal(path: Path) -> dict[str, JournalSnapshot]:
     """
     backend = _ReadOnlyBackend(path)
     try:
-        storage = JournalStorage(backend)
+        storage = WideningStorage(backend)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
         raise UserError(
             f"{path}: Optuna cannot read it ({type(error).__name__}: {error}); put back a copy of the file"

@@ -19,41 +19,49 @@ import yaml
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
-from hearai.config.study import Study, read_study
-from hearai.config.yaml_io import read_yaml
+from hearai.config.study import EARLIER_SPACES, Study, read_study
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import CODE_VERSIONS
-from hearai.search.storage.layout import COMMANDS, JOB, SPLIT_FILE, STUDY_FILE
-from hearai.search.storage.trial_store import TrialStore
+from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
+from hearai.search.storage.layout import COMMANDS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
+from hearai.search.storage.space_change import compare_spaces, with_history
+from hearai.search.storage.trial_store import SEARCH, TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
 
-EXTENDABLE = ("budget", "description", "finalists", "hang_seconds")
-"""Settings that may change when a search continues: they decide how long it runs, not what it finds."""
+EXTENDABLE = ("budget", "description", "finalists", "hang_seconds", "space_name")
+"""Settings that may change when a search continues: they decide how long it runs, not what it finds. The file of the
+space may have another name, as a changed copy has."""
 
 
-def ensure_study_folder(plan: Plan, folder: Path) -> None:
+def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...]]:
     """Writes the study's files; an existing study must be the same one. Appends the command to `command.txt`.
 
+    Returns:
+        The study, which knows the spaces that its earlier trials were proposed from; how its space has changed.
+
     Raises:
-        ConfigError: the space, the base config or the dataset differ from those in the folder; lists the differences.
+        ConfigError: the base config or the dataset differ from those in the folder, or the space in more than its
+            ranges and choices; lists the differences.
     """
-    path = folder / STUDY_FILE
-    known, study = _known_and_requested(plan, folder)
-    if changed := study_differences(known, study):
+    path, comparison = folder / STUDY_FILE, _Comparison(plan, folder)
+    if comparison.differences:
         raise ConfigError(
             [
                 f"{folder}: contains another study; undo the changes to continue it, or give another --name. Changes:",
-                *(f"  {line}" for line in changed),
+                *(f"  {line}" for line in comparison.differences),
             ]
         )
+    study = with_history(plan.study, comparison.known, _next_number(folder))
+    record = {**comparison.requested, **{key: value for key, value in study.to_dict().items() if key == EARLIER_SPACES}}
     write_split(plan.data.split, folder / SPLIT_FILE)
-    atomic_write_text(path, yaml.safe_dump(study, sort_keys=False))
+    atomic_write_text(path, yaml.safe_dump(record, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
+    return study, comparison.space_change.lines
 
 
 def with_known_schedule(study: Study, folder: Path) -> Study:
@@ -72,24 +80,34 @@ def with_known_schedule(study: Study, folder: Path) -> Study:
 
 
 def changes_of_study(plan: Plan, folder: Path) -> list[str]:
-    """What differs between the study in a folder, if there is one, and the plan, one line each."""
-    return study_differences(*_known_and_requested(plan, folder))
+    """What makes the plan another study than the one in a folder, if there is one: one line each."""
+    return _Comparison(plan, folder).differences
 
 
-def _known_and_requested(plan: Plan, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The records of the study in the folder (if there is none, of the plan) and of the plan."""
-    path, split = folder / STUDY_FILE, plan.data.split
-    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-    study = {**plan.study.to_dict(), "data": {**plan.data.fingerprints.as_dict(), **sizes}}
-    known = _with_defaults(read_yaml(path), path) if path.exists() else study
-    study["warm_start"] = study["warm_start"] or known.get("warm_start")  # is only given when the search starts
-    return known, study
+class _Comparison:
+    """A plan and the study in a folder; without one, the plan and itself."""
+
+    def __init__(self, plan: Plan, folder: Path):
+        split = plan.data.split
+        sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+        data = {**plan.data.fingerprints.as_dict(), **sizes}
+        path = folder / STUDY_FILE
+        self.known, known_data = read_study(path) if path.exists() else (plan.study, data)
+        known = {**self.known.to_dict(), "data": known_data}  # older code has written less: defaults
+        self.requested = {**plan.study.to_dict(), "data": data}
+        """The record of the plan. A warm start is only given when the search starts."""
+        self.requested["warm_start"] = self.requested["warm_start"] or known["warm_start"]
+        self.space_change = compare_spaces(self.known.space, plan.study.space)
+        changed = study_differences(known, self.requested)
+        may_continue = not self.space_change.refused and all(line.startswith("space.") for line in changed)
+        self.differences = [] if may_continue else [*changed, *self.space_change.refused]
+        """All of them, if the study cannot continue with one."""
 
 
-def _with_defaults(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A study written by older code, with newer options at their defaults."""
-    data = raw.pop("data", {})
-    return {**Study.from_dict(raw, str(path)).to_dict(), "data": data}
+def _next_number(folder: Path) -> int:
+    """The number that the next proposed trial has at least."""
+    trials = read_journal(folder / JOURNAL).get(SEARCH, JournalSnapshot()).trials
+    return max((trial.number for trial in trials), default=-1) + 1
 
 
 def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
@@ -109,7 +127,7 @@ def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) ->
 
 
 def _flatten(study: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(leaves({key: value for key, value in study.items() if key not in EXTENDABLE}))
+    return dict(leaves({key: value for key, value in study.items() if key not in (*EXTENDABLE, EARLIER_SPACES)}))
 
 
 def _format(tree: Mapping[str, Any], path: str) -> str:

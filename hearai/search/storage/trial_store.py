@@ -136,6 +136,7 @@ class TrialStore:
         fallback: Iterator[Mapping[str, Value]] | None = None,
         violation: Callable[[Mapping[str, Value]], str | None] | None = None,
         metrics: Sequence[str] = (OBJECTIVE,),
+        is_hidden: Callable[[FrozenTrial], bool] = lambda _: False,
     ):
         """unique: try each point of the space once; finals repeat points with new seeds.
 
@@ -143,7 +144,9 @@ class TrialStore:
         fallback: points to try when the sampler only proposes known ones.
         violation: the rule that a point breaks, so that it must not be tried, or None.
         metrics: those that a complete trial has values of, the primary one first (see `hearai.metrics`).
+        is_hidden: whether a trial lies outside of a narrowed space.
         """
+        self._is_hidden = is_hidden
         self.metrics = tuple(metrics)
         optuna.create_study(
             storage=storage,
@@ -167,6 +170,15 @@ class TrialStore:
         """This search's trials (see `is_own_trial`) in the given states, or in any."""
         found = self.optuna_study.get_trials(deepcopy=False, states=states or None)
         return [trial for trial in found if is_own_trial(trial)]
+
+    def eligible_trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials that may become finalists: inside the space. The base config's is always among them."""
+        return [trial for trial in self.trials(*states) if trial.number == BASE_TRIAL or not self._is_hidden(trial)]
+
+    @property
+    def hidden_count(self) -> int:
+        """How many trials lie outside of a narrowed space."""
+        return sum(map(self._is_hidden, self.trials()))
 
     def __getitem__(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

@@ -77,7 +77,9 @@ class CheckpointCleanup(ray.tune.Callback):
 
     def _unneeded(self) -> set[int]:
         retrained = {trial.user_attrs[attributes.SOURCE] for trial in self._finals.trials()}
-        return unneeded(self._search.trials(), self._keep, retrained)
+        inside = self._search.eligible_trials()  # those outside of a narrowed space are back once it is widened again
+        needed = {trial.number for trial in inside} - unneeded(inside, self._keep, retrained)
+        return unneeded(self._search.trials(), self._keep, retrained) - needed
 
     def _remove(self, number: int) -> None:
         trial = self._folder / label_of(number, {})

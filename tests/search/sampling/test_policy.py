@@ -31,7 +31,7 @@ def test_a_poor_trial_is_stopped_at_a_rung(store: TrialStore) -> None:
     assert policy.judge(4, 3, 0.1, over_budget=False) is Verdict.CONTINUE
 
 
-def test_the_protected_trial_runs_to_its_end_and_counts_for_the_others(store: TrialStore) -> None:
+def test_the_protected_trial_counts_but_is_not_stopped(store: TrialStore) -> None:
     policy = stopping(store, protected=0)
     policy.judge(1, 2, 0.4, over_budget=False)
     assert policy.judge(0, 2, 0.3, over_budget=True) is Verdict.CONTINUE

@@ -3,7 +3,7 @@
 f(x, t) = mean(t) + shared(x, t) + own_i(t) + noise, where t is the logarithm of the epoch. `shared` is what the
 parameters say about all epochs (Matern 5/2 over x, squared exponential over t). `own` is what a trial's own curve says
 beyond its parameters: it carries a short curve to its end exactly as far as the curves of this very search allow, so
-nobody has to state how much an early epoch is worth. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an
+no one has to state how much an early epoch is worth. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an
 exponential kernel over t in the place of `own`; Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) a trained network.
 
 The hyperparameters are those with the highest posterior density, found by a fixed number of steps of Adam from the

@@ -4,7 +4,7 @@ The candidates are the paused trials and new points: random ones, points near th
 from the best of those. Each is scored by the logarithm of the probability that it improves on the best value by a
 random amount within a random number of levels: Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) call this MFPI-random.
 The random horizon makes the search look both for trials that are good soon and for those that are good in the end;
-nobody has to choose a trade-off. Trials that train count as if they had reached their next level as expected, so
+no one has to choose a trade-off. Trials that train count as if they had reached their next level as expected, so
 parallel proposals differ. Some new points are random, whatever the model says.
 
 Values are clipped below at a quantile and standardised, so that poor configs do not bend the scale on which good ones
@@ -45,7 +45,7 @@ GAIN_DRAWS = 256
 
 
 class FreezeThaw:
-    """Decides who trains next. Knows nothing but what it is told in each call, so any process can continue a search."""
+    """Decides who trains next. Knows only the curves given in each call, so any process can continue a search."""
 
     def __init__(
         self, space: Space, base: Config, epochs: int, *, seed: int, startup: int = 5, noise: float | None = None

@@ -17,7 +17,7 @@ from hearai.config.domains import Value
 from hearai.search.sampling.freeze_thaw.curves import Curve, State
 from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
 from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
-from hearai.search.storage.attributes import DIVERGED, KIND, WARM_KIND
+from hearai.search.storage.attributes import DIVERGED
 from hearai.search.storage.trial_store import (
     BASE_TRIAL,
     Proposal,
@@ -125,7 +125,7 @@ class Pausing:
 
     def finalists(self, count: int) -> list[int]:
         expected, pool = self._engine.expected_finals(self._curves()), self.contenders(count)
-        complete = [trial for trial in self._store.trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
+        complete = [trial for trial in self._store.eligible_trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
         best = [trial.number for trial in sorted(complete, key=lambda trial: -final_value(trial))[:pool]]
         return sorted(best, key=lambda number: -expected[number][0])[:count]
 
@@ -161,11 +161,14 @@ class Pausing:
 
     def _next_incomplete(self, curves: list[Curve]) -> _Answer:
         """A trial without which the best ones and the base config's would not be complete. Runs in the thread."""
-        expected, states = self._engine.expected_finals(curves), {curve.number: curve.state for curve in curves}
+        expected, states = (
+            self._engine.expected_finals(curves),
+            {curve.number: curve.state for curve in curves if not curve.is_prior},
+        )
         candidates = [number for number, state in states.items() if state in OPEN and number != BASE_TRIAL]
         best = sorted(candidates, key=lambda number: -expected[number][0])[: self._finalists]
         needed = frozenset((*best, BASE_TRIAL))
-        return _Answer(next((number for number in needed if states[number] == "paused"), None), to_end=needed)
+        return _Answer(next((number for number in needed if states.get(number) == "paused"), None), to_end=needed)
 
     def _act(self, asked_by: int | None, answer: _Answer) -> None:
         self._to_end |= answer.to_end
@@ -187,13 +190,19 @@ class Pausing:
         return self._store.propose_point(choice, self._suggest)
 
     def _curves(self, at_level: int | None = None) -> list[Curve]:
-        """All trials that were started. The one that waits at a level counts as paused."""
+        """All trials that were started. The one that waits at a level counts as paused.
+
+        Those outside of a narrowed space are data, like those of another search, but are not resumed.
+        """
         trials = self._store.optuna_study.get_trials(deepcopy=False)
         started = [trial for trial in trials if trial.state is not TrialState.WAITING and not is_rejected(trial)]
-        return [_curve(trial, is_at_level=trial.number == at_level) for trial in started]
+        own = {trial.number for trial in self._store.eligible_trials()}
+        return [
+            _curve(trial, is_at_level=trial.number == at_level, is_prior=trial.number not in own) for trial in started
+        ]
 
 
-def _curve(trial: FrozenTrial, *, is_at_level: bool) -> Curve:
+def _curve(trial: FrozenTrial, *, is_at_level: bool, is_prior: bool) -> Curve:
     state: State
     if trial.state is TrialState.RUNNING:
         state = "paused" if is_at_level or is_paused(trial) else "running"
@@ -205,5 +214,5 @@ def _curve(trial: FrozenTrial, *, is_at_level: bool) -> Curve:
         dict(trial.intermediate_values),
         state,
         diverged=bool(trial.user_attrs.get(DIVERGED)),
-        is_prior=trial.user_attrs.get(KIND) == WARM_KIND,
+        is_prior=is_prior,
     )

@@ -43,7 +43,7 @@ def test_predictions_are_those_of_the_textbook() -> None:
     assert posterior.covariance(others) == pytest.approx(spread)
 
 
-def test_believing_in_expected_values_keeps_means_and_lowers_the_uncertainty() -> None:
+def test_believing_keeps_means_and_lowers_the_uncertainty() -> None:
     rows, pending, y_N = rows_of(10), rows_of(3, seed=5), np.random.default_rng(3).standard_normal(10)
     posterior = CurveModel(PARAMETER_OF_C, 2).posterior(rows, y_N)
     later = posterior.believing(pending)

@@ -64,7 +64,7 @@ def test_promising_curves_are_trained_on_and_hopeless_ones_are_not() -> None:
     assert set(resumed) <= {curve.number for curve in best[:6]}
 
 
-def test_new_points_are_near_good_ones_more_often_than_random_ones_are() -> None:
+def test_new_points_are_better_than_random_ones() -> None:
     curves = [curve_of(c.number, c.params, EPOCHS, "complete") for c in curves_of(25)]
     points = [engine_of(seed=seed).next(curves) for seed in range(20)]
     proposed = sorted(quality(point) for point in points if isinstance(point, dict))
