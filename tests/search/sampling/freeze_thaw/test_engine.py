@@ -57,7 +57,7 @@ def test_it_starts_with_random_points_after_the_base_config() -> None:
         curves.append(curve_of(number, point, 3))
 
 
-def test_promising_curves_are_trained_on_and_hopeless_ones_are_not() -> None:
+def test_promising_curves_are_trained_on() -> None:
     curves = curves_of(20)
     best = sorted(curves[2:], key=lambda curve: -quality(curve.params))
     resumed = [engine_of(seed=seed).next(curves, allow_new=False) for seed in range(20)]
@@ -105,7 +105,7 @@ def test_the_expected_gain_shrinks_as_the_best_is_found() -> None:
     assert engine.expected_gain(poor, 0) == 0
 
 
-def test_a_diverged_curve_is_a_poor_one_and_does_not_bend_the_scale() -> None:
+def test_a_diverged_curve_does_not_bend_the_scale() -> None:
     curves = curves_of(20)
     diverged = [Curve(20 + n, {LR: 0.09, LAYERS: 6}, {1: -1e30}, "stopped", diverged=True) for n in range(3)]
     expected = engine_of().expected_finals([*curves, *diverged])
