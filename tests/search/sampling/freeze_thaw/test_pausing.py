@@ -143,7 +143,7 @@ def test_what_is_still_paused_is_closed_as_stopped_early(study: Study, journal: 
     assert states == {TrialState.COMPLETE, TrialState.PRUNED} and not any(map(is_paused, search.store.trials()))
 
 
-def test_a_used_up_budget_lets_only_the_best_and_the_base_config_train_on(study: Study, journal: Journal) -> None:
+def test_after_the_budget_the_best_and_the_base_train_on(study: Study, journal: Journal) -> None:
     search = Search(study, journal, epochs=30)
     while search.step() and search.stage.budget_tracker.spent is None:
         pass
