@@ -38,7 +38,7 @@ def test_the_protected_trial_counts_but_is_not_stopped(store: TrialStore) -> Non
     assert policy.judge(2, 2, 0.35, over_budget=False) is Verdict.STOP
 
 
-def test_a_trial_over_budget_is_stopped_also_without_early_stopping(store: TrialStore) -> None:
+def test_a_trial_over_budget_is_always_stopped(store: TrialStore) -> None:
     policy = Stopping(store, suggest_x_and_y)
     assert policy.judge(1, 2, 0.9, over_budget=False) is Verdict.CONTINUE
     assert policy.judge(1, 3, 0.9, over_budget=True) is Verdict.STOP
@@ -51,7 +51,7 @@ def test_nothing_is_proposed_beyond_the_limit_or_the_budget(store: TrialStore) -
     assert policy.propose(allow_new=True, closing=False).number == 0
 
 
-def test_finalists_are_the_best_complete_trials_without_the_base_config(store: TrialStore) -> None:
+def test_finalists_are_the_best_complete_trials(store: TrialStore) -> None:
     for score in (0.8, 0.5, 0.9, 0.7):
         run_trial(store, TrialState.COMPLETE, score)
     run_trial(store, TrialState.PRUNED, 0.95)
