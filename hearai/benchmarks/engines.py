@@ -1,6 +1,8 @@
 """The search engines that are compared, each as its users run it: hearai, Ray's stock pair, and Optuna alone."""
 
 import itertools
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hearai.benchmarks.simulation import Run
+from hearai.config.domains import Value
 from hearai.config.study import Study
 from hearai.search.early_stopping import build_stopper
 from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest_params
@@ -23,6 +26,24 @@ from hearai.search.tune.searcher import JournalSearcher
 
 UNLIMITED_TRIALS = 1_000_000
 """The limit of trials in a search that ends by its epoch budget."""
+
+
+class WorstSoFar:
+    """What users of engines that do not know divergence report in its place: the worst value that they have seen."""
+
+    def __init__(self) -> None:
+        self._worst: float | None = None
+
+    def of(self, value: float) -> float:
+        """The value itself, or the worst one so far in place of NaN."""
+        if math.isnan(value):
+            return DIVERGED_FIRST if self._worst is None else self._worst
+        self._worst = value if self._worst is None else min(value, self._worst)
+        return value
+
+
+DIVERGED_FIRST = -10.0
+"""Reported for a run that diverged before any other had reported; below every value of every task."""
 
 
 class HearaiEngine:
@@ -43,6 +64,7 @@ class HearaiEngine:
         self._scheduler = EpochScheduler(stopper, over_budget=lambda _: False)
         self._epochs, self._keys = study.max_epochs, map(str, itertools.count())
         self._trials: dict[str, Trial] = {}
+        self._best: dict[str, float] = {}
         self._folder, self._params = str(folder), dict[int, dict[str, Any]]()
 
     def _make_spec(self, proposal: Proposal, stage: Stage) -> TrialSpec:
@@ -62,14 +84,16 @@ class HearaiEngine:
         return TrialSpec.of(self._trials[key]).number
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        diverged = math.isnan(value)
+        value = self._best[key] = self._best.get(key, math.nan) if diverged else value
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
-        result |= {"diverged": 0.0, "seconds": 0.0, "training_iteration": epoch}
+        result |= {"diverged": float(diverged), "seconds": 0.0, "training_iteration": epoch}
         should_continue = self._scheduler.on_trial_result(None, self._trials[key], result) == TrialScheduler.CONTINUE
         if should_continue:
             self._searcher.on_trial_result(key, result)
         if last or not should_continue:
             self._searcher.on_trial_complete(key, result)
-            del self._trials[key]
+            del self._trials[key], self._best[key]
         return should_continue
 
 
@@ -93,6 +117,7 @@ class RayEngine:
         )
         self._paths, self._keys = list(space), map(str, itertools.count())
         self._trials: dict[str, Trial] = {}
+        self._worst = WorstSoFar()
 
     def ask(self) -> Run | None:
         key = next(self._keys)
@@ -103,7 +128,8 @@ class RayEngine:
         return Run(key, {path: params[path] for path in self._paths})
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        result, trial = {"epoch": epoch, "objective": value, "training_iteration": epoch}, self._trials[key]
+        result, trial = {"epoch": epoch, "training_iteration": epoch}, self._trials[key]
+        result["objective"] = self._worst.of(value)
         should_continue = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
         if should_continue:
             self._search.on_trial_result(key, result)
@@ -122,6 +148,7 @@ class OptunaEngine:
         self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         self._space, self._base = study.space, study.base
         self._trials: dict[str, optuna.Trial] = {}
+        self._worst = WorstSoFar()
         self._suggest = lambda trial: suggest_params(trial, study)
 
     def ask(self) -> Run | None:
@@ -130,7 +157,7 @@ class OptunaEngine:
         return Run(str(trial.number), self._suggest(trial))
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        trial = self._trials[key]
+        trial, value = self._trials[key], self._worst.of(value)
         trial.report(value, epoch)
         pruned = not last and trial.should_prune()
         if pruned:
@@ -138,3 +165,52 @@ class OptunaEngine:
         elif last:
             self._study.tell(trial, value)
         return not pruned
+
+
+class FreezeThawEngine:
+    """hearai's freeze-thaw sampler: runs pause at its levels, and it decides which train on."""
+
+    def __init__(self, study: Study):
+        from hearai.search.sampling.freeze_thaw import FreezeThaw
+
+        self._sampler = FreezeThaw(study.space, study.base, study.max_epochs, seed=study.settings.seed)
+        self._base, self._runs = study.base_params(), list[_Thawable]()
+
+    def ask(self) -> Run | None:
+        choice = self._sampler.next([run.curve() for run in self._runs]) if self._runs else self._base
+        if choice is None:
+            return None
+        if not isinstance(choice, int):
+            self._runs.append(_Thawable(len(self._runs), dict(choice)))
+            choice = len(self._runs) - 1
+        self._runs[choice].state = "running"
+        return Run(str(choice), self._runs[choice].params)
+
+    def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        run = self._runs[int(key)]
+        run.diverged = math.isnan(value)
+        if not run.diverged:
+            run.values[epoch] = value
+        if run.diverged or last:
+            run.state = "stopped" if run.diverged else "complete"
+        elif epoch in self._sampler.levels:
+            run.state = "paused"
+        return run.state == "running"
+
+
+@dataclass
+class _Thawable:
+    """A run of freeze-thaw."""
+
+    number: int
+    params: dict[str, Value]
+    values: dict[int, float] = field(default_factory=dict)
+    """{epoch: best value so far}"""
+    state: str = "running"
+    diverged: bool = False
+
+    def curve(self) -> Any:
+        """The run as the sampler sees it."""
+        from hearai.search.sampling.freeze_thaw import Curve
+
+        return Curve(self.number, self.params, dict(self.values), self.state, diverged=self.diverged)

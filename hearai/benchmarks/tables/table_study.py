@@ -12,8 +12,11 @@ from hearai.config.config import build_config
 from hearai.config.domains import Domain, Value
 from hearai.config.space import Space
 from hearai.config.study import Study
-from hearai.config.study_schema import StudySettings
+from hearai.config.study_schema import EarlyStopping, StudySettings
 from hearai.config.validation import FrozenDict
+
+GRACE_SHARE, REDUCTION_FACTOR = 0.3, 2
+"""ASHA's settings for the engines that leave them to their user: grace period as a share of the epochs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ def table_study(name: str, domains: Mapping[str, Domain], start: Mapping[str, Va
     base = build_config({"train_parameters": {"epochs": epochs}})
     space = Space(domains)
     inside = {path: _clamped(domain, start[path]) for path, domain in space.domains.items()}
-    return TableStudy(name, name, StudySettings(space=FrozenDict()), base, space, start=inside)
+    stopping = EarlyStopping(name="asha", grace_epochs=round(GRACE_SHARE * epochs), reduction_factor=REDUCTION_FACTOR)
+    settings = StudySettings(space=FrozenDict(), early_stopping=stopping)
+    return TableStudy(name, name, settings, base, space, start=inside)
 
 
 def _clamped(domain: Domain, value: Value) -> Value:
