@@ -1,9 +1,9 @@
 """Benchmarks: `python experiments/benchmark.py models|search|scale|record`, each with --help.
 
-models: compares sequence encoders and extractors on the demo data. search: compares hearai with random search,
-Ray, Optuna and a peer, on public tables of learning curves, a surrogate of the demo task, or (--real) that task itself. scale: thousands of trials,
-dozens in flight; with --nodes 8 the utilisation of a Ray cluster, simulated on this machine (5 minutes). record:
-records the table of learning curves again (an hour). docs/benchmarks.md has the results.
+models: compares sequence encoders and extractors on the demo data. search: compares hearai with random search, Ray,
+Optuna and a peer on public learning curves, a surrogate of the demo task, or (--real) that task itself. scale:
+thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray cluster, simulated on this machine (5
+minutes). record: records the table of learning curves again (an hour). docs/benchmarks.md has the results.
 """
 
 import argparse

@@ -12,14 +12,13 @@ from typing import Any
 
 import optuna
 
-from hearai.benchmarks.engines import FreezeThawEngine, HearaiEngine, OptunaEngine, RayEngine
+from hearai.benchmarks.engines import FREEZE_THAW_PACKAGE, FreezeThawEngine, HearaiEngine, OptunaEngine, RayEngine
 from hearai.benchmarks.peers.peer_engine import PeerEngine, missing_peer
 from hearai.benchmarks.simulation import Engine
 from hearai.benchmarks.worker_pool import WorkerPool
 from hearai.config.study import Study
 from hearai.errors import UserError
 from hearai.search.storage.trial_store import open_journal
-
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ REAL_ENGINES = (HEARAI, RANDOM, REFERENCE, MEDIAN)
 
 def unavailable(engine: str, peer_python: Path | None) -> str | None:
     """Why an engine cannot run here, or None."""
-    if engine == FREEZE_THAW and not find_spec("hearai.search.sampling.freeze_thaw"):
+    if engine == FREEZE_THAW and not find_spec(FREEZE_THAW_PACKAGE):
         return "this version has no freeze-thaw sampler"
     return missing_peer(engine, peer_python) if engine == PEER else None
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,8 @@ class RayEngine:
         return Run(key, {path: params[path] for path in self._paths})
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        result, trial = {"epoch": epoch, "training_iteration": epoch}, self._trials[key]
-        result["objective"] = self._worst.of(value)
+        trial = self._trials[key]
+        result = {"epoch": epoch, "objective": self._worst.of(value), "training_iteration": epoch}
         should_continue = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
         if should_continue:
             self._search.on_trial_result(key, result)
@@ -167,17 +168,22 @@ class OptunaEngine:
         return not pruned
 
 
+FREEZE_THAW_PACKAGE = "hearai.search.sampling.freeze_thaw"
+"""Imported by name, because not every version has it."""
+
+
 class FreezeThawEngine:
     """hearai's freeze-thaw sampler: runs pause at its levels, and it decides which train on."""
 
     def __init__(self, study: Study):
-        from hearai.search.sampling.freeze_thaw import FreezeThaw
-
-        self._sampler = FreezeThaw(study.space, study.base, study.max_epochs, seed=study.settings.seed)
+        self._curve_of = import_module(f"{FREEZE_THAW_PACKAGE}.curves").Curve
+        engine = import_module(f"{FREEZE_THAW_PACKAGE}.engine")
+        self._sampler = engine.FreezeThaw(study.space, study.base, study.max_epochs, seed=study.settings.seed)
         self._base, self._runs = study.base_params(), list[_Thawable]()
 
     def ask(self) -> Run | None:
-        choice = self._sampler.next([run.curve() for run in self._runs]) if self._runs else self._base
+        curves = [self._curve_of(**vars(run)) for run in self._runs]
+        choice = self._sampler.next(curves) if curves else self._base
         if choice is None:
             return None
         if not isinstance(choice, int):
@@ -208,9 +214,3 @@ class _Thawable:
     """{epoch: best value so far}"""
     state: str = "running"
     diverged: bool = False
-
-    def curve(self) -> Any:
-        """The run as the sampler sees it."""
-        from hearai.search.sampling.freeze_thaw import Curve
-
-        return Curve(self.number, self.params, dict(self.values), self.state, diverged=self.diverged)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hearai.benchmarks.engine_comparison import ENGINES, TABLE_ENGINES, unavailable
 from hearai.benchmarks.tables.comparison import summarise_regrets
@@ -64,11 +65,13 @@ def _write(
     options: Options, name: str, tasks: int, results: Sequence[Result], print_line: Callable[[str], object]
 ) -> None:
     summaries = summarise_regrets(results, options.budget)
-    title = f"{name}: {tasks} tasks, {len(options.seeds)} seeds, {options.workers} workers"
+    counts = [(tasks, "task"), (len(options.seeds), "seed"), (options.workers, "worker")]
+    title = ", ".join(f"{count} {what}" if count == 1 else f"{count} {what}s" for count, what in counts)
+    title = f"{name}: {title}"
     print_line(regret_table(summaries, title=title))
     print_line(task_table(summaries))
     stem = options.out / f"search-{name}-{options.budget}"
-    setting = {"tables": list(options.tables), "tasks": options.tasks, "seeds": list(options.seeds)}
+    setting: dict[str, Any] = {"tables": list(options.tables), "tasks": options.tasks, "seeds": list(options.seeds)}
     setting |= {"workers": options.workers, "budget": options.budget, "noise": options.noise}
     save_json(stem.with_suffix(".json"), summaries, results, setting)
     plot_regrets(stem.with_suffix(".png"), summaries, results, title)
@@ -81,7 +84,9 @@ def _tasks(options: Options) -> list[tuple[str, str]]:
     if unknown := [table for table in tables if table not in TABLES]:
         raise ConfigError([f"--table {table}: unknown table; {choices(table, TABLES)}" for table in unknown])
     if options.noise and DEMO in tables:
-        raise ConfigError(f"--noise {options.noise:g}: not allowed with --table {DEMO}, whose runs have their own noise")
+        raise ConfigError(
+            f"--noise {options.noise:g}: not allowed with --table {DEMO}, whose runs have their own noise"
+        )
     if len(tables) > 1 and options.tasks not in (DEVELOPMENT, HELD_OUT, ALL):
         raise ConfigError(f"--tasks {options.tasks}: names of tasks need a single --table; give one")
     return [(table, task) for table in tables for task in task_names(table, options.tasks)]

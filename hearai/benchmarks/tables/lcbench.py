@@ -82,9 +82,17 @@ def _domain(entry: Mapping[str, Any]) -> Domain:
 
 @functools.cache
 def _session(folder: Path) -> Any:
-    """The surrogate; one for all tasks of a process, with one thread: searches run in processes of their own."""
+    """The surrogate; one for all tasks of a process, with one thread: searches run in processes of their own.
+
+    Raises:
+        ValueError: the file is not a model.
+    """
     import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
+    try:
+        return onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
+    except (InvalidProtobuf, NoSuchFile, Fail, InvalidGraph) as error:
+        raise ValueError(f"model.onnx: {error}") from None

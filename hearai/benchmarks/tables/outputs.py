@@ -48,14 +48,18 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}" if value >= 0.005 else "<.01"
 
 
-def save_json(path: Path, summaries: Sequence[EngineSummary], results: Sequence[Result], setting: Mapping[str, Any]) -> None:
+def save_json(
+    path: Path, summaries: Sequence[EngineSummary], results: Sequence[Result], setting: Mapping[str, Any]
+) -> None:
     """Saves the setting, the summaries and the mean regret curves, for other programs."""
     curves = budget_curves(results, setting["budget"])
     content = {
         "setting": dict(setting),
         "reference": REFERENCE,
         "engines": [asdict(summary) for summary in summaries],
-        "curves": {engine: {task: [round(r, 5) for r in curve] for task, curve in c.items()} for engine, c in curves.items()},
+        "curves": {
+            engine: {task: [round(r, 5) for r in curve] for task, curve in c.items()} for engine, c in curves.items()
+        },
     }
     atomic_write_text(path, json.dumps(content, indent=1) + "\n")
 
@@ -69,7 +73,10 @@ def plot_regrets(path: Path, summaries: Sequence[EngineSummary], results: Sequen
 
     budget = max(marks_of(results[0].search.budget))
     figure, axes = pyplot.subplots(1, 2, figsize=(12, 4.5), sharey=True, layout="constrained")
-    for axis, curves, scale in ((axes[0], budget_curves(results, budget), budget), (axes[1], clock_curves(results), 1.0)):
+    for axis, curves, scale in (
+        (axes[0], budget_curves(results, budget), budget),
+        (axes[1], clock_curves(results), 1.0),
+    ):
         for summary in summaries:
             by_task = list(curves[summary.engine].values())
             steps = len(by_task[0])

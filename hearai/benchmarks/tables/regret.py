@@ -19,7 +19,7 @@ Values = Callable[[Sequence[Point]], np.ndarray]
 SCREENED, MEDIAN_OF = 20_000, 1_000
 """Random configs among which the climb to the best one starts, and of which the median is taken."""
 ROUNDS, PARENTS, CHILDREN, FINALISTS = 12, 25, 40, 200
-"""The climb: in each round the best points get children nearby; at its end the whole curves of the best are looked at."""
+"""The climb: in each round the best points get children nearby; in the end the best have their curves computed."""
 STEP = 0.15
 """Of the first round, as a share of each range; it shrinks by a quarter from round to round."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from hearai.benchmarks.tables import lcbench, taskset
 from hearai.benchmarks.tables.noisy_curves import NoisyCurves, Table, best_epochs
 from hearai.benchmarks.tables.regret import Scale, cached_scale, measure_scale
 from hearai.config.study import Study
-from hearai.errors import ConfigError, UserError, choices, pick
+from hearai.errors import ConfigError, UserError, choices, load_failure, pick
 
 FOLDER_VARIABLE, FOLDER = "HEARAI_REAL_DATA", "hpo_curves"
 DEVELOPMENT, HELD_OUT, ALL = "development", "held-out", "all"
@@ -74,7 +75,7 @@ def task_names(table: str, chosen: str = DEVELOPMENT) -> list[str]:
         names = development = [DEMO]
     else:
         source = pick(SOURCES, table, "table")
-        names = source.names(data_folder(table))
+        names = _names(table, data_folder(table))
         development = source.development(names)
     groups = {DEVELOPMENT: development, HELD_OUT: [n for n in names if n not in development], ALL: names}
     if chosen in groups:
@@ -82,7 +83,9 @@ def task_names(table: str, chosen: str = DEVELOPMENT) -> list[str]:
             raise ConfigError(f"--tasks {chosen}: {table} has none; {choices(chosen, [DEVELOPMENT, ALL])}")
         return groups[chosen]
     asked = list(dict.fromkeys(name.strip() for name in chosen.split(",") if name.strip()))
-    problems = [f"--tasks {name}: not in {table}; {choices(name, [*groups, *names])}" for name in asked if name not in names]
+    problems = [
+        f"--tasks {name}: not in {table}; {choices(name, [*groups, *names])}" for name in asked if name not in names
+    ]
     if problems or not asked:
         raise ConfigError(problems or [f"--tasks {chosen!r}: no task; {choices(chosen, [*groups, *names])}"])
     return asked
@@ -98,8 +101,7 @@ def load_task(table: str, name: str, noise: float = 0.0) -> TableTask:
     """
     if table == DEMO:
         return _demo_task()
-    (name,) = task_names(table, name)
-    source = SOURCES[table].load(data_folder(table), name)
+    source = _read(table, name)
 
     def best_values(points: Sequence[Mapping[str, Any]]) -> np.ndarray:
         return np.array(best_epochs(source.curves(points), source.lowest))
@@ -109,6 +111,27 @@ def load_task(table: str, name: str, noise: float = 0.0) -> TableTask:
         f"{table}-{name}", lambda: measure_scale(study.space, study.base, source.last_values, best_values)
     )
     return TableTask(table, name, study, NoisyCurves(source, noise * scale.unit), scale)
+
+
+def _read(table: str, name: str) -> Table:
+    folder = data_folder(table)
+    if name not in _names(table, folder):
+        raise ConfigError(f"--tasks {name}: not in {table}; {choices(name, _names(table, folder))}")
+    try:
+        return SOURCES[table].load(folder, name)
+    except ImportError as error:
+        raise UserError(
+            f"--table {table}: needs {error.name}, which is not installed; pip install {error.name}"
+        ) from None
+    except (OSError, ValueError, KeyError, BadZipFile, RuntimeError) as error:
+        raise UserError(f"{folder}: task {name} cannot be read ({load_failure(error)}); copy the table again") from None
+
+
+def _names(table: str, folder: Path) -> list[str]:
+    try:
+        return SOURCES[table].names(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: not the table {table} ({load_failure(error)}); copy the table again") from None
 
 
 def _demo_task() -> TableTask:
