@@ -1,21 +1,34 @@
 """Benchmarks: `python experiments/benchmark.py models|search|scale|record`, each with --help.
 
-models: compares sequence encoders and extractors on the demo data. search: compares hearai with random search, Ray's
-stock pair and Optuna alone, on recorded learning curves or (--real) on the demo task. scale: thousands of trials,
-dozens in flight; with --nodes 8 the utilisation of a Ray cluster, simulated on this machine (5 minutes). record:
-records the table of learning curves again (an hour). docs/benchmarks.md has the results.
+models: compares sequence encoders and extractors on the demo data. search: compares hearai with random search, Ray,
+Optuna and a peer on public learning curves, a surrogate of the demo task, or (--real) that task itself. scale:
+thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray cluster, simulated on this machine (5
+minutes). record: records the table of learning curves again (an hour). docs/benchmarks.md has the results.
 """
 
 import argparse
 import logging
+import os
 import tempfile
 import warnings
 from pathlib import Path
 
-from hearai.cli import DONE, MAX_COUNT, duration, gpu_index, integer, positive, processes, run_script
+from hearai.cli import (
+    DONE,
+    MAX_COUNT,
+    comma_separated,
+    duration,
+    gpu_index,
+    integer,
+    number,
+    positive,
+    processes,
+    run_script,
+)
 from hearai.config.config import build_config
 from hearai.config.overrides import override
 from hearai.errors import ConfigError
+from hearai.files import require_writable_folder
 
 COMMON = {
     "train_parameters": {"batch_size": 32, "lr": 1.0e-3, "num_segments": 4},
@@ -40,25 +53,7 @@ def parse_args() -> argparse.Namespace:
     )
     models.add_argument("--only", choices=("transformers", "extractors"), help="only one of the two tables")
     models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    search = parts.add_parser("search", help="compare search engines")
-    search.add_argument(
-        "--real", action="store_true", help="real training, minutes per search, instead of the surrogate"
-    )
-    search.add_argument("--seeds", type=positive, metavar="N", help="searches per engine (default: 10, with --real 3)")
-    search.add_argument(
-        "--first-seed", type=integer(0, MAX_COUNT), default=0, metavar="N", help="seed of the first search (default: 0)"
-    )
-    search.add_argument(
-        "--epoch-budget", type=positive, metavar="N", help="trial-epochs per search (default: 480, with --real 240)"
-    )
-    search.add_argument("--workers", type=processes, default=2, metavar="N", help="concurrent runs (default: 2)")
-    search.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/benchmark"),
-        metavar="DIR",
-        help="folder of the plot and the log (default: runs/benchmark)",
-    )
+    add_search_options(parts.add_parser("search", help="compare search engines"))
     scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
     scale.add_argument(
         "--trials", type=positive, metavar="N", help="number of trials (default: 2000, with --nodes 500)"
@@ -76,6 +71,26 @@ def parse_args() -> argparse.Namespace:
     record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best (default: 90)")
     record.add_argument("--to", type=Path, required=True, metavar="FILE.csv")
     return parser.parse_args()
+
+
+def add_search_options(search: argparse.ArgumentParser) -> None:
+    add = search.add_argument
+    add("--table", type=comma_separated, metavar="NAME,...", help="demo, lcbench, taskset (default: demo)")
+    add("--tasks", metavar="WHICH", help="development, held-out, all, or NAME,... (default: development)")
+    add("--engines", metavar="NAME,...", type=comma_separated, help="only these engines (default: all that run here)")
+    add("--real", action="store_true", help="real training, minutes per search, instead of a table")
+    add("--seeds", type=positive, metavar="N", help="searches per engine and task (default: 10, with --real 3)")
+    seed_help = "seed of the first search (default: 0)"
+    add("--first-seed", type=integer(0, MAX_COUNT), default=0, metavar="N", help=seed_help)
+    budget_help = "complete trainings per search (default: 25, with --real 12)"
+    add("--budget", type=integer(1, 10_000), metavar="N", help=budget_help)
+    add("--workers", type=processes, metavar="N", help="concurrent runs (default: 8, with --real 2)")
+    noise_help = "lcbench, taskset: deviation between seeds; 1 = from the best to a median config (default: 0)"
+    add("--noise", type=number(0, 10), metavar="S", help=noise_help)
+    add("--processes", type=processes, metavar="N", help="searches at the same time (default: number of cores)")
+    add("--peer-python", type=Path, metavar="PATH", help="a Python that has SMAC3 (default: that engine is skipped)")
+    out_help = "folder of the figure and the log (default: runs/benchmark)"
+    add("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help=out_help)
 
 
 def run_models(args: argparse.Namespace) -> None:
@@ -98,33 +113,48 @@ def run_models(args: argparse.Namespace) -> None:
 
 
 def run_search(args: argparse.Namespace) -> None:
-    from hearai.benchmarks.curves import recorded_study
-    from hearai.benchmarks.engine_comparison import on_real_task, on_surrogate, plot
-    from hearai.benchmarks.result_tables import engine_table
-    from hearai.benchmarks.surrogate import demo_surrogate, held_out_error
-
-    seeds = range(args.first_seed, args.first_seed + (args.seeds or (3 if args.real else 10)))
-    budget = args.epoch_budget or (240 if args.real else 480)
+    require_writable_folder(args.out, "--out")
     args.out.mkdir(parents=True, exist_ok=True)
-    limits = {"seeds": seeds, "epoch_budget": budget, "workers": args.workers}
     if args.real:
-        from hearai.config.study import Request, load_study
-        from hearai.search.plan import make_plan, prepare_inputs
+        return run_real_search(args)
+    from hearai.benchmarks.tables.benchmark import Options, compare_on_tables
 
-        plan = make_plan(load_study(Request("hamnosys")), args.out / "study")
-        prepare_inputs(plan, args.out / "study")
-        traces = []
-        for trace in on_real_task(plan.study, args.out / f"real-{budget}.jsonl", **limits):
-            traces.append(trace)
-            print(f"{trace.engine}, seed {trace.seed}: {trace.values[-1]:.4f}, retrained {trace.final:.4f}", flush=True)
-    else:
-        error, ranks = held_out_error()
-        print(f"surrogate: error {error:.4f}, rank correlation {ranks:.2f} on held-out runs")
-        traces = list(on_surrogate(demo_surrogate(), recorded_study(), **limits))
-    name = "real training" if args.real else "surrogate"
-    print(engine_table(traces, budget, task=name))
-    figure = args.out / f"{'real' if args.real else 'surrogate'}-{budget}.png"
-    plot(traces, figure, f"{name}: {len(seeds)} searches per engine, {args.workers} workers")
+    options = Options(
+        tables=tuple(args.table or ["demo"]),
+        tasks=args.tasks or "development",
+        engines=args.engines,
+        seeds=range(args.first_seed, args.first_seed + (args.seeds or 10)),
+        workers=args.workers or 8,
+        budget=args.budget or 25,
+        noise=args.noise or 0.0,
+        processes=args.processes or os.cpu_count() or 1,
+        peer_python=args.peer_python,
+        out=args.out,
+    )
+    compare_on_tables(options, lambda line: print(line, flush=True))
+
+
+def run_real_search(args: argparse.Namespace) -> None:
+    names = ("table", "tasks", "engines", "noise", "processes", "peer_python")
+    if problems := [f"--{n.replace('_', '-')}: not allowed with --real" for n in names if getattr(args, n) is not None]:
+        raise ConfigError(problems)
+    from hearai.benchmarks.engine_comparison import on_real_task, plot
+    from hearai.benchmarks.result_tables import engine_table
+    from hearai.config.study import Request, load_study
+    from hearai.search.plan import make_plan, prepare_inputs
+
+    plan = make_plan(load_study(Request("hamnosys")), args.out / "study")
+    prepare_inputs(plan, args.out / "study")
+    seeds, budget = range(args.first_seed, args.first_seed + (args.seeds or 3)), args.budget or 12
+    epochs, workers = budget * plan.study.max_epochs, args.workers or 2
+    traces = []
+    log = args.out / f"real-{epochs}.jsonl"
+    for trace in on_real_task(plan.study, log, seeds=seeds, epoch_budget=epochs, workers=workers):
+        traces.append(trace)
+        print(f"{trace.engine}, seed {trace.seed}: {trace.values[-1]:.4f}, retrained {trace.final:.4f}", flush=True)
+    print(engine_table(traces, epochs, task="real training"))
+    figure = args.out / f"real-{epochs}.png"
+    plot(traces, figure, f"real training: {len(seeds)} searches per engine, {workers} workers")
     print(f"figure: {figure}")
 
 

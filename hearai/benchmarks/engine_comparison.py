@@ -1,4 +1,4 @@
-"""Compares search engines: quality of the best config over the budget used, on the surrogate and on real training."""
+"""The search engines by name, and their comparison on real training: the best config over the budget used."""
 
 import json
 import statistics
@@ -12,30 +12,60 @@ from typing import Any
 import optuna
 
 from hearai.benchmarks.engines import HearaiEngine, OptunaEngine, RayEngine
-from hearai.benchmarks.simulation import Engine, simulate
-from hearai.benchmarks.surrogate import Surrogate
+from hearai.benchmarks.peers.peer_engine import PeerEngine, missing_peer
+from hearai.benchmarks.simulation import Engine
 from hearai.benchmarks.worker_pool import WorkerPool
 from hearai.config.study import Study
+from hearai.config.study_schema import Sampler
 from hearai.errors import UserError
 from hearai.search.storage.trial_store import open_journal
 
-BuildEngine = Callable[[Study, int, ExitStack], Engine]
-"""(study, number of workers, stack that closes what the engine opens) -> engine"""
-HEARAI = "hearai"
-REFERENCE = "Ray stock"
+
+@dataclass(frozen=True)
+class EngineContext:
+    """What an engine may use beside the study."""
+
+    stack: ExitStack
+    """Closes what the engine opens."""
+    workers: int
+    budget: int = 0
+    """Of the whole search, in complete trainings."""
+    peer_python: Path | None = None
+    """The Python that has the engines of other projects."""
 
 
-def _hearai(study: Study, workers: int, stack: ExitStack, **changes: Any) -> HearaiEngine:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hearai-engine-")))
-    study = replace(study, settings=study.settings.model_copy(update=changes))
-    return HearaiEngine(study, folder, workers, stack.enter_context(open_journal(folder)))
+BuildEngine = Callable[[Study, EngineContext], Engine]
+HEARAI, FREEZE_THAW, RANDOM, PEER = "hearai", "freeze-thaw", "random + ASHA", "SMAC3"
+REFERENCE = "Ray, base first"
+STOCK, HYPERBAND, MEDIAN = "Ray stock", "Optuna TPE + hyperband", "Optuna, median"
 
 
-def _random(study: Study, workers: int, stack: ExitStack) -> HearaiEngine:
-    return _hearai(study, workers, stack, sampler=study.settings.sampler.model_copy(update={"name": "random"}))
+def _hearai(study: Study, context: EngineContext) -> HearaiEngine:
+    folder = Path(context.stack.enter_context(tempfile.TemporaryDirectory(prefix="hearai-engine-")))
+    return HearaiEngine(study, folder, context.workers, context.stack.enter_context(open_journal(folder)))
 
 
-def _hyperband(study: Study, workers: int, stack: ExitStack) -> OptunaEngine:
+def _random(study: Study, context: EngineContext) -> HearaiEngine:
+    sampler = study.settings.sampler.model_copy(update={"name": "random"})
+    grace = max(1, round(RANDOM_GRACE * study.max_epochs))
+    changes = {"name": "asha", "grace_epochs": grace, "reduction_factor": RANDOM_FACTOR}
+    stopping = study.settings.early_stopping.model_copy(update=changes)
+    return _hearai(_changed(study, sampler=sampler, early_stopping=stopping), context)
+
+
+RANDOM_GRACE, RANDOM_FACTOR = 0.1, 3
+"""Random search is at its best with more trials that are stopped earlier: grace as a share of the epochs."""
+
+
+def _freeze_thaw(study: Study, context: EngineContext) -> HearaiEngine:
+    return _hearai(_changed(study, sampler=Sampler(name="freeze_thaw", startup_trials=STARTUP_TRIALS)), context)
+
+
+STARTUP_TRIALS = 5
+"""Random points of freeze-thaw before its model is used."""
+
+
+def _hyperband(study: Study, context: EngineContext) -> OptunaEngine:
     stopping = study.settings.early_stopping
     pruner = optuna.pruners.HyperbandPruner(
         min_resource=stopping.grace_epochs,
@@ -45,18 +75,32 @@ def _hyperband(study: Study, workers: int, stack: ExitStack) -> OptunaEngine:
     return OptunaEngine(study, pruner)
 
 
-ENGINES: dict[str, BuildEngine] = {
-    HEARAI: _hearai,
-    "random": _random,
-    REFERENCE: lambda study, workers, stack: RayEngine(study),
-    "Ray stock, base first": lambda study, workers, stack: RayEngine(study, base_first=True),
-    "Optuna, median": lambda study, workers, stack: OptunaEngine(study),
-    "Optuna, hyperband": _hyperband,
-}
-"""{name: how to build it}. random: hearai with the random sampler and the same early stopping."""
+def _smac(study: Study, context: EngineContext) -> PeerEngine:
+    assert context.peer_python, "checked by `unavailable`"
+    return PeerEngine(PEER, context.peer_python, study, context.workers, context.budget, context.stack)
 
-REAL_ENGINES = (HEARAI, "random", REFERENCE, "Optuna, median")
+
+ENGINES: dict[str, BuildEngine] = {
+    REFERENCE: lambda study, context: RayEngine(study, base_first=True),
+    STOCK: lambda study, context: RayEngine(study),
+    RANDOM: _random,
+    HYPERBAND: _hyperband,
+    MEDIAN: lambda study, context: OptunaEngine(study),
+    PEER: _smac,
+    HEARAI: _hearai,
+    FREEZE_THAW: _freeze_thaw,
+}
+"""{name: how to build it}. Early stopping is that of the study, except for `RANDOM` and engines with their own."""
+
+TABLE_ENGINES = (REFERENCE, STOCK, RANDOM, HYPERBAND, PEER, HEARAI, FREEZE_THAW)
+"""The engines compared on tables."""
+REAL_ENGINES = (HEARAI, RANDOM, REFERENCE, MEDIAN)
 """The engines compared on real training, where a search takes minutes."""
+
+
+def unavailable(engine: str, peer_python: Path | None) -> str | None:
+    """Why an engine cannot run here, or None."""
+    return missing_peer(engine, peer_python) if engine == PEER else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +112,7 @@ class Trace:
     values: Sequence[float]
     seconds: Sequence[float]
     final: float
-    """Value of the last incumbent: noise-free on the surrogate, the mean over new seeds on real training."""
+    """Value of the last incumbent: the mean over new seeds."""
 
     def at(self, epochs: int) -> float:
         """The value after a number of trial-epochs."""
@@ -77,19 +121,6 @@ class Trace:
     def at_seconds(self, seconds: float) -> float:
         """The value after a number of seconds; 0 before the first epoch."""
         return next((v for v, s in zip(self.values[::-1], self.seconds[::-1], strict=True) if s <= seconds), 0.0)
-
-
-def on_surrogate(
-    task: Surrogate, study: Study, *, seeds: Sequence[int], epoch_budget: int, workers: int, engines: Sequence[str] = ()
-) -> Iterator[Trace]:
-    """One search per engine and seed; values are the noise-free values of the incumbents."""
-    for name in engines or ENGINES:
-        for seed in seeds:
-            with ExitStack() as stack:
-                engine = ENGINES[name](_seeded(study, seed), workers, stack)
-                incumbents = list(simulate(engine, task, workers=workers, epoch_budget=epoch_budget))
-            values = [incumbent.true_value for incumbent in incumbents]
-            yield Trace(name, seed, values, [incumbent.seconds for incumbent in incumbents], values[-1])
 
 
 def on_real_task(
@@ -101,14 +132,14 @@ def on_real_task(
     workers: int,
     engines: Sequence[str] = REAL_ENGINES,
 ) -> Iterator[Trace]:
-    """The same with real training and the reported values. Searches that are in `log` (JSON lines) are not repeated."""
+    """One search per engine and seed, with the reported values. Searches in `log` (JSON lines) are not repeated."""
     finished = {(trace.engine, trace.seed): trace for trace in read_traces(log)}
     pool = WorkerPool(study, workers)
     try:
         for seed in seeds:  # all engines of a seed before the next seed: an interrupted benchmark is comparable
             for name in engines:
                 if (name, seed) not in finished:
-                    trace = _real_trace(name, _seeded(study, seed), pool, epoch_budget, workers)
+                    trace = _real_trace(name, with_seed(study, seed), pool, epoch_budget, workers)
                     with log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(asdict(trace)) + "\n")
                     finished[name, seed] = trace
@@ -123,7 +154,7 @@ FRESH_SEEDS = (101, 102, 103)
 
 def _real_trace(name: str, study: Study, pool: WorkerPool, epoch_budget: int, workers: int) -> Trace:
     with ExitStack() as stack:
-        incumbents = list(pool.search(ENGINES[name](study, workers, stack), epoch_budget))
+        incumbents = list(pool.search(ENGINES[name](study, EngineContext(stack, workers)), epoch_budget))
     final = statistics.fmean(pool.values(incumbents[-1].params, FRESH_SEEDS))
     values, seconds = [step.best for step in incumbents], [round(step.seconds, 2) for step in incumbents]
     return Trace(name, study.settings.seed, values, seconds, final)
@@ -145,8 +176,13 @@ def read_traces(log: Path) -> list[Trace]:
         ) from None
 
 
-def _seeded(study: Study, seed: int) -> Study:
-    return replace(study, settings=study.settings.model_copy(update={"seed": seed}))
+def with_seed(study: Study, seed: int) -> Study:
+    """The study with another seed of its sampler."""
+    return _changed(study, seed=seed)
+
+
+def _changed(study: Study, **settings: Any) -> Study:
+    return replace(study, settings=study.settings.model_copy(update=settings))
 
 
 @dataclass(frozen=True)

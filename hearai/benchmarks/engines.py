@@ -1,6 +1,7 @@
 """The search engines that are compared, each as its users run it: hearai, Ray's stock pair, and Optuna alone."""
 
 import itertools
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,24 @@ POLL_SECONDS = 0.001
 """Between two looks at a policy that is computing."""
 
 
+class WorstSoFar:
+    """What users of engines that do not know divergence report in its place: the worst value that they have seen."""
+
+    def __init__(self) -> None:
+        self._worst: float | None = None
+
+    def of(self, value: float) -> float:
+        """The value itself, or the worst one so far in place of NaN."""
+        if math.isnan(value):
+            return DIVERGED_FIRST if self._worst is None else self._worst
+        self._worst = value if self._worst is None else min(value, self._worst)
+        return value
+
+
+DIVERGED_FIRST = -10.0
+"""Reported for a run that diverged before any other had reported; below every value of every task."""
+
+
 class HearaiEngine:
     """Journal, searcher and policy of `hearai.search`, called as Tune's controller calls them."""
 
@@ -46,6 +65,7 @@ class HearaiEngine:
         self._epochs, self._tune_ids = study.max_epochs, map(str, itertools.count())
         self._running: dict[str, str] = {}
         """{key of a run, its trial's number: Tune's id}"""
+        self._best: dict[str, float] = {}
         self._folder, self._params = str(folder), dict[int, dict[str, Any]]()
 
     def _make_spec(self, proposal: Proposal, stage: Stage) -> TrialSpec:
@@ -67,10 +87,12 @@ class HearaiEngine:
         return int(key)
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
+        diverged = math.isnan(value)
+        value = self._best[key] = self._best.get(key, math.nan) if diverged else value
         result = {"epoch": epoch, "epochs": self._epochs, "objective": value, "best_epoch": epoch}
-        result |= {"diverged": 0.0, "seconds": 0.0}
+        result |= {"diverged": float(diverged), "seconds": 0.0}
         tune_id = self._running[key]
-        verdict = self._searcher.judge(tune_id, result)
+        verdict = Verdict.STOP if diverged else self._searcher.judge(tune_id, result)
         while not isinstance(verdict, Verdict):
             time.sleep(POLL_SECONDS)
             verdict = self._searcher.verdicts().get(tune_id, verdict)
@@ -100,6 +122,7 @@ class RayEngine:
         )
         self._paths, self._keys = list(space), map(str, itertools.count())
         self._trials: dict[str, Trial] = {}
+        self._worst = WorstSoFar()
 
     def ask(self) -> Run | None:
         key = next(self._keys)
@@ -110,7 +133,8 @@ class RayEngine:
         return Run(key, {path: params[path] for path in self._paths})
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        result, trial = {"epoch": epoch, "objective": value, "training_iteration": epoch}, self._trials[key]
+        trial = self._trials[key]
+        result = {"epoch": epoch, "objective": self._worst.of(value), "training_iteration": epoch}
         should_continue = self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
         if should_continue:
             self._search.on_trial_result(key, result)
@@ -129,6 +153,7 @@ class OptunaEngine:
         self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         self._space, self._base = study.space, study.base
         self._trials: dict[str, optuna.Trial] = {}
+        self._worst = WorstSoFar()
         self._suggest = lambda trial: suggest_params(trial, study)
 
     def ask(self) -> Run | None:
@@ -137,7 +162,7 @@ class OptunaEngine:
         return Run(str(trial.number), self._suggest(trial))
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        trial = self._trials[key]
+        trial, value = self._trials[key], self._worst.of(value)
         trial.report(value, epoch)
         pruned = not last and trial.should_prune()
         if pruned:

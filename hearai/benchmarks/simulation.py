@@ -5,6 +5,7 @@ all runs in the order in which they would end.
 """
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,10 +29,16 @@ class Engine(Protocol):
     """Proposes runs and decides after each epoch whether they continue."""
 
     def ask(self) -> Run | None:
-        """The next run; None if there is none (for now)."""
+        """The next run; None if there is none (for now).
+
+        A run with the key of one that did not continue was paused: it goes on after its last epoch.
+        """
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:
-        """Reports the best value so far of a run after an epoch; returns whether it continues after it."""
+        """Reports the best value so far of a run after an epoch; returns whether it continues after it.
+
+        value: NaN if the run has diverged; it has then ended, and `last` is true.
+        """
 
 
 class Task(Protocol):
@@ -42,7 +49,7 @@ class Task(Protocol):
         """Epochs of a complete run."""
 
     def curve(self, params: Mapping[str, Value], seed: int) -> list[float]:
-        """The objective after each epoch."""
+        """The objective after each epoch; NaN from where the run has diverged."""
 
     def true_value(self, params: Mapping[str, Value]) -> float:
         """The objective without noise."""
@@ -74,21 +81,31 @@ class _Running:
 def simulate(engine: Engine, task: Task, *, workers: int, epoch_budget: int) -> Iterator[Incumbent]:
     """Yields the incumbent after every epoch until the budget is used up or the engine has no more runs."""
     clock, spent, order = 0.0, 0, 0
-    best, true_value = -1.0, 0.0
+    best, true_value = -math.inf, 0.0
+    paused: dict[str, _Running] = {}
     ends: list[tuple[float, int, _Running]] = []  # (end of the next epoch, tie-breaker, run)
     while spent < epoch_budget:
         while len(ends) < workers and (run := engine.ask()):
-            running = _Running(run, task.curve(run.params, run.seed), task.epoch_seconds(run.params))
+            running = paused.pop(run.key, None) or _started(run, task)
             order += 1
             heapq.heappush(ends, (clock + START_SECONDS + running.epoch_seconds, order, running))
         if not ends:
             return
         clock, _, running = heapq.heappop(ends)
         spent, running.epoch = spent + 1, running.epoch + 1
-        value, last = max(running.curve[: running.epoch]), running.epoch == task.epochs
+        diverged = math.isnan(running.curve[running.epoch - 1])
+        value = math.nan if diverged else max(running.curve[: running.epoch])
+        last = diverged or running.epoch == task.epochs
         if value > best:
             best, true_value = value, task.true_value(running.run.params)
         yield Incumbent(spent, clock, true_value)
-        if engine.tell(running.run.key, running.epoch, value, last) and not last:
+        should_continue = engine.tell(running.run.key, running.epoch, value, last)
+        if should_continue and not last:
             order += 1
             heapq.heappush(ends, (clock + running.epoch_seconds, order, running))
+        elif not last:
+            paused[running.run.key] = running
+
+
+def _started(run: Run, task: Task) -> _Running:
+    return _Running(run, task.curve(run.params, run.seed), task.epoch_seconds(run.params))

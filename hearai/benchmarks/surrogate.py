@@ -58,9 +58,13 @@ class Surrogate:
 
     def true_value(self, params: Mapping[str, Value]) -> float:
         """Noise-free validation macro-F1 of the best epoch."""
-        x_D = torch.tensor(self._coordinates(params))
-        weights = np.array([process.mean(x_D) for process in self._processes])
-        return float((self._mean_E.numpy() + weights @ self._basis_PE.numpy()).max())
+        return float(self.true_values([params])[0])
+
+    def true_values(self, points: Sequence[Mapping[str, Value]]) -> np.ndarray:
+        """The same of several points at once, (points,)."""
+        x_MD = torch.tensor(np.array([self._coordinates(params) for params in points]))
+        weights_MP = torch.stack([process.means(x_MD) for process in self._processes], 1)
+        return (self._mean_E + weights_MP @ self._basis_PE).amax(1).numpy()
 
     def epoch_seconds(self, params: Mapping[str, Value]) -> float:
         """CPU seconds of an epoch."""
@@ -92,7 +96,11 @@ class _GaussianProcess:
 
     def mean(self, x_D: Tensor) -> float:
         """The posterior mean at a point."""
-        return self._shift + self._scale * float(self._covariance(self._log, x_D[None], self._x_ND)[0] @ self._alpha_N)
+        return float(self.means(x_D[None])[0])
+
+    def means(self, x_MD: Tensor) -> Tensor:
+        """The posterior means at several points, (M,)."""
+        return self._shift + self._scale * self._covariance(self._log, x_MD, self._x_ND) @ self._alpha_N
 
     def _loss(self, log: Tensor, y_N: Tensor) -> Tensor:
         """Negative log marginal likelihood, with a weak prior on the length scales around 2 (most matter little)."""

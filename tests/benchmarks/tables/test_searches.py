@@ -1,0 +1,49 @@
+"""Searches on tables: their log, and what an interrupted run continues."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from hearai.benchmarks.engine_comparison import RANDOM
+from hearai.benchmarks.tables.searches import Result, Search, read_results, run_search, run_searches
+from hearai.benchmarks.tables.tasks import task_names
+from hearai.errors import UserError
+
+DONE = Result(Search("lcbench", "3945", RANDOM, 0, 8, 25, 0.0), [(0.02, 1.5, 0.9), (3.0, 80.0, 0.4)], 700.0)
+
+
+def line_of(result: Result) -> str:
+    return json.dumps(asdict(result)) + "\n"
+
+
+def test_finished_searches_are_not_repeated(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(line_of(DONE))
+    assert list(run_searches([DONE.search], log, processes=1)) == [DONE] == read_results(log)
+    assert read_results(tmp_path / "none.jsonl") == []
+
+
+def test_torn_last_line_is_removed(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(line_of(DONE) + line_of(DONE)[:40])
+    assert read_results(log) == [DONE] and log.read_text() == line_of(DONE)
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "nonsense", '{"search": {"table": 1}, "steps": [], "seconds": 0}'])
+def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "log.jsonl").write_text(line_of(DONE) + line + "\n")
+    with pytest.raises(UserError, match=r"log\.jsonl: line 2 is not the result of a search; delete the file"):
+        read_results(tmp_path / "log.jsonl")
+
+
+@pytest.mark.heavy
+def test_search_improves_within_its_budget(real_data: Path) -> None:
+    if not (real_data / "hpo_curves").is_dir():
+        pytest.skip(f"{real_data} has no hpo_curves")
+    search = Search("lcbench", task_names("lcbench")[1], RANDOM, 0, 8, 3, 0.0)
+    result = run_search(search)
+    assert result == run_search(search), "equal searches have equal results"
+    spent = [step[0] for step in result.steps]
+    assert spent == sorted(spent) and spent[-1] <= 3 and result.at(3) < result.at(0.01)
