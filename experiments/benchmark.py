@@ -77,7 +77,7 @@ def add_search_options(search: argparse.ArgumentParser) -> None:
     add = search.add_argument
     add("--table", type=comma_separated, metavar="NAME,...", help="demo, lcbench, taskset (default: demo)")
     add("--tasks", metavar="WHICH", help="development, held-out, all, or NAME,... (default: development)")
-    add("--engines", metavar="NAME,...", type=comma_separated, help="only these engines (default: all that run here)")
+    add("--engines", metavar="NAME", nargs="+", help="only these engines (default: all that run here)")
     add("--real", action="store_true", help="real training, minutes per search, instead of a table")
     add("--seeds", type=positive, metavar="N", help="searches per engine and task (default: 10, with --real 3)")
     seed_help = "seed of the first search (default: 0)"

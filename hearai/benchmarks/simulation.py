@@ -31,7 +31,7 @@ class Engine(Protocol):
     def ask(self) -> Run | None:
         """The next run; None if there is none (for now).
 
-        A run with the key of one that did not continue was paused: it goes on after its last epoch.
+        A run with the key of one that did not continue was paused: it continues after its last epoch.
         """
 
     def tell(self, key: str, epoch: int, value: float, last: bool) -> bool:

@@ -38,7 +38,7 @@ class Runner:
         design = MultiFidelityFacade.get_initial_design(scenario, n_configs=5, additional_configs=[first])
         self._smac = MultiFidelityFacade(
             scenario,
-            lambda config, seed=0, budget=0: 0.0,  # never called: values are told
+            lambda config, seed=0, budget=0: 0.0,  # never called: values are reported with `tell`
             initial_design=design,
             intensifier=MultiFidelityFacade.get_intensifier(scenario, eta=ETA),
             logging_level=False,

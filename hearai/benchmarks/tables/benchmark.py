@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.benchmarks.engine_comparison import ENGINES, TABLE_ENGINES, unavailable
+from hearai.benchmarks.surrogate import held_out_error
 from hearai.benchmarks.tables.comparison import summarise_regrets
 from hearai.benchmarks.tables.outputs import plot_regrets, regret_table, save_json, task_table
 from hearai.benchmarks.tables.searches import Result, Search, read_results, run_searches
@@ -47,6 +48,9 @@ def compare_on_tables(options: Options, print_line: Callable[[str], object]) -> 
         for table, task in tasks
         for engine in engines
     ]
+    if DEMO in options.tables:
+        error, ranks = held_out_error()
+        print_line(f"demo: the surrogate's error is {error:.4f}, its rank correlation {ranks:.2f}, on held-out runs")
     name = "-".join(options.tables)
     log = options.out / f"search-{name}.jsonl"
     known = {result.search for result in read_results(log)}

@@ -120,7 +120,7 @@ def read_results(log: Path) -> list[Result]:
     """
     if not log.exists():
         return []
-    text = log.read_text(encoding="utf-8", errors="replace")  # a line that is not text is no JSON either
+    text = log.read_text(encoding="utf-8", errors="replace")  # such a line is refused below
     if whole := text.rpartition("\n")[0]:
         whole += "\n"
     if whole != text:

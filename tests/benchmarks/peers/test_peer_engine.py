@@ -41,7 +41,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.heavy
-def test_run_trains_as_far_as_the_peer_asks_and_goes_on_when_promoted(runner: Path) -> None:
+def test_run_trains_as_far_as_asked_and_on_when_promoted(runner: Path) -> None:
     with ExitStack() as stack:
         engine = PeerEngine("peer", Path(sys.executable), recorded_study(), 2, 5, stack)
         first = engine.ask()

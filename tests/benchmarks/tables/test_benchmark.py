@@ -46,9 +46,7 @@ RUN = ["search", "--seeds", 1, "--budget", 1, "--processes", 1, "--workers", 2]
 
 
 @pytest.mark.heavy
-def test_every_engine_is_compared_and_an_interrupted_run_continues(
-    call: Call, curves_folder: Path, tmp_path: Path
-) -> None:
+def test_engines_are_compared_and_a_broken_run_continues(call: Call, curves_folder: Path, tmp_path: Path) -> None:
     args = [*RUN, "--table", "taskset", "--tasks", "patch32_GRU128_bs128", "--out", tmp_path]
     code, output, stderr = call("benchmark", *args)
     assert code == 0, stderr
@@ -66,7 +64,7 @@ def test_every_engine_is_compared_and_an_interrupted_run_continues(
     assert len(log.read_text().splitlines()) == len(available)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow  # fits the surrogate six times
 def test_demo_runs_through_the_same_path(call: Call, tmp_path: Path) -> None:
     code, output, stderr = call("benchmark", *RUN, "--engines", "random + ASHA", "--out", tmp_path)
     assert code == 0, stderr
