@@ -60,7 +60,8 @@ LAYERS: dict[str, list[str]] = {
     "hearai.search": [
         "plan",
         "storage",
-        "early_stopping budget",
+        "early_stopping",
+        "budget",
         "sampling stage trial",
         "finals pareto_configs retrain",
         "cluster",
