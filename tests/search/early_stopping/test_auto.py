@@ -73,11 +73,14 @@ def test_the_first_rung_moves_when_later_trials_contradict() -> None:
     assert stopper.first_rung == 13
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_short_trials_are_stopped_before_their_last_epoch_or_never(epochs: int) -> None:
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_short_trials_are_never_stopped_after_their_last_epoch(epochs: int) -> None:
     stopper = Auto(reduction_factor=3, max_epochs=epochs)
-    ends = [train(stopper, number, [0.9 - number / 100] * epochs) for number in range(20)]
-    assert ends[0] == epochs and set(ends) == {1, epochs}
+    for number in range(20):
+        for epoch in range(1, epochs):
+            stopper.should_continue(number, epoch, -float(number))
+        assert stopper.should_continue(number, epochs, -float(number))
+    assert stopper.should_continue(20, 1, -99.0) == (epochs == 1)
 
 
 def test_an_epoch_reported_again_after_a_crash_counts_once() -> None:
