@@ -116,7 +116,7 @@ def test_stopping_that_loses_the_best_trial_everywhere_is_said(build_study: Call
     assert remarks_of(builder.folder)[0].endswith(" of the epochs and lost trial 11, the best one.")
 
 
-def test_in_a_search_with_early_stopping_only_more_of_it_is_judged(build_study: Callable) -> None:
+def test_with_early_stopping_only_more_of_it_is_judged(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, [*LATE_WINNER, [0.2, 0.2]], {12: "PRUNED"})
     text, _ = remarks_of(builder.folder)
