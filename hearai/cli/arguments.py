@@ -67,6 +67,18 @@ def number(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def number_or(word: str, low: float, high: float) -> Callable[[str], float | str]:
+    """Parses numbers as `number` does, and one word."""
+
+    def parse(text: str) -> float | str:
+        try:
+            return word if text == word else number(low, high)(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}, or {word}") from None
+
+    return parse
+
+
 def gpus(text: str) -> float:
     """Parses GPUs of a worker: a fraction of one, or a whole number."""
     value = number(0, MAX_GPU)(text)

@@ -17,6 +17,7 @@ from hearai.search.cluster.connect import RayConnection, check_connection, login
 from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
+from hearai.search.early_stopping.plateau import plateau_of
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
@@ -204,7 +205,7 @@ class _Call:
             config_of=lambda proposal: study.config_of(proposal.params, study.settings.seed),
             limit=budget.trials,
             slots=slots,
-            budget_tracker=BudgetTracker(budget, self.search),
+            budget_tracker=BudgetTracker(budget, self.search, plateau_of(study, self.search, self.finals)),
             drain=not study.settings.finalists.count,
             policy=policy,
         )
