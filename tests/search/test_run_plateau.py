@@ -9,7 +9,7 @@ from hearai.config.study import Study
 from hearai.reporting.study_report.study_record import read_record
 from hearai.search.run import Options, run_study
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.training]
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.training, pytest.mark.slow]
 
 
 def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., Study], tmp_path: Path) -> None:
