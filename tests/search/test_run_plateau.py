@@ -9,7 +9,7 @@ from hearai.config.study import Study
 from hearai.reporting.study_report.study_record import read_record
 from hearai.search.run import Options, run_study
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.training]
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.training, pytest.mark.slow]
 
 
 def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., Study], tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., St
         "budget": {"trials": 16, "stop_when": "plateau"},
         "sampler": {"startup_trials": 0},
         "early_stopping": {"name": "auto"},
-        "finalists": {"count": 1, "seeds": 2},
+        "finalists": {"count": 0},
     }
     same_scores = {"train_parameters.epochs": 5, "train_parameters.lr": 1e-9}
     study = make_study({**settings, "space": {"transformer.dropout_rate": {"float": [0.0, 0.5]}}}, changes=same_scores)

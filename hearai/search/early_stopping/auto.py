@@ -2,7 +2,7 @@
 
 import bisect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 
 GRID_FACTOR = 1.5
@@ -42,14 +42,15 @@ class Auto:
         """{epoch: the values of all trials, ascending}"""
         self._complete: list[tuple[float, int]] = []
         """(final value, trial) of complete trials, ascending."""
+        self._weakest: dict[int, float] = {}
+        """{candidate: the lowest value of the best trials at that epoch}"""
 
     @property
     def first_rung(self) -> int:
         """The epoch (from 1) after which trials are stopped first; `max_epochs` or later = never."""
         if len(self._complete) < MIN_COMPLETE or not self._candidates:
             return self._cautious
-        best = [self._curves[number] for _, number in self._complete[-self._survivors(len(self._complete)) :]]
-        reliable = takewhile(lambda epoch: self._all_survive(best, epoch), reversed(self._candidates))
+        reliable = takewhile(lambda epoch: self._weakest[epoch] >= self._cut(epoch), reversed(self._candidates))
         return min(reliable, default=self._candidates[-1])
 
     def should_continue(self, number: int, epoch: int, value: float) -> bool:
@@ -58,7 +59,7 @@ class Auto:
 
     def replay(self, history: Iterable[tuple[int, Mapping[int, float]]]) -> None:
         for number, values in history:
-            for epoch, value in values.items():
+            for epoch, value in sorted(values.items()):
                 self._store(number, epoch, value)
 
     def _store(self, number: int, epoch: int, value: float) -> None:
@@ -69,6 +70,8 @@ class Auto:
             bisect.insort(self._known.setdefault(epoch, []), value)
             if epoch == self.max_epochs:
                 bisect.insort(self._complete, (value, number))
+                best = [self._curves[trial] for _, trial in self._complete[-self._survivors(len(self._complete)) :]]
+                self._weakest = {rung: min(one.get(rung, math.inf) for one in best) for rung in self._candidates}
 
     def _is_rung(self, epoch: int) -> bool:
         rung = self.first_rung
@@ -80,9 +83,6 @@ class Auto:
         return math.ceil(trials / self.reduction_factor)
 
     def _cut(self, epoch: int) -> float:
-        """The lowest value with which a trial continues after an epoch."""
-        known = self._known[epoch]
-        return known[-self._survivors(len(known))]
-
-    def _all_survive(self, curves: Sequence[Mapping[int, float]], epoch: int) -> bool:
-        return all(curve[epoch] >= self._cut(epoch) for curve in curves if epoch in curve)
+        """The lowest value with which a trial continues after an epoch; -inf if no trial has reported it."""
+        known = self._known.get(epoch)
+        return known[-self._survivors(len(known))] if known else -math.inf

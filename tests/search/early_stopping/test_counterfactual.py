@@ -1,8 +1,11 @@
 """What stopping from an earlier epoch would have saved and lost, on searches small enough to work out by hand."""
 
+import random
+
 import pytest
 
 from hearai.search.early_stopping.counterfactual import RecordedTrial, replay_early_stopping
+from hearai.search.early_stopping.stoppers import Asha
 
 
 def trial(number: int, values: list[float], *, complete: bool = True, stopped: bool = False) -> RecordedTrial:
@@ -78,3 +81,18 @@ def test_trials_of_one_epoch_cannot_be_stopped_earlier() -> None:
 def test_complete_trials_without_recorded_epochs_save_nothing() -> None:
     outcomes = replay(*(trial(number, []) for number in range(5))).outcomes
     assert {outcome.saved for outcome in outcomes} == {0.0}
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_the_replay_decides_as_asha_does(factor: int) -> None:
+    rng = random.Random(factor)
+    trials = [trial(number, sorted(rng.choices(range(30), k=12))) for number in range(40)]
+    for outcome in replay(*trials, factor=factor, epochs=12).outcomes:
+        stopper = Asha(grace_epochs=outcome.grace_epochs, reduction_factor=factor, max_epochs=12)
+        epochs = 0
+        for one in trials:
+            for epoch, value in one.values.items():
+                epochs += 1
+                if not stopper.should_continue(one.number, epoch, value) and one.number:
+                    break
+        assert outcome.saved == (480 - epochs) / 480

@@ -34,12 +34,12 @@ def test_no_trials_or_equal_values_gain_nothing() -> None:
     assert expected_gain([0.4] * 20, 10) == 0
 
 
-def test_a_growing_search_gains_more() -> None:
+def test_a_growing_search_gains_more_than_an_early_best() -> None:
     rising = [number / 100 for number in range(30)]
     assert expected_gain(rising, 10) > 1.5 * expected_gain(rising[::-1], 10) > 0
 
 
-def test_the_gain_grows_with_the_trials() -> None:
+def test_the_gain_grows_with_trials_and_scales_with_values() -> None:
     values = random.Random(3).choices([n / 100 for n in range(100)], k=40)
     gains = [expected_gain(values, more) for more in (1, 10, 100)]
     assert gains == sorted(gains) and gains[0] > 0
