@@ -8,7 +8,12 @@ from pathlib import Path
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
 from hearai.data.annotations.clip_files import IMAGE_ENDINGS, ClipFiles
-from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, find_identical_images
+from hearai.data.annotations.consistency import (
+    check_no_duplicates,
+    class_number_notes,
+    dataset_warnings,
+    find_identical_images,
+)
 from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
@@ -141,6 +146,7 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetRepo
         try:
             heads = _detect_heads(find_annotations(folder, name))
             report.files[name] = read_rows(folder, name, heads, problems, files=files, dataset=dataset)
+            report.warnings.add_all("class numbers that are not used", _unused_numbers(report.files[name]))
         except DataError as error:
             problems.add_all("annotation files", error.problems)
         if name != names[0] and (folder / name).parent == (folder / names[0]).parent:
@@ -175,6 +181,11 @@ def _detect_heads(path: Path) -> dict[str, NumClasses]:
         is_named = file.has_header and columns and columns[0] != "gloss"
         return {columns[0]: "auto"} if is_named else {"gloss": "auto"}
     return dict.fromkeys(columns if file.has_header else (f"column {i + 4}" for i in range(len(columns))), "auto")
+
+
+def _unused_numbers(rows: Rows) -> list[str]:
+    heads = rows.clips[0].labels if rows.clips else ()
+    return class_number_notes(rows.clips, {head: 1 + max(clip.labels[head] for clip in rows.clips) for head in heads})
 
 
 def _unnamed_classes(report: DatasetReport) -> Iterator[str]:
