@@ -180,7 +180,10 @@ def test_round_trip(load: Callable[..., Study]) -> None:
         ("demo: {space: x}\nspace: {train_parameters.lr: 0.1}", "demo.space: got 'x'; must be a mapping"),
         ("budgets: {trials: 3}\nspace: {train_parameters.lr: 0.1}", "(did you mean 'budget'?)"),
         ("budget: {trials: 0}\nspace: {train_parameters.lr: 0.1}", "budget.trials: got 0"),
-        ("sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'tpee'; must be 'tpe', 'freeze_thaw', "),
+        (
+            "sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}",
+            "sampler.name: got 'tpee'; must be 'tpe', ",
+        ),
         (
             "budget: {stop_when: 2}\nspace: {train_parameters.lr: 0.1}",
             "stop_when: got 2; must be less",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hearai.benchmarks.engine_comparison import RANDOM, REFERENCE
+from hearai.benchmarks.engine_comparison import FREEZE_THAW, RANDOM, REFERENCE
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -60,6 +60,17 @@ def test_folders_of_landmarks_alone_are_checked_as_such(distinct: Path):
     assert problems_of(check_data([distinct])) == {"missing landmarks": 2}, "for each annotation file"
 
 
+def test_class_numbers_of_which_most_are_not_used_are_a_warning(distinct: Path):
+    rows = [line.split() for line in (distinct / "test_gloss.txt").read_text().splitlines()]
+    numbers = ("0", "5", "70000")
+    (distinct / "test_gloss.txt").write_text(
+        "".join(f"{' '.join(row[:3])} {numbers[int(row[3]) % 3]}\n" for row in rows)
+    )
+    findings = check_data([distinct])
+    assert problems_of(findings) == {} and warnings_of(findings) == {"class numbers that are not used": 1}
+    assert "head gloss: 3 of 70,001 class numbers are used" in report_of(findings)
+
+
 def damage(folder: Path) -> None:
     """One problem of each kind."""
     image = folder / "c0" / "c0_1.jpg"
