@@ -2,9 +2,11 @@
 
 from hearai.cli.arguments import (
     MAX_COUNT,
+    add_data_options,
     assignment,
     comma_separated,
     duration,
+    frame_pattern,
     gpu_index,
     gpus,
     integer,
@@ -42,9 +44,11 @@ __all__ = [
     "NO_TRIAL_SUCCEEDED",
     "PROBLEMS_FOUND",
     "Print",
+    "add_data_options",
     "assignment",
     "comma_separated",
     "duration",
+    "frame_pattern",
     "gpu_index",
     "gpus",
     "integer",

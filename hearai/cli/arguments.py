@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS, MAX_SEED
+from hearai.config.validation import check_frame_pattern
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
 from hearai.files import folder_name_problem
@@ -25,6 +26,29 @@ def assignment(text: str) -> tuple[str, Any]:
         return path, parse_yaml(value, "--set")
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def frame_pattern(text: str) -> str:
+    """A pattern of the file names of frames, such as `img_{number}.png`."""
+    try:
+        return check_frame_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Options of scripts without a config that say how the files of a dataset are found."""
+    parser.add_argument(
+        "--frame-pattern",
+        type=frame_pattern,
+        metavar="PATTERN",
+        help="file names of the frames, such as 'img_{number}.png'; see general_parameters.frame_pattern",
+    )
+    parser.add_argument(
+        "--follow-symlinks",
+        action="store_true",
+        help="read clip folders and files that are symlinks to places outside the dataset folder, too",
+    )
 
 
 def duration(text: str) -> float:
