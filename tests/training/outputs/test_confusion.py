@@ -36,7 +36,7 @@ def random_pairs(classes: int, seed: int, clips: int = 300) -> tuple[Tensor, Ten
 
 
 @pytest.mark.parametrize("classes", range(2, 51))
-def test_counts_and_scores_equal_those_of_a_dense_matrix_bit_by_bit(classes: int) -> None:
+def test_scores_equal_those_of_a_dense_matrix_bit_by_bit(classes: int) -> None:
     predicted, labels = random_pairs(classes, seed=classes)
     confusion, matrix = Confusion.count(predicted, labels, classes), dense_confusion(predicted, labels, classes)
     assert torch.equal(confusion.dense(), matrix)
@@ -54,7 +54,7 @@ def test_scores_do_not_depend_on_gaps_between_the_numbers() -> None:
     assert far.cells_P.numel() <= 7 * 7 and far.most_frequent(100) == numbers.tolist()
 
 
-def test_the_most_frequent_classes_are_true_or_predicted_most_often() -> None:
+def test_the_most_frequent_classes_are_found() -> None:
     confusion = Confusion.count(torch.tensor([9, 9, 9, 1, 4]), torch.tensor([1, 1, 2, 2, MISSING]), 10)
     assert confusion.most_frequent(2) == [1, 9], "true or predicted three times each"
     assert confusion.most_frequent(5) == [1, 2, 9], "class 4 was predicted without a label"
