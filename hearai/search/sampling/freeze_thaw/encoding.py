@@ -28,19 +28,20 @@ class Encoding:
 
     def __init__(self, space: Space, base: Config):
         self._space, self._base = space, base
-        self._domains = {name: domain for name, domain in space.domains.items() if len(set(domain.corners())) > 1}
-        widths = [_width(domain) for domain in self._domains.values()]
-        self.parameters = len(self._domains)
-        self.parameter_of_C = np.repeat(np.arange(self.parameters), widths)
+        domains = {name: domain for name, domain in space.domains.items() if len(set(domain.corners())) > 1}
+        self._axes = {name: _Axis(domain) for name, domain in domains.items()}
+        self.parameters = len(domains)
+        self.parameter_of_C = np.repeat(np.arange(self.parameters), [axis.width for axis in self._axes.values()])
         """Number of the parameter of each coordinate."""
-        self._index = {name: number for number, name in enumerate(self._domains)}
+        self._index = {name: number for number, name in enumerate(domains)}
 
     def point(self, position_P: np.ndarray) -> dict[str, Value]:
         """The parameters at a position; conditions hold, rules may not."""
+        positions = position_P.tolist()
 
         def choose(name: str, domain: Domain) -> Value:
             number = self._index.get(name)
-            return domain.corners()[0] if number is None else _value(domain, float(position_P[number]))
+            return domain.corners()[0] if number is None else self._axes[name].value(positions[number])
 
         return self._space.walk(choose, self._base)
 
@@ -50,85 +51,89 @@ class Encoding:
 
     def position(self, params: Mapping[str, Value]) -> np.ndarray:
         """The position of a point, `[P]`; values outside of the space are at most `FURTHEST` beyond its ends."""
-        return np.array([self._position(name, domain, params) for name, domain in self._domains.items()])
+        return np.array([self._position(name, axis, params) for name, axis in self._axes.items()])
 
     def vector(self, params: Mapping[str, Value]) -> np.ndarray:
         """The coordinates of a point, `[C]`."""
-        found: list[float] = []
-        for name, domain in self._domains.items():
-            width = _width(domain)
-            if width == 1:
-                found.append(self._position(name, domain, params))
-            else:  # two different values are at distance 1
-                value = self._value_or_base(name, params)
-                found += [math.sqrt(0.5) * (_same(value, other) and name in params) for other in domain.values]
-        return np.array(found)
+        return np.array(self._coordinates(params))
 
     def vectors(self, points: Sequence[Mapping[str, Value]]) -> np.ndarray:
         """The coordinates of points, `[N, C]`."""
-        return np.array([self.vector(params) for params in points]).reshape(len(points), len(self.parameter_of_C))
+        found = [self._coordinates(params) for params in points]
+        return np.array(found, dtype=float).reshape(len(points), len(self.parameter_of_C))
 
-    def _value_or_base(self, name: str, params: Mapping[str, Value]) -> Value:
-        return params[name] if name in params else self._space.base_value(name, self._base)
+    def _coordinates(self, params: Mapping[str, Value]) -> list[float]:
+        found: list[float] = []
+        for name, axis in self._axes.items():
+            if axis.width == 1:
+                found.append(self._position(name, axis, params))
+            else:
+                found += axis.one_hot(params[name]) if name in params else [0.0] * axis.width
+        return found
 
-    def _position(self, name: str, domain: Domain, params: Mapping[str, Value]) -> float:
-        if name not in params:
-            if domain.when:
-                return INACTIVE
-            base = self._space.base_value(name, self._base)  # of the base config, where its value is not in the space
-            return _position(domain, base) if isinstance(base, int | float) and domain.kind != "choice" else INACTIVE
-        return _position(domain, params[name])
-
-
-def _is_ordered(domain: Domain) -> bool:
-    """Whether it is a number, or a choice between numbers."""
-    is_number = [isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values]
-    return domain.kind != "choice" or all(is_number)
-
-
-def _width(domain: Domain) -> int:
-    return 1 if _is_ordered(domain) or len(domain.values) == 2 else len(domain.values)
+    def _position(self, name: str, axis: "_Axis", params: Mapping[str, Value]) -> float:
+        if name in params:
+            return axis.position(params[name])
+        if axis.is_conditional or axis.is_choice:
+            return INACTIVE
+        return axis.position(self._space.base_value(name, self._base))  # the base config's, which the space may lack
 
 
-def _same(value: Value, other: Value) -> bool:
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
+class _Axis:
+    """One parameter: positions in [0, 1] for its values."""
 
-
-def _rank(domain: Domain) -> list[Value]:
-    """The values of a choice in the order of their positions."""
-    return sorted(domain.values, key=float) if _is_ordered(domain) else list(domain.values)  # type: ignore[arg-type]
-
-
-def _value(domain: Domain, position: float) -> Value:
-    """The value at a position in [0, 1]; each of several discrete values has an equal share."""
-    if domain.kind == "choice":
-        values = _rank(domain)
-        return values[min(int(position * len(values)), len(values) - 1)]
-    if domain.log:
+    def __init__(self, domain: Domain):
+        self._domain, self.is_choice, self.is_conditional = domain, domain.kind == "choice", bool(domain.when)
+        is_number = [isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values]
+        values = sorted(domain.values, key=float) if all(is_number) else list(domain.values)  # type: ignore[arg-type]
+        self._values = values
+        self._rank = {_key(value): rank for rank, value in enumerate(values)}
+        self.width = 1 if not self.is_choice or all(is_number) or len(values) == 2 else len(values)
+        """Number of coordinates."""
+        if self.is_choice:
+            return
         widen = 0.5 if domain.kind == "int" else 0.0
-        low, high = math.log(max(domain.low - widen, 1e-12)), math.log(domain.high + widen)
-        value = math.exp(low + position * (high - low))
-    elif domain.kind == "int" or domain.step:
-        step = domain.step or 1
-        count = math.floor((domain.high - domain.low) / step + 1e-9) + 1
-        value = domain.low + step * min(int(position * count), count - 1)
-    else:
-        value = domain.low + position * (domain.high - domain.low)
-    value = min(max(value, domain.low), domain.high)
-    return round(value) if domain.kind == "int" else float(value)
+        self._step = None if domain.log else domain.step or (1 if domain.kind == "int" else None)
+        self._count = math.floor((domain.high - domain.low) / self._step + 1e-9) + 1 if self._step else 0
+        if domain.log:
+            self._low, self._high = math.log(domain.low), math.log(domain.high)
+            self._draw_low, self._draw_high = math.log(max(domain.low - widen, 1e-12)), math.log(domain.high + widen)
+        else:
+            self._low, self._high = domain.low, domain.high
+
+    def value(self, position: float) -> Value:
+        """The value at a position in [0, 1]; each of several discrete values has an equal share."""
+        domain = self._domain
+        if self.is_choice:
+            return self._values[min(int(position * len(self._values)), len(self._values) - 1)]
+        if domain.log:
+            value = math.exp(self._draw_low + position * (self._draw_high - self._draw_low))
+        elif self._step:
+            value = domain.low + self._step * min(int(position * self._count), self._count - 1)
+        else:
+            value = domain.low + position * (domain.high - domain.low)
+        value = min(max(value, domain.low), domain.high)
+        return round(value) if domain.kind == "int" else float(value)
+
+    def position(self, value: Value) -> float:
+        """The position of a value, on its scale."""
+        if self.is_choice:
+            rank = self._rank.get(_key(value))
+            return INACTIVE if rank is None else rank / (len(self._values) - 1)
+        if not isinstance(value, int | float):
+            return INACTIVE
+        scaled = math.log(max(float(value), 1e-300)) if self._domain.log else float(value)
+        return min(max((scaled - self._low) / (self._high - self._low), -FURTHEST), 1 + FURTHEST)
+
+    def one_hot(self, value: Value) -> list[float]:
+        """A coordinate for each value of a choice; two different values are at distance 1."""
+        found = [0.0] * self.width
+        rank = self._rank.get(_key(value))
+        if rank is not None:
+            found[rank] = math.sqrt(0.5)
+        return found
 
 
-def _position(domain: Domain, value: Value) -> float:
-    """The position of a value, on its scale."""
-    if domain.kind == "choice":
-        values = _rank(domain)
-        number = next((n for n, other in enumerate(values) if _same(value, other)), None)
-        return INACTIVE if number is None else number / (len(values) - 1)
-    if not isinstance(value, int | float):
-        return INACTIVE
-    if domain.log:
-        low, high = math.log(domain.low), math.log(domain.high)
-        position = (math.log(max(float(value), 1e-300)) - low) / (high - low)
-    else:
-        position = (float(value) - domain.low) / (domain.high - domain.low)
-    return min(max(position, -FURTHEST), 1 + FURTHEST)
+def _key(value: Value) -> tuple[bool, Value]:
+    """True and 1 are different values."""
+    return isinstance(value, bool), value
