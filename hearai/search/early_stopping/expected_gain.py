@@ -28,9 +28,9 @@ def expected_gain(values: Sequence[float], more: int) -> float:
 
     Measured on the recorded curves of the demo task (`benchmarks/curves.csv`), 10 trials ahead of 15 to 70: the mean
     estimate is 1.0 to 1.6 times the mean gain in random orders of the 170 random configs (300 orders), and 0.4 to 1.3
-    times with TPE on the surrogate of these curves (24 searches), which improves longer than its past shows. It was chosen
-    among about 15 estimators on these same curves. Only the mean is calibrated: the gain of one search is mostly 0 and
-    sometimes large.
+    times with TPE on the surrogate of these curves (24 searches), which improves longer than its past shows. It was
+    chosen among about 15 estimators on these same curves. Only the mean is calibrated: the gain of one search is mostly
+    0 and sometimes large.
 
     Args:
         values: objectives of the complete trials, in the order of the trials; larger is better.
