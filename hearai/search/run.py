@@ -22,7 +22,7 @@ from hearai.search.finals import base_stage, finals_stage, require_winner_checkp
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
-from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policies import build_policy, policy_note
 from hearai.search.sampling.policy import Policy
 from hearai.search.sampling.samplers import (
     build_finals_store,
@@ -142,7 +142,7 @@ class _Call:
         context, seconds = self._prepare(options, connection)
         self.search.optuna_study.set_user_attr(PRETRAINING_SECONDS, seconds)
         self.search.optuna_study.set_user_attr(THREADS, context.resources.threads)
-        for note in filter(None, (objective_note(self.study), sampler_note(self.study))):
+        for note in filter(None, (objective_note(self.study), sampler_note(self.study), policy_note(self.study))):
             self.print_line(note)
         policy = build_policy(self.study, self.search, context.slots)
         keep = policy.contenders(self.study.settings.finalists.count)

@@ -55,7 +55,7 @@ class FreezeThaw:
         startup: number of random points after the base config, before the model is used.
         noise: expected standard deviation of a value between seeds, as a share of that between trials.
         """
-        self.levels = tuple(sorted({max(1, round(share * epochs)) for share in FRACTIONS}))
+        self.levels = freeze_thaw_levels(epochs)
         """Epochs at which the engine decides; the last one is that of a complete trial."""
         self._encoding, self._epochs, self._seed, self._startup = Encoding(space, base), epochs, seed, startup
         self._noise = NOISE if noise is None else noise
@@ -201,6 +201,11 @@ class FreezeThaw:
             return paused[best_old].number
         explored = candidates.random_point() if rng.random() < EXPLORE else None
         return explored or (points[best_new] if best_new is not None else candidates.random_point())
+
+
+def freeze_thaw_levels(epochs: int) -> tuple[int, ...]:
+    """The epochs at which the engine decides; the last one is that of a complete trial."""
+    return tuple(sorted({max(1, round(share * epochs)) for share in FRACTIONS}))
 
 
 def _by_value(curves: Sequence[Curve]) -> list[Curve]:
