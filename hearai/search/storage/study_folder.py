@@ -21,13 +21,15 @@ from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
 from hearai.config.study import Study, read_study
 from hearai.config.yaml_io import read_yaml
+from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
+from hearai.data.annotations.metadata import read_class_list, write_class_list
 from hearai.data.annotations.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import CODE_VERSIONS
-from hearai.search.storage.layout import COMMANDS, JOB, SPLIT_FILE, STUDY_FILE
+from hearai.search.storage.layout import CLASS_NAMES, COMMANDS, JOB, SPLIT_FILE, STUDY_FILE
 from hearai.search.storage.trial_store import TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
 
@@ -42,8 +44,8 @@ def ensure_study_folder(plan: Plan, folder: Path) -> None:
         ConfigError: the space, the base config or the dataset differ from those in the folder; lists the differences.
     """
     path = folder / STUDY_FILE
-    known, study = _known_and_requested(plan, folder)
-    if changed := study_differences(known, study):
+    _, study = _known_and_requested(plan, folder)
+    if changed := changes_of_study(plan, folder):
         raise ConfigError(
             [
                 f"{folder}: contains another study; undo the changes to continue it, or give another --name. Changes:",
@@ -51,6 +53,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> None:
             ]
         )
     write_split(plan.data.split, folder / SPLIT_FILE)
+    write_class_list(plan.data.class_names, folder / CLASS_NAMES)
     atomic_write_text(path, yaml.safe_dump(study, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
@@ -73,7 +76,17 @@ def with_known_schedule(study: Study, folder: Path) -> Study:
 
 def changes_of_study(plan: Plan, folder: Path) -> list[str]:
     """What differs between the study in a folder, if there is one, and the plan, one line each."""
-    return study_differences(*_known_and_requested(plan, folder))
+    lines = study_differences(*_known_and_requested(plan, folder))
+    return lines + changed_classes(plan, folder) if (folder / STUDY_FILE).exists() else lines
+
+
+def changed_classes(plan: Plan, folder: Path) -> list[str]:
+    """The classes whose numbers mean other words in the plan's dataset than in that of the study in a folder.
+
+    Studies of older code do not know what theirs meant; there is nothing to compare.
+    """
+    path = folder / CLASS_NAMES
+    return changed_names(read_class_list(path), plan.data.class_names, plan.data.clips) if path.exists() else []
 
 
 def _known_and_requested(plan: Plan, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
