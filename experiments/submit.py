@@ -75,7 +75,7 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
 def start(args: argparse.Namespace, tune_options: list[str]) -> int:
     tune_args = tune.parse_args(tune_options)
     study = tune.build_study(tune_args)  # reports problems of the study before anything is sent
-    from hearai.search.cluster.code_bundle import bundle_lines
+    from hearai.search.cluster.code_bundle import bundle_lines, left_out_lines
     from hearai.search.cluster.submission import check_submission
 
     check_submission(
@@ -91,6 +91,8 @@ def start(args: argparse.Namespace, tune_options: list[str]) -> int:
     from hearai.search.cluster.jobs import Jobs
 
     jobs = Jobs(args.address)
+    if left_out := left_out_lines():
+        print_text("\n".join(left_out))
     job = jobs.submit(study.name, tune_args.storage, tune_options)
     print(f"job {job}; manage it with\n  submit.py status|logs|stop|fetch {study.name} --address {args.address}")
     sys.stdout.flush()

@@ -1,7 +1,8 @@
 """Searches for the best model: `python experiments/tune.py --space hamnosys`. The same command continues a search.
 
 Without --data-path the search runs on built-in demo data. Exit codes: 0 done; 2 invalid input; 3 finished, but no
-trial succeeded; 130 interrupted (the state is saved, and the command to continue is printed).
+trial succeeded; 130 interrupted by Ctrl-C, SIGTERM or the end of the terminal (the state is saved, and the command to
+continue is printed; under nohup it continues without a terminal).
 """
 
 import argparse
@@ -220,6 +221,10 @@ def main() -> int:
     args = parse_args()
     study = build_study(args)
     if args.dry_run:
+        if study.settings.warm_start:
+            from hearai.search.sampling.warm_start import check_warm_start  # heavy: torch and Optuna
+
+            check_warm_start(study)
         show(study)
         show_continuation(study, args)
         if args.estimate:

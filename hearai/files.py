@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -104,6 +105,8 @@ def _is_inside(path: str, folder: str | None) -> bool:
 def require_writable_folder(folder: Path, option: str) -> None:
     """Checks, before anything is written, that a folder can be created or already is a writable one.
 
+    An empty folder is made in it, or in the folder above it that exists, and removed at once.
+
     option: what the user gave it as, for the message.
 
     Raises:
@@ -116,6 +119,8 @@ def require_writable_folder(folder: Path, option: str) -> None:
         if not existing.is_dir():
             raise UserError(f"{option} {folder}: {existing} is a file; give a folder")
         is_writable = os.access(existing, os.W_OK | os.X_OK)
+        if is_writable:  # the administrator may write everywhere, but /proc takes no files: only an attempt tells
+            os.rmdir(tempfile.mkdtemp(prefix=".hearai-", dir=existing))
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise UserError(f"{option} {folder}: cannot be used ({error.strerror}); give a writable folder") from None
     if not is_writable:

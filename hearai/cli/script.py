@@ -37,6 +37,8 @@ def run_script(main: Callable[[], int]) -> None:
 
 def _exit_code(main: Callable[[], int]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, and so do we then
+        signal.signal(signal.SIGHUP, _interrupt)
     show_token()
     logging.basicConfig(level=logging.WARNING, handlers=[_log_handler()])
     logging.getLogger("hearai").setLevel(logging.INFO)

@@ -1,6 +1,7 @@
 """The tables of a dataset folder: signers.csv, and the class names in glosses.csv and classes.csv."""
 
 import csv
+import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from hearai.data.annotations.clip import MAX_CLASSES, normalise_name
 from hearai.data.annotations.problems import LineProblems, Problems
 from hearai.data.annotations.text_files import has_control_characters, is_integer, quoted, read_lines
 from hearai.errors import DataError
+from hearai.files import atomic_write_text
 from hearai.sign.hamnosys import HEADS
 
 SIGNERS, GLOSSES, CLASSES = "signers.csv", "glosses.csv", "classes.csv"
@@ -102,6 +104,30 @@ def collect_class_names(folder: Path, problems: Problems) -> ClassNames:
         except DataError as error:
             problems.add_all(INVALID_CLASSES, error.problems)
     return names
+
+
+def read_class_list(path: Path) -> ClassNames:
+    """The names in a file with the columns of `classes.csv`.
+
+    Raises:
+        DataError: every invalid row.
+    """
+    names, problems = ClassNames(), Problems()
+    at = LineProblems(path, problems)
+    for row in _class_rows(path):
+        _add_name(names, row, at)
+    problems.raise_any()
+    return names
+
+
+def write_class_list(names: Mapping[str, Mapping[int, str]], path: Path) -> None:
+    """Writes the names for `read_class_list`, without those of HamNoSys heads, which cannot change."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["head", "class", "name"])
+    for head in sorted(names.keys() - HEADS.keys()):
+        rows.writerows([head, number, name] for number, name in sorted(names[head].items()))
+    atomic_write_text(path, text.getvalue())
 
 
 def class_names(lists: Mapping[str, Mapping[str, Mapping[int, str]]], heads: Iterable[str]) -> ClassNames:

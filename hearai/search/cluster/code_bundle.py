@@ -69,9 +69,18 @@ def bundle_lines(arguments: Sequence[str]) -> list[str]:
     return [
         f"{len(sent)} files would be sent, {size / 1e3:,.0f} kB:",
         *(f"  {name}" for name in sent),
-        *(["not sent, because git does not track it or it is a link:"] if files.left_out else []),
-        *(f"  {path}" for path in files.left_out),
+        *_left_out_lines(files),
     ]
+
+
+def left_out_lines() -> list[str]:
+    """What `bundle_code` does not send although it seems to be code, one file a line; nothing if there is none."""
+    return _left_out_lines(code_files(ROOT))
+
+
+def _left_out_lines(files: CodeFiles) -> list[str]:
+    title = ["not sent, because git does not track it or it is a link:"] if files.left_out else []
+    return [*title, *(f"  {path}" for path in files.left_out)]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 import time
 import urllib.parse
@@ -75,7 +76,7 @@ def connect(address: str | None, cancelled: threading.Event | None = None) -> Cl
     try:
         if address is not None:
             options |= {"runtime_env": _runtime_env(canonicalize_bootstrap_address_or_die(address))}
-        with _patient(cancelled or threading.Event()) if address is None else nullcontext():
+        with _patient(cancelled or threading.Event()) if address is None else nullcontext(), _hangups_blocked():
             context = ray.init(address=address or "local", **options)
     except UserError:
         raise
@@ -91,6 +92,16 @@ def connect(address: str | None, cancelled: threading.Event | None = None) -> Cl
         is_shared=address is not None,
         growth=autoscaler_limits(),
     )
+
+
+@contextmanager
+def _hangups_blocked() -> Iterator[None]:
+    """Ray's processes inherit that they outlive the terminal: the search saves its state and then ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SlowStart(UserError):

@@ -15,7 +15,7 @@ from hearai.cli import Print
 from hearai.config.study import Study, read_study
 from hearai.search.plan import Plan
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
-from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TRIALS
+from hearai.search.storage.layout import CLASS_NAMES, JOURNAL, STUDY_FILE, TRIALS
 from hearai.search.storage.space_change import compare_spaces, is_in_space
 from hearai.search.storage.study_folder import changes_of_study
 from hearai.search.storage.study_sync import StudyLocation, StudySync
@@ -88,7 +88,7 @@ def _trials(folder: Path) -> list:
 def _remove_study(sync: StudySync, folds: int) -> None:
     """Removes trials, backbones, the journal, and last the record: an interrupted removal is done again."""
     backbones = [path.name for path in sync.folder.glob(backbone_file(0).replace(".", "*."))]
-    names = [TRIALS, *backbones, *(backbone_file(fold) for fold in range(folds)), JOURNAL, STUDY_FILE]
+    names = [TRIALS, *backbones, *(backbone_file(fold) for fold in range(folds)), JOURNAL, CLASS_NAMES, STUDY_FILE]
     if sync.store is not None:
         sync.store.remove(*names)
     shutil.rmtree(sync.folder / TRIALS, ignore_errors=True)

@@ -20,14 +20,16 @@ from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
 from hearai.config.study import EARLIER_SPACES, Study, read_study
+from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
+from hearai.data.annotations.metadata import read_class_list, write_class_list
 from hearai.data.annotations.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import CODE_VERSIONS
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
-from hearai.search.storage.layout import COMMANDS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
+from hearai.search.storage.layout import CLASS_NAMES, COMMANDS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
 from hearai.search.storage.space_change import compare_spaces, with_history
 from hearai.search.storage.trial_store import SEARCH, TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
@@ -58,6 +60,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...
     study = with_history(plan.study, comparison.known, _next_number(folder))
     record = {**comparison.requested, **{key: value for key, value in study.to_dict().items() if key == EARLIER_SPACES}}
     write_split(plan.data.split, folder / SPLIT_FILE)
+    write_class_list(plan.data.class_names, folder / CLASS_NAMES)
     atomic_write_text(path, yaml.safe_dump(record, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
@@ -84,6 +87,15 @@ def changes_of_study(plan: Plan, folder: Path) -> list[str]:
     return _Comparison(plan, folder).differences
 
 
+def changed_classes(plan: Plan, folder: Path) -> list[str]:
+    """The classes whose numbers mean other words in the plan's dataset than in that of the study in a folder.
+
+    Studies of older code do not know what theirs meant; there is nothing to compare.
+    """
+    path = folder / CLASS_NAMES
+    return changed_names(read_class_list(path), plan.data.class_names, plan.data.clips) if path.exists() else []
+
+
 class _Comparison:
     """A plan and the study in a folder; without one, the plan and itself."""
 
@@ -99,6 +111,8 @@ class _Comparison:
         self.requested["warm_start"] = self.requested["warm_start"] or known["warm_start"]
         self.space_change = compare_spaces(self.known.space, plan.study.space)
         changed = study_differences(known, self.requested)
+        if path.exists():
+            changed += changed_classes(plan, folder)
         may_continue = not self.space_change.refused and all(line.startswith("space.") for line in changed)
         self.differences = [] if may_continue else [*changed, *self.space_change.refused]
         """All of them, if the study cannot continue with one."""

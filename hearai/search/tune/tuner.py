@@ -34,6 +34,8 @@ from hearai.search.tune.searcher import JournalSearcher
 from hearai.training.outputs.layout import BEST, LAST, run_folders
 from hearai.training.setup.cross_validation import fold_configs
 
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the end of a job, the end of the terminal."""
 TITLE_PARAMETERS = 4
 """How many parameters the title of a trial shows."""
 
@@ -233,8 +235,9 @@ def _quiet_tune(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible(searcher: JournalSearcher) -> Iterator[None]:
-    """Ctrl-C and SIGTERM interrupt the search instead of this process."""
-    handlers = {number: signal.signal(number, searcher.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Ctrl-C, SIGTERM and the end of the terminal interrupt the search instead of this process."""
+    numbers = [number for number in INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup
+    handlers = {number: signal.signal(number, searcher.interrupt) for number in numbers}
     try:
         yield
     finally:

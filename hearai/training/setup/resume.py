@@ -12,6 +12,7 @@ import yaml
 
 from hearai.config.config import Config, load_config, to_dict
 from hearai.config.overrides import leaves, override
+from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data
 from hearai.errors import ConfigError
@@ -85,8 +86,8 @@ def check_same_run(config: Config, data: Data, stored: Config, folder: Path) -> 
         lines += [
             f"{path}: was {_format(before, path)}, is {_format(now, path)}" for path in _changed_folders(before, now)
         ]
-    if last.class_names is not None and last.class_names != data.class_names:
-        lines.append("the names of classes (glosses.csv, classes.csv): numbers mean other words")
+    if last.class_names is not None:
+        lines += changed_names(last.class_names, data.class_names, data.clips)
     if lines:
         raise ConfigError(
             [

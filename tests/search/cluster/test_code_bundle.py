@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hearai.search.cluster import code_bundle
-from hearai.search.cluster.code_bundle import bundle_code, bundle_lines, code_files
+from hearai.search.cluster.code_bundle import bundle_code, bundle_lines, code_files, left_out_lines
 from tests.helpers.text_files import write_text
 
 
@@ -97,6 +97,11 @@ def test_code_that_git_does_not_track_is_left_out_and_listed(tmp_path: Path, mon
     monkeypatch.setattr(code_bundle, "ROOT", root)
     mine = tmp_path / "mine.yaml"
     mine.write_text("x")
+    assert left_out_lines() == [
+        "not sent, because git does not track it or it is a link:",
+        "  hearai/link.py",
+        f"  {CODE[3]}",
+    ]
     lines = bundle_lines(["--space", str(mine), f"--config={mine}", "--name", "x"])
     assert lines[0].startswith("5 files would be sent")
     assert [line.strip() for line in lines[1:]] == [

@@ -10,11 +10,11 @@ from optuna.trial import TrialState
 
 from hearai.config.overrides import override
 from hearai.config.study import Study
-from hearai.data.annotations.load import load_data
+from hearai.data.annotations.load import _read, _split, load_data
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
 from hearai.search.sampling.samplers import build_search_store, suggest_params
-from hearai.search.sampling.warm_start import apply_warm_start, read_warm_start
+from hearai.search.sampling.warm_start import apply_warm_start, check_warm_start, read_warm_start
 from hearai.search.storage.attributes import WARM_KIND
 from hearai.search.storage.trial_store import open_journal
 
@@ -105,3 +105,24 @@ def test_a_folder_is_refused_with_the_file_to_give(
     monkeypatch.chdir(older.parents[1])
     with pytest.raises(ConfigError, match=r"--warm-start .*: a folder; give the journal\.log in a study folder"):
         read_warm_start(plan_of(with_warm_start(make_study(), Path(given) if given else "")))
+
+
+def test_numbers_that_mean_other_words_are_refused(make_study: MakeStudy, older: Path, tiny_dataset: Path) -> None:
+    study = with_warm_start(make_study(), older)
+    older.with_name("class_names.csv").write_text("head,class,name\ngloss,0,book\n")
+    (tiny_dataset / "glosses.csv").write_text("gloss_id,word\n0,tree\n")
+    _read.cache_clear()
+    _split.cache_clear()
+    for check in (lambda: read_warm_start(plan_of(study)), lambda: check_warm_start(study)):
+        with pytest.raises(ConfigError, match="numbers of the dataset mean other words") as caught:
+            check()
+        assert caught.value.problems[1:] == ["  gloss 0 was 'book', is 'tree' in glosses.csv"]
+
+
+def test_a_dry_run_refuses_what_a_start_refuses(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
+    check_warm_start(make_study())
+    check_warm_start(with_warm_start(make_study(), older))
+    with pytest.raises(ConfigError, match="no file"):
+        check_warm_start(with_warm_start(make_study(), tmp_path / "nowhere" / "journal.log"))
+    with pytest.raises(ConfigError, match="a folder; give the"):
+        check_warm_start(with_warm_start(make_study(), older.parent))

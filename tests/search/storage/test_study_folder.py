@@ -13,7 +13,13 @@ from hearai.data.annotations import load as folders
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
-from hearai.search.storage.study_folder import code_version, ensure_study_folder, record_code_version, study_differences
+from hearai.search.storage.study_folder import (
+    changes_of_study,
+    code_version,
+    ensure_study_folder,
+    record_code_version,
+    study_differences,
+)
 from hearai.search.storage.trial_store import TrialStore
 
 MakeStudy = Callable[..., Study]
@@ -108,3 +114,40 @@ def test_description_may_change(make_study: MakeStudy) -> None:
     before, now = stored(make_study()), stored(make_study())
     now["description"] = "a better sentence"
     assert study_differences(before, now) == []
+
+
+GLOSSES = "gloss_id,word\n0,book\n1,tree\n2,cat\n"
+
+
+@pytest.mark.parametrize(
+    ("later", "changes"),
+    [
+        ("gloss_id,word\n0,tree\n1,book\n2,cat\n", ["gloss 0 was 'book', is 'tree'", "gloss 1 was 'tree', is 'book'"]),
+        ("gloss_id,word\n0,book\n2,cat\n", ["gloss 1 was 'tree', is without a name in glosses.csv"]),
+        (GLOSSES + "3,house\n", []),
+        ("gloss_id;word\n0;Book\n1; tree\n2;cat\n", []),
+        (None, [f"gloss {i} was '{word}', is without a name" for i, word in enumerate(("book", "tree", "cat"))]),
+    ],
+    ids=["swapped", "removed", "added", "spelled alike", "no list"],
+)
+def test_numbers_keep_their_words_when_a_search_continues(
+    make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path, later: str | None, changes: list[str]
+) -> None:
+    def plan() -> Plan:
+        folders._read.cache_clear()
+        folders._split.cache_clear()
+        study = make_study()
+        return Plan(study, load_data(study.base), study.base, None)
+
+    folder, words = tmp_path / "study", tiny_dataset / "glosses.csv"
+    folder.mkdir()
+    words.write_text(GLOSSES)
+    ensure_study_folder(plan(), folder)
+    words.write_text(later) if later else words.unlink()
+    found = changes_of_study(plan(), folder)
+    assert len(found) == len(changes) and all(map(str.startswith, found, changes))
+    (folder / "class_names.csv").unlink()  # a study of older code
+    assert changes_of_study(plan(), folder) == []
+    ensure_study_folder(plan(), folder)
+    assert changes_of_study(plan(), folder) == [], "the meaning is known from now on"
+    assert (folder / "class_names.csv").exists()

@@ -84,8 +84,11 @@ def test_another_dataset_is_refused_and_a_moved_one_is_not(
     copy = shutil.copytree(tiny_dataset, tmp_path / "elsewhere" / tiny_dataset.name)
     assert resumed(run, {"general_parameters.data_path": str(copy)}) == []
     renamed = shutil.copytree(tiny_dataset, tmp_path / "renamed" / tiny_dataset.name)
-    (renamed / "glosses.csv").write_text("name,word,gloss_id\nc0,house,0\nc1,tree,1\nc2,cat,2\n")
-    assert "numbers mean other words" in resumed(run, {"general_parameters.data_path": str(renamed)})[1]
+    (renamed / "glosses.csv").write_text("name,word,gloss_id\nc0,house,0\nc1,tree,1\nc2,cat,2\nc3,dog,3\n")
+    changes = resumed(run, {"general_parameters.data_path": str(renamed)})[1:]
+    words = enumerate(("house", "tree", "cat"))
+    expected = [f"  gloss {k} was without a name, is '{word}' in glosses.csv" for k, word in words]
+    assert changes == expected, "no clip is a dog"
 
 
 def test_a_run_of_older_code_is_resumed(run: Path, make_dataset: Callable[..., Path]) -> None:
