@@ -6,7 +6,7 @@ Exit codes: 0 no problems (there may be warnings); 1 problems; 2 the folder or a
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, print_text, processes, progress_bar, run_script
+from hearai.cli import DONE, PROBLEMS_FOUND, add_data_options, print_text, processes, progress_bar, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,6 +15,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="dataset folder")
     file_help = "the only annotation file to check, in each folder (default: every test_*.txt)"
     parser.add_argument("--annotation-file", metavar="FILE", help=file_help)
+    add_data_options(parser)
     parser.add_argument("--workers", type=processes, metavar="N", help="processes that decode (default: one per core)")
     return parser.parse_args()
 
@@ -25,7 +26,14 @@ def main() -> int:
     from hearai.data.tools.check_report import format_report
 
     progress = progress_bar("checking clips")
-    result = check_data(args.folders, args.annotation_file, workers=args.workers, progress=progress)
+    result = check_data(
+        args.folders,
+        args.annotation_file,
+        frame_pattern=args.frame_pattern,
+        follow_symlinks=args.follow_symlinks,
+        workers=args.workers,
+        progress=progress,
+    )
     print_text(format_report(result))
     return PROBLEMS_FOUND if result.problem_count else DONE
 

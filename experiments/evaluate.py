@@ -8,7 +8,7 @@ compare them. Exit codes: 0 done; 2 bad input.
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, gpu_index, print_text, run_script
+from hearai.cli import DONE, add_data_options, gpu_index, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,6 +17,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
+    add_data_options(parser)
     parser.add_argument(
         "--match",
         choices=("words", "numbers"),
@@ -48,7 +49,15 @@ def main() -> int:
 
     best = find_best(args.checkpoint)
     trained = load_trained(best, choose_device(args.gpu))
-    assessment = assess(trained, args.data_path, args.split, match_by=args.match, skip_unseen=args.skip_unseen)
+    given = {"frame_pattern": args.frame_pattern, "follow_symlinks": args.follow_symlinks}
+    assessment = assess(
+        trained,
+        args.data_path,
+        args.split,
+        match_by=args.match,
+        skip_unseen=args.skip_unseen,
+        reading={option: value for option, value in given.items() if value},  # the others are those of the model
+    )
     print_text(assessment_text(assessment))
     out = write_assessment(assessment, args.out or best / f"evaluation-{assessment.split}")
     print(f"\nfigures, confusion matrices, and the predictions of each clip (predictions.csv): {out}")

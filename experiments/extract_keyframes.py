@@ -8,7 +8,16 @@ an FPS. Running the command again continues. Exit codes: 0 done; 1 some clips ar
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, processes, progress_bar, run_script
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    add_data_options,
+    positive,
+    print_problems,
+    processes,
+    progress_bar,
+    run_script,
+)
 from hearai.data.tools.motion import THRESHOLD
 
 
@@ -37,6 +46,7 @@ def parse_args() -> argparse.Namespace:
         metavar="FRAMES",
         help="number of frames that every clip keeps at least (default: 2)",
     )
+    add_data_options(parser)
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     return parser.parse_args()
 

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hearai.cli import DONE, gpu_index, log_to_stderr, positive, print_text, run_script
+from hearai.cli import DONE, frame_pattern, gpu_index, log_to_stderr, positive, print_text, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +24,13 @@ def parse_args() -> argparse.Namespace:
         help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
     )
     parser.add_argument(
+        "--frame-pattern",
+        type=frame_pattern,
+        metavar="PATTERN",
+        help="file names in the frame folders, such as 'img_{number}.png' (default: as in the model's own data, or "
+        "NAME_0.jpg ...)",
+    )
+    parser.add_argument(
         "--keep-damaged",
         action="store_true",
         help="use the readable frames of truncated and damaged videos, with a remark",
@@ -37,6 +44,7 @@ def main() -> int:
     args = parse_args()
     if args.json:
         log_to_stderr()  # log lines are not JSON
+    from hearai.config.config import frame_patterns
     from hearai.data.lexicon import check_lexicon_fits, read_lexicon
     from hearai.data.unlabelled import unlabelled_clips  # heavy imports only after the options are checked
     from hearai.reporting.prediction import prediction_rows, prediction_text
@@ -50,7 +58,10 @@ def main() -> int:
         check_lexicon_fits(trained.num_class)
     train = trained.config.train_parameters
     needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
-    with unlabelled_clips(args.clips, trained.num_class, **needs, keep_damaged=args.keep_damaged) as clips:
+    patterns = [args.frame_pattern] if args.frame_pattern else [*frame_patterns(trained.config), None]
+    with unlabelled_clips(
+        args.clips, trained.num_class, **needs, keep_damaged=args.keep_damaged, frame_patterns=patterns
+    ) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
     if args.json:

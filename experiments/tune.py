@@ -21,7 +21,7 @@ from hearai.cli import (
     duration,
     gpus,
     is_uri,
-    number,
+    number_or,
     positive,
     print_text,
     processes,
@@ -32,6 +32,7 @@ from hearai.cli import (
 )
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
+from hearai.config.study_schema import PLATEAU
 from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
@@ -66,7 +67,12 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--epoch-budget", type=positive, metavar="N", help="total epochs of all trials, excluding finals"
     )
-    group.add_argument("--stop-when", type=number(0, 1), metavar="0.95", help="stop when a trial reaches this score")
+    group.add_argument(
+        "--stop-when",
+        type=number_or(PLATEAU, 0, 1),
+        metavar="0.95|plateau",
+        help="stop when a trial reaches this score, or when more trials are expected to gain less than a seed changes",
+    )
     group.add_argument("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
     group.add_argument("--finalists", type=int, metavar="K", help="number of best trials to retrain with new seeds")
     group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
@@ -77,7 +83,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sampler", metavar="NAME", help="tpe, freeze_thaw, gp, cmaes, qmc, random, nsga2, nsga3 or grid"
     )
-    group.add_argument("--early-stopping", metavar="NAME", help="asha, hyperband, median or none")
+    group.add_argument("--early-stopping", metavar="NAME", help="asha, auto, hyperband, median or none")
     group.add_argument(
         "--warm-start", metavar="JOURNAL", help="journal.log of another search whose results initialise the sampler"
     )

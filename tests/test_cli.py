@@ -256,7 +256,10 @@ def test_neptune_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (("--space", "hamnosys", "--trials", "0"), "integer of at least 1"),
         (("--space", "hamnosys", "--finalists", "-1"), "finalists.count: got -1"),
         (("--space", "hamnosys", "--gpus-per-trial", "nan"), "--gpus-per-trial: got 'nan'; give a number from 0 to"),
-        (("--space", "hamnosys", "--stop-when", "inf"), "--stop-when: got 'inf'; give a number from 0 to 1"),
+        (
+            ("--space", "hamnosys", "--stop-when", "inf"),
+            "--stop-when: got 'inf'; give a number from 0 to 1, or plateau",
+        ),
         (("--space", "hamnosys", "--seed", "-1"), "seed: got -1"),
     ],
 )

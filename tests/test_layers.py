@@ -60,7 +60,8 @@ LAYERS: dict[str, list[str]] = {
     "hearai.search": [
         "plan",
         "storage",
-        "early_stopping budget",
+        "early_stopping",
+        "budget",
         "sampling trial",
         "stage",
         "finals pareto_configs retrain",

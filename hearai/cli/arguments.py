@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS, MAX_SEED
+from hearai.config.validation import check_frame_pattern
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
 from hearai.files import folder_name_problem
@@ -25,6 +26,29 @@ def assignment(text: str) -> tuple[str, Any]:
         return path, parse_yaml(value, "--set")
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def frame_pattern(text: str) -> str:
+    """A pattern of the file names of frames, such as `img_{number}.png`."""
+    try:
+        return check_frame_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Options of scripts without a config that say how the files of a dataset are found."""
+    parser.add_argument(
+        "--frame-pattern",
+        type=frame_pattern,
+        metavar="PATTERN",
+        help="file names of the frames, such as 'img_{number}.png'; see general_parameters.frame_pattern",
+    )
+    parser.add_argument(
+        "--follow-symlinks",
+        action="store_true",
+        help="read clip folders and files that are symlinks to places outside the dataset folder, too",
+    )
 
 
 def duration(text: str) -> float:
@@ -63,6 +87,18 @@ def number(low: float, high: float) -> Callable[[str], float]:
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"got {text!r}; give a number from {low:g} to {high:g}")
         return value
+
+    return parse
+
+
+def number_or(word: str, low: float, high: float) -> Callable[[str], float | str]:
+    """Parses numbers as `number` does, and one word."""
+
+    def parse(text: str) -> float | str:
+        try:
+            return word if text == word else number(low, high)(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}, or {word}") from None
 
     return parse
 

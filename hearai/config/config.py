@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 from hearai.config.model_parts import EXTRACTORS
 from hearai.config.schema import (
     AugmentationsParameters,
+    DataFolder,
     FeatureExtractorParameters,
     FreezeScheduler,
     GeneralParameters,
@@ -210,3 +211,10 @@ def dataset_paths(config: Config) -> list[str]:
 def dataset_folders(config: Config) -> list[Path]:
     """Like `dataset_paths`, as paths."""
     return [Path(path) for path in dataset_paths(config)]
+
+
+def frame_patterns(config: Config) -> list[str]:
+    """The patterns of the file names of frames that a config gives, for all datasets or single ones."""
+    general = config.general_parameters
+    own = [folder.frame_pattern for folder in general.data_path or () if isinstance(folder, DataFolder)]
+    return [pattern for pattern in dict.fromkeys([general.frame_pattern, *own]) if pattern is not None]

@@ -14,6 +14,7 @@ from hearai.config.validation import (
     BatchSize,
     Epochs,
     Fraction,
+    FramePattern,
     Frozen,
     FrozenDict,
     HueJitter,
@@ -39,6 +40,9 @@ class DataFolder(Section):
     annotation_file: str | None = Field(
         None, description="Annotation file inside it; unset = general_parameters.annotation_file."
     )
+    frame_pattern: FramePattern | None = Field(
+        None, description="File names of its frames; unset = general_parameters.frame_pattern."
+    )
 
 
 def _folders(value: Any) -> Any:
@@ -50,10 +54,19 @@ class GeneralParameters(Section):
 
     data_path: Annotated[tuple[str | DataFolder, ...], Field(min_length=1), BeforeValidator(_folders)] | None = Field(
         None,
-        description="A dataset folder, or a list of folders or {path, annotation_file}; unset = demo data.",
+        description="A dataset folder, or a list of folders or {path, annotation_file, frame_pattern}; "
+        "unset = demo data.",
     )
     annotation_file: str | None = Field(
         None, description="Annotation file in each dataset folder; unset = test_<classification_mode>.txt."
+    )
+    frame_pattern: FramePattern | None = Field(
+        None,
+        description="File names of the frames, such as 'img_{number}.png': {number} is the frame's number, with or "
+        "without leading zeros, {name} the clip's name; unset = {name}_{number}.jpg without leading zeros.",
+    )
+    follow_symlinks: bool = Field(
+        False, description="Read clip folders and files that are symlinks to places outside the dataset folder, too."
     )
     ratio_train_test: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.8, description="Share of the non-test clips used for training; the rest is for validation."

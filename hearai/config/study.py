@@ -16,7 +16,7 @@ from hearai.config.domains import Value
 from hearai.config.grid import grid_problems
 from hearai.config.overrides import merge, override
 from hearai.config.space import Space, read_space
-from hearai.config.study_schema import EarlierSpace, StudySettings
+from hearai.config.study_schema import MIN_PLATEAU_EPOCHS, PLATEAU, EarlierSpace, StudySettings
 from hearai.config.validation import FrozenDict, explain, rename_old_keys
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
@@ -319,10 +319,22 @@ def _problems(
         for path in changes
         if path in space.paths
     ]
+    found += _plateau_problems(settings, base)
     found += space.problems(base, malformed=malformed, is_certain=is_certain)
     if found or malformed or not is_certain:
         return found
     return grid_problems(space, base) if settings.sampler.name == "grid" else []
+
+
+def _plateau_problems(settings: StudySettings, base: Config) -> list[str]:
+    """Why no plateau could be found."""
+    epochs = base.train_parameters.epochs
+    if settings.budget.stop_when != PLATEAU or epochs >= MIN_PLATEAU_EPOCHS:
+        return []
+    return [
+        f"budget.stop_when: got {PLATEAU!r} with {epochs} epochs per run; must be a score, because noise is estimated "
+        f"from runs of {MIN_PLATEAU_EPOCHS} or more epochs; or raise train_parameters.epochs"
+    ]
 
 
 def _overrides_of_runs(settings: StudySettings) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from hearai.metrics import OBJECTIVE, check_metrics
 
 SINGLE_OBJECTIVE_SAMPLERS = ("cmaes",)
 """Samplers without multi-objective support."""
+PLATEAU = "plateau"
+"""The value of `budget.stop_when` that is not a score."""
+MIN_PLATEAU_EPOCHS = 5
+"""Epochs per trial from which `plateau` can tell noise."""
 
 
 class Budget(Section):
@@ -24,8 +28,10 @@ class Budget(Section):
     epochs: Annotated[Integer, Field(ge=1, le=10**9)] | None = Field(
         None, description="Total epochs of all trials, excluding finals."
     )
-    stop_when: Annotated[Number, Field(gt=0, le=1)] | None = Field(
-        None, description="Stop when a trial reaches this score."
+    stop_when: Annotated[Number, Field(gt=0, le=1)] | Literal["plateau"] | None = Field(
+        None,
+        description="Stop when a trial reaches this score; plateau = when the next trials are expected to gain less "
+        "than a new seed changes.",
     )
 
 
@@ -45,10 +51,12 @@ class Sampler(Section):
 class EarlyStopping(Section):
     """How unpromising trials are stopped."""
 
-    name: Literal["asha", "hyperband", "median", "none"] = Field("asha", description="Early-stopping algorithm.")
-    grace_epochs: Epochs = Field(3, description="Minimum epochs per trial.")
+    name: Literal["asha", "auto", "hyperband", "median", "none"] = Field(
+        "asha", description="Early-stopping algorithm; auto = asha that decides itself where stopping begins."
+    )
+    grace_epochs: Epochs = Field(3, description="Minimum epochs per trial; auto: not used.")
     reduction_factor: Annotated[Integer, Field(ge=2, le=1000)] = Field(
-        3, description="asha, hyperband: one in this many trials continues at each rung."
+        3, description="asha, auto, hyperband: one in this many trials continues at each rung."
     )
     brackets: Annotated[Integer, Field(ge=1, le=100)] = Field(
         3, description="hyperband: number of brackets, each with a later first rung."

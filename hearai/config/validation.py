@@ -1,6 +1,7 @@
 """Strict, frozen pydantic sections, and readable messages for their validation errors."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +27,10 @@ OLD_KEYS = {"data_paths": "data_path", "use_frames": "frames", "use_landmarks": 
 """{key in files of the older pipeline: its present name}."""
 MAX_PART_NAME = 100
 """Characters of a name that a user gives to a part of the model."""
+FRAME_NUMBER, FRAME_NAME = "{number}", "{name}"
+"""Placeholders in a pattern of file names: the number of the frame, the last part of the clip's name."""
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""Endings of the files that are taken for images, in lower case."""
 
 
 def rename_old_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +94,32 @@ def check_part_name(name: str) -> str:
     return name
 
 
+def check_frame_pattern(pattern: Any) -> Any:
+    """Returns a pattern of the file names of frames, such as `img_{number}.png`.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not isinstance(pattern, str):
+        raise ValueError(f"got {pattern!r}; {_FRAME_PATTERN}, in quotes: a brace opens a mapping in YAML")
+    rest = pattern.replace(FRAME_NAME, "").replace(FRAME_NUMBER, "", 1)
+    if pattern.count(FRAME_NUMBER) != 1 or not rest.isprintable() or any(char in "{}*?%#/\\" for char in rest):
+        example = (
+            re.sub(r"%0?\d*d|\{[^}]*\}|\*+|[?#]+", FRAME_NUMBER, rest, count=1) if FRAME_NUMBER not in pattern else ""
+        )
+        hint = f", perhaps {example!r}" if example and FRAME_NUMBER in example else ""
+        raise ValueError(f"got {pattern[:MAX_PART_NAME]!r}; {_FRAME_PATTERN}{hint}")
+    if not pattern.lower().endswith(IMAGE_ENDINGS):
+        raise ValueError(f"got {pattern[:MAX_PART_NAME]!r}; must end with one of {', '.join(IMAGE_ENDINGS)}")
+    return pattern
+
+
+_FRAME_PATTERN = (
+    "must be the file name of a frame with {number} once for its number (leading zeros are read) and, "
+    "where it occurs, {name} for the clip's name, such as 'img_{number}.png' or '{name}-{number}.jpg'"
+)
+
+
 Number = Annotated[float, BeforeValidator(parse_number)]
 Integer = Annotated[int, BeforeValidator(parse_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -98,6 +129,8 @@ BatchSize = Annotated[Integer, Field(ge=1, le=limits.MAX_BATCH)]
 Width = Annotated[Integer, Field(ge=1, le=limits.MAX_WIDTH)]
 PartName = Annotated[str, AfterValidator(check_part_name)]
 """The name of a head."""
+FramePattern = Annotated[str, BeforeValidator(check_frame_pattern)]
+"""The names of the files of frames."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
 """A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)

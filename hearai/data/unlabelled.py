@@ -1,6 +1,7 @@
 """Clips given one by one, without labels: frame folders and video files."""
 
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from hearai.config.validation import FrozenDict
+from hearai.config.validation import IMAGE_ENDINGS, FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
 from hearai.data.annotations.clip_files import read_fps, read_no_fps_reason
+from hearai.data.annotations.frame_naming import OUR_PATTERN, find_naming, suggest_pattern
 from hearai.data.annotations.problems import raise_problems
+from hearai.data.annotations.text_files import quoted
 from hearai.data.landmarks import count_frames
 from hearai.data.videos import read_video
 from hearai.errors import DataError
@@ -34,6 +37,7 @@ def unlabelled_clips(
     landmarks: bool = False,
     needs_fps: bool = False,
     keep_damaged: bool = False,
+    frame_patterns: Sequence[str | None] = (None,),
 ) -> Iterator[list[Clip]]:
     """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
 
@@ -43,6 +47,7 @@ def unlabelled_clips(
         frames: the model reads images.
         landmarks: the model reads NAME/NAME.npz, which a video does not have.
         needs_fps: the model reads frames a given time apart.
+        frame_patterns: names that the frames in a folder may have; None = our own. Of these, only one may occur in it.
         keep_damaged: use the readable frames of truncated and damaged videos; the log says what is wrong with them.
 
     Raises:
@@ -55,7 +60,7 @@ def unlabelled_clips(
         for number, path in enumerate(paths):
             try:
                 if path.is_dir():
-                    clip = _folder_clip(path, labels, frames=frames, landmarks=landmarks)
+                    clip = _folder_clip(path, labels, frame_patterns if frames else (), landmarks=landmarks)
                 else:
                     _refuse_video_for_landmarks(path, landmarks)
                     clip = _video_clip(path, Path(temporary, str(number)), labels, keep_damaged=keep_damaged)
@@ -80,12 +85,13 @@ def _no_fps(path: Path, clip: Clip) -> str:
     )
 
 
-def _folder_clip(path: Path, labels: FrozenDict, *, frames: bool, landmarks: bool) -> Clip:
+def _folder_clip(path: Path, labels: FrozenDict, patterns: Sequence[str | None], *, landmarks: bool) -> Clip:
+    """patterns: of the files of its frames; none = images are not read."""
     path = path.resolve()
     clip = Clip(path.name, path.parent, 0, 0, labels)
     rows = count_frames(clip.landmarks_path) if landmarks else None
-    if frames:
-        first, last = _frame_numbers(path, clip)
+    if patterns:
+        clip, first, last = _with_frames(path, clip, patterns)
     else:
         assert rows is not None, "a model reads frames, landmarks or both"
         first, last = 0, rows - 1
@@ -96,18 +102,39 @@ def _folder_clip(path: Path, labels: FrozenDict, *, frames: bool, landmarks: boo
     return replace(clip, start=first, end=last, fps=_read_fps(clip.properties_path))
 
 
-def _frame_numbers(path: Path, clip: Clip) -> tuple[int, int]:
-    """The first and last frame; every one between them exists."""
-    numbers = sorted(find_frames(path.name, (file.name for file in path.iterdir())))
-    if not numbers:
-        found = ", ".join(sorted(file.name for file in path.iterdir())[:3]) or "nothing"
-        raise DataError(
-            f"{path}: contains no frames (found {found}); expected {path.name}_0.jpg, {path.name}_1.jpg, ..."
-        )
+def _with_frames(path: Path, clip: Clip, patterns: Sequence[str | None]) -> tuple[Clip, int, int]:
+    """The clip with the names of its files; its first and last frame. Every one between them exists."""
+    files = sorted(file.name for file in path.iterdir())
+    found = {pattern: numbers for pattern in patterns if (numbers := sorted(find_frames(path.name, files, pattern)))}
+    if not found:
+        raise DataError(_no_frames(path, files, patterns))
+    if len({tuple(find_frames(path.name, files, pattern).items()) for pattern in found}) > 1:
+        shown = " and ".join(pattern or OUR_PATTERN for pattern in found)
+        raise DataError(f"{path}: has frames named {shown}; say with --frame-pattern which are meant")
+    (pattern, numbers), *_ = found.items()
+    first, last = numbers[0], numbers[-1]
+    if pattern is not None:
+        naming, unlike = find_naming(pattern, path.name, files, first, last)
+        if unlike:
+            shown = " and ".join(map(quoted, unlike))
+            raise DataError(
+                f"{path}: frames are numbered in two ways, such as {shown}; expected those of one recording"
+            )
+        clip = replace(clip, naming=naming)
     gap = next((a + 1 for a, b in pairwise(numbers) if b != a + 1), None)
     if gap is not None:
-        raise DataError(f"{clip.frame_path(gap)}: missing; expected every frame of {numbers[0]}..{numbers[-1]}")
-    return numbers[0], numbers[-1]
+        raise DataError(f"{clip.frame_path(gap)}: missing; expected every frame of {first}..{last}")
+    return clip, first, last
+
+
+def _no_frames(path: Path, files: Sequence[str], patterns: Sequence[str | None]) -> str:
+    shown = ", ".join(files[:3]) or "nothing"
+    ours = f"{path.name}_0.jpg, {path.name}_1.jpg, ..."
+    expected = ", or ".join(ours if pattern is None else f"files that fit {pattern}" for pattern in patterns)
+    images = [file for file in files if file.lower().endswith(IMAGE_ENDINGS)]
+    suggested = suggest_pattern(path.name, images)
+    remedy = f"; for these names give --frame-pattern {shlex.quote(suggested)}" if suggested else ""
+    return f"{path}: contains no frames (found {shown}); expected {expected}{remedy}"
 
 
 def _read_fps(path: Path) -> float | None:

@@ -1,12 +1,15 @@
 """The report of `evaluate.py`: scores of a trained model on some clips, as a table, JSON and figures."""
 
 import csv
+import functools
 import io
 import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from hearai.data.annotations.metadata import class_name
 from hearai.errors import UserError
@@ -17,12 +20,15 @@ from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
 from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
 from hearai.sign.hamnosys import MISSING, short_meaning
 from hearai.training.inference.assess import Assessment
+from hearai.training.outputs.confusion import MOST_DENSE, Confusion
 from hearai.training.scores import HeadScores, MajorityBaseline
 
 PREDICTIONS = "predictions.csv"
 PREDICTION_COLUMNS = ("clip", "head", "true", "predicted", "probability", "rank")
 SAME_SCORE = 5e-4
 """Scores that differ by less are printed alike."""
+SORTED_AT_ONCE = 2**20
+"""Probabilities: those of all clips at once would need gigabytes where there are very many classes."""
 NAME_WIDTH = 32
 """Characters of the first column."""
 
@@ -95,12 +101,16 @@ def write_assessment(assessment: Assessment, folder: Path) -> Path:
     """Writes evaluation.json, predictions.csv and a confusion matrix per head; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for head, scores in assessment.heads.items():
-        names = [short_meaning(class_name(assessment.class_names, head, k)) for k in range(len(scores.confusion))]
         title = f"{head}: macro-F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.3f}"
-        confusion_figure(scores.confusion.numpy(), names, title, folder / f"{head}.png")
+        name_of = functools.partial(_short_name, assessment, head)
+        confusion_figure(scores.confusion, name_of, title, folder / f"{head}.png")
     atomic_write_text(folder / PREDICTIONS, predictions_csv(assessment))
     atomic_write_text(folder / "evaluation.json", json.dumps(_to_dict(assessment), indent=1, ensure_ascii=False))
     return folder
+
+
+def _short_name(assessment: Assessment, head: str, k: int) -> str:
+    return short_meaning(class_name(assessment.class_names, head, k))
 
 
 def predictions_csv(assessment: Assessment) -> str:
@@ -126,6 +136,12 @@ def predictions_csv(assessment: Assessment) -> str:
 def _ranked(assessment: Assessment, head: str) -> list[tuple[int, int, float, int | None]]:
     """(true class, predicted class, its probability, rank of the true class) of each clip."""
     probabilities_NK, labels_N = assessment.probabilities[head], assessment.labels[head]
+    clips = max(1, SORTED_AT_ONCE // probabilities_NK.shape[1])
+    parts = zip(probabilities_NK.split(clips), labels_N.split(clips), strict=True)
+    return [row for probabilities, labels in parts for row in _ranked_part(probabilities, labels)]
+
+
+def _ranked_part(probabilities_NK: Tensor, labels_N: Tensor) -> list[tuple[int, int, float, int | None]]:
     order_NK = probabilities_NK.argsort(dim=-1, descending=True, stable=True)  # the first of equal ones, as argmax
     hits_NK = order_NK == labels_N.unsqueeze(1)
     ranks_N = hits_NK.int().argmax(dim=-1) + 1
@@ -165,8 +181,16 @@ def _head_to_dict(assessment: Assessment, head: str, scores: HeadScores) -> dict
         "top3": scores.top3,
         "macro_f1": scores.macro_f1,
         "floor": _majority_to_dict(assessment, head, scores.majority),
-        "confusion": scores.confusion.tolist(),
+        **_counts(scores.confusion),
     }
+
+
+def _counts(confusion: Confusion) -> dict[str, Any]:
+    """The matrix (K, K); of many classes only [true class, predicted class, clips] of each pair that occurs."""
+    if confusion.num_class <= MOST_DENSE:
+        return {"confusion": confusion.dense().tolist()}
+    columns = (confusion.true_P, confusion.predicted_P, confusion.counts_P)
+    return {"confusion_pairs": [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]}
 
 
 def _majority_to_dict(assessment: Assessment, head: str, majority: MajorityBaseline | None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ Figures are built directly, not through pyplot, which keeps every figure in a gl
 import functools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,11 @@ import numpy as np
 
 from hearai.files import atomic_write
 
-if TYPE_CHECKING:  # matplotlib is imported where something is drawn
+if TYPE_CHECKING:  # matplotlib is imported where something is drawn, and torch takes seconds
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from hearai.training.outputs.confusion import Confusion
 
 DPI = 150
 MOST_WITH_COUNTS = 12
@@ -47,7 +49,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15)
 
 
-def confusion_figure(matrix: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
+def confusion_figure(confusion: "Confusion", name_of: Callable[[int], str], title: str, path: Path) -> None:
     """Writes a confusion matrix as a PNG: each row coloured by the shares of its true class.
 
     Rows of classes without clips are grey. Up to MOST_WITH_COUNTS classes the cells hold the counts. Of more than
@@ -55,29 +57,30 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], title: str, path:
     says so, and a last column counts the predictions of all other classes.
 
     Args:
-        matrix: counts (K, K), true class by predicted class; at least one clip.
-        names: names of the classes, (K,).
+        confusion: of at least one clip.
+        name_of: the name of a class by its number.
     """
-    assert matrix.shape == (len(names), len(names)), "expected a square matrix and one name for each class"
-    assert matrix.sum() > 0, "expected at least one clip"
-    lines = 3 if len(names) <= MOST_WITH_COUNTS else 1
-    rows = [_fit_label(name, index, lines) for index, name in enumerate(names)]
-    columns, titles = rows, [title]
-    if (matrix.sum(1) == 0).any():
-        titles.append("Grey: classes without clips")
-    if len(names) > MOST_COMPLETE:
-        shown, remark = _with_most_clips(matrix)
-        inner = matrix[np.ix_(shown, shown)]
-        others = matrix[shown].sum(1) - inner.sum(1)
-        matrix = np.column_stack([inner, others])
-        rows = [rows[index] for index in shown]
-        columns, titles = [*rows, "any other class"], [title, remark]
-    _draw_confusion(matrix, rows, columns, titles, path)
+    support = confusion.support_K.numpy()
+    assert support.sum() > 0, "expected at least one clip"
+    lines = 3 if len(support) <= MOST_WITH_COUNTS else 1
+    if len(support) <= MOST_COMPLETE:
+        matrix, remark = confusion.dense().numpy(), "Grey: classes without clips"
+        rows = [_fit_label(name_of(index), index, lines) for index in range(len(support))]
+        titles = [title, remark] if (support == 0).any() else [title]
+        _draw_confusion(matrix, rows, rows, titles, path)
+        return
+    shown, remark = _with_most_clips(support)
+    inner = confusion.block(shown.tolist()).numpy()
+    matrix = np.column_stack([inner, support[shown] - inner.sum(1)])
+    rows = [_fit_label(name_of(index), index, lines) for index in shown.tolist()]
+    _draw_confusion(matrix, rows, [*rows, "any other class"], [title, remark], path)
 
 
-def _with_most_clips(matrix: np.ndarray) -> tuple[np.ndarray, str]:
-    """The classes to show, in ascending order, and a sentence that says which they are."""
-    support = matrix.sum(1)
+def _with_most_clips(support: np.ndarray) -> tuple[np.ndarray, str]:
+    """The classes to show, in ascending order, and a sentence that says which they are.
+
+    support: (K,), clips of each class.
+    """
     seen = int((support > 0).sum())
     shown = np.sort(np.argsort(-support, kind="stable")[: min(seen, MOST_SHOWN)])
     which = f"the {MOST_SHOWN} with the most clips of the" if seen > MOST_SHOWN else "the"

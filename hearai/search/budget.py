@@ -1,4 +1,4 @@
-"""The budget of a search over all its calls: wall time, trial-epochs, and a target score.
+"""The budget of a search over all its calls: wall time, trial-epochs, and a target score or a plateau.
 
 The number of trials is limited by `Stage`. Finals do not count: the search is over by then.
 """
@@ -8,6 +8,7 @@ import time
 
 from hearai.config.study import Study
 from hearai.config.study_schema import Budget
+from hearai.search.early_stopping.plateau import Plateau
 from hearai.search.storage.trial_store import TrialStore, primary_value
 
 FREEZE_THAW_SHARE = 0.3
@@ -32,8 +33,9 @@ class BudgetTracker:
     The trial that reached the target score continues to its end: stopping it would gain nothing.
     """
 
-    def __init__(self, budget: Budget, search: TrialStore):
-        self._budget, self._started = budget, time.monotonic() - search.wall_seconds
+    def __init__(self, budget: Budget, search: TrialStore, plateau: Plateau | None = None):
+        self._budget, self._plateau = budget, plateau
+        self._started = time.monotonic() - search.wall_seconds
         self._epochs = {trial.number: max(trial.intermediate_values, default=0) for trial in search.trials()}
         self.epochs = sum(self._epochs.values())
         """Trial-epochs of all trials."""
@@ -53,6 +55,8 @@ class BudgetTracker:
         budget = self._budget
         if self.reached_by is not None:
             return f"target score {budget.stop_when:g} reached by trial {self.reached_by}"
+        if self._plateau is not None and self._plateau.reason is not None:
+            return self._plateau.reason
         if budget.epochs is not None and self.epochs >= budget.epochs:
             return f"trial-epoch budget ({budget.epochs:,}) used up"
         if budget.seconds is not None and time.monotonic() - self._started > budget.seconds:
@@ -64,7 +68,7 @@ class BudgetTracker:
         return self.spent is not None and number != self.reached_by
 
     def _reaches_target(self, value: float | None) -> bool:
-        target = math.inf if self._budget.stop_when is None else self._budget.stop_when
+        target = self._budget.stop_when if isinstance(self._budget.stop_when, float) else math.inf
         return value is not None and value >= target
 
     def _first_to_reach_target(self, search: TrialStore) -> int | None:

@@ -17,11 +17,12 @@ from hearai.search.cluster.connect import RayConnection, check_connection, login
 from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
+from hearai.search.early_stopping.plateau import plateau_of
 from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
-from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policies import build_policy, policy_note
 from hearai.search.sampling.policy import Policy
 from hearai.search.sampling.samplers import (
     build_finals_store,
@@ -141,7 +142,7 @@ class _Call:
         context, seconds = self._prepare(options, connection)
         self.search.optuna_study.set_user_attr(PRETRAINING_SECONDS, seconds)
         self.search.optuna_study.set_user_attr(THREADS, context.resources.threads)
-        for note in filter(None, (objective_note(self.study), sampler_note(self.study))):
+        for note in filter(None, (objective_note(self.study), sampler_note(self.study), policy_note(self.study))):
             self.print_line(note)
         policy = build_policy(self.study, self.search, context.slots)
         keep = policy.contenders(self.study.settings.finalists.count)
@@ -204,7 +205,7 @@ class _Call:
             config_of=lambda proposal: study.config_of(proposal.params, study.settings.seed),
             limit=budget.trials,
             slots=slots,
-            budget_tracker=BudgetTracker(budget, self.search),
+            budget_tracker=BudgetTracker(budget, self.search, plateau_of(study, self.search, self.finals)),
             drain=not study.settings.finalists.count,
             policy=policy,
         )

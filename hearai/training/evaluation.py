@@ -1,6 +1,9 @@
-"""Evaluates a model against labels: during a run, and on a split after it."""
+"""Evaluates a model against labels: during a run, and on a split after it.
 
-from collections.abc import Iterable
+B clips, K classes, P pairs of classes, W workers.
+"""
+
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,26 +14,57 @@ from hearai.models.model import SignModel
 from hearai.training.batches import on_device
 from hearai.training.optim.loss import head_losses, trained_heads, weighted_loss
 from hearai.training.optim.torch_options import autocast
+from hearai.training.outputs.confusion import Confusion
 from hearai.training.runtime import Runtime
-from hearai.training.scores import Evaluation, confusion
+from hearai.training.scores import Evaluation
 
 
 @torch.no_grad()
 def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime) -> Evaluation:
-    """Loss and confusion matrices over all batches of all workers. Every head is scored, trained or not."""
+    """Loss and confusions over all batches of all workers. Every head is scored, trained or not."""
     model.eval()
     trained, weights = trained_heads(config, runtime.device)
     losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
-    matrices: dict[str, Tensor] = {}
+    num_class: dict[str, int] = {}
+    pairs: dict[str, list[Tensor]] = {}
     for batch in batches:
         batch = on_device(batch, runtime.device)
         with autocast(config, runtime.device):
             logits = model(batch.inputs, batch.mask)
         losses += torch.stack(head_losses(logits, batch.labels, trained, config.train_parameters.loss))
         for head, logits_BK in logits.items():
-            matrix_KK = confusion(logits_BK.argmax(-1), batch.labels[head], logits_BK.shape[-1])
-            matrices[head] = matrices[head] + matrix_KK if head in matrices else matrix_KK
+            num_class[head] = logits_BK.shape[-1]
+            pairs.setdefault(head, []).append(torch.stack([logits_BK.argmax(-1), batch.labels[head]]))
     sums, counts = runtime.sum(losses)
-    matrices = {head: runtime.sum(matrix).cpu() for head, matrix in matrices.items()}
-    labelled = {head: matrix for head, matrix in matrices.items() if matrix.sum() > 0}
+    own = {}
+    for head, parts in pairs.items():
+        predicted, labels = torch.cat(parts, dim=1).cpu()
+        own[head] = Confusion.count(predicted, labels, num_class[head])
+    labelled = {head: one for head, one in sum_over_workers(own, runtime).items() if one.clips > 0}
     return Evaluation(float(weighted_loss(sums, counts, weights)), labelled)
+
+
+def sum_over_workers(confusions: Mapping[str, Confusion], runtime: Runtime) -> dict[str, Confusion]:
+    """{head: counts of all workers}; every worker calls it, with the same heads in the same order.
+
+    Workers hold different numbers of pairs: each writes its own rows of a table that is summed, so that only
+    `Runtime.sum` is needed, and integers stay exact.
+    """
+    if runtime.world == 1:
+        return dict(confusions)
+    rows_P3 = torch.cat(
+        [
+            torch.stack([torch.full_like(one.cells_P, number), one.cells_P, one.counts_P], dim=1)
+            for number, one in enumerate(confusions.values())
+        ]
+    )
+    sizes_W = torch.zeros(runtime.world, dtype=torch.int64)
+    sizes_W[runtime.rank] = len(rows_P3)
+    table_WP3 = torch.zeros(runtime.world, int(runtime.sum(sizes_W).max()), 3, dtype=torch.int64)
+    table_WP3[runtime.rank, : len(rows_P3)] = rows_P3
+    heads, cells, counts = runtime.sum(table_WP3).flatten(0, 1).unbind(1)
+    summed = {}
+    for number, (head, one) in enumerate(confusions.items()):
+        of_head = (heads == number) & (counts > 0)  # rows that a worker did not fill have no count
+        summed[head] = Confusion.of_counts(cells[of_head], counts[of_head], one.num_class)
+    return summed

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hearai.metrics import CHOSEN_SCORE, DIVERGED_LOSS, OBJECTIVE, SCORE
+from hearai.training.outputs.confusion import Confusion
 from hearai.training.runtime import Runtime
 from hearai.training.scores import Evaluation
 
@@ -58,7 +59,7 @@ class RunState:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     """The model's weights after the best epoch (see `Trainer.weights`)."""
     best_confusions: dict[str, Tensor] = field(default_factory=dict)
-    """{head: (K, K) int32} of the best epoch, true class by predicted class."""
+    """{head: (K, K)} of the best epoch, see `Confusion.matrix`; dense ones where an older version has saved them."""
     costs: dict[str, float] = field(default_factory=dict)
     """What the model costs, measured once (see `hearai.training.cost`) and reported with every epoch."""
     run_id: str = field(default_factory=lambda: uuid4().hex)
@@ -77,7 +78,11 @@ class RunState:
             if name not in weights or tensor.shape != weights[name].shape:
                 return f"best_weights: the model has no {name} of shape {tuple(tensor.shape)}"
         for head, matrix in self.best_confusions.items():
-            if matrix.shape != (num_class.get(head), num_class.get(head)):
+            try:
+                classes = Confusion.of_matrix(matrix).num_class
+            except ValueError as problem:
+                return f"best_confusions: {head!r} {problem}"
+            if classes != num_class.get(head):
                 return f"best_confusions: {head!r} has a matrix of shape {tuple(matrix.shape)}"
         for number, row in enumerate(self.history, start=1):
             if lacking := [name for name in REPORTED if name not in row]:
@@ -110,7 +115,7 @@ class RunState:
         is_best = not self.diverged and (not keep_best or not self.best_epoch or score > self.best)
         if is_best:
             self.best, self.best_epoch = score, self.epoch
-            self.best_confusions = {head: matrix.int() for head, matrix in evaluation.confusions.items()}
+            self.best_confusions = {head: one.matrix() for head, one in evaluation.confusions.items()}
         self.history.append(
             {
                 "epoch": self.epoch,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hearai.data.annotations.clip import Clip
 from hearai.sign.hamnosys import MISSING
+from hearai.training.outputs.confusion import Confusion
 
 TOP_CLASSES = 3
 
@@ -37,8 +38,8 @@ class HeadScores:
     """Over the classes that occur, see `macro_f1`."""
     majority: MajorityBaseline | None
     """None where the training clips are unknown."""
-    confusion: Tensor
-    """(K, K), true class by predicted class; larger if there are labels from K on."""
+    confusion: Confusion
+    """Of K classes, or more if there are labels from K on."""
 
 
 def score_heads(
@@ -64,15 +65,15 @@ def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | N
     probabilities_NK, labels_N = probabilities_NK[known], labels_N[known]
     top_N3 = probabilities_NK.topk(min(TOP_CLASSES, probabilities_NK.shape[1])).indices
     num_class = max(probabilities_NK.shape[1], int(labels_N.max()) + 1)
-    matrix = confusion(probabilities_NK.argmax(-1), labels_N, num_class)
+    confusion = Confusion.count(probabilities_NK.argmax(-1), labels_N, num_class)
     return HeadScores(
         clips=len(labels_N),
-        classes=int((matrix.sum(1) > 0).sum()),
-        accuracy=accuracy(matrix),
+        classes=int((confusion.support_K > 0).sum()),
+        accuracy=accuracy(confusion),
         top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
-        macro_f1=macro_f1(matrix),
+        macro_f1=macro_f1(confusion),
         majority=majority_baseline([*counts, *[0] * (num_class - len(counts))], labels_N) if counts else None,
-        confusion=matrix,
+        confusion=confusion,
     )
 
 
@@ -85,52 +86,41 @@ def majority_baseline(counts: Sequence[int], labels_N: Tensor) -> MajorityBaseli
     if not any(counts) or not len(known_N):
         return None
     label = max(range(len(counts)), key=lambda k: (counts[k], -k))
-    matrix = confusion(torch.full_like(known_N, label), known_N, len(counts))
-    return MajorityBaseline(label, accuracy(matrix), macro_f1(matrix))
+    confusion = Confusion.count(torch.full_like(known_N, label), known_N, len(counts))
+    return MajorityBaseline(label, accuracy(confusion), macro_f1(confusion))
 
 
-def confusion(predicted_B: Tensor, labels_B: Tensor, num_class: int) -> Tensor:
-    """Confusion matrix (K, K), true class by predicted class, without MISSING labels.
-
-    One bincount; torchmetrics gives the same matrix (a test compares them) in ten times the time per batch.
-    """
-    known = labels_B != MISSING
-    cells = labels_B[known] * num_class + predicted_B[known]
-    return torch.bincount(cells, minlength=num_class**2).view(num_class, num_class)
-
-
-def macro_f1(matrix: Tensor) -> float:
-    """Mean F1 over the classes with at least one true example; `matrix` (K, K) must hold at least one.
+def macro_f1(confusion: Confusion) -> float:
+    """Mean F1 over the classes with at least one true example; there must be at least one.
 
     A class that was predicted but never true lowers the precision of others and has no F1 itself
     (torchmetrics' macro average would count it as 0).
     """
-    matrix = matrix.double()
-    support, predicted = matrix.sum(1), matrix.sum(0)
-    f1 = 2 * matrix.diagonal() / (support + predicted).clamp(min=1)
-    return float(f1[support > 0].mean())
+    hits_K, support_K = confusion.hits_K.double(), confusion.support_K.double()
+    f1_K = 2 * hits_K / (support_K + confusion.predictions_K).clamp(min=1)
+    return float(f1_K[support_K > 0].mean())
 
 
-def accuracy(matrix: Tensor) -> float:
-    """Share of correct predictions; `matrix` (K, K) must hold at least one example."""
-    return float(matrix.diagonal().sum() / matrix.sum())
+def accuracy(confusion: Confusion) -> float:
+    """Share of correct predictions; there must be at least one example."""
+    return float(confusion.hits_K.sum() / confusion.clips)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss and confusion matrices of a model on a split, over all its clips and all workers."""
+    """Loss and confusions of a model on a split, over all its clips and all workers."""
 
     loss: float
     """The training loss (with the loss weights); not the score."""
-    confusions: Mapping[str, Tensor]
-    """{head: (K, K)} for heads with at least one label in the split."""
+    confusions: Mapping[str, Confusion]
+    """{head: its counts} for heads with at least one label in the split."""
 
     @property
     def heads(self) -> dict[str, dict[str, float]]:
         """{head: {"accuracy": share, "macro_f1": score}}."""
         return {
-            head: {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
-            for head, matrix in self.confusions.items()
+            head: {"accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion)}
+            for head, confusion in self.confusions.items()
         }
 
     @property
@@ -140,12 +130,12 @@ class Evaluation:
 
     def score(self, heads: Sequence[str]) -> float:
         """Mean macro-F1 over these heads (no names = all), in [0, 1]; heads without labels here are left out."""
-        return _mean([macro_f1(matrix) for head, matrix in self.confusions.items() if head in heads or not heads])
+        return _mean([macro_f1(one) for head, one in self.confusions.items() if head in heads or not heads])
 
     @property
     def accuracy(self) -> float:
         """Mean accuracy over heads."""
-        return _mean([accuracy(matrix) for matrix in self.confusions.values()])
+        return _mean([accuracy(one) for one in self.confusions.values()])
 
 
 def _mean(values: list[float]) -> float:

@@ -180,7 +180,20 @@ def test_round_trip(load: Callable[..., Study]) -> None:
         ("demo: {space: x}\nspace: {train_parameters.lr: 0.1}", "demo.space: got 'x'; must be a mapping"),
         ("budgets: {trials: 3}\nspace: {train_parameters.lr: 0.1}", "(did you mean 'budget'?)"),
         ("budget: {trials: 0}\nspace: {train_parameters.lr: 0.1}", "budget.trials: got 0"),
-        ("sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}", "sampler.name: got 'tpee'; must be 'tpe', 'gp', "),
+        (
+            "sampler: {name: tpee}\nspace: {train_parameters.lr: 0.1}",
+            "sampler.name: got 'tpee'; must be 'tpe', ",
+        ),
+        (
+            "budget: {stop_when: 2}\nspace: {train_parameters.lr: 0.1}",
+            "stop_when: got 2; must be less",
+        ),
+        ("budget: {stop_when: flat}\nspace: {train_parameters.lr: 0.1}", "a number or 'plateau'"),
+        (
+            "budget: {stop_when: plateau}\nconfig: {train_parameters: {epochs: 4}}\nspace: {train_parameters.lr: 0.1}",
+            "budget.stop_when: got 'plateau' with 4 epochs per run; must be a score",
+        ),
+        ("early_stopping: {name: autos}\nspace: {train_parameters.lr: 0.1}", "must be 'asha', 'auto', "),
         ("config: {train_parameters: {lr: x}}\nspace: {train_parameters.lr: 0.1}", "config: train_parameters.lr"),
         ("space: {train_parameters.lr: {float: [1, 0]}}", "space: train_parameters.lr: float: low 1"),
         ("space: {train_parameters.lrr: 0.1}", "space: train_parameters.lrr: no 'lrr' in train_parameters"),

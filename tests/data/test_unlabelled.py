@@ -29,6 +29,37 @@ def test_frame_folder_becomes_a_clip_of_all_its_frames(tmp_path: Path):
         assert clip.frame_path(3).is_file()
 
 
+def test_frames_may_have_other_names(tmp_path: Path):
+    folder = write_frames(tmp_path / "sign", range(2, 12))
+    for path in [*folder.iterdir()]:
+        path.rename(path.with_name(f"{int(path.stem.rpartition('_')[2]):03d}.png"))
+    with pytest.raises(DataError, match=r"give --frame-pattern '\{number\}.png'"), unlabelled_clips([folder], ["a"]):
+        pass
+    with unlabelled_clips([folder], ["a"], frame_patterns=["{number}.png", None]) as (clip,):
+        assert (
+            (clip.start, clip.end) == (2, 11) and clip.frame_path(9).name == "009.png" and clip.frame_path(9).is_file()
+        )
+    (folder / "9.png").write_bytes(b"")
+    with (
+        pytest.raises(DataError, match="numbered in two ways"),
+        unlabelled_clips([folder], ["a"], frame_patterns=["{number}.png"]),
+    ):
+        pass
+
+
+def test_frames_of_two_kinds_of_names_are_not_mixed(tmp_path: Path):
+    folder = write_frames(tmp_path / "sign", range(3))
+    (folder / "7.jpg").write_bytes(b"")
+    patterns = ["{number}.jpg", None]
+    with (
+        pytest.raises(DataError, match="say with --frame-pattern which are meant"),
+        unlabelled_clips([folder], ["a"], frame_patterns=patterns),
+    ):
+        pass
+    with unlabelled_clips([folder], ["a"], frame_patterns=["{name}_{number}.jpg", None]) as (clip,):
+        assert (clip.start, clip.end) == (0, 2)
+
+
 def test_video_becomes_a_temporary_clip(tmp_path: Path):
     with unlabelled_clips([write_video(tmp_path / "sign.mp4")], ["a"]) as (clip,):
         assert (clip.start, clip.end) == (0, 5) and clip.fps == pytest.approx(12)

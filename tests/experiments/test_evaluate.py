@@ -53,6 +53,28 @@ def test_moved_data_is_recognised_and_other_data_scored_fully(
     assert code == 2 and "has no such split; omit --split" in err
 
 
+def test_frames_of_other_names_and_symlinks_are_scored(
+    call: Callable, run: Path, make_dataset: Callable, tmp_path: Path
+):
+    other = make_dataset("other", clips=3, signers=1)
+    assert call("evaluate", "--checkpoint", run, "--data-path", other, "--out", tmp_path / "plain")[0] == 0
+    other = other.rename(tmp_path / "renamed-frames")
+    options = ("--checkpoint", run, "--data-path", other, "--out")
+    for path in [*other.glob("*/*.jpg")]:
+        path.rename(path.with_name(f"img {int(path.stem.rpartition('_')[2]):03d}.jpg"))
+    (other / "c1").rename(tmp_path / "c1")
+    (other / "c1").symlink_to(tmp_path / "c1")
+    code, _, err = call("evaluate", *options, tmp_path / "refused")
+    assert code == 2 and "--frame-pattern" in err and "--follow-symlinks" in err
+    reading = ("--frame-pattern", "img {number}.jpg", "--follow-symlinks")
+    assert call("evaluate", *options, tmp_path / "renamed", *reading)[0] == 0
+    assert evaluation(tmp_path / "renamed")["heads"] == evaluation(tmp_path / "plain")["heads"]
+    code, out, err = call("predict", "--checkpoint", run, "--frame-pattern", "img {number}.jpg", other / "c0")
+    assert (code, err) == (0, "") and "c0" in out
+    code, _, err = call("predict", "--checkpoint", run, "--frame-pattern", "img*.jpg", other / "c0")
+    assert code == 2 and "perhaps 'img{number}.jpg'" in err
+
+
 def test_validation_clips_give_the_reported_score(call: Callable, run: Path, tmp_path: Path):
     assert call("evaluate", "--checkpoint", run / "best", "--split", "val", "--out", tmp_path / "val")[0] == 0
     best = load_checkpoint(run / "best")["metrics"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -23,6 +24,7 @@ from hearai.reporting.figures import (
 )
 from hearai.reporting.label_statistics.counts import HeadCounts
 from hearai.reporting.label_statistics.plots import BLUE, ORANGE, RED, plot_classes, plot_overview
+from hearai.training.outputs.confusion import Confusion
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -47,7 +49,7 @@ def where(image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
 
 def draw(path: Path, matrix: list | np.ndarray, title: str = "a head") -> np.ndarray:
     matrix = np.asarray(matrix)
-    confusion_figure(matrix, [f"class {i}" for i in range(len(matrix))], title, path)
+    confusion_figure(Confusion.of_matrix(torch.from_numpy(matrix)), "class {}".format, title, path)
     return pixels(path)
 
 
@@ -113,12 +115,12 @@ def test_of_very_many_classes_the_most_frequent_are_shown(tmp_path: Path) -> Non
     matrix = np.zeros((1934, 1934), int)
     matrix[np.arange(500), np.arange(500)] = 1
     matrix[np.arange(1000, 1080), np.arange(1000, 1080)] = 5
-    shown, note = _with_most_clips(matrix)
+    shown, note = _with_most_clips(matrix.sum(1))
     assert len(shown) == MOST_SHOWN and set(range(1000, 1080)) <= set(shown) and list(shown) == sorted(shown)
     assert note == "Showing the 100 with the most clips of the 580 classes that have clips; 1,934 classes in all"
     few = np.zeros((400, 400), int)
     few[[7, 9], [7, 300]] = 4
-    shown, note = _with_most_clips(few)
+    shown, note = _with_most_clips(few.sum(1))
     assert list(shown) == [7, 9] and note == "Showing the 2 classes that have clips; 400 classes in all"
 
 
@@ -155,7 +157,7 @@ def test_a_shortened_name_keeps_its_index() -> None:
 def test_no_name_breaks_a_figure_or_warns(tmp_path: Path, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        confusion_figure(np.eye(2, dtype=int), [name, name], name, tmp_path / "m.png")
+        confusion_figure(Confusion.of_matrix(torch.eye(2).long()), lambda _: name, name, tmp_path / "m.png")
         counts = HeadCounts("gloss", [name, name], [1, 2], 0)
         plot_classes(counts, tmp_path / "c.png")
         plot_overview([counts], name, tmp_path / "o.png")
@@ -166,7 +168,7 @@ def test_a_figure_replaces_the_old_file_atomically(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     path.write_text("old")
     with pytest.raises(AssertionError):
-        confusion_figure(np.eye(2, dtype=int), ["one"], "title", path)
+        draw(path, [[0, 0], [0, 0]])  # without clips
     assert path.read_text() == "old"
     draw(path, [[1, 0], [0, 1]])
     assert [file.name for file in tmp_path.iterdir()] == ["m.png"]

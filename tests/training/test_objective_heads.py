@@ -11,6 +11,7 @@ from hearai.config.config import Config, load_config, to_yaml
 from hearai.errors import DataError
 from hearai.training.fit import FitResult, fit
 from hearai.training.inference.assess import score_split
+from hearai.training.outputs.confusion import Confusion
 from hearai.training.run_state import EpochFacts, RunState
 from hearai.training.runtime import LocalRuntime
 from hearai.training.scores import Evaluation
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.training
 
 FIRST, SECOND = "hand_shape_base_form", "symmetry_operator"
 ALL_CORRECT, HALF_CORRECT, NONE_CORRECT = (
-    torch.tensor(rows) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]])
+    Confusion.of_matrix(torch.tensor(rows)) for rows in ([[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 2], [2, 0]])
 )
 MakeConfig = Callable[..., Config]
 

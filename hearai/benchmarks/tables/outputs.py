@@ -17,15 +17,16 @@ PALE = 0.15
 def regret_table(summaries: Sequence[EngineSummary], *, title: str) -> str:
     """One line per engine, at most 80 columns wide."""
     marks = list(summaries[0].regrets)
-    heads = "".join(f"{mark:>7g}" for mark in marks)
+    heads = "".join(f"{mark:>6g}" for mark in marks)
     lines = [
-        f"{title}; mean regret: 0 = best known, 1 = median random config",
-        f"{'trainings':<22}{heads}{'rank':>6}{'cost':>6}{'task':>6}{'clock':>6}{'p':>6}",
+        title,
+        "mean regret: 0 = best known, 1 = median random config",
+        f"{'trainings':<22}{heads}{'rank':>5}{'cost':>6}{'task':>6}{'clock':>6}{'p':>5}",
     ]
     for row in summaries:
-        values = "".join(f"{row.regrets[mark]:>7.3f}" for mark in marks)
+        values = "".join(f"{row.regrets[mark]:>6.3f}" for mark in marks)
         costs = "".join(f"{_number(cost):>6}" for cost in (row.mean_cost, row.median_cost, row.clock_cost))
-        lines.append(f"{row.engine:<22}{values}{row.rank:>6.2f}{costs}{_number(row.p):>6}")
+        lines.append(f"{row.engine:<22}{values}{row.rank:>5.1f}{costs}{_number(row.p):>5}")
     return "\n".join(
         [
             *lines,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearai.data.annotations.text_files import is_integer
+from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming, frames_of
 
 MAX_CLASSES = 100_000
 """Upper limit on the classes of an `auto` head: a typing error must not build a classifier of gigabytes."""
@@ -28,6 +28,8 @@ class Clip:
     """Frames per second of the recording, if the clip's properties file gives them."""
     dataset: str = ""
     """Name of the dataset among the loaded ones; empty = the folder's name."""
+    naming: FrameNaming = OUR_NAMING
+    """The file names of the frames; shared by clips with the same."""
 
     @property
     def key(self) -> str:
@@ -41,7 +43,11 @@ class Clip:
 
     def frame_path(self, frame: int) -> Path:
         """The image of a frame."""
-        return self.folder / self.name / frame_file(self.name, frame)
+        return self.folder / self.name / self.frame_file(frame)
+
+    def frame_file(self, frame: int) -> str:
+        """The file name of a frame."""
+        return self.naming.file(file_stem(self.name), frame)
 
     @property
     def properties_path(self) -> Path:
@@ -59,9 +65,9 @@ def file_stem(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def frame_file(name: str, frame: int) -> str:
+def frame_file(name: str, frame: int, naming: FrameNaming = OUR_NAMING) -> str:
     """File name of the image of a frame."""
-    return f"{file_stem(name)}_{frame}.jpg"
+    return naming.file(file_stem(name), frame)
 
 
 def properties_file(name: str) -> str:
@@ -74,14 +80,9 @@ def landmarks_file(name: str) -> str:
     return f"{file_stem(name)}.npz"
 
 
-def find_frames(name: str, files: Iterable[str]) -> dict[int, str]:
-    """{frame number: file} of the frames of a clip among the files of its folder."""
-    prefix, found = f"{file_stem(name)}_", {}
-    for file in files:
-        number = file.removeprefix(prefix).removesuffix(".jpg")
-        if is_integer(number) and file == f"{prefix}{int(number)}.jpg" and int(number) >= 0:
-            found[int(number)] = file
-    return found
+def find_frames(name: str, files: Iterable[str], pattern: str | None = None) -> Mapping[int, str]:
+    """{frame number: file} of the frames of a clip among the files of its folder; pattern: None = our own names."""
+    return frames_of(pattern, file_stem(name), files)
 
 
 def normalise_name(name: str) -> str | None:

@@ -1,19 +1,22 @@
 """Checks the files of a clip's folder: whether they exist, and whether they are inside the dataset."""
 
+import errno
 import json
 import math
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hearai.data.annotations.clip import find_frames, frame_file, landmarks_file, properties_file
+from hearai.config.validation import IMAGE_ENDINGS
+from hearai.data.annotations.clip import file_stem, find_frames, frame_file, landmarks_file, properties_file
+from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming, find_naming, setting_of, suggest_pattern
 from hearai.data.annotations.problems import LineProblems
 from hearai.data.annotations.text_files import quoted
 
 OUTSIDE = "paths outside the dataset folder"
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FOLLOW = "set general_parameters.follow_symlinks: true (commands without a config: --follow-symlinks)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class _Listing:
     """The folder behind all symlinks, for reading."""
     files: Mapping[str, bool]
     """{name: whether it is a regular file, not a symlink, folder or device}."""
+    naming: FrameNaming = OUR_NAMING
 
 
 class ClipFiles:
@@ -35,21 +39,50 @@ class ClipFiles:
     Args:
         frames: the images of start..end must exist.
         landmarks: the landmarks file must exist.
+        frame_pattern: the file names of the frames; None = our own.
+        follow_symlinks: clip folders and files may be symlinks to places outside the dataset folder.
     """
 
-    def __init__(self, folder: Path, *, frames: bool, landmarks: bool):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        frames: bool,
+        landmarks: bool,
+        frame_pattern: str | None = None,
+        follow_symlinks: bool = False,
+    ):
         self.folder, self.frames, self.landmarks = folder, frames, landmarks
+        self.frame_pattern, self.follow_symlinks = frame_pattern, follow_symlinks
+        self._namings: dict[FrameNaming, FrameNaming] = {}
+        """Shared by the clips: most datasets have one."""
         self.root = os.path.realpath(folder)
         self._parents: dict[str, tuple[str, dict[str, bool]]] = {}
         """{parent of clip folders: (real path, {entry: whether it is a folder and not a symlink to one})}"""
 
-    def check(self, name: str, start: int, end: int, problems: LineProblems) -> float | None:
-        """Reports what is wrong; returns the clip's frames per second, if a properties file gives them.
+    def check(self, name: str, start: int, end: int, problems: LineProblems) -> tuple[float | None, FrameNaming]:
+        """Reports what is wrong.
 
         Files that no run reads are ignored. Without frames and landmarks nothing is checked.
+
+        Returns:
+            The clip's frames per second, if a properties file gives them, and how its frames are named.
         """
-        if not (self.frames or self.landmarks):
-            return None
+        listing = self._list(name, problems) if self.frames or self.landmarks else None
+        if listing is None:
+            return None, OUR_NAMING
+        if self.frames and self.frame_pattern:
+            naming = self._find_naming(self.frame_pattern, listing, start, end, problems)
+            if naming is None:
+                return None, OUR_NAMING
+            listing = replace(listing, naming=naming)
+        self._check_missing(listing, start, end, problems)
+        if not all(listing.files.values()):
+            self._check_irregular(listing, start, end, problems)
+        return self._fps(listing, problems), listing.naming
+
+    def _list(self, name: str, problems: LineProblems) -> _Listing | None:
+        """The content of a clip's folder; None if it cannot be used, which is reported."""
         shown, real = f"{self.folder}/{name}", self._real_folder(name)
         if real is None:
             found, expected = f"folder {shown} is missing", "expected a folder of frames"
@@ -58,21 +91,40 @@ class ClipFiles:
                 expected = "expected equal names; rename the folders: convmv -r -f utf8 -t utf8 --nfc --notest FOLDER"
             problems.add("missing clip folders", found, expected)
             return None
-        if not self._is_inside(real):
-            found = f"{shown} is a symlink to {real}, outside the dataset folder"
-            problems.add(OUTSIDE, found, "expected a folder inside it")
+        if problem := self._problem_of_link(shown, real):
+            problems.add(*problem)
             return None
         try:
-            files = _list_folder(real, os.DirEntry.is_file)
+            return _Listing(name, shown, real, _list_folder(real, os.DirEntry.is_file))
         except OSError as error:
             found = f"cannot read folder {shown} ({error.strerror})"
             problems.add("unreadable clip folders", found, "expected a folder of frames")
             return None
-        listing = _Listing(name, shown, real, files)
-        self._check_missing(listing, start, end, problems)
-        if not all(files.values()):
-            self._check_irregular(listing, start, end, problems)
-        return self._fps(listing, problems)
+
+    def _problem_of_link(self, shown: str, target: str) -> tuple[str, str, str] | None:
+        """(kind, what was found, what is expected) of a path whose target may not be read or does not exist."""
+        if not self.follow_symlinks and not self._is_inside(target):
+            what = "folder" if os.path.isdir(target) else "file"
+            found = f"{shown} is a symlink to {target}, outside the dataset folder"
+            return OUTSIDE, found, f"expected a {what} inside it; to read it, {FOLLOW}"
+        if os.path.exists(target):
+            return None
+        try:
+            os.stat(shown)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return "broken symlinks", f"{shown} is a symlink that leads back to itself", "expected a folder or file"
+        return "broken symlinks", f"{shown} is a symlink to {target}, which is missing", "expected a folder or file"
+
+    def _find_naming(
+        self, pattern: str, listing: _Listing, start: int, end: int, problems: LineProblems
+    ) -> FrameNaming | None:
+        naming, unlike = find_naming(pattern, file_stem(listing.name), listing.files, start, end)
+        if unlike:
+            found = f"{listing.shown}: frames are numbered in two ways, such as {' and '.join(map(quoted, unlike))}"
+            problems.add("mixed frames", found, "expected the frames of one recording, numbered alike")
+            return None
+        return self._namings.setdefault(naming, naming)
 
     def _real_folder(self, name: str) -> str | None:
         """The folder behind all symlinks; None if there is none. Lists each parent once for all its clips."""
@@ -100,42 +152,56 @@ class ClipFiles:
     def _check_missing(self, listing: _Listing, start: int, end: int, problems: LineProblems) -> None:
         name, files = listing.name, listing.files
         if self.frames:
-            expected = (frame_file(name, frame) for frame in range(start, end + 1))
+            expected = (frame_file(name, frame, listing.naming) for frame in range(start, end + 1))
             missing = next((file for file in expected if file not in files), None)
             if missing is not None:
-                more = end - start - len(_frames_between(name, start, end, files))
-                found = f"{listing.shown}/{missing} is missing" + (f" (and {more} more)" if more else "")
-                wanted = f"expected every frame of {start}..{end}"
-                if not find_frames(name, files) and (images := _images(files)):
-                    found += f"; its {len(images)} images have other names, such as {quoted(images[0])}"
-                    wanted = f"expected JPEG files named {frame_file(name, 0)}, {frame_file(name, 1)}, ..."
-                problems.add("missing frames", found, wanted)
+                more = end - start - len(self._frames_between(listing, start, end, files))
+                found = f"{listing.shown}/{missing} is missing" + (f" (and {more} more)" if more > 0 else "")
+                problems.add("missing frames", *self._explain_missing(listing, found, f"{start}..{end}"))
         if self.landmarks and landmarks_file(name) not in files:
             found = f"{listing.shown}/{landmarks_file(name)} is missing"
             problems.add("missing landmarks", found, "train_parameters.landmarks needs the landmarks of every clip")
 
+    def _explain_missing(self, listing: _Listing, found: str, frames: str) -> tuple[str, str]:
+        """(what was found, what is expected) where frames are missing."""
+        numbers = find_frames(listing.name, listing.files, self.frame_pattern)
+        images = [] if numbers else _images(listing.files)
+        pattern = suggest_pattern(file_stem(listing.name), images)
+        if numbers and self.frame_pattern:
+            found += f"; the files that fit {quoted(self.frame_pattern)} are frames {min(numbers)}..{max(numbers)}"
+        if not images:
+            return found, f"expected every frame of {frames}"
+        found += f"; its {len(images)} images have other names, such as {quoted(images[0])}"
+        ours = f"{frame_file(listing.name, 0)}, {frame_file(listing.name, 1)}, ..."
+        wanted = (
+            f"files that fit frame_pattern {self.frame_pattern}" if self.frame_pattern else f"JPEG files named {ours}"
+        )
+        return found, f"expected {wanted}" + (f", or {setting_of(pattern)}" if pattern else "")
+
     def _check_irregular(self, listing: _Listing, start: int, end: int, problems: LineProblems) -> None:
         """Checks symlinks, folders and devices that have the name of a file that is read."""
         irregular = [file for file, is_regular in listing.files.items() if not is_regular]
-        used = set(_frames_between(listing.name, start, end, irregular)) if self.frames else set()
+        used = set(self._frames_between(listing, start, end, irregular)) if self.frames else set()
         used |= {properties_file(listing.name), *([landmarks_file(listing.name)] if self.landmarks else [])}
         for file in sorted(used.intersection(irregular)):
             path, target = f"{listing.shown}/{file}", os.path.realpath(f"{listing.real}/{file}")
-            if not self._is_inside(target):
-                found = f"{path} is a symlink to {target}, outside the dataset folder"
-                problems.add(OUTSIDE, found, "expected a file inside it")
-            elif not os.path.exists(target):
-                found = f"{path} is a symlink to {target}, which is missing"
-                problems.add("broken symlinks", found, "expected a file")
+            if problem := self._problem_of_link(path, target):
+                problems.add(*problem)
             elif not os.path.isfile(target):
                 problems.add("not a regular file", f"{path} is not a regular file", "expected a file")
+
+    def _frames_between(self, listing: _Listing, start: int, end: int, files: Iterable[str]) -> list[str]:
+        """The files that are frames of start..end."""
+        found = find_frames(listing.name, files, self.frame_pattern)
+        return [file for number, file in found.items() if start <= number <= end]
 
     def _fps(self, listing: _Listing, problems: LineProblems) -> float | None:
         file = properties_file(listing.name)
         path = f"{listing.real}/{file}"
         if file not in listing.files:
             return None
-        if not listing.files[file] and not (os.path.isfile(path) and self._is_inside(os.path.realpath(path))):
+        is_readable = os.path.isfile(path) and (self.follow_symlinks or self._is_inside(os.path.realpath(path)))
+        if not listing.files[file] and not is_readable:
             return None  # reported by _check_irregular
         fps = read_fps(path)
         if fps is None and read_no_fps_reason(path) is None:
@@ -153,11 +219,6 @@ def _list_folder(path: str, is_kind: Callable[..., bool]) -> dict[str, bool]:
 def _images(files: Iterable[str]) -> list[str]:
     """The files with the ending of an image, sorted."""
     return sorted(file for file in files if file.lower().endswith(IMAGE_ENDINGS))
-
-
-def _frames_between(name: str, start: int, end: int, files: Iterable[str]) -> list[str]:
-    """The files that are frames of start..end."""
-    return [file for number, file in find_frames(name, files).items() if start <= number <= end]
 
 
 def read_no_fps_reason(properties: str | Path) -> str | None:

@@ -11,6 +11,9 @@ from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.text_files import quoted
 from hearai.sign.hamnosys import HEADS, MISSING
 
+MANY_CLASSES = 500
+"""Class numbers up to which it does not matter how many are used."""
+
 
 def check_no_duplicates(clips: Iterable[Clip]) -> None:
     """Refuses a clip that occurs twice, by its name or by another name of the same folder.
@@ -46,6 +49,23 @@ def dataset_warnings(clips: Sequence[Clip], lists: Mapping[str, Mapping[str, Map
         lines += _label_ranges(head, clips, datasets, lists)
         lines += [*_unnamed_labels(head, clips, lists), *_words_with_other_numbers(head, lists)]
     return lines
+
+
+def class_number_notes(clips: Iterable[Clip], num_class: Mapping[str, int]) -> list[str]:
+    """One line for each head with many class numbers of which most are not used.
+
+    Args:
+        num_class: {head: classes}; other heads are not looked at.
+    """
+    clips, notes = list(clips), []
+    for head, size in num_class.items():
+        used = {clip.labels[head] for clip in clips} - {MISSING}
+        if head not in HEADS and size > MANY_CLASSES and len(used) < size / 2:
+            notes.append(
+                f"head {head}: {len(used):,} of {size:,} class numbers are used, and a model has an output for each; "
+                "to make it smaller, number the classes from 0 without gaps"
+            )
+    return notes
 
 
 def _shared_names(clips: Iterable[Clip]) -> list[str]:

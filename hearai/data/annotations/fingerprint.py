@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from hearai.data.annotations.clip import Clip, frame_file, landmarks_file
+from hearai.data.annotations.clip import Clip, landmarks_file
+from hearai.data.annotations.frame_naming import OUR_NAMING
 
 FINGERPRINT_KINDS = ("fingerprint", "content")
 """Keys under which the fingerprints are stored; older studies and runs have only the first."""
@@ -48,12 +49,14 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
     """frames, landmarks: which files of the clips are used."""
     exact, sizes, archives = hashlib.sha256(), hashlib.sha256(), []
     for clip in sorted(clips, key=lambda clip: clip.key):
-        row = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
+        row: tuple = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
+        if clip.naming != OUR_NAMING:  # other frames may lie in the same folder; fingerprints of our own names stay
+            row = (*row, clip.naming.pattern)
         for digest in (exact, sizes):
             digest.update(repr(row).encode())
         with os.scandir(clip.folder / clip.name) as entries:
             found = {entry.name: entry for entry in entries}
-        files = [frame_file(clip.name, frame) for frame in range(clip.start, clip.end + 1)] if frames else []
+        files = [clip.frame_file(frame) for frame in range(clip.start, clip.end + 1)] if frames else []
         if landmarks:
             files.append(landmarks_file(clip.name))
             archives.append(clip.folder / clip.name / landmarks_file(clip.name))

@@ -81,8 +81,8 @@ def unsplit_data(config: Config) -> Data:
 class _Source:
     """Everything that determines the clips."""
 
-    folders: tuple[tuple[Path, str], ...]
-    """(dataset folder, annotation file)"""
+    folders: tuple[tuple[Path, str, str | None], ...]
+    """(dataset folder, annotation file, file names of the frames)"""
     heads: tuple[tuple[str, NumClasses], ...]
     """(head, classes)"""
     frames: bool
@@ -91,6 +91,7 @@ class _Source:
     """Every clip needs frames per second."""
     merge_names: bool
     """A number must mean the same class in all folders."""
+    follow_symlinks: bool
 
 
 def _source_of(config: Config, merge_names: bool) -> _Source:
@@ -98,22 +99,24 @@ def _source_of(config: Config, merge_names: bool) -> _Source:
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
     default = general.annotation_file or f"test_{train.classification_mode}.txt"
+    items = [DataFolder(path=item) if isinstance(item, str) else item for item in general.data_path]
     folders = tuple(
-        (Path(item.path), item.annotation_file or default) if isinstance(item, DataFolder) else (Path(item), default)
-        for item in general.data_path
+        (Path(item.path), item.annotation_file or default, item.frame_pattern or general.frame_pattern)
+        for item in items
     )
     heads = tuple((head, parameters.num_class) for head, parameters in config.active_heads.items())
-    return _Source(folders, heads, train.frames, train.landmarks, train.time is not None, merge_names)
+    fps = train.time is not None
+    return _Source(folders, heads, train.frames, train.landmarks, fps, merge_names, general.follow_symlinks)
 
 
 @functools.lru_cache(maxsize=4)
 def _read(source: _Source) -> Data:
-    datasets = dataset_names([folder for folder, _ in source.folders])
+    datasets = dataset_names([folder for folder, _, _ in source.folders])
     clips = _read_all(source, datasets)
     check_no_duplicates(clips)
     if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
-    lists = _read_class_lists({datasets[folder]: folder for folder, _ in source.folders})
+    lists = _read_class_lists({datasets[folder]: folder for folder, _, _ in source.folders})
     names = class_names(lists if source.merge_names else {}, dict(source.heads))
     for warning in dataset_warnings(clips, lists) if source.merge_names else ():
         logger.warning("%s", warning)
@@ -150,8 +153,9 @@ def _split(
 def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
     clips: list[Clip] = []
     problems = Problems()
-    for folder, annotation_file in source.folders:
-        files = ClipFiles(folder, frames=source.frames, landmarks=source.landmarks) if folder.is_dir() else None
+    for folder, annotation_file, pattern in source.folders:
+        needs = {"frames": source.frames, "landmarks": source.landmarks, "follow_symlinks": source.follow_symlinks}
+        files = ClipFiles(folder, **needs, frame_pattern=pattern) if folder.is_dir() else None
         try:
             rows = read_rows(
                 folder, annotation_file, dict(source.heads), problems, files=files, dataset=datasets[folder]

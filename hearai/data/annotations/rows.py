@@ -8,6 +8,7 @@ from pathlib import Path
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
+from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
 from hearai.data.annotations.header import find_columns
 from hearai.data.annotations.metadata import SIGNERS, read_signers
 from hearai.data.annotations.problems import Problems
@@ -42,6 +43,8 @@ def read_annotations(
     frames: bool = True,
     landmarks: bool = False,
     dataset: str = "",
+    frame_pattern: str | None = None,
+    follow_symlinks: bool = False,
 ) -> list[Clip]:
     """The clips of a dataset folder, in the order of its annotation file.
 
@@ -50,12 +53,17 @@ def read_annotations(
         frames: the images of each clip must exist.
         landmarks: the landmarks file of each clip must exist. With neither, only the rows are checked.
         dataset: the clips' `dataset`.
+        frame_pattern, follow_symlinks: see `ClipFiles`.
 
     Raises:
         DataError: every invalid row as `file:line: what was found; what is expected`.
     """
     problems = Problems()
-    files = ClipFiles(folder, frames=frames, landmarks=landmarks) if folder.is_dir() else None
+    files = None
+    if folder.is_dir():
+        files = ClipFiles(
+            folder, frames=frames, landmarks=landmarks, frame_pattern=frame_pattern, follow_symlinks=follow_symlinks
+        )
     rows = read_rows(folder, annotation_file, heads, problems, files=files, dataset=dataset)
     problems.raise_any()
     return rows.clips
@@ -83,6 +91,10 @@ def read_rows(
     for line, fields in file.rows:
         reader.read(line, fields)
     return Rows(reader.clips, reader.checker.first_lines, reader.count)
+
+
+def _unchecked(*_: object) -> tuple[None, FrameNaming]:
+    return None, OUR_NAMING
 
 
 class _ClipReader:
@@ -117,10 +129,11 @@ class _ClipReader:
         frame_range, labels = self.checker.frame_range(*fields[1:3]), self._labels(fields)
         if name is None or frame_range is None:
             return
-        fps = self.files.check(name, *frame_range, self.checker.problems) if self.files else None
+        check = self.files.check if self.files else _unchecked
+        fps, naming = check(name, *frame_range, self.checker.problems)
         if labels is not None:
             signer = self.signers.get(name) if self.signers is not None else None
-            self.clips.append(Clip(name, self.folder, *frame_range, labels, signer, fps, self.dataset))
+            self.clips.append(Clip(name, self.folder, *frame_range, labels, signer, fps, self.dataset, naming))
 
     def _labels(self, fields: list[str]) -> FrozenDict | None:
         """One mapping for all rows with the same labels; texts that were valid before are not checked again."""

@@ -23,6 +23,8 @@ class ClipJob:
     """(start, end) of every valid row that names the clip; none = all its images are checked."""
     where: str
     """`file:line` of its first row."""
+    frame_pattern: str | None = None
+    """File names of the frames; None = our own."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ def check_clip(job: ClipJob) -> ClipFindings:
         files = os.listdir(folder)
     except OSError:
         return findings  # reported by the check of the rows
-    frames = find_frames(job.name, files)
+    frames = find_frames(job.name, files, job.frame_pattern)
     ranges = job.ranges or ((0, max(frames, default=0)),)
     used = {n: file for n, file in sorted(frames.items()) if any(start <= n <= end for start, end in ranges)}
     sizes: set[tuple[int, int]] = set()

@@ -5,10 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hearai.config.validation import FrozenDict
+from hearai.config.validation import IMAGE_ENDINGS, FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
-from hearai.data.annotations.clip_files import IMAGE_ENDINGS, ClipFiles
-from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, find_identical_images
+from hearai.data.annotations.clip_files import ClipFiles
+from hearai.data.annotations.consistency import (
+    check_no_duplicates,
+    class_number_notes,
+    dataset_warnings,
+    find_identical_images,
+)
 from hearai.data.annotations.header import canonical_names
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
@@ -57,6 +62,14 @@ class DatasetReport:
         return unlabelled | {clip.name: clip for rows in self.files.values() for clip in rows.clips}
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How the files of clips are found; see `ClipFiles`."""
+
+    frame_pattern: str | None
+    follow_symlinks: bool
+
+
 @dataclass
 class CheckResult:
     """The result of checking all folders."""
@@ -81,6 +94,8 @@ def check_data(
     folders: Sequence[Path],
     annotation_file: str | None = None,
     *,
+    frame_pattern: str | None = None,
+    follow_symlinks: bool = False,
     workers: int | None = None,
     progress: Progress = no_progress,
 ) -> CheckResult:
@@ -88,6 +103,7 @@ def check_data(
 
     Args:
         annotation_file: the only one to check; None = every `test_*.txt`.
+        frame_pattern, follow_symlinks: see `ClipFiles`.
         workers: processes that decode; None = one per core.
 
     Raises:
@@ -95,8 +111,9 @@ def check_data(
     """
     files = _find_annotation_files(list(dict.fromkeys(folders)), annotation_file)
     names = dataset_names(list(files))
-    result = CheckResult([_check_rows(folder, names[folder], found) for folder, found in files.items()])
-    jobs = [(report, clip, job) for report in result.reports for clip, job in _clip_jobs(report)]
+    reading = _Reading(frame_pattern, follow_symlinks)
+    result = CheckResult([_check_rows(folder, names[folder], found, reading) for folder, found in files.items()])
+    jobs = [(report, clip, job) for report in result.reports for clip, job in _clip_jobs(report, frame_pattern)]
     findings = _check_clips([job for _, _, job in jobs], workers, progress)
     for report, _, job in jobs:
         report.add_clip(findings[job])
@@ -126,10 +143,10 @@ def _find_annotation_files(folders: Iterable[Path], given: str | None) -> dict[P
     return files
 
 
-def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetReport:
+def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Reading) -> DatasetReport:
     """Reads the annotation files, signers and class lists, and looks for clip folders that no row names."""
     report = DatasetReport(folder, dataset)
-    landmarks_only = _has_landmarks_only(folder)
+    landmarks_only = _has_landmarks_only(folder, reading.follow_symlinks)
     if landmarks_only:
         message = (
             f"{folder}: has landmarks and no images; train with train_parameters: {{frames: false, landmarks: true}}"
@@ -137,10 +154,11 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetRepo
         report.warnings.add("datasets without images", message)
     for name in names:
         problems = Problems()
-        files = ClipFiles(folder, frames=not landmarks_only, landmarks=landmarks_only)
+        files = ClipFiles(folder, frames=not landmarks_only, landmarks=landmarks_only, **vars(reading))
         try:
             heads = _detect_heads(find_annotations(folder, name))
             report.files[name] = read_rows(folder, name, heads, problems, files=files, dataset=dataset)
+            report.warnings.add_all("class numbers that are not used", _unused_numbers(report.files[name]))
         except DataError as error:
             problems.add_all("annotation files", error.problems)
         if name != names[0] and (folder / name).parent == (folder / names[0]).parent:
@@ -150,14 +168,17 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str]) -> DatasetRepo
     report.warnings.add_all("classes without a name in the class list", _unnamed_classes(report))
     if report.files:
         named = {name for rows in report.files.values() for name in rows.lines}
-        report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named))
+        report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named, reading))
     return report
 
 
-def _has_landmarks_only(folder: Path) -> bool:
+def _has_landmarks_only(folder: Path, follow_symlinks: bool) -> bool:
     """Whether the clip folders hold landmark files but not a single image."""
-    has_landmarks = False
-    for _, _, files in os.walk(folder):
+    has_landmarks, seen = False, set()
+    for path, folders, files in os.walk(folder, followlinks=follow_symlinks):
+        if follow_symlinks:  # a link may lead back to a folder above it
+            folders[:] = [name for name in folders if os.path.realpath(os.path.join(path, name)) not in seen]
+            seen |= {os.path.realpath(os.path.join(path, name)) for name in folders}
         if any(file.lower().endswith(IMAGE_ENDINGS) for file in files):
             return False
         has_landmarks |= any(file.endswith(".npz") for file in files)
@@ -177,6 +198,11 @@ def _detect_heads(path: Path) -> dict[str, NumClasses]:
     return dict.fromkeys(columns if file.has_header else (f"column {i + 4}" for i in range(len(columns))), "auto")
 
 
+def _unused_numbers(rows: Rows) -> list[str]:
+    heads = rows.clips[0].labels if rows.clips else ()
+    return class_number_notes(rows.clips, {head: 1 + max(clip.labels[head] for clip in rows.clips) for head in heads})
+
+
 def _unnamed_classes(report: DatasetReport) -> Iterator[str]:
     used: dict[str, set[int]] = {}
     for rows in report.files.values():
@@ -188,20 +214,21 @@ def _unnamed_classes(report: DatasetReport) -> Iterator[str]:
             yield f"{head} {label}"
 
 
-def _folders_in_no_row(folder: Path, prefix: str, named: set[str]) -> Iterator[str]:
+def _folders_in_no_row(folder: Path, prefix: str, named: set[str], reading: _Reading) -> Iterator[str]:
     with os.scandir(folder / prefix) as entries:
-        visible = (entry for entry in entries if not entry.name.startswith(".") and not entry.is_symlink())
+        seen = (entry for entry in entries if reading.follow_symlinks or not entry.is_symlink())
+        visible = [entry for entry in seen if not entry.name.startswith(".")]
         names = sorted(f"{prefix}{entry.name}" for entry in visible if entry.is_dir())
     for name in names:
         if name in named:
             continue
-        if find_frames(name, os.listdir(folder / name)):
+        if find_frames(name, os.listdir(folder / name), reading.frame_pattern):
             yield f"{name} contains frames, but no row names it"
         elif any(other.startswith(f"{name}/") for other in named):
-            yield from _folders_in_no_row(folder, f"{name}/", named)
+            yield from _folders_in_no_row(folder, f"{name}/", named, reading)
 
 
-def _clip_jobs(report: DatasetReport) -> Iterator[tuple[Clip, ClipJob]]:
+def _clip_jobs(report: DatasetReport, frame_pattern: str | None) -> Iterator[tuple[Clip, ClipJob]]:
     """Each clip once, with the ranges of all rows that name it."""
     ranges: dict[str, list[tuple[int, int]]] = {}
     where: dict[str, str] = {}
@@ -211,7 +238,7 @@ def _clip_jobs(report: DatasetReport) -> Iterator[tuple[Clip, ClipJob]]:
         for name, line in rows.lines.items():
             where.setdefault(name, f"{report.folder / file}:{line}")
     for name, clip in report.clips.items():
-        yield clip, ClipJob(report.folder, name, tuple(ranges.get(name, ())), where[name])
+        yield clip, ClipJob(report.folder, name, tuple(ranges.get(name, ())), where[name], frame_pattern)
 
 
 def _check_clips(jobs: Sequence[ClipJob], workers: int | None, progress: Progress) -> dict[ClipJob, ClipFindings]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hearai.data.annotations.clip import Clip, find_frames, frame_file, landmarks_file
+from hearai.data.annotations.frame_naming import OUR_NAMING
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.tools.motion import THRESHOLD, read_brightness, select_keyframes
 from hearai.data.tools.output_folder import PARTIAL, find_conflicts, partial_folder, replacing_folder
@@ -68,6 +69,8 @@ def extract_keyframes(
     annotation_file: str | None = None,
     threshold: float = THRESHOLD,
     minimum: int = 2,
+    frame_pattern: str | None = None,
+    follow_symlinks: bool = False,
     workers: int | None = None,
     progress: Progress = no_progress,
 ) -> KeyframeResult:
@@ -81,6 +84,7 @@ def extract_keyframes(
     Args:
         annotation_file: its path in `data_dir`; None = test_hamnosys.txt and test_gloss.txt, whichever exist.
         threshold, minimum: see `select_keyframes`.
+        frame_pattern, follow_symlinks: see `ClipFiles`; the new files have our own names, and are no links.
         workers: processes; None = one per core, 1 = this process. The result is the same.
         progress: shows the clips that are done.
 
@@ -90,7 +94,7 @@ def extract_keyframes(
     if not 0 <= threshold < 1:
         raise DataError(f"threshold: got {threshold}; expected a share of full scale, at least 0 and below 1")
     _check_separate(data_dir, out_dir)
-    tables = read_tables(data_dir, annotation_file)
+    tables = read_tables(data_dir, annotation_file, frame_pattern=frame_pattern, follow_symlinks=follow_symlinks)
     origin = _origin(data_dir, tables) | {"threshold": threshold, "minimum": minimum}
     _check_origin(out_dir, origin)
     jobs = _make_jobs(tables, out_dir)
@@ -159,6 +163,8 @@ def _make_jobs(tables: Sequence[Table], out_dir: Path) -> list[_Job]:
 
 def _compute_stamp(clip: Clip, ranges: Sequence[tuple[int, int]]) -> str:
     digest = hashlib.sha256(repr(ranges).encode())
+    if clip.naming != OUR_NAMING:
+        digest.update(clip.naming.pattern.encode())
     with os.scandir(clip.folder / clip.name) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             stat = entry.stat() if entry.is_file() else None  # a broken symlink has none
@@ -228,7 +234,8 @@ def _cut_landmarks(clip: Clip, frames: Sequence[int]) -> dict[str, np.ndarray]:
     path = clip.landmarks_path
     if not path.exists():
         return {}
-    rows = 1 + max(find_frames(clip.name, os.listdir(path.parent)))
+    pattern = None if clip.naming == OUR_NAMING else clip.naming.pattern
+    rows = 1 + max(find_frames(clip.name, os.listdir(path.parent), pattern))
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -51,8 +51,16 @@ class Table:
         return text.getvalue()
 
 
-def read_tables(data_dir: Path, annotation_file: str | None = None) -> list[Table]:
+def read_tables(
+    data_dir: Path,
+    annotation_file: str | None = None,
+    *,
+    frame_pattern: str | None = None,
+    follow_symlinks: bool = False,
+) -> list[Table]:
     """The given annotation file, or those of DEFAULT_FILES that exist; their label columns are only copied.
+
+    frame_pattern, follow_symlinks: see `ClipFiles`.
 
     Raises:
         DataError: everything that is wrong with them, or none of them exists.
@@ -65,7 +73,7 @@ def read_tables(data_dir: Path, annotation_file: str | None = None) -> list[Tabl
     tables, problems = [], []
     for file in files:
         try:
-            tables.append(_read_table(data_dir, file))
+            tables.append(_read_table(data_dir, file, frame_pattern, follow_symlinks))
         except DataError as error:
             problems += error.problems
     raise_problems(problems)
@@ -80,8 +88,9 @@ def copy_side_files(data_dir: Path, out_dir: Path, tables: Iterable[Table]) -> N
             shutil.copyfile(data_dir / path, out_dir / path)
 
 
-def _read_table(data_dir: Path, file: str) -> Table:
+def _read_table(data_dir: Path, file: str, frame_pattern: str | None, follow_symlinks: bool) -> Table:
     annotations = open_annotations(find_annotations(data_dir, file))
     header = annotations.first_row if annotations.has_header else None
     labels = [fields[3:] for _, fields in annotations.rows]
-    return Table(file, header, read_annotations(data_dir, file, {}), labels, annotations.separator)
+    clips = read_annotations(data_dir, file, {}, frame_pattern=frame_pattern, follow_symlinks=follow_symlinks)
+    return Table(file, header, clips, labels, annotations.separator)

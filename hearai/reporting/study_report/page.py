@@ -19,7 +19,7 @@ from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord,
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.terminal import terminal_text
-from hearai.reporting.study_report.verdict import headline, score_remarks
+from hearai.reporting.study_report.verdict import gain_remark, headline, score_remarks, stopping_remark
 from hearai.search.storage.layout import REPORT, SUMMARY, TRIALS_TABLE
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -69,6 +69,8 @@ def render_page(record: StudyRecord, summary: StudySummary) -> str:
             study=record.study,
             summary=summary,
             headline=headline(summary),
+            stopping_remark=stopping_remark(summary),
+            gain_remark=gain_remark(summary),
             written=time.strftime("%F %T"),
             metrics=metrics,
             costs={name: metric for name, metric in metrics.items() if name != OBJECTIVE},

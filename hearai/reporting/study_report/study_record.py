@@ -58,6 +58,8 @@ class TrialRecord:
     """{parameter: its distribution in the study's space; outside of that, the one it was drawn from}"""
     ended_at: float | None = None
     """Seconds since 1970; None until the trial has ended."""
+    reported: Mapping[int, float] = field(default_factory=dict)
+    """{epoch: the objective, of the best epoch so far, by which early stopping decided}"""
     costs: Mapping[str, float] = field(default_factory=dict)
     """{metric: cost of the model}, see `hearai.metrics`; empty until the trial has ended."""
 
@@ -211,6 +213,7 @@ def _trial_record(trial: FrozenTrial, folder: Path, study: Study) -> TrialRecord
         over_budget=attributes.CUT in trial.user_attrs,
         distributions=distributions_in(study.space, trial),
         ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        reported=reported,
         costs=notes.costs,
     )
 

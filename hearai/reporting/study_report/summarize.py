@@ -16,12 +16,16 @@ from hearai.reporting.study_report.summary import (
     BestTrial,
     FailedTrial,
     FinalistSummary,
+    GainSummary,
     ObjectiveSummary,
     RetrainedWinner,
     Seconds,
+    StoppingSummary,
     StudySummary,
     TrialCounts,
 )
+from hearai.search.early_stopping.counterfactual import RecordedTrial, replay_early_stopping
+from hearai.search.early_stopping.expected_gain import MIN_VALUES, NEXT_TRIALS, expected_gain, seed_spread
 from hearai.search.storage import attributes
 from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
 from hearai.search.storage.space_change import history_of
@@ -36,7 +40,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
 
     most_frequent: the majority baseline, where it is known.
     """
-    importance = importance_of(record.inside)
+    importance, finalists = importance_of(record.inside), _finalists(record.finals)
     return StudySummary(
         study=record.study.name,
         space=record.study.space_name,
@@ -50,7 +54,9 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         diverged=sum(trial.diverged for trial in record.trials),
         best=_best(record.winner),
         baseline=_baseline(record.base),
-        finalists=_finalists(record.finals),
+        finalists=finalists,
+        early_stopping=_early_stopping(record, finalists),
+        expected_gain=_expected_gain(record, finalists),
         importance=dict(importance.shares),
         importance_note=importance.note,
         warnings=boundary_warnings(record),
@@ -92,6 +98,39 @@ def _finalists(finals: Sequence[FinalRecord]) -> list[FinalistSummary]:
         for source, values in runs.items()
     ]
     return sorted(finalists, key=lambda finalist: -finalist.mean)
+
+
+def _early_stopping(record: StudyRecord, finalists: Sequence[FinalistSummary]) -> StoppingSummary:
+    trials = [
+        RecordedTrial(trial.number, trial.reported, trial.state == "COMPLETE", _was_stopped(trial))
+        for trial in record.trials
+        if trial.state != "WAITING"
+    ]
+    factor, epochs = record.study.settings.early_stopping.reduction_factor, record.study.max_epochs
+    replay = replay_early_stopping(trials, reduction_factor=factor, max_epochs=epochs, protected=BASE_TRIAL)
+    ranked = [trial.number for trial in (record.winner, *record.complete) if trial and trial.number != BASE_TRIAL]
+    best = ranked[0] if ranked else None
+    return StoppingSummary(
+        trial=best,
+        finalists=[one.trial for one in finalists if one.trial not in (best, BASE_TRIAL)],
+        reduction_factor=factor,
+        stopped=any(trial.was_stopped for trial in trials),
+        outcomes=replay.outcomes,
+        note=replay.note,
+    )
+
+
+def _was_stopped(trial: TrialRecord) -> bool:
+    """Whether early stopping ended or paused it, not divergence or the end of the budget."""
+    return trial.state in ("PRUNED", "PAUSED") and not trial.diverged and not trial.over_budget
+
+
+def _expected_gain(record: StudyRecord, finalists: Sequence[FinalistSummary]) -> GainSummary | None:
+    values = [trial.value for trial in record.trials if trial.state == "COMPLETE" and trial.value is not None]
+    spread = seed_spread({finalist.trial: finalist.values for finalist in finalists})
+    if spread is None or len(values) < MIN_VALUES:
+        return None
+    return GainSummary(expected_gain(values, NEXT_TRIALS), spread)
 
 
 def _objective(record: StudyRecord) -> ObjectiveSummary:

@@ -7,6 +7,8 @@ from typing import Any
 from hearai.config.domains import Value
 from hearai.reporting.study_report.final_scores import MajorityScores, TestScores
 from hearai.reporting.study_report.pareto_plots import ParetoPoint
+from hearai.search.early_stopping.counterfactual import Counterfactual
+from hearai.search.early_stopping.expected_gain import NEXT_TRIALS
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,35 @@ class FinalistSummary:
 
 
 @dataclass(frozen=True)
+class StoppingSummary:
+    """What early stopping from an earlier epoch would have saved and lost, with the same trials."""
+
+    trial: int | None
+    """The trial that should have been kept: the winner, or the best complete trial if that is the base config."""
+    finalists: Sequence[int]
+    """The other trials that were retrained."""
+    reduction_factor: int
+    stopped: bool
+    """Whether trials were stopped early; if so, the outcomes are those of stopping even earlier."""
+    outcomes: Sequence[Counterfactual]
+    """By the epoch from which trials are stopped, ascending; empty if nothing is known."""
+    note: str
+    """Why nothing is known; empty if there are outcomes."""
+
+
+@dataclass(frozen=True)
+class GainSummary:
+    """Whether more trials are worth it; scores in [0, 1]."""
+
+    gain: float
+    """Expected increase of the best score by further complete trials."""
+    seed_spread: float
+    """Standard deviation over the seeds of a config."""
+    trials: int = NEXT_TRIALS
+    """Number of further trials."""
+
+
+@dataclass(frozen=True)
 class RetrainedWinner:
     """The winner's run on training and validation clips together."""
 
@@ -148,6 +179,9 @@ class StudySummary:
     baseline: BaseTrial | None
     finalists: Sequence[FinalistSummary]
     """The best mean first."""
+    early_stopping: StoppingSummary
+    expected_gain: GainSummary | None
+    """None with few complete trials, or where no config has several seeds."""
     importance: Mapping[str, float]
     """{parameter: share of the importance}, the largest first; the sum is 1."""
     importance_note: str

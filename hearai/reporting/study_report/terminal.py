@@ -14,7 +14,7 @@ from hearai.reporting.study_report.tables import (
     mean_rows,
     train_command,
 )
-from hearai.reporting.study_report.verdict import headline, score_remarks
+from hearai.reporting.study_report.verdict import gain_remark, headline, score_remarks, stopping_remark
 from hearai.reporting.text import COLUMNS, duration, score, short_names, shorten
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, REPORT, SUMMARY, TRIALS_TABLE
 
@@ -40,6 +40,7 @@ def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
         [line for remark in score_remarks(summary) for line in _wrap(remark, indent="  ")],
         _importance(record, summary),
         [line for change in summary.space_history for line in _wrap(change, indent="  ")],
+        [line for remark in _search_remarks(summary) for line in _wrap(remark, indent="  ")],
         [line for warning in summary.warnings for line in _wrap(f"warning: {warning}", indent="  ")],
         _failures(record),
         _pareto(summary),
@@ -107,6 +108,12 @@ def _importance(record: StudyRecord, summary: StudySummary) -> list[str]:
     names = short_names([*record.study.space.domains, *summary.importance])
     text = ", ".join(f"{names[path]} {share:.0%}" for path, share in shares)
     return _wrap(f"most important: {text}", indent="  ")
+
+
+def _search_remarks(summary: StudySummary) -> list[str]:
+    """Whether more trials, or stopping earlier, would pay; that the latter is unknown is said on the page only."""
+    gain, stopping = gain_remark(summary), stopping_remark(summary)
+    return ([gain] if gain else []) + ([stopping] if summary.early_stopping.outcomes else [])
 
 
 def _failures(record: StudyRecord) -> list[str]:

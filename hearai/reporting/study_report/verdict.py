@@ -4,11 +4,14 @@ And what has to be known to read its test scores.
 """
 
 import math
+from itertools import takewhile
 
 from hearai.metrics import gap_remark
 from hearai.reporting.study_report.final_scores import ConfigScores
 from hearai.reporting.study_report.summary import BestTrial, StudySummary
 from hearai.reporting.text import score
+from hearai.search.early_stopping.counterfactual import Counterfactual
+from hearai.search.early_stopping.expected_gain import describe_gain
 
 
 def headline(summary: StudySummary) -> str:
@@ -46,6 +49,39 @@ def score_remarks(summary: StudySummary) -> list[str]:
             )
             break
     return remarks
+
+
+def stopping_remark(summary: StudySummary) -> str:
+    """What early stopping from an earlier epoch would have saved and lost, or why that is unknown.
+
+    The epoch is the earliest one from which on, at every later candidate too, the winner would have been kept.
+    """
+    stopping, best = summary.early_stopping, summary.best
+    if not stopping.outcomes:
+        return f"What earlier stopping would have saved is unknown: {stopping.note}."
+    is_winner = summary.test is not None and best is not None and best.trial == stopping.trial
+    name = "the winner" if is_winner else f"trial {stopping.trial}, the best one"
+    keeping = list(takewhile(lambda outcome: stopping.trial in outcome.kept, reversed(stopping.outcomes)))
+    lost = [outcome.grace_epochs for outcome in stopping.outcomes if outcome not in keeping]
+    outcome = keeping[-1] if keeping else stopping.outcomes[-1]
+    result = f"kept {name}{_kept_finalists(summary, outcome)}" if keeping else f"lost {name}"
+    return (
+        f"With the same trials, stopping {'also ' if stopping.stopped else ''}from epoch {outcome.grace_epochs} (asha, "
+        f"one in {stopping.reduction_factor} continues) would have saved {outcome.saved:.0%} of the epochs and {result}"
+        + (f"; from epoch {lost[-1]}, it would have been lost." if keeping and lost else ".")
+    )
+
+
+def _kept_finalists(summary: StudySummary, outcome: Counterfactual) -> str:
+    others = summary.early_stopping.finalists
+    kept = sum(number in outcome.kept for number in others)
+    return f" and {kept} of {len(others)} other finalists" if others else ""
+
+
+def gain_remark(summary: StudySummary) -> str | None:
+    """What more trials are expected to gain against the spread of seeds; None if one of the two is not known."""
+    gain = summary.expected_gain
+    return f"{describe_gain(gain.gain, gain.seed_spread)}." if gain else None
 
 
 def _without_complete_trial(summary: StudySummary) -> str:

@@ -3,8 +3,9 @@
 from optuna.trial import FrozenTrial
 
 from hearai.config.study import Study
+from hearai.search.budget import budget_of
 from hearai.search.early_stopping import build_stopper
-from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
+from hearai.search.sampling.freeze_thaw.engine import FreezeThaw, freeze_thaw_levels
 from hearai.search.sampling.freeze_thaw.pausing import Pausing
 from hearai.search.sampling.policy import Policy, Stopping
 from hearai.search.sampling.samplers import suggest_params
@@ -27,6 +28,16 @@ def build_policy(study: Study, search: TrialStore, slots: int) -> Policy:
     if stopper:
         stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.eligible_trials())
     return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
+
+
+def policy_note(study: Study) -> str | None:
+    """A line to print: where a freeze-thaw search decides, and what limits it."""
+    if study.settings.sampler.name != "freeze_thaw":
+        return None
+    levels = ", ".join(map(str, freeze_thaw_levels(study.max_epochs)))
+    epochs = budget_of(study).epochs
+    limit = "" if epochs is None else f"; trial-epoch budget {epochs:,}"
+    return f"freeze-thaw: decides after epoch {levels}{limit}; early_stopping is not used"
 
 
 def _values_before_divergence(trial: FrozenTrial) -> dict[int, float]:

@@ -20,6 +20,7 @@ from hearai.training.batches import eval_batches
 from hearai.training.evaluation import evaluate
 from hearai.training.feature_cache import load_or_compute, shares_features
 from hearai.training.inference.labelled_clips import (
+    NO_CHANGES,
     TEST,
     LabelledClips,
     Unseen,
@@ -90,6 +91,7 @@ def assess(
     *,
     match_by: MatchBy | None = None,
     skip_unseen: bool = False,
+    reading: Mapping[str, Any] = NO_CHANGES,
 ) -> Assessment:
     """Predicts and scores the clips of `split`; None = the test clips of the model's own data, all clips of other data.
 
@@ -98,12 +100,13 @@ def assess(
     Args:
         match_by: how classes of the data and of the model are compared, see `match_classes`.
         skip_unseen: leave out the labels of classes that the model was not trained on.
+        reading: see `choose_clips`.
 
     Raises:
         ConfigError: no clips, no labels, or numbers that mean other classes than the model's.
         DataError: all problems of the folders.
     """
-    chosen = choose_clips(trained, data_path, split)
+    chosen = choose_clips(trained, data_path, split, reading)
     match = match_labels(trained, chosen, match_by, skip_unseen=skip_unseen, given=bool(data_path))
     labels = labels_of_clips(chosen.clips, match)
     masks, unseen = find_unseen(trained, labels, match, is_own=chosen.is_own)

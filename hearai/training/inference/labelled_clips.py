@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hearai.config.config import Config, build_config, to_dict
+from hearai.config.validation import FrozenDict
 from hearai.data.annotations.class_matching import ClassMatch, MatchBy, match_classes, some_of
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
@@ -17,6 +19,7 @@ from hearai.training.inference.trained_model import TrainedModel
 
 TEST, ALL_CLIPS = "test", "all"
 """The split that is scored by default; all clips of the data, whatever their split."""
+NO_CHANGES: Mapping[str, Any] = FrozenDict()
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,20 @@ class Unseen:
     """The names of these classes."""
 
 
-def choose_clips(trained: TrainedModel, data_path: Sequence[str], split: str | None) -> LabelledClips:
+def choose_clips(
+    trained: TrainedModel, data_path: Sequence[str], split: str | None, reading: Mapping[str, Any] = NO_CHANGES
+) -> LabelledClips:
     """The clips of `split`; None = the test clips of the model's own data, all clips of other data.
 
     Args:
         data_path: dataset folders; none = those of the model's config.
+        reading: changes of its `general_parameters`: how the files of clips are found.
 
     Raises:
         ConfigError: the data has no such split, or no clips in it.
         DataError: all problems of the folders.
     """
-    config = _config_for(trained.config, data_path)
+    config = _config_for(trained.config, data_path, reading)
     data = unsplit_data(config)
     is_unchanged = is_same_dataset(trained.fingerprints, data.fingerprints.as_dict())
     is_own = is_unchanged or not data_path
@@ -142,9 +148,13 @@ def unseen_remarks(unseen: Mapping[str, Unseen], skipped: bool) -> list[str]:
     ]
 
 
-def _config_for(config: Config, data_path: Sequence[str]) -> Config:
-    """The config with other folders; labels beyond the model's classes are read, too, except in HamNoSys heads."""
+def _config_for(config: Config, data_path: Sequence[str], reading: Mapping[str, Any]) -> Config:
+    """The config with other folders, or read in another way.
+
+    Labels beyond the model's classes are read, too, except in HamNoSys heads.
+    """
     raw = to_dict(config)
+    raw["general_parameters"] |= reading
     if data_path:
         raw["general_parameters"]["data_path"] = list(data_path)
     for head, parameters in raw["heads"][config.train_parameters.classification_mode].items():

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from hearai.files import atomic_write_text
+from hearai.training.outputs.confusion import Confusion
 from hearai.training.outputs.confusion_image import confusion_image
 from hearai.training.outputs.layout import METRICS_FILE, TENSORBOARD
 from hearai.training.outputs.remote_trackers import MLflow, Neptune
@@ -97,8 +98,11 @@ class Trackers:
         self._each(lambda tracker: tracker.log(metrics, epoch))
 
     def log_confusions(self, confusions: Mapping[str, Tensor], epoch: int) -> None:
-        """Passes images of confusion matrices {head: (K, K)} to every tracker, when the run ends after `epoch`."""
-        images = {f"confusion/{head}": confusion_image(matrix.numpy()) for head, matrix in confusions.items()}
+        """Passes images of confusion matrices {head: (K, K)} to every tracker, when the run ends after `epoch`.
+
+        confusions: see `RunState.best_confusions`.
+        """
+        images = {f"confusion/{head}": confusion_image(Confusion.of_matrix(one)) for head, one in confusions.items()}
         self._each(lambda tracker: tracker.log_images(images, epoch))
 
     def close(self) -> None:

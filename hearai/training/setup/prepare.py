@@ -12,6 +12,7 @@ from hearai.config.config import Config, to_dict
 from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.consistency import class_number_notes
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.demo import demo_dataset
 from hearai.data.frame_sampling import sampling_notes
@@ -46,6 +47,8 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
     check_files(config, data.clips)
     train = config.train_parameters
     for note in sampling_notes(data.clips, num_segments=train.num_segments, time=train.time):
+        log.info("%s", note)
+    for note in class_number_notes(data.clips, data.num_class):
         log.info("%s", note)
     return config, data
 

@@ -1,12 +1,13 @@
 """Searches on tables: their log, and what an interrupted run continues."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from hearai.benchmarks.engine_comparison import RANDOM
+from hearai.benchmarks.engine_comparison import RANDOM, TABLE_ENGINES, unavailable
 from hearai.benchmarks.tables.searches import Result, Search, read_results, run_search, run_searches
 from hearai.benchmarks.tables.tasks import task_names
 from hearai.errors import UserError
@@ -38,12 +39,28 @@ def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
         read_results(tmp_path / "log.jsonl")
 
 
-@pytest.mark.heavy
-def test_search_improves_within_its_budget(real_data: Path) -> None:
+@pytest.fixture
+def curves_folder(real_data: Path) -> Path:
     if not (real_data / "hpo_curves").is_dir():
         pytest.skip(f"{real_data} has no hpo_curves")
+    return real_data / "hpo_curves"
+
+
+@pytest.mark.heavy
+def test_search_improves_within_its_budget(curves_folder: Path) -> None:
     search = Search("lcbench", task_names("lcbench")[1], RANDOM, 0, 8, 3, 0.0)
     result = run_search(search)
     assert result == run_search(search), "equal searches have equal results"
     spent = [step[0] for step in result.steps]
     assert spent == sorted(spent) and spent[-1] <= 3 and result.at(3) < result.at(0.01)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("engine", TABLE_ENGINES)
+def test_engine_searches_a_task_with_diverging_runs(curves_folder: Path, engine: str) -> None:
+    peer = os.environ.get("HEARAI_PEER_PYTHON")
+    python = Path(peer) if peer else None
+    if reason := unavailable(engine, python):
+        pytest.skip(reason)
+    result = run_search(Search("taskset", "patch32_IRNN64_relu_avg_bs128", engine, 0, 4, 5, 0.0), python)
+    assert 0 < result.at(5) <= result.at(0.5) < 20 and result.seconds > 0

@@ -292,6 +292,43 @@ def test_symlinks_out_of_the_dataset_are_refused(make_dataset: Callable, tmp_pat
         assert f"is a symlink to {target}, outside the dataset folder" in problem
 
 
+def test_symlinks_out_of_the_dataset_are_followed_on_request(make_dataset: Callable):
+    folder, outside = make_dataset(clips=2, signers=0), make_dataset("outside", clips=4, fps=25)
+    (folder / "c2").symlink_to(outside / "c2")
+    (folder / "part").symlink_to(outside)
+    for name in ("c1_2.jpg", "c1_properties.json"):
+        (folder / "c1" / name).unlink(missing_ok=True)
+        (folder / "c1" / name).symlink_to(outside / "c1" / name)
+    write_rows(folder, "c0 0 4 0", "c1 0 4 1", "c2 0 4 0", "part/c3 0 4 0")
+    assert all("set general_parameters.follow_symlinks: true" in problem for problem in problems(folder))
+    clips = read_annotations(folder, "test_gloss.txt", GLOSS, follow_symlinks=True)
+    assert [clip.fps for clip in clips] == [None, 25, 25, 25]
+    assert all(clip.frame_path(2).is_file() for clip in clips)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_symlinks_that_lead_nowhere_are_refused(make_dataset: Callable, tmp_path: Path, follow: bool):
+    folder = make_dataset(clips=1, signers=0)
+    (folder / "gone").symlink_to(folder / "deleted")
+    (folder / "loop").symlink_to("loop")
+    (folder / "one").symlink_to("two")
+    (folder / "two").symlink_to("one")
+    (folder / "c0" / "c0_1.jpg").unlink()
+    (folder / "c0" / "c0_1.jpg").symlink_to("c0_1.jpg")
+    write_rows(folder, "gone 0 4 0", "loop 0 4 0", "one 0 4 0", "c0 0 4 0")
+    found = problems(folder, follow_symlinks=follow)
+    assert f"is a symlink to {folder / 'deleted'}, which is missing" in found[0]
+    for problem, name in zip(found[1:], ("loop", "one", "c0/c0_1.jpg"), strict=True):
+        assert f"{folder}/{name} is a symlink that leads back to itself" in problem
+
+
+def test_a_symlink_to_its_own_dataset_has_no_frames(make_dataset: Callable):
+    folder = make_dataset(clips=1, signers=0)
+    (folder / "all").symlink_to(".")
+    (problem,) = problems(write_rows(folder, "all 0 4 0"), follow_symlinks=True)
+    assert "all/all_0.jpg is missing" in problem
+
+
 def test_landmarks_outside_the_dataset_are_refused(make_dataset: Callable, tmp_path: Path):
     folder = make_dataset(clips=1, signers=0)
     (tmp_path / "other.npz").write_bytes(b"")

@@ -60,6 +60,17 @@ def test_folders_of_landmarks_alone_are_checked_as_such(distinct: Path):
     assert problems_of(check_data([distinct])) == {"missing landmarks": 2}, "for each annotation file"
 
 
+def test_class_numbers_of_which_most_are_not_used_are_a_warning(distinct: Path):
+    rows = [line.split() for line in (distinct / "test_gloss.txt").read_text().splitlines()]
+    numbers = ("0", "5", "70000")
+    (distinct / "test_gloss.txt").write_text(
+        "".join(f"{' '.join(row[:3])} {numbers[int(row[3]) % 3]}\n" for row in rows)
+    )
+    findings = check_data([distinct])
+    assert problems_of(findings) == {} and warnings_of(findings) == {"class numbers that are not used": 1}
+    assert "head gloss: 3 of 70,001 class numbers are used" in report_of(findings)
+
+
 def damage(folder: Path) -> None:
     """One problem of each kind."""
     image = folder / "c0" / "c0_1.jpg"
@@ -135,6 +146,35 @@ def test_hidden_folders_are_ignored(distinct: Path):
         shutil.copytree(distinct / "c0", distinct / name)
         (distinct / name / "c0_0.jpg").rename(distinct / name / f"{name}_0.jpg")
     assert warnings_of(check_data([distinct])) == {}
+
+
+def rename_frames(folder: Path) -> Path:
+    """NAME_3.jpg becomes img_0003.jpg."""
+    for path in [*folder.glob("*/*.jpg")]:
+        path.rename(path.with_name(f"img_{int(path.stem.rpartition('_')[2]):04d}.jpg"))
+    return folder
+
+
+def test_frames_of_other_names_are_checked_by_their_pattern(distinct: Path):
+    rename_frames(distinct)
+    assert "'img_{number}.jpg'" in report_of(check_data([distinct]))
+    assert "--frame-pattern" in report_of(check_data([distinct]))
+    (distinct / "c1" / "img_0002.jpg").write_bytes(b"")
+    (distinct / "extra").mkdir()
+    (distinct / "extra" / "img_0000.jpg").write_bytes(b"")
+    findings = check_data([distinct], frame_pattern="img_{number}.jpg")
+    assert problems_of(findings) == {"images": 1} and warnings_of(findings) == {"clip folders in no row": 1}
+    assert findings.reports[0].images == 32
+
+
+def test_symlinked_clip_folders_are_checked_on_request(distinct: Path, tmp_path: Path):
+    for name in ("c0", "c1"):
+        (distinct / name).rename(tmp_path / name)
+        (distinct / name).symlink_to(tmp_path / name)
+    (distinct / "loop").symlink_to("..")
+    assert problems_of(check_data([distinct])) == {"paths outside the dataset folder": 4}
+    findings = check_data([distinct], follow_symlinks=True)
+    assert problems_of(findings) == {} and findings.reports[0].images == 33
 
 
 def test_oddities_are_warnings_not_problems(distinct: Path):

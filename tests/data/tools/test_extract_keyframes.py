@@ -158,6 +158,21 @@ def test_sampling_by_time_is_refused_with_the_reason(data: Path, tmp_path: Path,
     assert len(load_data(config).clips) == 4
 
 
+def test_other_frame_names_and_symlinks_are_read(data: Path, tmp_path: Path):
+    plain, linked = tmp_path / "plain", tmp_path / "linked"
+    extract_keyframes(data, plain, workers=1)
+    for folder in {path.parent for path in data.rglob("*.jpg")}:
+        for path in [*folder.glob("*.jpg")]:
+            path.rename(path.with_name(f"{int(path.stem.rpartition('_')[2]):04d}.jpg"))
+        folder.rename(tmp_path / f"real-{folder.name}")
+        folder.symlink_to(tmp_path / f"real-{folder.name}")
+    extract_keyframes(data, linked, frame_pattern="{number}.jpg", follow_symlinks=True, workers=1)
+    names = sorted(path.relative_to(plain) for path in plain.rglob("*.jpg"))
+    assert names == sorted(path.relative_to(linked) for path in linked.rglob("*.jpg")) and names
+    assert all((plain / name).read_bytes() == (linked / name).read_bytes() for name in names)
+    assert not any(path.is_symlink() for path in linked.rglob("*"))
+
+
 def test_given_annotation_file_is_the_only_one(data: Path, tmp_path: Path):
     (data / "tables").mkdir()
     (data / "tables" / "mine.txt").write_text("hold 0 7 4 1\n")

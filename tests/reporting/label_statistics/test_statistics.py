@@ -15,7 +15,8 @@ from hearai.reporting.label_statistics.counts import HeadCounts, count_labels
 from hearai.reporting.label_statistics.reader import read_labels
 from hearai.reporting.label_statistics.statistics import statistics_csv, statistics_text, write_statistics
 from hearai.sign.hamnosys import HEADS, short_meaning
-from hearai.training.scores import accuracy, confusion, macro_f1
+from hearai.training.outputs.confusion import Confusion
+from hearai.training.scores import accuracy, macro_f1
 from tests.helpers import ROOT
 
 
@@ -249,7 +250,7 @@ def test_missing_labels_are_counted_separately(write: Callable[..., Path]) -> No
 def test_majority_scores_match_the_evaluation(labels: list[int]) -> None:
     counts = HeadCounts("gloss", [""] * 6, [labels.count(index) for index in range(6)], missing=0)
     answers = torch.full((len(labels),), counts.most_frequent)
-    matrix = confusion(answers, torch.tensor(labels), 6)
+    matrix = Confusion.count(answers, torch.tensor(labels), 6)
     assert counts.majority_accuracy == pytest.approx(accuracy(matrix))
     assert counts.majority_macro_f1 == pytest.approx(macro_f1(matrix))
 

@@ -1,6 +1,7 @@
 """The verdict: whether the search helped, and by more than the noise."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 from hearai.reporting.study_report.page import write_results
 from hearai.reporting.study_report.study_record import read_record
 from hearai.reporting.study_report.summarize import summarize
-from hearai.reporting.study_report.verdict import score_remarks
+from hearai.reporting.study_report.verdict import gain_remark, score_remarks, stopping_remark
 from tests.helpers.report_files import page_of
-from tests.helpers.study_builder import write_test_scores
+from tests.helpers.study_builder import LR, SHARP, StudyBuilder, write_test_scores
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,71 @@ def test_a_lucky_run_of_the_search_is_compared_too(finished: Path) -> None:
     assert "the winner, in the search, has macro-F1 0.700" in gap and "0.180 lower" in gap
     scores = replace(summary.test.winner, seeds=(), objective=0.58)
     assert score_remarks(replace(lucky, best=summary.best, test=replace(summary.test, winner=scores))) == []
+
+
+def write_trials(builder: StudyBuilder, scores: list[list[float]], states: dict[int, str] | None = None) -> None:
+    """The base config with a score of 0.1, and trials 1, 2, ... with these scores of their epochs."""
+    builder.run(builder.study.base_params(), [0.1] * 3, "COMPLETE")
+    for number, values in enumerate(scores, start=1):
+        builder.run({**SHARP, LR: 0.001 * number}, values, (states or {}).get(number, "COMPLETE"))
+
+
+def remarks_of(folder: Path) -> tuple[str, str | None]:
+    summary = summarize(read_record(folder))
+    return stopping_remark(summary), gain_remark(summary)
+
+
+LATE_WINNER = [*([0.5 - number / 100] * 3 for number in range(10)), [0.2, 0.7, 0.8]]
+"""Ten trials of which each is worse than the one before it, and one that is poor in its first epoch and ends best."""
+
+
+def test_what_earlier_stopping_would_have_saved_is_said(build_study: Callable) -> None:
+    with build_study() as builder:
+        write_trials(builder, LATE_WINNER)
+    text, _ = remarks_of(builder.folder)
+    # From epoch 2, of trials 1 to 11 the first, the best of each third, and the winner train their last epoch.
+    assert text.startswith("With the same trials, stopping from epoch 2 (asha, one in 3 continues) would have saved ")
+    assert text.endswith(" and kept trial 11, the best one; from epoch 1, it would have been lost.")
+    assert text in page_of(builder.folder).text
+    assert "would have saved" in " ".join(write_results(builder.folder).split())
+
+
+def test_the_winner_and_the_other_finalists_are_counted(build_study: Callable) -> None:
+    with build_study() as builder:
+        write_trials(builder, LATE_WINNER)
+        for source in (0, 1, 10, 11):
+            builder.retrain(source, 1, 0.5)
+    write_test_scores(builder.folder, winner=11, base=[0.1, 0.1], best=[0.7, 0.7])
+    assert "kept the winner and 1 of 2 other finalists; from epoch 1, " in remarks_of(builder.folder)[0]
+
+
+def test_stopping_that_loses_the_best_trial_everywhere_is_said(build_study: Callable) -> None:
+    with build_study() as builder:
+        write_trials(builder, [*([0.5 - number / 100] * 3 for number in range(10)), [0.2, 0.2, 0.8]])
+    assert remarks_of(builder.folder)[0].endswith(" of the epochs and lost trial 11, the best one.")
+
+
+def test_with_early_stopping_only_more_of_it_is_judged(build_study: Callable) -> None:
+    with build_study() as builder:
+        write_trials(builder, [*LATE_WINNER, [0.2, 0.2]], {12: "PRUNED"})
+    text, _ = remarks_of(builder.folder)
+    assert "stopping also from epoch 1 (asha" in text and text.endswith("and lost trial 11, the best one.")
+
+
+def test_why_nothing_is_known_of_earlier_stopping_is_said(finished: Path) -> None:
+    text, gain = remarks_of(finished)
+    assert text == "What earlier stopping would have saved is unknown: only 2 trials are complete; 5 are needed."
+    assert gain is None and text in page_of(finished).text
+    assert "earlier stopping" not in write_results(finished)
+
+
+def test_the_expected_gain_is_compared_with_the_spread_of_seeds(build_study: Callable) -> None:
+    with build_study() as builder:
+        write_trials(builder, [[0.5 + number / 1000] * 3 for number in range(12)])
+        assert remarks_of(builder.folder)[1] is None, "no config has several seeds"
+        builder.retrain(0, 1, 0.40)
+        builder.retrain(0, 2, 0.44)
+    text = remarks_of(builder.folder)[1]
+    assert text is not None and text.startswith("10 more trials are expected to gain 0.0")
+    assert text.endswith(", a seed moves 0.028.")
+    assert text in page_of(builder.folder).text and text in " ".join(write_results(builder.folder).split())

@@ -81,7 +81,7 @@ def test_points_of_a_conditional_space_are_valid_and_unique(name: str, tmp_path:
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_samplers_weak_in_conditions_print_a_note(name: str, tmp_path: Path) -> None:
     note = sampler_note(study_of(tmp_path, sampler={"name": name}))
-    assert (note is not None) == (name in WEAK_IN_CONDITIONS) == (name not in ("tpe", "random", "grid"))
+    assert (note is not None) == (name in WEAK_IN_CONDITIONS) == (name not in ("tpe", "freeze_thaw", "random", "grid"))
     if note:
         assert "2 of 4 parameters are conditional" in note and len(note) < 160
     plain = SPACE.replace(f", when: {{{NAME}: sign_language_transformer}}", "").replace("lstm, ", "")

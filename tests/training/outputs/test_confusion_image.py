@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
+from hearai.training.outputs.confusion import Confusion
 from hearai.training.outputs.confusion_image import EMPTY_COLOUR, FULL_COLOUR, MARGIN, confusion_image
 
 pytestmark = pytest.mark.training
 
 
 def test_a_confusion_image_shows_shares_of_each_true_class():
-    matrix = np.array([[3, 1, 0], [0, 0, 0], [0, 0, 5]])
-    image = confusion_image(matrix)
+    image = confusion_image(Confusion.of_matrix(torch.tensor([[3, 1, 0], [0, 0, 0], [0, 0, 5]])))
     cell = 160
 
     def colour(true: int, predicted: int) -> list[int]:
@@ -24,5 +25,21 @@ def test_a_confusion_image_shows_shares_of_each_true_class():
 
 @pytest.mark.parametrize("classes", [2, 70, 1500])
 def test_a_confusion_image_has_a_readable_size(classes: int):
-    height, width, channels = confusion_image(np.eye(classes, dtype=int)).shape
+    height, width, channels = confusion_image(
+        Confusion.count(torch.arange(classes), torch.arange(classes), classes)
+    ).shape
     assert height == width and channels == 3 and 300 < width < 1600
+
+
+def test_of_very_many_classes_an_image_shows_those_that_occur():
+    labels, predicted = torch.tensor([0, 5, 70_000, 70_000]), torch.tensor([0, 5, 70_000, 123])
+    image = confusion_image(Confusion.count(predicted, labels, 70_001))  # rows and columns: 0, 5, 123, 70000
+    cell = 120
+    cells = image[MARGIN + cell // 2 :: cell, MARGIN + cell // 2 :: cell]
+    half = [round(255 + 0.5 * (full - 255)) for full in FULL_COLOUR]
+    assert image.shape == (MARGIN + 4 * cell + 1,) * 2 + (3,)
+    assert cells[0, 0].tolist() == cells[1, 1].tolist() == list(FULL_COLOUR)
+    assert cells[3, 2].tolist() == cells[3, 3].tolist() == half
+    assert cells[2, 2].tolist() == list(EMPTY_COLOUR), "class 123 is predicted, but never true"
+    plain = confusion_image(Confusion.count(torch.tensor([0, 1, 3, 2]), torch.tensor([0, 1, 3, 3]), 4))
+    assert (image[:12, MARGIN:] != plain[:12, MARGIN:]).any(), "the image says how many classes it shows"

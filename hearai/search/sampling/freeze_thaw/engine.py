@@ -37,7 +37,7 @@ GOALS = (-3.0, -0.3)
 EXPLORE = 0.25
 """Share of new points that are random."""
 BEST = 5
-"""Curves near which new points are looked for."""
+"""Curves near which new points are looked for, next to all paused ones: near the best alone found less."""
 MOST_RUNNING = 64
 """Running trials that count; of more, the latest."""
 GAIN_DRAWS = 256
@@ -55,7 +55,7 @@ class FreezeThaw:
         startup: number of random points after the base config, before the model is used.
         noise: expected standard deviation of a value between seeds, as a share of that between trials.
         """
-        self.levels = tuple(sorted({max(1, round(share * epochs)) for share in FRACTIONS}))
+        self.levels = freeze_thaw_levels(epochs)
         """Epochs at which the engine decides; the last one is that of a complete trial."""
         self._encoding = Encoding(space, base)
         self._candidates, self._book = Candidates(self._encoding), PointBook(self._encoding)
@@ -158,8 +158,14 @@ class FreezeThaw:
 
     def _best_positions(self, curves: Sequence[Curve]) -> list[np.ndarray]:
         sound = [curve for curve in curves if curve.values and not curve.diverged]
-        best = sorted(sound, key=lambda curve: -_value(curve, -math.inf))[:BEST]
-        return [self._book.position(curve) for curve in best]
+        ordered = sorted(sound, key=lambda curve: -_value(curve, -math.inf))
+        paused = [curve for curve in ordered if curve.state == "paused" and not curve.is_prior]
+        return [self._book.position(curve) for curve in (*paused, *ordered[:BEST])]
+
+
+def freeze_thaw_levels(epochs: int) -> tuple[int, ...]:
+    """The epochs at which the engine decides; the last one is that of a complete trial."""
+    return tuple(sorted({max(1, round(share * epochs)) for share in FRACTIONS}))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hearai.config.study import Study
 from hearai.config.study_schema import Budget
 from hearai.search.budget import BudgetTracker
 from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT, Pausing
-from hearai.search.sampling.policies import build_policy
+from hearai.search.sampling.policies import build_policy, policy_note
 from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
 from hearai.search.sampling.samplers import build_search_store, suggest_params
 from hearai.search.stage import Stage
@@ -244,6 +244,13 @@ def make_one_point() -> Callable[[Study], Study]:
         )
 
     return make
+
+
+def test_a_note_says_where_it_decides_and_what_limits_it(study: Study) -> None:
+    note = policy_note(study)
+    assert (
+        note == "freeze-thaw: decides after epoch 1, 3, 6, 12, 20; trial-epoch budget 240; early_stopping is not used"
+    )
 
 
 def test_the_policy_of_a_study_with_this_sampler(study: Study, journal: Journal) -> None:

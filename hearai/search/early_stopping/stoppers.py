@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from hearai.config.study_schema import EarlyStopping
+from hearai.search.early_stopping.auto import Auto
 
 
 class Stopper(Protocol):
@@ -121,6 +122,7 @@ STOPPERS: dict[str, Callable[[EarlyStopping, int], Stopper | None]] = {
         brackets=settings.brackets,
     ),
     "median": lambda settings, max_epochs: Median(grace_epochs=settings.grace_epochs),
+    "auto": lambda settings, max_epochs: Auto(reduction_factor=settings.reduction_factor, max_epochs=max_epochs),
     "none": lambda settings, max_epochs: None,
 }
 
