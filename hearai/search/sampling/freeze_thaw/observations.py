@@ -44,8 +44,10 @@ class Timeline:
         """(time, value) of a curve's last levels, and of its last report; a diverged one has NaN at the next level."""
         if curve.diverged:
             return [(self.time(self.level_after(curve)), math.nan)]
-        epochs = [epoch for epoch in curve.values if 1 <= epoch <= self.epochs]
-        seen = sorted(epoch for epoch in epochs if epoch in self.levels or epoch == max(epochs))
+        last = curve.last_epoch
+        if last > self.epochs:  # of a prior search with longer trials
+            last = max((epoch for epoch in curve.values if epoch <= self.epochs), default=0)
+        seen = [level for level in self.levels if level < last and level in curve.values] + [last] * (last > 0)
         return [(self.time(epoch), curve.values[epoch]) for epoch in seen[-POINTS_PER_CURVE:]]
 
 
