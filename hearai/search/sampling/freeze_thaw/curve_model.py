@@ -6,14 +6,16 @@ beyond its parameters: it carries a short curve to its end exactly as far as the
 no one has to state how much an early epoch is worth. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an
 exponential kernel over t in the place of `own`; Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) a trained network.
 
-The hyperparameters are those with the highest posterior density, found by a fixed number of steps of Adam from the
-prior's mean: the same rows give the same model. The cost is that of N x N matrices.
+The hyperparameters are those with the highest posterior density, found by a bounded number of L-BFGS steps from
+the prior's mean: the same rows give the same model. The cost is that of N x N matrices.
 """
 
 import math
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.optimize import minimize
 
 # N rows (points of curves), M further rows, C coordinates, P parameters, H hyperparameters
 
@@ -21,7 +23,8 @@ LENGTH_X, LENGTH_T_SHARED, LENGTH_T_OWN, LENGTH_T_MEAN = 0.5, 0.7, 0.7, 0.7
 SCALE_SHARED, SCALE_OWN, SCALE_MEAN, NOISE = 1.0, 0.4, 0.7, 0.1
 PRIOR_WIDTH = 0.8
 """Standard deviation of the logarithm of each hyperparameter."""
-LEARNING_RATE = 0.08
+FURTHEST = 4.0
+"""How many of these a hyperparameter may be from its prior mean."""
 JITTER = 1e-5
 
 
@@ -34,6 +37,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.t_N)
+
+    def at(self, places: np.ndarray) -> "Rows":
+        """Some of these rows."""
+        return Rows(self.x_NC[places], self.t_N[places], self.curve_N[places])
 
     def joined(self, other: "Rows") -> "Rows":
         """These rows, then the others."""
@@ -52,10 +59,10 @@ class CurveModel:
 
         The hyperparameters are a length per parameter, three lengths over t, three scales, and the noise.
         """
-        self._parameter_of_C, self._P = parameter_of_C, parameters
+        self.parameter_of_C, self.parameters = parameter_of_C, parameters
         others = (LENGTH_T_SHARED, LENGTH_T_OWN, LENGTH_T_MEAN, SCALE_SHARED, SCALE_OWN, SCALE_MEAN, noise)
-        self._prior_H = np.log(np.array([*[LENGTH_X] * parameters, *others]))
-        self._log_H = self._prior_H.copy()
+        self.prior_H = np.log(np.array([*[LENGTH_X] * parameters, *others]))
+        self._log_H = self.prior_H.copy()
 
     @property
     def noise(self) -> float:
@@ -63,15 +70,15 @@ class CurveModel:
         return math.exp(self._log_H[-1])
 
     def fit(self, rows: Rows, y_N: np.ndarray, steps: int) -> None:
-        """Fits the hyperparameters to standardised values, from the prior's mean."""
-        log_H, first_H, second_H = self._prior_H.copy(), np.zeros_like(self._prior_H), np.zeros_like(self._prior_H)
-        for step in range(1, steps + 1):
-            slope_H = self._slope(log_H, rows, y_N)
-            first_H, second_H = 0.9 * first_H + 0.1 * slope_H, 0.999 * second_H + 0.001 * slope_H**2
-            direction_H = first_H / (1 - 0.9**step) / (np.sqrt(second_H / (1 - 0.999**step)) + 1e-8)
-            log_H = log_H - LEARNING_RATE * direction_H
-        if np.isfinite(log_H).all():
-            self._log_H = log_H
+        """Fits the hyperparameters to standardised values, by at most so many steps from the prior's mean."""
+        if not len(rows):
+            return
+        density = Density(self, rows, y_N)
+        bounds = [(mean - FURTHEST * PRIOR_WIDTH, mean + FURTHEST * PRIOR_WIDTH) for mean in self.prior_H]
+        options = {"maxiter": steps, "maxfun": 2 * steps}
+        found = minimize(density, self.prior_H, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        if np.isfinite(found.x).all() and math.isfinite(found.fun):
+            self._log_H = found.x
 
     def posterior(self, rows: Rows, y_N: np.ndarray) -> "Posterior":
         """The process given the values of these rows."""
@@ -85,7 +92,7 @@ class CurveModel:
     @property
     def variance(self) -> float:
         """Of the process at any point."""
-        return float(np.exp(2 * self._log_H[self._P + 3 : self._P + 6]).sum())
+        return float(np.exp(2 * self._log_H[self.parameters + 3 : self.parameters + 6]).sum())
 
     @property
     def ridge(self) -> float:
@@ -94,7 +101,7 @@ class CurveModel:
 
     def _parts(self, log_H: np.ndarray, a: Rows, b: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(shared, own, mean, root of 5 times the distance over x)."""
-        P, lengths_C = self._P, np.exp(log_H[self._parameter_of_C])
+        P, lengths_C = self.parameters, np.exp(log_H[self.parameter_of_C])
         a_NC, b_MC = a.x_NC / lengths_C, b.x_NC / lengths_C
         square_NM = (a_NC**2).sum(1)[:, None] + (b_MC**2).sum(1)[None] - 2 * a_NC @ b_MC.T
         root_NM = np.sqrt(5 * np.maximum(square_NM, 1e-10))
@@ -110,27 +117,53 @@ class CurveModel:
             root_NM,
         )
 
-    def _slope(self, log_H: np.ndarray, rows: Rows, y_N: np.ndarray) -> np.ndarray:
-        """Gradient of the negative log posterior density."""
-        P = self._P
-        shared_NN, own_NN, mean_NN, root_NN = self._parts(log_H, rows, rows)
-        noise = math.exp(2 * log_H[-1])
-        total_NN = shared_NN + own_NN + mean_NN + (noise + JITTER) * np.eye(len(rows))
-        root = (cholesky(total_NN, lower=True, check_finite=False), True)
-        inverse_NN = cho_solve(root, np.eye(len(rows)), check_finite=False)
-        alpha_N = inverse_NN @ y_N
+
+class Density:
+    """Negative log posterior density of the hyperparameters and its gradient; distances are computed once."""
+
+    def __init__(self, model: CurveModel, rows: Rows, y_N: np.ndarray):
+        self._prior_H, self._P, self._y_N = model.prior_H, model.parameters, y_N
+        square_CNN = (rows.x_NC.T[:, :, None] - rows.x_NC.T[:, None, :]) ** 2
+        of_parameter_PC = np.arange(self._P)[:, None] == model.parameter_of_C
+        self._square_PL = of_parameter_PC.astype(float) @ square_CNN.reshape(len(square_CNN), len(rows) ** 2)
+        time_U, self._place_N = np.unique(rows.t_N, return_inverse=True)
+        self._time_UU = (time_U[:, None] - time_U[None]) ** 2
+        self._same_NN = (rows.curve_N[:, None] == rows.curve_N[None]).astype(float)
+        self._diagonal = np.arange(len(rows))
+
+    def __call__(self, log_H: np.ndarray) -> tuple[float, np.ndarray]:
+        P, N = self._P, len(self._y_N)
+        closeness_P = np.exp(-2 * log_H[:P])
+        scales, rates, noise = np.exp(2 * log_H[P + 3 : P + 6]), np.exp(-2 * log_H[P : P + 3]), math.exp(2 * log_H[-1])
+        root_NN = np.sqrt(5 * np.maximum(closeness_P @ self._square_PL, 1e-10)).reshape(N, N)
+        decay_NN = np.exp(-root_NN) * self._over_time(scales[0], rates[0])
+        shared_NN = decay_NN * (1 + root_NN + root_NN**2 / 3)
+        own_NN = self._same_NN * self._over_time(scales[1], rates[1])
+        mean_NN = self._over_time(scales[2], rates[2])
+        total_NN = shared_NN + own_NN + mean_NN
+        total_NN[self._diagonal, self._diagonal] += noise + JITTER
+        root, failed = dpotrf(total_NN, lower=1, overwrite_a=0)
+        if failed:
+            return math.inf, np.zeros_like(log_H)
+        alpha_N, _ = dpotrs(root, self._y_N, lower=1)
+        inverse_NN, _ = dpotri(root, lower=1)
+        inverse_NN = inverse_NN + np.tril(inverse_NN, -1).T
+        value = 0.5 * self._y_N @ alpha_N + np.log(root[self._diagonal, self._diagonal]).sum()
         weight_NN = 0.5 * (inverse_NN - np.outer(alpha_N, alpha_N))
-        time_NN = (rows.t_N[:, None] - rows.t_N[None]) ** 2
-        slope_H = (log_H - self._prior_H) / PRIOR_WIDTH**2
-        decay_NN = weight_NN * shared_NN * (5 / 3) * (1 + root_NN) / (1 + root_NN + root_NN**2 / 3)
-        square_C = 2 * (decay_NN.sum(1) @ rows.x_NC**2 - (rows.x_NC * (decay_NN @ rows.x_NC)).sum(0))
-        np.add.at(slope_H, self._parameter_of_C, square_C * np.exp(-2 * log_H[self._parameter_of_C]))
+        distance_H = (log_H - self._prior_H) / PRIOR_WIDTH
+        slope_H = distance_H / PRIOR_WIDTH
+        slope_H[:P] += self._square_PL @ (weight_NN * decay_NN * (1 + root_NN)).ravel() * (5 / 3) * closeness_P
         for number, part_NN in enumerate((shared_NN, own_NN, mean_NN)):
             weighted_NN = weight_NN * part_NN
-            slope_H[P + number] += (weighted_NN * time_NN).sum() * math.exp(-2 * log_H[P + number])
+            time_NN = self._time_UU[self._place_N[:, None], self._place_N]
+            slope_H[P + number] += (weighted_NN * time_NN).sum() * rates[number]
             slope_H[P + 3 + number] += 2 * weighted_NN.sum()
-        slope_H[-1] += 2 * noise * np.trace(weight_NN)
-        return slope_H
+        slope_H[-1] += 2 * noise * weight_NN[self._diagonal, self._diagonal].sum()
+        return float(value + 0.5 * (distance_H**2).sum()), slope_H
+
+    def _over_time(self, scale: float, rate: float) -> np.ndarray:
+        """`scale` times the squared exponential kernel over time, `[N, N]`."""
+        return (scale * np.exp(-0.5 * rate * self._time_UU))[self._place_N[:, None], self._place_N]
 
 
 class Posterior:

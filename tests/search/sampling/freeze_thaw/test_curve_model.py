@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hearai.search.sampling.freeze_thaw.curve_model import CurveModel, Rows
+from hearai.search.sampling.freeze_thaw.curve_model import CurveModel, Density, Rows
 
 PARAMETER_OF_C = np.array([0, 1, 1])
 
@@ -16,15 +16,17 @@ def rows_of(count: int, seed: int = 0) -> Rows:
 def test_the_gradient_is_that_of_the_posterior_density() -> None:
     rows, rng = rows_of(12), np.random.default_rng(1)
     y_N, model = rng.standard_normal(12), CurveModel(PARAMETER_OF_C, 2)
-    log_H = model._prior_H + rng.normal(0, 0.3, len(model._prior_H))
+    log_H = model.prior_H + rng.normal(0, 0.3, len(model.prior_H))
 
     def density(log_H: np.ndarray) -> float:
         model._log_H = log_H
         total = model.covariance(rows, rows) + model.ridge * np.eye(12)
-        prior = 0.5 * (((log_H - model._prior_H) / 0.8) ** 2).sum()
+        prior = 0.5 * (((log_H - model.prior_H) / 0.8) ** 2).sum()
         return float(0.5 * y_N @ np.linalg.solve(total, y_N) + 0.5 * np.linalg.slogdet(total)[1] + prior)
 
-    for number, slope in enumerate(model._slope(log_H, rows, y_N)):
+    value, slope_H = Density(model, rows, y_N)(log_H)
+    assert value == pytest.approx(density(log_H))
+    for number, slope in enumerate(slope_H):
         step = np.zeros_like(log_H)
         step[number] = 1e-5
         assert slope == pytest.approx((density(log_H + step) - density(log_H - step)) / 2e-5, rel=1e-4, abs=1e-5)

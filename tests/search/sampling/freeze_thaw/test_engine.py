@@ -9,9 +9,10 @@ import pytest
 
 from hearai.config.config import build_config
 from hearai.config.space import Space, parse_space
-from hearai.search.sampling.freeze_thaw import engine as engine_module
+from hearai.search.sampling.freeze_thaw.curve_model import Posterior
 from hearai.search.sampling.freeze_thaw.curves import Curve, State
-from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
+from hearai.search.sampling.freeze_thaw.engine import MOST_RUNNING, FreezeThaw
+from hearai.search.sampling.freeze_thaw.observations import MOST_ROWS
 
 LR, LAYERS = "train_parameters.lr", "transformer.num_encoder_layers"
 EPOCHS = 50
@@ -74,10 +75,15 @@ def test_new_points_are_better_than_random_ones() -> None:
 
 def test_the_same_question_has_the_same_answer_in_any_process() -> None:
     curves, engine = curves_of(20), engine_of()
-    for _ in range(3):
-        engine.next(curves_of(8, seed=5))  # what was asked before does not matter to a random stream
+    for count in (8, 12, 20):
+        engine.next(curves_of(count, seed=5))  # what was asked before does not matter
     assert engine.expected_finals(curves) == engine_of().expected_finals(curves)
-    assert engine_of().next(curves) == engine_of().next(curves)
+    assert engine.next(curves) == engine.next(curves) == engine_of().next(curves)
+    assert engine.expected_gain(curves, 5) == engine_of().expected_gain(curves, 5)
+
+
+def test_seeds_differ() -> None:
+    assert len({repr(engine_of(seed=seed).next([])) for seed in range(5)}) == 5
 
 
 def test_expected_finals_are_near_what_curves_end_with() -> None:
@@ -178,11 +184,70 @@ def test_priors_of_another_search_are_data_but_never_resumed() -> None:
 def test_the_model_sees_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    class Counting(engine_module.Posterior):
+    class Counting(Posterior):
         def __init__(self, model: Any, rows: Any, y_N: Any):
             sizes.append(len(rows))
             super().__init__(model, rows, y_N)
 
     monkeypatch.setattr("hearai.search.sampling.freeze_thaw.curve_model.Posterior", Counting)
-    engine_of().next(curves_of(300))
-    assert sizes and max(sizes) <= engine_module.MOST_ROWS
+    curves = curves_of(600)
+    running = [Curve(c.number, c.params, c.values, "running") for c in curves[200:]]
+    engine_of().next([*curves[:200], *running])
+    assert sizes and max(sizes) <= MOST_ROWS + MOST_RUNNING
+
+
+def test_a_search_over_conditional_and_tied_choices_learns() -> None:
+    raw = {
+        "transformer.name": {"choice": ["sign_language_transformer", "lstm", "fake_transformer"]},
+        LAYERS: {"int": [1, 6], "when": {"transformer.name": ["sign_language_transformer", "lstm"]}},
+        "speed": {"choice": {"slow": {"train_parameters.batch_size": 4}, "fast": {"train_parameters.batch_size": 64}}},
+        LR: {"float": [1e-4, 1e-1], "log": True, "when": {"train_parameters.batch_size": 64}},
+    }
+
+    def final(params: Mapping[str, Any]) -> float:
+        kind = {"sign_language_transformer": 0.2, "lstm": 0.5}.get(params["transformer.name"], 0.0)
+        return kind - 0.05 * abs(params.get(LAYERS, 1) - 5) - 0.1 * abs(math.log10(params.get(LR, 1e-6)) + 3)
+
+    space, engine, curves = space_of(raw), engine_of(raw), list[Curve]()
+    for number in range(45):
+        answer = engine.next(curves)
+        assert isinstance(answer, dict) and answer not in [curve.params for curve in curves]
+        assert answer == space.walk(lambda name, _, answer=answer: answer[name], BASE)  # no parameter too many
+        curves.append(Curve(number, answer, {EPOCHS: final(answer)}, "complete"))
+    best = max(curves, key=lambda curve: curve.values[EPOCHS])
+    assert best.params["transformer.name"] == "lstm" and best.params["speed"] == "fast"
+    assert final(best.params) > 0.42
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_a_search_with_few_epochs_completes_every_trial(epochs: int) -> None:
+    """Four workers, until every point of a small space was tried and none is paused."""
+    space = space_of({LAYERS: {"int": [1, 6]}, "train_parameters.batch_size": {"choice": [4, 8]}})
+    engine, trained, params = FreezeThaw(space, BASE, epochs, seed=0), dict[int, int](), dict[int, dict[str, Any]]()
+    for _ in range(200):
+        curves = [
+            Curve(n, params[n], {e: params[n][LAYERS] - 1 / e for e in range(1, trained[n] + 1)}, state)
+            for n in params
+            for state in ["complete" if trained[n] == epochs else "paused"]
+        ]
+        answer = engine.next(curves)
+        if answer is None:
+            break
+        number = answer if isinstance(answer, int) else len(params)
+        params.setdefault(number, answer if isinstance(answer, dict) else {})
+        trained[number] = next(level for level in engine.levels if level > trained.get(number, 0))
+    assert len(params) == 12 and set(trained.values()) == {epochs}
+
+
+def test_curves_of_a_prior_search_may_have_the_numbers_of_trials() -> None:
+    own = curves_of(8)
+    poor = [Curve(c.number, c.params, {EPOCHS: 0.01}, "complete", is_prior=True) for c in curves_of(8, seed=6)]
+    assert engine_of().next([*own, *poor], allow_new=False) in {curve.number for curve in own}
+
+
+def test_constant_spaces_have_one_trial() -> None:
+    raw = {LR: 1e-3, LAYERS: {"choice": [2]}}
+    engine = engine_of(raw, startup=0)
+    assert engine.next([]) == {LR: 1e-3, LAYERS: 2}
+    curves = [Curve(0, {LR: 1e-3, LAYERS: 2}, {e: 0.1 * e for e in (3, 6, 14, 30, 50)}, "complete")]
+    assert engine.next(curves) is None and math.isfinite(engine.expected_gain(curves, 3))
