@@ -1,6 +1,7 @@
 """Fixtures for all tests: datasets of real JPEGs, configs small enough for a CPU, scripts, an S3 server."""
 
 import json
+import logging
 import os
 import random
 import runpy
@@ -156,8 +157,13 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Call
     def run(script: str, *args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, args)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+        logger = logging.getLogger("hearai")
+        level = logger.level
+        try:
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+        finally:
+            logger.setLevel(level)  # scripts choose one for their process
         return (end.value.code, *capsys.readouterr())
 
     return run
