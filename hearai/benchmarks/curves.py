@@ -127,17 +127,20 @@ def _near(study: Study, params: Mapping[str, Value], rng: random.Random) -> dict
             return params[path]
         if domain.kind == "choice":
             return params[path] if rng.random() < 0.6 else domain.sample(rng)
-        return _moved(domain, params[path], rng)
+        return moved_number(domain, params[path], STEP, rng)
 
     return study.space.walk(choose, study.base)
 
 
-def _moved(domain: Domain, value: Value, rng: random.Random) -> Value:
-    """A number near another one of its domain, on its (log) scale."""
+def moved_number(domain: Domain, value: Value, step: float, rng: random.Random) -> Value:
+    """A number near another one of its domain, on its (log) scale.
+
+    step: standard deviation of the move, as a share of the range.
+    """
     assert isinstance(value, int | float)
     scale, unscale = (math.log, math.exp) if domain.log else (float, float)
     low, high = scale(domain.low), scale(domain.high)
-    moved = unscale(min(max(rng.gauss(scale(value), STEP * (high - low)), low), high))
+    moved = unscale(min(max(rng.gauss(scale(value), step * (high - low)), low), high))
     if domain.step:
         moved = domain.low + domain.step * round((moved - domain.low) / domain.step)
     moved = min(max(moved, domain.low), domain.high)

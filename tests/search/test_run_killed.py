@@ -30,6 +30,13 @@ TRIALS, EPOCHS = 4, 40
 EPOCH = re.compile(r" epoch (\d+): train loss")
 
 
+def chaos_rng() -> random.Random:
+    """Seeded by the time, or by CHAOS_SEED to repeat a run."""
+    seed = int(os.environ.get("CHAOS_SEED", time.time()))
+    print(f"CHAOS_SEED={seed}")
+    return random.Random(seed)
+
+
 class Chaos:
     """Runs a study in other processes and kills them."""
 
@@ -159,9 +166,8 @@ def test_a_search_killed_ten_times_has_the_same_result(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
 ) -> None:
     make_study()  # writes tiny.yaml
-    seed = int(os.environ.get("CHAOS_SEED", time.time()))
-    print(f"CHAOS_SEED={seed}")
-    chaos, rng = Chaos(tmp_path, tiny_dataset), random.Random(seed)
+    rng = chaos_rng()
+    chaos = Chaos(tmp_path, tiny_dataset)
     moments = ["training", "saving", "early", *rng.choices(["training", "saving", "early"], k=7)]
     for number, kind in enumerate(moments):
         moment = {"early": early(rng), "saving": saving(chaos), "training": training(rng, chaos)}[kind]
@@ -176,10 +182,9 @@ def test_a_freeze_thaw_search_killed_ten_times_loses_nothing(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path
 ) -> None:
     make_study()  # writes tiny.yaml
-    seed = int(os.environ.get("CHAOS_SEED", time.time()))
-    print(f"CHAOS_SEED={seed}")
+    rng = chaos_rng()
     options = ["--sampler", "freeze_thaw", "--trials", "12", "--epoch-budget", "200"]
-    chaos, rng = Chaos(tmp_path, tiny_dataset, *options), random.Random(seed)
+    chaos = Chaos(tmp_path, tiny_dataset, *options)
     known: dict[int, dict[int, float]] = {}
     for number in range(10):
         chaos.run_until(

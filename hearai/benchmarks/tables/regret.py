@@ -1,13 +1,13 @@
 """The scale of a task: 0 is the best value known, 1 that of a median random config."""
 
 import json
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from hearai.benchmarks.curves import moved_number
 from hearai.config.config import Config
 from hearai.config.domains import Domain, Value
 from hearai.config.space import Space
@@ -71,14 +71,7 @@ def near(domain: Domain, value: Value, step: float, rng: random.Random) -> Value
         return value
     if domain.kind == "choice":
         return domain.sample(rng) if rng.random() < step else value
-    assert isinstance(value, int | float)
-    scale, unscale = (math.log, math.exp) if domain.log else (float, float)
-    low, high = scale(domain.low), scale(domain.high)
-    moved = unscale(min(max(rng.gauss(scale(value), step * (high - low)), low), high))
-    if domain.step:
-        moved = domain.low + domain.step * round((moved - domain.low) / domain.step)
-    moved = min(max(moved, domain.low), domain.high)
-    return round(moved) if domain.kind == "int" else moved
+    return moved_number(domain, value, step, rng)
 
 
 def cached_scale(name: str, measure: Callable[[], Scale]) -> Scale:

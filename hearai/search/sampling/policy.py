@@ -88,10 +88,16 @@ class Stopping:
         pass
 
     def finalists(self, count: int) -> list[int]:
-        complete = [
-            trial for trial in self._store.eligible_trials(TrialState.COMPLETE) if trial.number != self._protected
-        ]
-        return [trial.number for trial in sorted(complete, key=lambda trial: -final_value(trial))[:count]]
+        return best_complete(self._store, count, without=self._protected)
 
     def contenders(self, count: int) -> int:
         return count
+
+
+def best_complete(store: TrialStore, count: int, *, without: int | None) -> list[int]:
+    """Numbers of the complete trials with the best values, the best first, except one of them.
+
+    Those outside of a narrowed space are left out.
+    """
+    complete = [trial for trial in store.eligible_trials(TrialState.COMPLETE) if trial.number != without]
+    return [trial.number for trial in sorted(complete, key=lambda trial: -final_value(trial))[:count]]

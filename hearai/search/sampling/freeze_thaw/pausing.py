@@ -16,14 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from hearai.config.domains import Value
 from hearai.search.sampling.freeze_thaw.curves import Curve, State
 from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
-from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
+from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict, best_complete
 from hearai.search.storage.attributes import DIVERGED
 from hearai.search.storage.trial_store import (
     BASE_TRIAL,
     Proposal,
     Suggest,
     TrialStore,
-    final_value,
     is_paused,
     is_rejected,
 )
@@ -124,9 +123,8 @@ class Pausing:
                 self._store.finish(trial.number, TrialState.PRUNED)
 
     def finalists(self, count: int) -> list[int]:
-        expected, pool = self._engine.expected_finals(self._curves()), self.contenders(count)
-        complete = [trial for trial in self._store.eligible_trials(TrialState.COMPLETE) if trial.number != BASE_TRIAL]
-        best = [trial.number for trial in sorted(complete, key=lambda trial: -final_value(trial))[:pool]]
+        expected = self._engine.expected_finals(self._curves())
+        best = best_complete(self._store, self.contenders(count), without=BASE_TRIAL)
         return sorted(best, key=lambda number: -expected[number][0])[:count]
 
     def contenders(self, count: int) -> int:
