@@ -37,17 +37,19 @@ def check_no_duplicates(clips: Iterable[Clip]) -> None:
 def changed_names(
     before: Mapping[str, Mapping[int, str]], now: Mapping[str, Mapping[int, str]], clips: Iterable[Clip]
 ) -> list[str]:
-    """One line for each class that clips have and that two class lists, of then and now, name differently.
+    """One line for each class that clips have and that had a name in a class list and has another or none now.
 
-    Case and spaces do not matter, nor do names of classes that no clip has.
+    Case and spaces do not matter, nor do names of classes that no clip has, nor names given to classes without one.
+    The classes of HamNoSys heads mean the same everywhere.
     """
     used = {(head, label) for clip in clips for head, label in clip.labels.items() if label != MISSING}
     lines = []
     for head, label in sorted(used):
         was, is_now = before.get(head, {}).get(label), now.get(head, {}).get(label)
-        if was != is_now and (was is None or is_now is None or normalise_word(was) != normalise_word(is_now)):
-            shown = [quoted(name) if name is not None else "without a name" for name in (was, is_now)]
-            lines.append(f"{head} {label} was {shown[0]}, is {shown[1]} in {list_file(head).split()[0]}")
+        if head in HEADS or was is None or (is_now is not None and normalise_word(was) == normalise_word(is_now)):
+            continue
+        shown = quoted(is_now) if is_now is not None else "without a name"
+        lines.append(f"{head} {label} was {quoted(was)}, is {shown} in {list_file(head).split()[0]}")
     return lines
 
 

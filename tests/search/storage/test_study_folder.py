@@ -151,3 +151,20 @@ def test_numbers_keep_their_words_when_a_search_continues(
     ensure_study_folder(plan(), folder)
     assert changes_of_study(plan(), folder) == [], "the meaning is known from now on"
     assert (folder / "class_names.csv").exists()
+
+
+def test_unnamed_classes_may_get_names_and_hamnosys_classes_have_theirs(
+    make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    def plan(mode: str) -> Plan:
+        folders._read.cache_clear()
+        folders._split.cache_clear()
+        study = make_study({}, {"train_parameters.classification_mode": mode})
+        return Plan(study, load_data(study.base), study.base, None)
+
+    for mode in ("gloss", "hamnosys"):
+        (tmp_path / mode).mkdir()
+        ensure_study_folder(plan(mode), tmp_path / mode)
+        assert changes_of_study(plan(mode), tmp_path / mode) == []
+    (tiny_dataset / "glosses.csv").write_text(GLOSSES)
+    assert changes_of_study(plan("gloss"), tmp_path / "gloss") == []

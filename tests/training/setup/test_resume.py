@@ -83,12 +83,18 @@ def test_another_dataset_is_refused_and_a_moved_one_is_not(
     assert any("data_path" in problem and str(other) in problem for problem in problems)
     copy = shutil.copytree(tiny_dataset, tmp_path / "elsewhere" / tiny_dataset.name)
     assert resumed(run, {"general_parameters.data_path": str(copy)}) == []
-    renamed = shutil.copytree(tiny_dataset, tmp_path / "renamed" / tiny_dataset.name)
-    (renamed / "glosses.csv").write_text("name,word,gloss_id\nc0,house,0\nc1,tree,1\nc2,cat,2\nc3,dog,3\n")
-    changes = resumed(run, {"general_parameters.data_path": str(renamed)})[1:]
-    words = enumerate(("house", "tree", "cat"))
-    expected = [f"  gloss {k} was without a name, is '{word}' in glosses.csv" for k, word in words]
-    assert changes == expected, "no clip is a dog"
+
+
+def test_classes_may_get_names_but_not_other_names(run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+    named = shutil.copytree(tiny_dataset, tmp_path / "named" / tiny_dataset.name)
+    at_named = {"general_parameters.data_path": str(named)}
+    (named / "glosses.csv").write_text("name,word,gloss_id\nc0,house,0\nc1,tree,1\nc2,cat,2\nc3,dog,3\n")
+    assert resumed(run, at_named) == [], "it had none"
+    state = load_checkpoint(run / "last")
+    state["class_names"] = {"gloss": {0: "house", 1: "cat", 2: "tree", 3: "cow"}}
+    save_checkpoint(run / "last", state)
+    expected = ["  gloss 1 was 'cat', is 'tree' in glosses.csv", "  gloss 2 was 'tree', is 'cat' in glosses.csv"]
+    assert resumed(run, at_named)[1:] == expected, "no clip is a dog"
 
 
 def test_a_run_of_older_code_is_resumed(run: Path, make_dataset: Callable[..., Path]) -> None:
