@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from hearai.sign.hamnosys import HEADS
 SIGNERS, GLOSSES, CLASSES = "signers.csv", "glosses.csv", "classes.csv"
 WORD_COLUMNS = ("word", "gloss", "name")
 """Columns of glosses.csv that may contain the word; the first one that exists is used."""
+
+READ_COLUMNS = ("gloss_id", "head", "class", *WORD_COLUMNS)
+"""Columns of class lists that are read; each may occur once."""
 
 ClassNames = dict[str, dict[int, str]]
 """{head: {class: name}}"""
@@ -37,7 +41,7 @@ def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
     Raises:
         DataError: the file cannot be read or is not text.
     """
-    if not path.exists():
+    if not os.path.lexists(path):  # a symlink to nothing is a mistake, not a dataset without signers
         return None
     at = LineProblems(path, problems)
     signers: dict[str, str] = {}
@@ -94,7 +98,7 @@ def collect_class_names(folder: Path, problems: Problems) -> ClassNames:
     names: ClassNames = {}
     for file, read in ((GLOSSES, _gloss_rows), (CLASSES, _class_rows)):
         candidates = (parent / file for parent in (folder, folder.absolute().parent))
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        path = next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
         if path is None:
             continue
         at = LineProblems(path, problems)
@@ -219,7 +223,11 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             fields = [text.strip() for text in row]
             if not any(fields):
                 continue
-            yield reader.line_num, [text.lower() for text in fields] if is_header else fields
+            if is_header:
+                fields = [text.lower() for text in fields]
+                if repeated := [name for name in READ_COLUMNS if fields.count(name) > 1]:
+                    raise DataError(f"{path}:{reader.line_num}: two columns {quoted(repeated[0])}; expected one")
+            yield reader.line_num, fields
             is_header = False
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: {error}; expected a CSV file") from None

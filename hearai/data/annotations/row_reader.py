@@ -1,6 +1,7 @@
 """Reads the rows `name start end label...` of annotation files: fields, header, and the checks that all users share."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,8 @@ from hearai.data.annotations.text_files import has_control_characters, is_intege
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING
 
+MAX_PATH, MAX_PART = 2000, 255
+"""Bytes of a clip's name, and of each folder in it, as file systems limit them."""
 HEADER = ["name", "start", "end"]
 """The first fields of a header, which a file may have; also the columns before the labels."""
 
@@ -79,6 +82,9 @@ def find_annotations(folder: Path, file: str) -> Path:
     path = folder / file
     if not folder.is_dir():
         raise DataError(f"{folder}: not a directory; expected a dataset folder containing {path.name}")
+    if os.path.lexists(path) and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a symlink to nothing" if path.is_symlink() else "not a regular file"
+        raise DataError(f"{path}: {kind}; expected an annotation file")
     if not path.is_file():
         found = ", ".join(sorted(p.name for p in folder.glob("*.txt"))) or "no .txt files"
         raise DataError(
@@ -164,6 +170,10 @@ class RowChecker:
         elif has_control_characters(name):
             found = f"name {quoted(name)} contains a control character"
             self.problems.add("invalid clip names", found, "expected a plain folder name")
+        elif len(name.encode()) > MAX_PATH or max(len(part.encode()) for part in name.split("/")) > MAX_PART:
+            found = f"name {quoted(name)} is too long"
+            expected = f"expected at most {MAX_PATH} bytes, {MAX_PART} in each folder"
+            self.problems.add("invalid clip names", found, expected)
         else:
             return True
         return False

@@ -1,6 +1,7 @@
 """Reading text files written by hand: line by line, with the place of every invalid byte."""
 
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yields (line number, line without its end) of a UTF-8 text file.
 
     Raises:
-        DataError: the file cannot be read or is not UTF-8.
+        DataError: the file cannot be read, is no regular file, or is not UTF-8.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise DataError(f"{path}: {'a folder' if path.is_dir() else 'not a regular file'}; expected a text file")
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 yield number, line.rstrip("\n")

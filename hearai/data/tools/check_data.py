@@ -133,7 +133,7 @@ def _find_annotation_files(folders: Iterable[Path], given: str | None) -> dict[P
             problems.append(f"{folder}: not a directory; expected a dataset folder")
         elif given and (problem := outside_folder(folder, given)):
             problems.append(problem)
-        elif not files[folder] or not (folder / files[folder][0]).is_file():
+        elif not files[folder] or not os.path.lexists(folder / files[folder][0]):
             missing = given or "test_*.txt"
             problems.append(
                 f"{folder}: does not contain {missing}; add an annotation file, or give its name as --annotation-file"
@@ -253,7 +253,7 @@ def _check_clips(jobs: Sequence[ClipJob], workers: int | None, progress: Progres
 def _compare_datasets(result: CheckResult) -> None:
     """Adds duplicates and disagreements among the datasets."""
     existing = [
-        clip for report in result.reports for clip in report.clips.values() if (clip.folder / clip.name).is_dir()
+        clip for report in result.reports for clip in report.clips.values() if os.path.isdir(clip.folder / clip.name)
     ]
     lists = {report.name: report.class_names for report in result.reports}
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def read_tables(
     """
     if annotation_file is not None and (problem := outside_folder(data_dir, annotation_file)):
         raise DataError(problem)
-    files = [name for name in DEFAULT_FILES if (data_dir / name).is_file()]
+    files = [name for name in DEFAULT_FILES if os.path.lexists(data_dir / name)]
     if annotation_file is not None or not files:
         files = [annotation_file or DEFAULT_FILES[0]]
     tables, problems = [], []

@@ -1,10 +1,13 @@
 """Class lists: lenient about the columns, strict about the content."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hearai.data.annotations.metadata import class_name, class_names, read_class_names
+from hearai.data.annotations.metadata import class_name, class_names, read_class_names, read_signers
+from hearai.data.annotations.problems import Problems
 from hearai.errors import DataError
 from hearai.sign.hamnosys import HEADS
 
@@ -117,3 +120,33 @@ def test_class_without_a_name_is_its_number():
 def test_published_list_is_read(real_data: Path):
     names = read_class_names(real_data / "isl_avatar" / "frames")["gloss"]
     assert len(names) == 151 and names[0] == "0" and names[150] == "Z"
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("put", "found"),
+    [
+        (Path.mkdir, "a folder"),
+        (make_pipe, "not a regular file"),
+        (lambda path: path.symlink_to("nowhere"), "No such file"),
+    ],
+    ids=["folder", "pipe", "broken link"],
+)
+@pytest.mark.parametrize("file", ["glosses.csv", "classes.csv", "signers.csv"])
+def test_what_has_the_name_of_a_table_must_be_a_file(tmp_path: Path, file: str, put: Callable, found: str):
+    """Otherwise it would be waited for, or left out without a word."""
+    put(tmp_path / file)
+    with pytest.raises(DataError, match=f"{file}: .*{found}"):
+        read_signers(tmp_path / file, Problems()) if file == "signers.csv" else read_class_names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "header"), [("glosses.csv", "gloss_id,word,Word"), ("classes.csv", "head;class;name;class")]
+)
+def test_a_column_of_a_class_list_occurs_once(tmp_path: Path, file: str, header: str):
+    (tmp_path / file).write_text(f"{header}\n0,a,b,c\n")
+    with pytest.raises(DataError, match=f"{file}:1: two columns '(word|class)'; expected one"):
+        read_class_names(tmp_path)

@@ -409,3 +409,25 @@ def test_many_rows_are_read_quickly(tmp_path: Path):
     start = time.process_time()
     assert len(read_annotations(tmp_path, "rows", GLOSS, frames=False)) == 50_000
     assert time.process_time() - start < 2.5  # 0.25 s; a million rows in 5 s
+
+
+@pytest.mark.parametrize(
+    ("put", "found"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "not a regular file"),
+        (lambda p: p.symlink_to("x"), "a symlink to nothing"),
+    ],
+    ids=["folder", "pipe", "broken link"],
+)
+def test_an_annotation_file_must_be_a_file(tiny_dataset: Path, put: Callable, found: str):
+    put(tiny_dataset / "test_other.txt")
+    (problem,) = problems(tiny_dataset, name="test_other.txt")
+    assert problem == f"{tiny_dataset}/test_other.txt: {found}; expected an annotation file"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "ż" * 130, "/".join(["xx"] * 1500)])
+def test_names_that_no_folder_can_have_are_refused(tiny_dataset: Path, name: str):
+    (problem,) = problems(write_rows(tiny_dataset, f"{name} 0 4 1"))
+    assert "is too long; expected at most 2000 bytes, 255 in each folder" in problem
+    assert len(problem) < len(str(tiny_dataset)) + 300
