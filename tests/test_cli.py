@@ -4,6 +4,7 @@ import argparse
 import logging
 import pickle
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -306,3 +307,23 @@ def test_a_config_key_with_escape_bytes_is_escaped_by_tune(
     assert tune(monkeypatch, "--space", str(tmp_path / "x.yaml"), "--set", "a\x1b[2J.b=1", "--dry-run") == 2
     output = "".join(capsys.readouterr())
     assert output.count("\\x1b[") >= 3 and "\x1b" not in output
+
+
+@pytest.mark.parametrize(("prefix", "code"), [([], 130), (["nohup"], 0)])
+def test_a_closed_terminal_interrupts_except_under_nohup(prefix: list[str], code: int) -> None:
+    script = (
+        "import os, signal; from hearai.cli import run_script\n"
+        "run_script(lambda: os.kill(os.getpid(), signal.SIGHUP) or 0)"
+    )
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stderr
+
+
+def test_a_text_that_is_no_yaml_needs_quotes() -> None:
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        assignment("general_parameters.frame_pattern={number}.png")
+    quoted = 'general_parameters.frame_pattern="{number}.png"'
+    assert f"quote it: --set '{quoted}'" in str(caught.value)
+    assert assignment(quoted) == ("general_parameters.frame_pattern", "{number}.png")

@@ -1,8 +1,10 @@
 """Types of command line arguments: each parses a text, or says what is allowed."""
 
 import argparse
+import json
 import math
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ def assignment(text: str) -> tuple[str, Any]:
     try:
         return path, parse_yaml(value, "--set")
     except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        remedy = f"; if the value is a text, quote it: --set {shlex.quote(f'{path}={json.dumps(value)}')}"
+        raise argparse.ArgumentTypeError(f"{error}{remedy}") from None
 
 
 def frame_pattern(text: str) -> str:
