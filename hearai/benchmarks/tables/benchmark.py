@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hearai.benchmarks.engine_comparison import ENGINES, TABLE_ENGINES, unavailable
 from hearai.benchmarks.surrogate import held_out_error
 from hearai.benchmarks.tables.comparison import summarise_regrets
@@ -49,6 +51,7 @@ def compare_on_tables(options: Options, print_line: Callable[[str], object]) -> 
         for engine in engines
     ]
     if DEMO in options.tables:
+        torch.set_num_threads(1)  # its matrices are small: on a busy machine more threads wait for each other
         error, ranks = held_out_error()
         print_line(f"demo: the surrogate's error is {error:.4f}, its rank correlation {ranks:.2f}, on held-out runs")
     name = "-".join(options.tables)
