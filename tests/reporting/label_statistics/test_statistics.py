@@ -95,7 +95,7 @@ def test_invalid_rows_exit_with_2_and_write_nothing(write: Callable[..., Path], 
     ("arguments", "words"),
     [
         (["--file_path", "none.txt", "--output_directory", "out"], "none.txt: cannot read (No such file"),
-        (["--file_path", ".", "--output_directory", "out"], "cannot read (Is a directory)"),
+        (["--file_path", ".", "--output_directory", "out"], "a folder; expected a text file"),
         (["--file_path", "good.txt", "--output_directory", "good.txt"], "good.txt: a file; expected a folder"),
         (["--file_path", "good.txt", "--output_directory", "good.txt/out"], "cannot write (Not a directory)"),
         (["--file_path", "good.txt", "--output_directory", "out", "--separator", "ab"], "expected one character"),

@@ -153,9 +153,7 @@ def test_numbers_keep_their_words_when_a_search_continues(
     assert (folder / "class_names.csv").exists()
 
 
-def test_unnamed_classes_may_get_names_and_hamnosys_classes_have_theirs(
-    make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path
-) -> None:
+def test_classes_without_names_may_get_some(make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path) -> None:
     def plan(mode: str) -> Plan:
         folders._read.cache_clear()
         folders._split.cache_clear()
