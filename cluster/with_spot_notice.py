@@ -15,7 +15,7 @@ import time
 import urllib.request
 
 BASES = {"aws": "http://169.254.169.254", "gcp": "http://metadata.google.internal"}
-POLL_INTERVAL_S = 5
+POLL_INTERVAL_S = float(os.environ.get("HEARAI_METADATA_INTERVAL", 5))
 
 
 def request(url: str, headers: dict[str, str], method: str = "GET") -> str:

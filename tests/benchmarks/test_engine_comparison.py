@@ -25,7 +25,7 @@ def test_log_that_does_not_exist_is_empty() -> None:
     assert read_traces(Path("nowhere.jsonl")) == []
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_script_prints_the_scale_table_in_80_columns() -> None:
     command = [sys.executable, str(SCRIPT), "scale", "--trials", "120", "--in-flight", "10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -65,7 +65,12 @@ def metadata() -> Iterator[str]:
 
 def start(cloud: str, base: str, seconds: int) -> subprocess.Popen:
     command = [sys.executable, str(SCRIPT), cloud, *COMMAND, str(seconds)]
-    return subprocess.Popen(command, env={**os.environ, "HEARAI_METADATA": base}, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "HEARAI_METADATA": base, "HEARAI_METADATA_INTERVAL": "0.2"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.heavy

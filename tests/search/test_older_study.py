@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import yaml
 
 from hearai.search.storage.journal_reader import read_journal
@@ -54,7 +55,8 @@ def test_a_study_of_older_code_continues(older_study: Path, tmp_path: Path) -> N
     metrics = [(older_study / "trials" / f"{trial:04d}" / "metrics.jsonl").read_text() for trial in (0, 1)]
 
     options = ["--space", tmp_path / "tiny.yaml", "--data-path", tmp_path / "data", "--storage", tmp_path / "runs"]
-    search = SearchProcess(*options, "--name", "tiny", "--max-concurrent", 1)
+    address = ray.get_runtime_context().gcs_address
+    search = SearchProcess(*options, "--name", "tiny", "--max-concurrent", 1, "--address", address)
     assert search.finish() == 0, search.output
     assert "the code has changed since the previous call" in search.output
 

@@ -31,10 +31,13 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 MakeStudy = Callable[..., Study]
 
 
-def search(study: Study, storage: Path) -> dict:
-    """Runs the study; returns its summary, with the printed lines under `printed`."""
+def search(study: Study, storage: Path, slots: int = 1) -> dict:
+    """Runs the study; returns its summary, with the printed lines under `printed`.
+
+    A slot is a process, which imports torch for several seconds.
+    """
     printed: list[str] = []
-    outcome = run_study(study, Options(storage), printed.append)
+    outcome = run_study(study, Options(storage, max_concurrent=slots), printed.append)
     write_results(outcome.folder)
     summary = json.loads((outcome.folder / "summary.json").read_text())
     return {**summary, "printed": printed, "succeeded": outcome.succeeded}
@@ -58,7 +61,7 @@ def test_a_finished_search_is_widened_and_extended(make_study: MakeStudy, tmp_pa
 
 
 def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStudy, tmp_path: Path) -> None:
-    summary = search(make_study(), tmp_path)
+    summary = search(make_study(), tmp_path, slots=2)
     folder = tmp_path / "tiny"
     left = {path.name for path in folder.iterdir()}
     assert {"study.yaml", "command.txt", "journal.log", "trials.csv", "split.csv", "test.json"} <= left
@@ -119,32 +122,27 @@ def test_trackers_get_a_run_per_trial_tagged_with_the_study(make_study: MakeStud
         assert list((trials / name / "neptune").rglob("*")), "recorded offline, in the folder of the trial"
 
 
-def test_the_same_command_runs_nothing_more_trials_extend_it(make_study: MakeStudy, tmp_path: Path) -> None:
-    study = make_study({"budget": {"trials": 2}, "finalists": {"count": 0}})
+def test_the_same_command_runs_nothing_more_trials_extend_it(
+    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data path is relative."""
+    monkeypatch.chdir(tiny_dataset.parent)
+
+    def study_of(trials: int, changes: dict | None = None) -> Study:
+        relative = {"general_parameters.data_path": [tiny_dataset.name], **(changes or {})}
+        return make_study({"budget": {"trials": trials}, "finalists": {"count": 0}}, relative)
+
+    study = study_of(2)
     first = search(study, tmp_path)
     logs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tiny/trials/*/metrics.jsonl")}
     second = search(study, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in logs} == logs
     assert second["best"] == first["best"]
-    extended = search(make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}), tmp_path)
-    assert extended["trials"]["total"] == 3
-    assert {path: path.stat().st_mtime_ns for path in logs} == logs
-
-
-def test_a_data_path_may_be_relative(
-    make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tiny_dataset.parent)
-    settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
-    study = make_study(settings, {"general_parameters.data_path": [tiny_dataset.name]})
-    assert search(study, Path("runs"))["trials"]["complete"] == 1
-
-
-def test_another_base_config_is_refused_with_the_difference(make_study: MakeStudy, tmp_path: Path) -> None:
-    settings = {"budget": {"trials": 1}, "finalists": {"count": 0}}
-    search(make_study(settings), tmp_path)
     with pytest.raises(ConfigError, match="config.train_parameters.batch_size: was 4, is 5"):
-        search(make_study(settings, {"train_parameters.batch_size": 5}), tmp_path)
+        search(study_of(2, {"train_parameters.batch_size": 5}), tmp_path)
+    extended = search(study_of(3), tmp_path)
+    assert extended["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0, "paused": 0}
+    assert {path: path.stat().st_mtime_ns for path in logs} == logs
 
 
 def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeStudy, tmp_path: Path) -> None:

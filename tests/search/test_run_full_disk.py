@@ -33,7 +33,7 @@ def temporary_files(folder: Path) -> list[Path]:
     ("leave", "message"),
     [
         (0, r"journal\.log: cannot be written"),
-        (200_000, r"trial 0001: .*state\.pt: cannot be written, its disk is full"),
+        pytest.param(200_000, r"trial 0001: .*state\.pt: cannot be written, its disk is full", marks=pytest.mark.slow),
     ],
     ids=["no room for the journal", "no room for a checkpoint"],
 )

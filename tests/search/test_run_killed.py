@@ -152,7 +152,8 @@ def test_a_search_killed_twice_has_the_same_result(
     import ray
 
     make_study()  # writes tiny.yaml
-    chaos, rng = Chaos(tmp_path, tiny_dataset, "--address", ray.get_runtime_context().gcs_address), random.Random(0)
+    options = ["--address", ray.get_runtime_context().gcs_address, "--max-concurrent", "1"]
+    chaos, rng = Chaos(tmp_path, tiny_dataset, *options), random.Random(0)
     chaos.run_until(training(rng, chaos), all_of_ray=False)
     assert chaos.epochs() > 0
     chaos.run_until(early(rng), all_of_ray=False)

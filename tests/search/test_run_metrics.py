@@ -59,10 +59,10 @@ def test_a_search_for_metrics_and_heads_continues_and_extends(
     if killed:
         (tmp_path / "study.yaml").write_text(study_of(3).to_yaml())
         kill_in_a_trial([str(tmp_path / "study.yaml"), str(tmp_path / "runs")], folder)
-    run_study(study_of(3), Options(tmp_path / "runs"), lambda _: None)
+    run_study(study_of(3), Options(tmp_path / "runs", max_concurrent=1), lambda _: None)
     before = {trial.number: trial.values for trial in trials_of(folder)}
     assert len(before) == 3 and all(len(values) == 3 for values in before.values())
-    outcome = run_study(study_of(4), Options(tmp_path / "runs"), lambda _: None)
+    outcome = run_study(study_of(4), Options(tmp_path / "runs", max_concurrent=1), lambda _: None)
     trials = trials_of(folder)
     assert {trial.number: trial.values for trial in trials[:3]} == before and len(trials) == 4
 

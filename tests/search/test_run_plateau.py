@@ -22,7 +22,7 @@ def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., St
     same_scores = {"train_parameters.epochs": 5, "train_parameters.lr": 1e-9}
     study = make_study({**settings, "space": {"transformer.dropout_rate": {"float": [0.0, 0.5]}}}, changes=same_scores)
     printed: list[str] = []
-    run_study(study, Options(tmp_path), printed.append)
+    run_study(study, Options(tmp_path, max_concurrent=1), printed.append)
     (line,) = [line for line in printed if line.startswith("Stopped: ")]
     assert line.startswith("Stopped: plateau: 10 more trials are expected to gain 0.0")
     record = read_record(tmp_path / "tiny")
@@ -30,7 +30,7 @@ def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., St
     assert record.finished and 10 <= len(record.complete) < 16
 
     again: list[str] = []
-    run_study(study, Options(tmp_path), again.append)
+    run_study(study, Options(tmp_path, max_concurrent=1), again.append)
     assert not any("Stopped" in line for line in again)
     assert len(read_record(tmp_path / "tiny").trials) == len(record.trials)
     more = make_study(
@@ -41,5 +41,5 @@ def test_a_search_ends_at_a_plateau_and_stays_ended(make_study: Callable[..., St
         },
         changes=same_scores,
     )
-    run_study(more, Options(tmp_path), again.append)
+    run_study(more, Options(tmp_path, max_concurrent=1), again.append)
     assert len(read_record(tmp_path / "tiny").trials) == len(record.trials) + 1

@@ -23,7 +23,7 @@ def test_a_search_over_two_splits_scores_and_retrains_its_winner(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     settings = {"budget": {"trials": 2}, "splits": 2, "finalists": {"count": 1, "seeds": 1, "retrain": True}}
-    folder = run_study(make_study(settings), Options(tmp_path), lambda line: None).folder
+    folder = run_study(make_study(settings), Options(tmp_path, max_concurrent=1), lambda line: None).folder
     text = write_results(folder)
     summary = json.loads((folder / "summary.json").read_text())
     assert (
@@ -49,5 +49,5 @@ def test_a_search_over_two_splits_scores_and_retrains_its_winner(
     assert load_checkpoint(folder / "final" / "best")["config"]["general_parameters"]["train_on_validation"]
 
     printed: list[str] = []
-    again = run_study(make_study(settings), Options(tmp_path), printed.append)
+    again = run_study(make_study(settings), Options(tmp_path, max_concurrent=1), printed.append)
     assert again.succeeded and not any("complete epoch" in line for line in printed), "nothing is trained again"

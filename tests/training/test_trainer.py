@@ -175,6 +175,7 @@ def test_a_compiled_run_equals_a_plain_one(
     assert best["metrics"]["val/loss"] == pytest.approx(plain.reports[best["epoch"] - 1]["val/loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_equals_a_plain_one(make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path):
     if not can_compile("cpu"):
         pytest.skip("no C++ compiler on this machine")

@@ -283,7 +283,9 @@ def started(tmp_path: Path, make_video: Callable) -> subprocess.Popen:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, *(pytest.param(how, marks=pytest.mark.slow) for how in (signal.SIGINT, signal.SIGTERM))]
+)
 def test_interrupted_command_continues(tmp_path: Path, started: subprocess.Popen, how: signal.Signals):
     data, workers = tmp_path / "data", children(started.pid)
     if how == signal.SIGINT:  # Ctrl-C goes to all processes of the terminal

@@ -50,7 +50,11 @@ def test_requests_without_the_right_token_are_refused(token: str | None) -> None
 
 def test_only_the_token_file_contains_the_token_for_its_owner(make_study: Callable[..., Study], tmp_path: Path) -> None:
     printed: list[str] = []
-    run_study(make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}), Options(tmp_path), printed.append)
+    run_study(
+        make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}),
+        Options(tmp_path, max_concurrent=1),
+        printed.append,
+    )
     token = TOKEN.read_text().strip().encode()
     assert len(token) >= 32
     login_hint()

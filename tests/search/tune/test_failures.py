@@ -44,7 +44,7 @@ def test_crashed_killed_and_oversized_trials_fail_alone(make_study: MakeStudy, t
     study = make_study(settings, {"train_parameters.epochs": 60})
     trials = tmp_path / "tiny" / "trials"
     with kill_after_first_epoch(trials, {"0000": signal.SIGKILL, "0001": signal.SIGSEGV}):
-        summary = search(study, tmp_path)
+        summary = search(study, tmp_path, max_concurrent=1)
     assert summary["trials"] == {"total": 6, "complete": 3, "pruned": 0, "failed": 3, "paused": 0}
     reasons = [entry["reason"] for entry in summary["failed"]]
     assert reasons[0].startswith("killed by SIGKILL (out of memory?), or ended by os._exit; last line of its log: ")

@@ -59,8 +59,18 @@ def run_file(path: Path, tensors: tuple[torch.Tensor, ...]) -> list[torch.Tensor
     return [torch.from_numpy(np.asarray(x)) for x in outputs]
 
 
-@pytest.mark.parametrize("to", EXPORT_FORMATS)
-@pytest.mark.parametrize("case", MODELS)
+IN_THE_SUITE = {("sign_language_transformer", "onnx"), ("landmarks and images", "onnx"), ("lstm", "pt2")}
+"""An export takes up to 20 s; the others are slow tests."""
+
+
+@pytest.mark.parametrize(
+    ("case", "to"),
+    [
+        pytest.param(case, to, marks=[] if (case, to) in IN_THE_SUITE else pytest.mark.slow)
+        for case in MODELS
+        for to in EXPORT_FORMATS
+    ],
+)
 def test_an_exported_model_gives_the_same_outputs(make_trained, tmp_path: Path, case: str, to: str):
     trained = make_trained(MODELS[case])
     exported = export(trained, to, tmp_path / f"out{EXPORT_FORMATS[to]}")
