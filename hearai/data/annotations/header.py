@@ -1,13 +1,21 @@
-"""Finds the label columns of an annotation file: by the names in its header, or without names by position."""
+"""Finds the label columns of an annotation file: by the names in its header, or without names by position.
+
+A column `hamnosys` with strings of the notation stands for the eight columns of its heads.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from hearai.data.annotations.row_reader import DISTANCE, HEADER, AnnotationFile, LabelColumns, NumClasses
+from hearai.data.annotations.problems import LineProblems, Problems
+from hearai.data.annotations.row_reader import DISTANCE, HEADER, AnnotationFile, LabelColumns, NumClasses, Row
 from hearai.data.annotations.text_files import quoted
 from hearai.errors import DataError
-from hearai.sign.hamnosys import HEADS
+from hearai.sign.hamnosys import HEADS, NotationError, parse
+
+NOTATION = "hamnosys"
+"""A column of strings of the notation."""
 
 ALIASES = {"glossid": "gloss"}
 """{simplified name of a column: simplified name of the head}."""
@@ -17,6 +25,11 @@ def simplified(name: str) -> str:
     """The name without case and punctuation: `Hand-location Y` is hand_location_y."""
     plain = re.sub(r"[\W_]", "", name).casefold()
     return ALIASES.get(plain, plain)
+
+
+def is_named(file: AnnotationFile, name: str) -> bool:
+    """Whether the header names such a label column."""
+    return simplified(name) in map(simplified, file.label_columns)
 
 
 def find_columns(heads: Mapping[str, NumClasses], file: AnnotationFile) -> LabelColumns:
@@ -70,3 +83,34 @@ def _absent(where: str, absent: Sequence[str], names: Sequence[str], heads: Iter
     found = f"the header names {', '.join(named) or 'none of the heads'} but not {', '.join(absent)}"
     hint = f"; unknown: {', '.join(unknown)}" if unknown else ""
     return f"{where}: {found}{hint}; name every head, or remove the names after `end` to read by position"
+
+
+def read_notations(file: AnnotationFile, problems: Problems) -> AnnotationFile:
+    """The file with eight numbers in place of each string, if its header names the column and none of the heads.
+
+    A row whose string cannot be read is left out, and added to `problems` with the position and the symbol while the
+    rows are iterated over.
+    """
+    if not is_named(file, NOTATION) or any(is_named(file, head) for head in HEADS):
+        return file
+    columns = file.first_row
+    place = len(HEADER) + [simplified(name) for name in file.label_columns].index(NOTATION)
+    header = [*columns[:place], *HEADS, *columns[place + 1 :]]
+    lines = LineProblems(file.path, problems)
+    return replace(file, first_row=header, rows=_expanded(file.rows, columns, place, lines))
+
+
+def _expanded(rows: Iterator[Row], columns: Sequence[str], place: int, problems: LineProblems) -> Iterator[Row]:
+    for line, fields in rows:
+        problems.line = line
+        if len(fields) != len(columns):
+            found, expected = f"{len(fields)} columns", f"expected {len(columns)}: {' '.join(columns)}"
+            problems.add("wrong number of columns", found, expected)
+            continue
+        try:
+            labels = parse(fields[place]).labels.values()
+        except NotationError as error:
+            found, _, expected = str(error).partition("; ")
+            problems.add("invalid HamNoSys", f"clip {quoted(fields[0])}: {found}", expected)
+            continue
+        yield line, [*fields[:place], *map(str, labels), *fields[place + 1 :]]

@@ -135,7 +135,7 @@ def write_class_list(names: Mapping[str, Mapping[int, str]], path: Path) -> None
 
 
 def class_names(lists: Mapping[str, Mapping[str, Mapping[int, str]]], heads: Iterable[str]) -> ClassNames:
-    """Merges the class lists of several datasets; HamNoSys heads have the names of `hearai/sign/hamnosys.py`.
+    """Merges the class lists of several datasets; HamNoSys heads have the names of `hearai/sign/hamnosys/heads.py`.
 
     Args:
         lists: {dataset: result of `read_class_names`}.

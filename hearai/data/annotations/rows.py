@@ -9,7 +9,7 @@ from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
-from hearai.data.annotations.header import find_columns
+from hearai.data.annotations.header import find_columns, read_notations
 from hearai.data.annotations.metadata import SIGNERS, read_signers
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import (
@@ -21,6 +21,7 @@ from hearai.data.annotations.row_reader import (
     open_annotations,
 )
 from hearai.data.annotations.text_files import quoted
+from hearai.sign.hamnosys import HEADS
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def read_rows(
         DataError: the file is unusable (missing, empty, not text, a header with only some of the heads).
     """
     file = open_annotations(find_annotations(folder, annotation_file))
+    if not HEADS.keys().isdisjoint(heads):
+        file = read_notations(file, problems)
     reader = _ClipReader(folder, file, heads, problems, files, dataset)
     for line, fields in file.rows:
         reader.read(line, fields)

@@ -14,7 +14,7 @@ from hearai.data.annotations.consistency import (
     dataset_warnings,
     find_identical_images,
 )
-from hearai.data.annotations.header import canonical_names
+from hearai.data.annotations.header import canonical_names, read_notations
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems
@@ -187,7 +187,7 @@ def _has_landmarks_only(folder: Path, follow_symlinks: bool) -> bool:
 
 def _detect_heads(path: Path) -> dict[str, NumClasses]:
     """The heads of an annotation file, from its header or its number of columns."""
-    file = open_annotations(path)
+    file = read_notations(open_annotations(path), Problems())
     columns = canonical_names(file, [*HEADS, DISTANCE, "gloss"]) if file.has_header else file.first_row[3:]
     names_others = file.has_header and set(columns) - {*HEADS, DISTANCE}
     if len(columns) in {len(HEADS), len(HEADS) + 1} and not names_others:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hearai.data.annotations.clip import normalise_name
-from hearai.data.annotations.header import canonical_names
+from hearai.data.annotations.header import canonical_names, read_notations
 from hearai.data.annotations.problems import Problems, raise_problems
 from hearai.data.annotations.row_reader import (
     DISTANCE,
@@ -35,10 +35,10 @@ def read_labels(path: Path, separator: str | None = None) -> dict[str, list[int]
     Raises:
         DataError: every invalid row as `file:line: what was found; what is expected`.
     """
-    file = open_annotations(path, separator)
+    problems = Problems()
+    file = read_notations(open_annotations(path, separator), problems)
     rows = list(file.rows)
     columns = _named_columns(file) if file.label_columns else _columns_by_count(path, rows, separator)
-    problems = Problems()
     reader = _LabelReader(RowChecker(path, columns, problems), columns.names)
     for line, fields in rows:
         reader.read(line, fields)

@@ -58,3 +58,29 @@ def test_a_header_of_unknown_labels_is_refused(tmp_path: Path, heads: dict) -> N
 def test_two_spellings_of_one_head_are_refused(tmp_path: Path) -> None:
     (problem,) = refusal(tmp_path, "name start end gloss Gloss-id", "c 0 1 1 2", {"gloss": "auto"})
     assert "columns 'gloss' and 'Gloss-id' name the same label" in problem
+
+
+FLAT_HAND = "\ue0e9\ue001\ue020\ue03c\ue051\ue059"
+"""Both hands flat, fingers up, palms down, at the signer's right shoulder."""
+
+
+@pytest.mark.parametrize("heads", [HAMNOSYS, {"hand_location_x": 5}])
+def test_a_column_of_hamnosys_strings_is_read_as_labels(tmp_path: Path, heads: dict) -> None:
+    expected = dict(zip(HEADS, [7, 1, 0, 0, 0, 4, 4, 13], strict=True))
+    labels = read(tmp_path, "name,start,end,HamNoSys,signer", f"c,0,1,{FLAT_HAND},s", heads)
+    assert labels == {head: expected[head] for head in heads}
+
+
+def test_numbers_beside_a_hamnosys_column_come_first(tmp_path: Path) -> None:
+    row = " ".join(["c 0 1 unread", *map(str, LABELS.values())])
+    assert read(tmp_path, " ".join(["name start end hamnosys", *HEADS]), row, HAMNOSYS) == LABELS
+    assert read(tmp_path, "name start end gloss hamnosys", "c 0 1 3 unread", {"gloss": "auto"}) == {"gloss": 3}
+
+
+def test_rows_with_invalid_hamnosys_are_all_listed(tmp_path: Path) -> None:
+    rows = f"a 0 1 {FLAT_HAND}\nb 0 1 \ue001\ue051\nc 0 1 {FLAT_HAND} 7\nd 0 1 x\ne 2 1 {FLAT_HAND}"
+    first, second, third, fourth = refusal(tmp_path, "name start end hamnosys", rows, HAMNOSYS)
+    assert "file.txt:3: clip 'b': symbol 2, U+E051 hamshoulders; expected a finger direction" in first
+    assert "file.txt:4: 5 columns; expected 4: name start end hamnosys" in second
+    assert "file.txt:5: clip 'd': after 0 symbols: 'x' is not the name of a symbol; expected" in third
+    assert "file.txt:6: start 2, end 1" in fourth

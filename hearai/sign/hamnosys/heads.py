@@ -1,7 +1,7 @@
 """The eight heads of a HamNoSys notation: classes, symbols, meanings, frequencies, geometry.
 
 Source: the tables of the public hearai/parse-hamnosys; glyph names from DGS-Korpus/HamNoSys4TeX; counts from running
-that parser over the 5,679 notations of rotem-shalev/Ham2Pose. All are stored in `hamnosys_tables.json`.
+that parser over the 5,679 notations of rotem-shalev/Ham2Pose. All are stored in `sign/hamnosys_tables.json`.
 
 The labels describe the initial posture of the dominant hand from the signer's point of view: x = signer's right,
 y = up, z = out (towards the camera). The signer's right is on the LEFT of the image.
@@ -46,7 +46,7 @@ def short_meaning(meaning: str) -> str:
 
 
 def _load() -> dict:
-    return json.loads(Path(__file__).with_name("hamnosys_tables.json").read_text(encoding="utf-8"))
+    return json.loads((Path(__file__).parents[1] / "hamnosys_tables.json").read_text(encoding="utf-8"))
 
 
 def _heads(tables: dict) -> dict[str, Head]:
