@@ -18,7 +18,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.batch import Batch, CopiedBatch, explain_copies, share
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
-from hearai.data.landmarks import read_landmarks
+from hearai.data.landmarks.clip_points import read_landmarks
 from hearai.data.transforms import Inputs, build_augmentation
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING

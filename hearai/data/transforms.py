@@ -10,7 +10,7 @@ from torchvision.tv_tensors import TVTensor
 
 from hearai.config.config import Config
 from hearai.config.schema import AugmentationsParameters
-from hearai.data.landmarks import mirrored, rotated
+from hearai.data.landmarks.clip_points import mirrored, rotated
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

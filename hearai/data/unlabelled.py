@@ -17,7 +17,7 @@ from hearai.data.annotations.clip_files import read_fps, read_no_fps_reason
 from hearai.data.annotations.frame_naming import OUR_PATTERN, find_naming, suggest_pattern
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.annotations.text_files import quoted
-from hearai.data.landmarks import count_frames
+from hearai.data.landmarks.clip_points import count_frames
 from hearai.data.videos import read_video
 from hearai.errors import DataError
 from hearai.sign.hamnosys import MISSING

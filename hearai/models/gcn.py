@@ -59,7 +59,7 @@ class LandmarkGraph(nn.Module):
         self.read = nn.Sequential(nn.LayerNorm(POINTS * 16), nn.Linear(POINTS * 16, width), nn.GELU())
 
     def forward(self, landmarks_NPC: torch.Tensor) -> torch.Tensor:
-        """(N, W) from normalised points with a `known` channel, see `hearai.data.landmarks`."""
+        """(N, W) from normalised points with a `known` channel, see `hearai.data.landmarks.clip_points`."""
         xyz_NP3, known_NP1 = landmarks_NPC[..., :3], landmarks_NPC[..., 3:]
         from_wrist_NP3 = (xyz_NP3 - xyz_NP3[:, self.origin_P]) * known_NP1[:, self.origin_P] * self.is_hand_P1
         x_NPD = self.enter(torch.cat((xyz_NP3, from_wrist_NP3), -1)) + self.joint_PD

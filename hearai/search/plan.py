@@ -9,7 +9,7 @@ from hearai.config.overrides import override
 from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
-from hearai.data.landmarks import check_all_landmarks
+from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import METRICS, objective_label
 from hearai.training.feature_cache import ensure_features

@@ -92,7 +92,7 @@ def _check_image(path: Path, job: ClipJob, findings: ClipFindings) -> tuple[int,
 
 
 def _check_landmarks(path: Path, rows: int, where: str, findings: ClipFindings) -> None:
-    from hearai.data.landmarks import check_landmarks  # imports torch, which takes seconds
+    from hearai.data.landmarks.clip_points import check_landmarks  # imports torch, which takes seconds
 
     findings.landmarks += 1
     findings.problems.add_all("landmarks", (f"{where}: {problem}" for problem in check_landmarks(path, rows)))

@@ -17,7 +17,7 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.demo import demo_dataset
 from hearai.data.frame_sampling import sampling_notes
 from hearai.data.frames import check_images
-from hearai.data.landmarks import check_all_landmarks
+from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.models.feature_extractors import weight_source
 from hearai.models.pretrained import resolve_pretrained

@@ -29,7 +29,7 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.dataset import Batch
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
-from hearai.data.landmarks import mirrored, read_landmarks
+from hearai.data.landmarks.clip_points import mirrored, read_landmarks
 from hearai.errors import ConfigError
 from hearai.files import atomic_write, cache_folder, using_caches
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name

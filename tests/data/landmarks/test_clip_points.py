@@ -16,7 +16,14 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import load_data
 from hearai.data.dataset import build_dataset
 from hearai.data.demo import demo_dataset
-from hearai.data.landmarks import check_landmarks, count_frames, mirrored, normalise_points, read_landmarks, rotated
+from hearai.data.landmarks.clip_points import (
+    check_landmarks,
+    count_frames,
+    mirrored,
+    normalise_points,
+    read_landmarks,
+    rotated,
+)
 from hearai.data.transforms import build_augmentation, draw_side
 from hearai.errors import DataError
 from hearai.sign.skeleton import BODY, LEFT, MIRRORED, PARTS, POINTS, RIGHT, SHOULDERS

@@ -1,0 +1,49 @@
+"""Parquet files of Kaggle ASL Signs: 543 rows a frame, MediaPipe Holistic. T frames, P points."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hearai.data.landmarks.points import Landmarks, assemble, check_size, to_shares
+from hearai.data.landmarks.skeletons import KAGGLE
+from hearai.errors import DataError, load_failure
+
+COLUMNS = ("x", "y", "z")
+MAX_FRAMES = 50_000
+"""Half an hour at 25 frames per second."""
+
+
+def read_kaggle(path: Path, size: tuple[int, int] | None = None) -> Landmarks:
+    """The landmarks of a sequence; its rows are in the order face, left hand, pose, right hand.
+
+    Raises:
+        DataError: it is not such a file, or pyarrow is not installed.
+    """
+    check_size(path)
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(f"{path}: reading parquet files needs pyarrow: pip install pyarrow") from None
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_header(path, file)
+            table = file.read(columns=list(COLUMNS))
+        columns = [table[name].to_numpy().astype(np.float32) for name in COLUMNS]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot read ({load_failure(error)}); expected a complete parquet file") from None
+    points = assemble(path, np.stack(columns, -1).reshape(-1, len(KAGGLE), 3), KAGGLE)
+    shares, notes = to_shares(points, size)
+    return Landmarks(shares, "Kaggle ASL Signs: 543 points of MediaPipe Holistic", None, notes)
+
+
+def _check_header(path: Path, file) -> None:
+    rows, names = file.metadata.num_rows, file.schema_arrow.names
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise DataError(f"{path}: columns {', '.join(names)[:200]}; expected x, y, z ({', '.join(missing)} missing)")
+    kinds = [str(file.schema_arrow.field(name).type) for name in COLUMNS]
+    if any(kind not in ("float", "double", "halffloat") for kind in kinds):
+        raise DataError(f"{path}: x, y, z are {', '.join(kinds)[:200]}; expected numbers")
+    if rows % len(KAGGLE) or not 0 < rows <= MAX_FRAMES * len(KAGGLE):
+        expected = f"expected {len(KAGGLE)} rows for each of 1..{MAX_FRAMES:,} frames"
+        raise DataError(f"{path}: {rows:,} rows; {expected}")
