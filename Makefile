@@ -9,7 +9,7 @@ CODE := hearai experiments tests cluster
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tune test test-fast test-slow lint format-check format-apply docs clean
+.PHONY: help venv landmarks tune test test-fast test-slow lint format-check format-apply docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,6 +22,9 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 venv: $(READY)  ## the virtual environment .venv
+
+landmarks: $(READY)  ## MediaPipe, which finds landmarks in videos; it brings its own OpenCV
+	$(BIN)/pip install --quiet mediapipe==1.2.3
 
 tune: $(READY)  ## a search on demo data; then open runs/hamnosys/report.html
 	$(BIN)/python experiments/tune.py --space hamnosys

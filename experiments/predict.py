@@ -35,6 +35,12 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="use the readable frames of truncated and damaged videos, with a remark",
     )
+    parser.add_argument(
+        "--landmark-models",
+        type=Path,
+        metavar="DIR",
+        help="folder of MediaPipe's models, for videos and a model on landmarks (default: the cache)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser.parse_args()
@@ -60,7 +66,12 @@ def main() -> int:
     needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
     patterns = [args.frame_pattern] if args.frame_pattern else [*frame_patterns(trained.config), None]
     with unlabelled_clips(
-        args.clips, trained.num_class, **needs, keep_damaged=args.keep_damaged, frame_patterns=patterns
+        args.clips,
+        trained.num_class,
+        **needs,
+        keep_damaged=args.keep_damaged,
+        frame_patterns=patterns,
+        landmark_models=args.landmark_models,
     ) as clips:
         probabilities = predict_clips(trained, clips)
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from hearai.config.validation import IMAGE_ENDINGS, FrozenDict
@@ -17,6 +18,7 @@ from hearai.data.annotations.clip_files import read_fps, read_no_fps_reason
 from hearai.data.annotations.frame_naming import OUR_PATTERN, find_naming, suggest_pattern
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.annotations.text_files import quoted
+from hearai.data.images import read_image
 from hearai.data.landmarks.clip_points import count_frames
 from hearai.data.videos import read_video
 from hearai.errors import DataError
@@ -38,6 +40,7 @@ def unlabelled_clips(
     needs_fps: bool = False,
     keep_damaged: bool = False,
     frame_patterns: Sequence[str | None] = (None,),
+    landmark_models: Path | None = None,
 ) -> Iterator[list[Clip]]:
     """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
 
@@ -45,9 +48,10 @@ def unlabelled_clips(
 
     Args:
         frames: the model reads images.
-        landmarks: the model reads NAME/NAME.npz, which a video does not have.
+        landmarks: the model reads NAME/NAME.npz, which is extracted from a video.
         needs_fps: the model reads frames a given time apart.
         frame_patterns: names that the frames in a folder may have; None = our own. Of these, only one may occur in it.
+        landmark_models: folder of MediaPipe's models; None = the cache.
         keep_damaged: use the readable frames of truncated and damaged videos; the log says what is wrong with them.
 
     Raises:
@@ -62,8 +66,9 @@ def unlabelled_clips(
                 if path.is_dir():
                     clip = _folder_clip(path, labels, frame_patterns if frames else (), landmarks=landmarks)
                 else:
-                    _refuse_video_for_landmarks(path, landmarks)
                     clip = _video_clip(path, Path(temporary, str(number)), labels, keep_damaged=keep_damaged)
+                    if landmarks:
+                        _extract_landmarks(path, clip, landmark_models)
                 if needs_fps and clip.fps is None:
                     raise DataError(_no_fps(path, clip))
                 clips.append(clip)
@@ -73,9 +78,19 @@ def unlabelled_clips(
         yield clips
 
 
-def _refuse_video_for_landmarks(path: Path, landmarks: bool) -> None:
-    if landmarks and path.exists():
-        raise DataError(f"{path}: a video, but the model reads landmarks; expected a folder NAME with NAME.npz")
+def _extract_landmarks(path: Path, clip: Clip, models: Path | None) -> None:
+    """Writes the landmark file of a video's clip, from its frames."""
+    from hearai.data.landmarks.extraction import extract, require_mediapipe
+    from hearai.data.landmarks.mediapipe_models import find_models
+
+    try:
+        require_mediapipe()
+        images = (np.asarray(read_image(clip.frame_path(frame))) for frame in range(clip.end + 1))
+        extract(images, clip.fps, find_models(models)).landmarks.save(clip.landmarks_path)
+    except DataError as error:
+        first, *others = error.problems
+        expected = "or give a folder NAME with NAME.npz"
+        raise DataError([f"{path}: a video, and the model reads landmarks: {first}", *others, expected]) from None
 
 
 def _no_fps(path: Path, clip: Clip) -> str:

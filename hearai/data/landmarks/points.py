@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,9 +61,9 @@ class Landmarks:
         """The share of known points, 0..1."""
         return float((~np.isnan(self.points[..., 0])).mean())
 
-    def save(self, path: Path) -> None:
-        """Writes the landmark file of a clip: the arrays `left_hand`, `right_hand` and `pose`."""
-        first, arrays = 0, {}
+    def save(self, path: Path, **further: np.ndarray) -> None:
+        """Writes the landmark file of a clip: the arrays `left_hand`, `right_hand`, `pose`, and further ones."""
+        first, arrays = 0, dict[str, Any](further)
         for name, count in PARTS.items():
             arrays[name] = self.points[:, first : first + count]
             first += count

@@ -1,4 +1,4 @@
-"""`.pose` files of the library pose-format, versions 0.0 to 0.2, read with numpy alone. T frames, P points.
+"""`.pose` files of the library pose-format, versions 0.0 to 0.2, read and written with numpy alone. T frames, P points.
 
 The format: a header (version, image size, components with named points), then for each frame, person and point the
 coordinates and a confidence, all little-endian.
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, check_size, to_shares
-from hearai.data.landmarks.skeletons import LEFT_HAND, RIGHT_HAND, body_targets, face_targets, unread
+from hearai.data.landmarks.points import HAND_NAMES, POSE_NAMES, Landmarks, assemble, check_size, to_shares
+from hearai.data.landmarks.skeletons import LEFT_HAND, POSE, RIGHT_HAND, body_targets, face_targets, unread
 from hearai.errors import DataError
+from hearai.files import atomic_write
 
 MAX_NAMES = 20_000
 """Points of all components together."""
@@ -154,3 +155,27 @@ def _read_block(
     confidence = reader.floats(frames * persons * points).reshape(frames, persons, points)
     best = int(np.nan_to_num(confidence).sum((0, 2)).argmax())
     return fps, np.concatenate([data[:, best], confidence[:, best, :, None]], -1), persons
+
+
+def write_pose_file(path: Path, landmarks: Landmarks, size: tuple[int, int]) -> None:
+    """Writes a `.pose` file, version 0.2, in pixels, with the component names of MediaPipe Holistic.
+
+    Args:
+        size: width and height of the image, pixels.
+    """
+    width, height = size
+    parts = [("POSE_LANDMARKS", POSE_NAMES), ("LEFT_HAND_LANDMARKS", HAND_NAMES), ("RIGHT_HAND_LANDMARKS", HAND_NAMES)]
+    header = [struct.pack("<fHHHH", 0.2, width, height, 0, len(parts))]
+    for name, names in parts:
+        header += [_packed(name), _packed("XYZC"), struct.pack("<HHH", len(names), 0, 0)]
+        header += [_packed(point.upper()) for point in names]
+    header.append(struct.pack("<fIH", landmarks.fps or 0.0, landmarks.frames, 1))
+    points = landmarks.points[:, [*POSE, *LEFT_HAND, *RIGHT_HAND]] * np.array([width, height, width], np.float32)
+    known = ~np.isnan(points[..., 0])
+    with atomic_write(path) as partial:
+        data = [np.nan_to_num(points).astype("<f4").tobytes(), known.astype("<f4").tobytes()]
+        partial.write_bytes(b"".join([*header, *data]))
+
+
+def _packed(text: str) -> bytes:
+    return struct.pack("<H", len(text)) + text.encode()
