@@ -72,9 +72,10 @@ class GeneralParameters(Section):
         0.8, description="Share of the non-test clips used for training; the rest is for validation."
     )
     ratio_test: Annotated[Number, Field(ge=0, lt=1)] = Field(0.15, description="Share of all clips used for testing.")
-    split: Literal["auto", "signer", "random"] = Field(
+    split: Literal["auto", "given", "signer", "random"] = Field(
         "auto",
-        description="signer = each signer is in one split only; auto = signer if signers.csv exists, else random.",
+        description="given = as splits.csv says, which may be an official split; signer = each signer is in one split "
+        "only; auto = given if splits.csv exists, else signer if signers.csv exists, else random.",
     )
     fold: Annotated[Integer, Field(ge=0, lt=limits.MAX_FOLDS)] = Field(
         0, description="Index of the fold, a division of the non-test clips: 0, 1, 2 ..."

@@ -30,6 +30,8 @@ class Clip:
     """Name of the dataset among the loaded ones; empty = the folder's name."""
     naming: FrameNaming = OUR_NAMING
     """The file names of the frames; shared by clips with the same."""
+    split: str | None = None
+    """The split that splits.csv gives the clip: "train", "val" or "test"."""
 
     @property
     def key(self) -> str:

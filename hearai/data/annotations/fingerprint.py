@@ -21,7 +21,7 @@ class Fingerprints:
     """Two fingerprints of a dataset, computed together."""
 
     fingerprint: str
-    """Changes with every row, signer and used file (image, landmarks); unchanged when folders are moved."""
+    """Changes with every row, signer, given split and used file (image, landmarks); the same where it is moved."""
     sizes: str
     """The same without the modification times of the files."""
     archives: tuple[Path, ...]
@@ -52,6 +52,8 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
         row: tuple = (clip.key, clip.start, clip.end, sorted(clip.labels.items()), clip.signer, clip.fps)
         if clip.naming != OUR_NAMING:  # other frames may lie in the same folder; fingerprints of our own names stay
             row = (*row, clip.naming.pattern)
+        if clip.split is not None:
+            row = (*row, f"split {clip.split}")
         for digest in (exact, sizes):
             digest.update(repr(row).encode())
         with os.scandir(clip.folder / clip.name) as entries:

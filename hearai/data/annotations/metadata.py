@@ -1,4 +1,4 @@
-"""The tables of a dataset folder: signers.csv, and the class names in glosses.csv and classes.csv."""
+"""The tables of a dataset folder: signers.csv, splits.csv, and the class names in glosses.csv and classes.csv."""
 
 import csv
 import io
@@ -14,7 +14,14 @@ from hearai.errors import DataError
 from hearai.files import atomic_write_text
 from hearai.sign.hamnosys import HEADS
 
-SIGNERS, GLOSSES, CLASSES = "signers.csv", "glosses.csv", "classes.csv"
+SIGNERS, SPLITS, GLOSSES, CLASSES = "signers.csv", "splits.csv", "glosses.csv", "classes.csv"
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""{word for a split, in lower case: the split}"""
+
 WORD_COLUMNS = ("word", "gloss", "name")
 """Columns of glosses.csv that may contain the word; the first one that exists is used."""
 
@@ -28,6 +35,7 @@ HAMNOSYS: ClassNames = {head.name: {c.index: c.meaning for c in head.classes} fo
 """The meaning of the classes of the eight HamNoSys heads."""
 
 INVALID_SIGNERS = f"invalid rows of {SIGNERS}"
+INVALID_SPLITS = f"invalid rows of {SPLITS}"
 INVALID_CLASSES = "invalid class lists"
 CLASHES = "classes with two names"
 
@@ -41,23 +49,45 @@ def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
     Raises:
         DataError: the file cannot be read or is not text.
     """
-    if not os.path.lexists(path):  # a symlink to nothing is a mistake, not a dataset without signers
+    return _read_pairs(path, "signer", INVALID_SIGNERS, problems)
+
+
+def read_splits(path: Path, problems: Problems) -> dict[str, str] | None:
+    """{clip name: "train", "val" or "test"} of the CSV rows `name,split` (header optional); None without the file.
+
+    Raises:
+        DataError: the file cannot be read or is not text.
+    """
+    return _read_pairs(path, "split", INVALID_SPLITS, problems, SPLIT_WORDS)
+
+
+def _read_pairs(
+    path: Path, column: str, kind: str, problems: Problems, words: Mapping[str, str] | None = None
+) -> dict[str, str] | None:
+    """{clip name: value} of rows `name,value`; words: the possible values, compared without case."""
+    if not os.path.lexists(path):  # a symlink to nothing is a mistake, not a dataset without the table
         return None
     at = LineProblems(path, problems)
-    signers: dict[str, str] = {}
+    values: dict[str, str] = {}
     shared: dict[str, str] = {}
     for number, line in read_lines(path):
         at.line = number
         fields = _split_row(line)
-        if not line.strip() or [field.lower() for field in fields] == ["name", "signer"]:
+        if not line.strip() or [field.lower() for field in fields] == ["name", column]:
             continue
         if len(fields) != 2 or not all(fields) or any(map(has_control_characters, fields)):
-            at.add(INVALID_SIGNERS, f"found {quoted(line)}", "expected name,signer")
+            at.add(kind, f"found {quoted(line)}", f"expected name,{column}")
             continue
-        name, signer = normalise_name(fields[0]) or fields[0], shared.setdefault(fields[1], fields[1])
-        if signers.setdefault(name, signer) != signer:
-            at.add(INVALID_SIGNERS, f"{name} has a second signer {quoted(signer)}", "expected one")
-    return signers
+        value = words.get(fields[1].lower()) if words else shared.setdefault(fields[1], fields[1])
+        if value is None:
+            at.add(
+                kind, f"{column} {quoted(fields[1])}", f"expected {', '.join(dict.fromkeys((words or {}).values()))}"
+            )
+            continue
+        name = normalise_name(fields[0]) or fields[0]
+        if values.setdefault(name, value) != value:
+            at.add(kind, f"{name} has a second {column} {quoted(value)}", "expected one")
+    return values
 
 
 def _split_row(line: str) -> list[str]:

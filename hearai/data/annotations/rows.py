@@ -10,7 +10,7 @@ from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
 from hearai.data.annotations.header import find_columns, read_notations
-from hearai.data.annotations.metadata import SIGNERS, read_signers
+from hearai.data.annotations.metadata import SIGNERS, SPLITS, read_signers, read_splits
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import (
     HEADER,
@@ -116,6 +116,7 @@ class _ClipReader:
         self.folder, self.heads, self.files, self.dataset = folder, heads, files, dataset
         self.checker = RowChecker(file.path, columns, problems)
         self.signers = read_signers(file.path.parent / SIGNERS, problems)
+        self.splits = read_splits(file.path.parent / SPLITS, problems)
         self.clips: list[Clip] = []
         self.count = 0
         self._positions = [len(HEADER) + columns.names.index(head) for head in heads]
@@ -135,8 +136,9 @@ class _ClipReader:
         check = self.files.check if self.files else _unchecked
         fps, naming = check(name, *frame_range, self.checker.problems)
         if labels is not None:
-            signer = self.signers.get(name) if self.signers is not None else None
-            self.clips.append(Clip(name, self.folder, *frame_range, labels, signer, fps, self.dataset, naming))
+            signer, split = (table.get(name) if table is not None else None for table in (self.signers, self.splits))
+            clip = Clip(name, self.folder, *frame_range, labels, signer, fps, self.dataset, naming, split)
+            self.clips.append(clip)
 
     def _labels(self, fields: list[str]) -> FrozenDict | None:
         """One mapping for all rows with the same labels; texts that were valid before are not checked again."""
@@ -162,7 +164,7 @@ class _ClipReader:
         return FrozenDict(labels) if len(labels) == len(self.heads) else None
 
     def _name(self, text: str) -> str | None:
-        """The clip's name; None if it is invalid, a duplicate, or has no signer."""
+        """The clip's name; None if it is invalid, a duplicate, or missing in a table of the folder."""
         if not self.checker.is_plain_name(text):
             return None
         name = normalise_name(text)
@@ -173,8 +175,10 @@ class _ClipReader:
             return None
         if not self.checker.is_first_row_of(name):
             return None
-        if self.signers is not None and name not in self.signers:
-            found = f"clip {quoted(name)} is missing in {SIGNERS}"
-            self.checker.problems.add("clips without a signer", found, "expected a row name,signer there")
-            return None
-        return name
+        missing = False
+        for table, file, column in ((self.signers, SIGNERS, "signer"), (self.splits, SPLITS, "split")):
+            if table is not None and name not in table:
+                found = f"clip {quoted(name)} is missing in {file}"
+                self.checker.problems.add(f"clips without a {column}", found, f"expected a row name,{column} there")
+                missing = True
+        return None if missing else name

@@ -1,11 +1,11 @@
-"""Train / validation / test splits: no signer is in two of them if the signers are known."""
+"""Train / validation / test splits: as splits.csv gives them, else no signer in two of them if signers are known."""
 
 import csv
 import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ CANDIDATES = 500
 MOST_UNTRAINED = 0.2
 """Share of the evaluated classes that a split by signer may leave untrained in mode "auto"."""
 
-SplitMode = Literal["auto", "signer", "random"]
+SplitMode = Literal["auto", "given", "signer", "random"]
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,24 @@ def split_clips(
 ) -> Split:
     """Splits the clips; a pure function of the set of clips and the arguments.
 
-    Of many random assignments of signers, the one is kept whose sizes are close to the ratios and whose
-    validation and test parts have few classes that train lacks.
+    In the modes "auto" and "given" clips keep the split that they are given; see `_given_split`. The others are dealt:
+    of many random assignments of signers, the one is kept whose sizes are close to the ratios and whose validation and
+    test parts have few classes that train lacks.
 
     Args:
         ratio_train_test: share of train in the clips that are not test.
         ratio_test: share of test in all clips; 0 = no test clips.
-        mode: "signer" keeps every signer in one part; "auto" does so if every clip's signer is known, unless that
-            leaves many classes untrained (few signers with different words): then it warns and splits at random.
+        mode: "given" needs a given split of every clip; "signer" keeps every signer in one part; "auto" does so if
+            every clip's signer is known, unless that leaves many classes untrained (few signers with different words):
+            then it warns and splits at random.
 
     Raises:
-        DataError: too few clips or signers for the splits.
+        DataError: too few clips or signers for the splits, or no training clips are given.
     """
     clips = sorted(clips, key=lambda clip: clip.key)
+    if mode == "given" or (mode == "auto" and any(clip.split for clip in clips)):
+        ratios = {"ratio_train_test": ratio_train_test, "ratio_test": ratio_test}
+        return _given_split(clips, ratios, mode=mode, seed=seed)
     test = ratio_test * len(clips)
     train = ratio_train_test * (len(clips) - test)
     targets = {"train": train, "val": len(clips) - test - train, "test": test}
@@ -80,6 +85,37 @@ def split_clips(
             )
             return by_clip
     return split
+
+
+def _given_split(clips: Sequence[Clip], ratios: dict[str, float], *, mode: SplitMode, seed: int) -> Split:
+    """Keeps given splits; deals the clips of datasets without one, and the validation part where a dataset lacks it.
+
+    The validation part is taken from the dataset's training clips, by signer if there are two or more.
+    """
+    if mode == "given" and (others := [clip.key for clip in clips if clip.split is None]):
+        raise DataError(
+            f"split: given, but {len(others)} clips have none (first: {others[0]}); "
+            "give splits.csv (`name,split` with train, val or test) in every dataset folder, or split: auto"
+        )
+    parts: dict[str, list[Clip]] = {name: [clip for clip in clips if clip.split == name] for name in SPLITS}
+    in_train, in_val = ({clip.dataset_name for clip in parts[name]} for name in ("train", "val"))
+    for dataset in sorted(in_train - in_val):
+        own = [clip for clip in parts["train"] if clip.dataset_name == dataset]
+        by: SplitMode = "auto" if len({clip.signer for clip in own}) > 1 else "random"
+        undealt = [replace(clip, split=None) for clip in own]
+        dealt = split_clips(undealt, **ratios | {"ratio_test": 0}, mode=by, seed=seed)
+        keys = {clip.key for clip in dealt.val}
+        parts["train"] = [clip for clip in parts["train"] if clip.key not in keys]
+        parts["val"] += [clip for clip in own if clip.key in keys]
+        logger.info(
+            "%s: no validation clips are given; %d of %d training clips are taken", dataset, len(keys), len(own)
+        )
+    if others := [clip for clip in clips if clip.split is None]:
+        dealt = split_clips(others, **ratios, mode="auto", seed=seed)
+        parts = {name: [*parts[name], *getattr(dealt, name)] for name in SPLITS}
+    if not parts["train"]:
+        raise DataError("splits.csv: no clip is in train; expected training clips in at least one dataset folder")
+    return Split(**{name: tuple(sorted(part, key=lambda clip: clip.key)) for name, part in parts.items()})
 
 
 def _split(clips: Sequence[Clip], targets: Mapping[str, float], by_signer: bool, seed: int) -> Split:

@@ -16,11 +16,18 @@ from hearai.data.annotations.consistency import (
 )
 from hearai.data.annotations.header import canonical_names, read_notations
 from hearai.data.annotations.load import dataset_names
-from hearai.data.annotations.metadata import INVALID_SIGNERS, ClassNames, class_names, collect_class_names
+from hearai.data.annotations.metadata import (
+    INVALID_SIGNERS,
+    INVALID_SPLITS,
+    ClassNames,
+    class_names,
+    collect_class_names,
+)
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import DISTANCE, NumClasses, find_annotations, open_annotations, outside_folder
 from hearai.data.annotations.rows import Rows, read_rows
 from hearai.data.tools.check_clip import ClipFindings, ClipJob, check_clip
+from hearai.data.tools.check_splits import split_warnings
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
 from hearai.errors import DataError
 from hearai.sign.hamnosys import HEADS, MISSING
@@ -162,13 +169,17 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Read
         except DataError as error:
             problems.add_all("annotation files", error.problems)
         if name != names[0] and (folder / name).parent == (folder / names[0]).parent:
-            problems.groups.pop(INVALID_SIGNERS, None)  # reported with the first file
+            for kind in (INVALID_SIGNERS, INVALID_SPLITS):  # reported with the first file
+                problems.groups.pop(kind, None)
         report.problems.merge(problems)
     report.class_names = collect_class_names(folder, report.problems)
     report.warnings.add_all("classes without a name in the class list", _unnamed_classes(report))
     if report.files:
         named = {name for rows in report.files.values() for name in rows.lines}
         report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named, reading))
+        parents = {(folder / name).parent for name in report.files}
+        for kind, message in split_warnings(parents, named, report.clips.values()):
+            report.warnings.add(kind, message)
     return report
 
 

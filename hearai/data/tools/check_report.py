@@ -7,6 +7,7 @@ from pathlib import Path
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import Problems
 from hearai.data.tools.check_data import CheckResult, DatasetReport
+from hearai.data.tools.check_splits import split_sizes
 from hearai.sign.hamnosys import MISSING
 
 WIDTH = 80
@@ -36,6 +37,8 @@ def _contents(report: DatasetReport) -> Iterator[str]:
     landmarks = f", {_count(report.landmarks, 'landmark file')} read" if report.landmarks else ""
     yield f"  {_count(len(clips), 'clip')}, {_count(report.images, 'image')} decoded{landmarks}"
     yield f"  {_count(len(signers), 'signer')}" if signers else "  signers unknown (no signers.csv)"
+    if sizes := split_sizes(clips):
+        yield f"  given splits: {sizes}"
     for head, names in report.class_names.items():
         yield f"  class list: {_count(len(names), 'name')} of {head}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from hearai.data.annotations.clip import Clip
-from hearai.data.annotations.metadata import CLASSES, GLOSSES, SIGNERS
+from hearai.data.annotations.metadata import CLASSES, GLOSSES, SIGNERS, SPLITS
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.annotations.row_reader import find_annotations, open_annotations, outside_folder
 from hearai.data.annotations.rows import read_annotations
@@ -17,7 +17,7 @@ from hearai.errors import DataError
 from hearai.files import atomic_write_text
 
 DEFAULT_FILES = ("test_hamnosys.txt", "test_gloss.txt")
-SIDE_FILES = (SIGNERS, GLOSSES, CLASSES)
+SIDE_FILES = (SIGNERS, SPLITS, GLOSSES, CLASSES)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_tables(
 
 
 def copy_side_files(data_dir: Path, out_dir: Path, tables: Iterable[Table]) -> None:
-    """Copies signers and class lists of the dataset folder and of the folders of the annotation files."""
+    """Copies signers, splits and class lists of the dataset folder and of the folders of the annotation files."""
     folders = {PurePath(), *(PurePath(table.file).parent for table in tables)}
     for path in sorted(folder / name for folder in folders for name in SIDE_FILES):
         if (data_dir / path).is_file():

@@ -335,3 +335,28 @@ def test_words_with_other_numbers_and_unnamed_labels_are_said(
         load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))
     assert "1 words have different numbers in different datasets (such as 'c': 2 in a, 7 in b)" in caplog.text
     assert "the class list of b does not name 2 of its labels (such as 1)" in caplog.text
+
+
+def write_splits(folder: Path, parts: str) -> None:
+    """parts: the first letter of each clip's split: tvT for train, val, test."""
+    words = {"t": "train", "v": "val", "T": "test"}
+    rows = [f"c{number},{words[part]}" for number, part in enumerate(parts)]
+    (folder / "splits.csv").write_text("\n".join(["name,split", *rows]) + "\n")
+
+
+def test_given_splits_are_used_where_a_folder_has_them(make_config: Callable, tiny_dataset: Path):
+    before = fingerprint(make_config(tiny_dataset))
+    write_splits(tiny_dataset, "ttttttvvTTTT")
+    folders._read.cache_clear()
+    data = load_data(make_config(tiny_dataset, {"general_parameters.split_seed": 3}))
+    assert [clip.name for clip in data.split.val] == ["c6", "c7"]
+    assert {clip.name for clip in data.split.test} == {"c8", "c9", "c10", "c11"}
+    config = make_config(tiny_dataset)
+    with_splits = fingerprint(config)
+    write_splits(tiny_dataset, "tttttttvTTTT")
+    assert len({before, with_splits, fingerprint(config)}) == 3
+
+
+def test_split_given_needs_the_file(make_config: Callable, tiny_dataset: Path):
+    with pytest.raises(DataError, match="split: given, but 12 clips have none"):
+        load_data(make_config(tiny_dataset, {"general_parameters.split": "given"}))

@@ -176,6 +176,22 @@ def test_signers_are_checked(tiny_dataset: Path):
     assert "test_gloss.txt:12: clip 'c11' is missing in signers.csv" in found
 
 
+def test_given_splits_are_read_and_checked(tiny_dataset: Path):
+    words = ["train", "Training", "val", "dev", "validation", "test"]
+    path = tiny_dataset / "splits.csv"
+    path.write_text("name;split\n" + "".join(f"c{i};{words[i % 6]}\n" for i in range(12)))
+    splits = [clip.split for clip in read_annotations(tiny_dataset, "test_gloss.txt", {"gloss": 3})]
+    assert splits == ["train", "train", "val", "val", "val", "test"] * 2
+    path.write_text("".join(f"c{i},train\n" for i in range(11)) + "c0,test\nc1\nc2,tset\n")
+    found = problems(tiny_dataset)
+    assert [problem.split("/")[-1] for problem in found] == [
+        "splits.csv:12: c0 has a second split 'test'; expected one",
+        "splits.csv:13: found 'c1'; expected name,split",
+        "splits.csv:14: split 'tset'; expected train, val, test",
+        "test_gloss.txt:12: clip 'c11' is missing in splits.csv; expected a row name,split there",
+    ]
+
+
 def test_without_signers_file_signers_are_unknown(make_dataset: Callable):
     clips = read_annotations(make_dataset(signers=0), "test_gloss.txt", GLOSS)
     assert {clip.signer for clip in clips} == {None}

@@ -4,6 +4,7 @@ import csv
 import logging
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,78 @@ def test_twenty_real_signers_are_separated(real_data: Path):
     train, val, test = ({clip.signer for clip in part} for part in (split.train, split.val, split.test))
     assert (len(train), len(val), len(test)) == (14, 3, 3)
     assert len(train | val | test) == 20
+
+
+def given(parts: dict[str, range], *, signers: int = 0, dataset: str = "") -> list[Clip]:
+    """Clips with given splits: {split: numbers of the clips}."""
+    all_clips = make_clips(max(max(numbers) for numbers in parts.values()) + 1, signers=signers)
+    return [
+        replace(all_clips[number], split=part, dataset=dataset) for part, numbers in parts.items() for number in numbers
+    ]
+
+
+def keys(clips: tuple[Clip, ...]) -> set[str]:
+    return {clip.key for clip in clips}
+
+
+@pytest.mark.parametrize("mode", ["auto", "given"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_given_splits_are_never_dealt_again(mode: str, seed: int):
+    clips = given({"train": range(10), "val": range(10, 14), "test": range(14, 31)}, signers=2)
+    split = split_clips(clips, mode=mode, seed=seed, ratio_test=0.5)
+    assert [keys(part) for part in (split.train, split.val, split.test)] == [
+        {clip.key for clip in clips if clip.split == part} for part in ("train", "val", "test")
+    ]
+    assert make_fold(split, 0, mode=mode) == split
+
+
+def test_given_splits_are_ignored_where_another_division_is_chosen():
+    clips = given({"train": range(90), "test": range(90, 100)}, signers=10)
+    assert sizes(split_clips(clips, mode="random")) == (68, 17, 15)
+
+
+def test_missing_validation_part_is_taken_from_train_by_signer(caplog):
+    clips = given({"train": range(80), "test": range(80, 100)}, signers=10)
+    with caplog.at_level(logging.INFO):
+        split = split_clips(clips, seed=1)
+    assert sizes(split) == (64, 16, 20)
+    assert not {clip.signer for clip in split.train} & {clip.signer for clip in split.val}
+    assert {clip.split for clip in split.test} == {"test"}
+    assert "data: no validation clips are given; 16 of 80 training clips are taken" in caplog.text
+
+
+@pytest.mark.parametrize("signers", [0, 1])
+def test_missing_validation_part_is_taken_by_clip_without_two_signers(signers: int):
+    assert sizes(split_clips(given({"train": range(50), "test": range(50, 60)}, signers=signers))) == (40, 10, 10)
+
+
+def test_given_splits_of_several_datasets_are_joined():
+    first = given({"train": range(10), "val": range(10, 13), "test": range(13, 20)}, dataset="a")
+    second = given({"train": range(20), "test": range(20, 22)}, signers=5, dataset="b")
+    split = split_clips([*first, *second], mode="given")
+    assert sizes(split) == (10 + 16, 3 + 4, 7 + 2)
+    assert {clip.dataset for clip in split.val} == {"a", "b"}
+
+
+def test_clips_of_a_dataset_without_given_splits_are_dealt_beside_the_others():
+    first = given({"train": range(10), "val": range(10, 13), "test": range(13, 20)}, dataset="a")
+    others = [replace(each, dataset="b") for each in make_clips(20)]
+    split = split_clips([*first, *others])
+    assert sizes(split) == (10 + 14, 3 + 3, 7 + 3)
+    with pytest.raises(DataError, match="split: given, but 20 clips have none .first: b/c0.; give splits.csv"):
+        split_clips([*first, *others], mode="given")
+
+
+def test_given_splits_without_training_clips_are_refused():
+    with pytest.raises(DataError, match=r"splits.csv: no clip is in train"):
+        split_clips(given({"val": range(3), "test": range(3, 9)}))
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_folds_of_given_splits_keep_the_test_clips(fold: int):
+    clips = given({"train": range(70), "val": range(70, 84), "test": range(84, 100)})
+    split = split_clips(clips, mode="given")
+    other = make_fold(split, fold, mode="given")
+    assert other.test == split.test and len(other.val) == len(split.val)
+    assert keys(other.train) | keys(other.val) == keys(split.train) | keys(split.val)
+    assert not keys(other.val) & keys(split.val)

@@ -343,3 +343,15 @@ def test_exit_codes(distinct: Path, tmp_path: Path):
 def test_real_folders_have_no_problems(real_data: Path, folder: str, images: int):
     findings = check_data([real_data / folder])
     assert problems_of(findings) == {} and findings.reports[0].images == images
+
+
+def test_given_splits_are_checked(distinct: Path):
+    rows = [f"c{number},{part}" for number, part in enumerate(["train"] * 3 + ["val", "test", "test"])]
+    (distinct / "splits.csv").write_text("\n".join([*rows, "c9,test"]) + "\n")
+    findings = check_data([distinct])
+    assert problems_of(findings) == {}
+    assert warnings_of(findings) == {"names in splits.csv in no row": 1, "signers in several splits": 3}
+    assert "given splits: 3 train, 1 val, 2 test" in report_of(findings)
+    assert "signer 's0' has 1 train, 1 val" in report_of(findings)
+    (distinct / "splits.csv").write_text("\n".join([*rows[:4], "c4,tset"]) + "\n")
+    assert problems_of(check_data([distinct])) == {"invalid rows of splits.csv": 1, "clips without a split": 4}
