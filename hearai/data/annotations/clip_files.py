@@ -5,9 +5,13 @@ import json
 import math
 import os
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from numpy.lib.format import read_array_header_1_0, read_magic
 
 from hearai.config.validation import IMAGE_ENDINGS
 from hearai.data.annotations.clip import file_stem, find_frames, frame_file, landmarks_file, properties_file
@@ -80,6 +84,19 @@ class ClipFiles:
         if not all(listing.files.values()):
             self._check_irregular(listing, start, end, problems)
         return self._fps(listing, problems), listing.naming
+
+    def last_frame(self, name: str, start: int) -> int | None:
+        """The last frame of a clip, by its images, else by its landmarks; None if it has none from `start` on.
+
+        What is wrong with the folder is reported by `check`.
+        """
+        real = self._real_folder(name)
+        if real is None or not (self.follow_symlinks or self._is_inside(real)) or not os.path.isdir(real):
+            return None
+        if self.frames:
+            return max((n for n in find_frames(name, os.listdir(real), self.frame_pattern) if n >= start), default=None)
+        rows = _count_rows(f"{real}/{landmarks_file(name)}") if self.landmarks else 0
+        return rows - 1 if rows > start else None
 
     def _list(self, name: str, problems: LineProblems) -> _Listing | None:
         """The content of a clip's folder; None if it cannot be used, which is reported."""
@@ -208,6 +225,29 @@ class ClipFiles:
             found = f"{listing.shown}/{file} is invalid"
             problems.add("invalid properties", found, 'expected {"FPS": frames per second}')
         return fps
+
+
+def _count_rows(archive: str) -> int:
+    """Rows of the shortest array of a landmark file, by the headers; 0 if it is broken, which its reader reports."""
+    rows = []
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for entry in file.namelist():
+                with file.open(entry) as stream:
+                    read_magic(stream)
+                    rows.append(read_array_header_1_0(stream)[0][0])
+    except (
+        OSError,
+        ValueError,
+        IndexError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ):
+        return 0
+    return min(rows, default=0)
 
 
 def _list_folder(path: str, is_kind: Callable[..., bool]) -> dict[str, bool]:

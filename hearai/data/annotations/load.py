@@ -14,6 +14,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.clip_files import ClipFiles, read_no_fps_reason
 from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings
 from hearai.data.annotations.fingerprint import Fingerprints, compute_fingerprints
+from hearai.data.annotations.label_words import numbered_note
 from hearai.data.annotations.metadata import ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems, raise_problems
 from hearai.data.annotations.row_reader import NumClasses
@@ -112,11 +113,15 @@ def _source_of(config: Config, merge_names: bool) -> _Source:
 @functools.lru_cache(maxsize=4)
 def _read(source: _Source) -> Data:
     datasets = dataset_names([folder for folder, _, _ in source.folders])
-    clips = _read_all(source, datasets)
+    clips, words = _read_all(source, datasets)
     check_no_duplicates(clips)
     if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
     lists = _read_class_lists({datasets[folder]: folder for folder, _, _ in source.folders})
+    for dataset, numbered in words.items():
+        lists[dataset] = lists[dataset] | numbered
+        for head, head_names in numbered.items():
+            logger.info("%s", numbered_note(dataset, head, head_names))
     names = class_names(lists if source.merge_names else {}, dict(source.heads))
     for warning in dataset_warnings(clips, lists) if source.merge_names else ():
         logger.warning("%s", warning)
@@ -150,8 +155,10 @@ def _split(
     return replace(data, split=split)
 
 
-def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
+def _read_all(source: _Source, datasets: Mapping[Path, str]) -> tuple[list[Clip], dict[str, ClassNames]]:
+    """(clips, {dataset: words that were numbered in alphabetical order})."""
     clips: list[Clip] = []
+    words: dict[str, ClassNames] = {}
     problems = Problems()
     for folder, annotation_file, pattern in source.folders:
         needs = {"frames": source.frames, "landmarks": source.landmarks, "follow_symlinks": source.follow_symlinks}
@@ -164,8 +171,9 @@ def _read_all(source: _Source, datasets: Mapping[Path, str]) -> list[Clip]:
             problems.add_all("annotation files", error.problems)
         else:
             clips += rows.clips
+            words[datasets[folder]] = rows.words
     problems.raise_any()
-    return clips
+    return clips, words
 
 
 def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hearai.data.annotations.clip import MAX_CLASSES
+from hearai.data.annotations.label_words import LabelWords
 from hearai.data.annotations.problems import LineProblems, Problems
 from hearai.data.annotations.text_files import has_control_characters, is_integer, quoted, read_lines
 from hearai.errors import DataError
@@ -23,6 +24,9 @@ DISTANCE = "distance"
 """An optional ninth label column of older HamNoSys files; never read."""
 
 ONE_ROW_PER_CLIP = "expected one row per clip: name start end label..."
+
+OPEN_END = -1
+"""In place of an end: the last frame that is there."""
 
 NumClasses = int | Literal["auto"]
 """Number of classes of a head; "auto" allows any label from 0 on."""
@@ -146,13 +150,21 @@ class LabelColumns:
 class RowChecker:
     """Checks the fields of annotation rows and adds what is wrong with them to `problems`."""
 
-    def __init__(self, path: Path, columns: LabelColumns, problems: Problems):
-        self.columns = columns
+    def __init__(self, path: Path, columns: LabelColumns, problems: Problems, separator: str | None = None):
+        self.path, self.columns, self._separator = path, columns, separator
+        self.words = LabelWords(path, self._column)
         self.problems = LineProblems(path, problems)
         self.first_lines: dict[str, int] = {}
         """{clip name: line of its first row}"""
         self._min_fields = len(HEADER) + len(columns.names)
         self._max_fields = self._min_fields + columns.optional
+
+    def _column(self, head: str) -> Iterator[str]:
+        """The texts of a label column, read once more."""
+        position = len(HEADER) + self.columns.names.index(head)
+        for _, fields in open_annotations(self.path, self._separator).rows:
+            if len(fields) > position:
+                yield fields[position]
 
     def start_row(self, line: int, fields: Sequence[str]) -> bool:
         """Moves to the next row; whether it has the right number of columns."""
@@ -188,22 +200,24 @@ class RowChecker:
         return False
 
     def frame_range(self, start: str, end: str) -> tuple[int, int] | None:
-        """The first and last frame; None if they are invalid."""
+        """The first and last frame, which may be OPEN_END; None if they are invalid."""
         if not (is_integer(start) and is_integer(end)):
             found = f"start {quoted(start)}, end {quoted(end)}"
             self.problems.add("invalid start or end", found, "expected two integers")
             return None
         first, last = int(start), int(end)
-        if 0 <= first <= last:
+        if 0 <= first and (first <= last or last == OPEN_END):
             return first, last
-        self.problems.add("invalid start or end", f"start {first}, end {last}", "expected 0 <= start <= end")
+        expected = f"expected 0 <= start <= end, or end {OPEN_END} for the last frame"
+        self.problems.add("invalid start or end", f"start {first}, end {last}", expected)
         return None
 
     def label(self, head: str, text: str, num_class: NumClasses) -> int | None:
-        """The class, or MISSING; None if the text is neither."""
+        """The class, or MISSING; None if the text is neither. A word is the class that `LabelWords` gives it."""
         top = (MAX_CLASSES if num_class == "auto" else num_class) - 1
-        if is_integer(text) and (0 <= (label := int(text)) <= top or label == MISSING):
+        label = int(text) if is_integer(text) else self.words.number(head, text)
+        if label is not None and (0 <= label <= top or label == MISSING):
             return label
-        expected = f"expected 0..{top} or {MISSING} (missing)"
+        expected = f"expected 0..{top} or {MISSING} (missing){self.words.expected(head)}"
         self.problems.add("invalid labels", f"{head} has label {quoted(text)}", expected)
         return None

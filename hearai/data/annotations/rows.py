@@ -10,10 +10,11 @@ from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
 from hearai.data.annotations.header import find_columns, read_notations
-from hearai.data.annotations.metadata import SIGNERS, SPLITS, read_signers, read_splits
+from hearai.data.annotations.metadata import SIGNERS, SPLITS, ClassNames, read_signers, read_splits
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import (
     HEADER,
+    OPEN_END,
     AnnotationFile,
     NumClasses,
     RowChecker,
@@ -34,6 +35,8 @@ class Rows:
     """{clip name: line of its first row}."""
     count: int = 0
     """All rows, valid or not."""
+    words: ClassNames = field(default_factory=dict)
+    """{head: {class: word}} of heads whose words were numbered here, since there is no class list."""
 
 
 def read_annotations(
@@ -93,7 +96,7 @@ def read_rows(
     reader = _ClipReader(folder, file, heads, problems, files, dataset)
     for line, fields in file.rows:
         reader.read(line, fields)
-    return Rows(reader.clips, reader.checker.first_lines, reader.count)
+    return Rows(reader.clips, reader.checker.first_lines, reader.count, reader.checker.words.numbered)
 
 
 def _unchecked(*_: object) -> tuple[None, FrameNaming]:
@@ -114,7 +117,7 @@ class _ClipReader:
     ):
         columns = find_columns(heads, file)
         self.folder, self.heads, self.files, self.dataset = folder, heads, files, dataset
-        self.checker = RowChecker(file.path, columns, problems)
+        self.checker = RowChecker(file.path, columns, problems, file.separator)
         self.signers = read_signers(file.path.parent / SIGNERS, problems)
         self.splits = read_splits(file.path.parent / SPLITS, problems)
         self.clips: list[Clip] = []
@@ -133,6 +136,9 @@ class _ClipReader:
         frame_range, labels = self.checker.frame_range(*fields[1:3]), self._labels(fields)
         if name is None or frame_range is None:
             return
+        if frame_range[1] == OPEN_END and self.files:
+            last = self.files.last_frame(name, frame_range[0])
+            frame_range = frame_range[0], frame_range[0] if last is None else last
         check = self.files.check if self.files else _unchecked
         fps, naming = check(name, *frame_range, self.checker.problems)
         if labels is not None:

@@ -92,9 +92,10 @@ def _given_split(clips: Sequence[Clip], ratios: dict[str, float], *, mode: Split
 
     The validation part is taken from the dataset's training clips, by signer if there are two or more.
     """
-    if mode == "given" and (others := [clip.key for clip in clips if clip.split is None]):
+    others = [clip for clip in clips if clip.split is None]
+    if mode == "given" and others:
         raise DataError(
-            f"split: given, but {len(others)} clips have none (first: {others[0]}); "
+            f"split: given, but {len(others)} clips have none (first: {others[0].key}); "
             "give splits.csv (`name,split` with train, val or test) in every dataset folder, or split: auto"
         )
     parts: dict[str, list[Clip]] = {name: [clip for clip in clips if clip.split == name] for name in SPLITS}
@@ -110,7 +111,7 @@ def _given_split(clips: Sequence[Clip], ratios: dict[str, float], *, mode: Split
         logger.info(
             "%s: no validation clips are given; %d of %d training clips are taken", dataset, len(keys), len(own)
         )
-    if others := [clip for clip in clips if clip.split is None]:
+    if others:
         dealt = split_clips(others, **ratios, mode="auto", seed=seed)
         parts = {name: [*parts[name], *getattr(dealt, name)] for name in SPLITS}
     if not parts["train"]:

@@ -15,6 +15,7 @@ from hearai.data.annotations.consistency import (
     find_identical_images,
 )
 from hearai.data.annotations.header import canonical_names, read_notations
+from hearai.data.annotations.label_words import numbered_note
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import (
     INVALID_SIGNERS,
@@ -173,6 +174,10 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Read
                 problems.groups.pop(kind, None)
         report.problems.merge(problems)
     report.class_names = collect_class_names(folder, report.problems)
+    for rows in report.files.values():
+        report.class_names |= rows.words
+        notes = (numbered_note(str(folder), head, words) for head, words in rows.words.items())
+        report.warnings.add_all("words without a class list", notes)
     report.warnings.add_all("classes without a name in the class list", _unnamed_classes(report))
     if report.files:
         named = {name for rows in report.files.values() for name in rows.lines}

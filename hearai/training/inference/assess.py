@@ -11,7 +11,6 @@ from torch import Tensor
 
 from hearai.config.config import dataset_paths
 from hearai.config.overrides import override
-from hearai.data.annotations.class_matching import ClassMatch, MatchBy
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
 from hearai.metrics import SCORE, gap_remark
@@ -19,6 +18,7 @@ from hearai.sign.hamnosys import MISSING
 from hearai.training.batches import eval_batches
 from hearai.training.evaluation import evaluate
 from hearai.training.feature_cache import load_or_compute, shares_features
+from hearai.training.inference.class_matching import ClassMatch, MatchBy
 from hearai.training.inference.labelled_clips import (
     NO_CHANGES,
     TEST,

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from hearai.config.config import Config, build_config, to_dict
 from hearai.config.validation import FrozenDict
-from hearai.data.annotations.class_matching import ClassMatch, MatchBy, match_classes, some_of
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
 from hearai.data.annotations.load import Data, load_data, unsplit_data
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import HEADS, MISSING
+from hearai.training.inference.class_matching import ClassMatch, MatchBy, match_classes, some_of
 from hearai.training.inference.trained_model import TrainedModel
 
 TEST, ALL_CLIPS = "test", "all"

@@ -8,13 +8,13 @@ import torch
 
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
-from hearai.data.annotations.class_matching import ModelClasses, match_classes
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.metadata import class_names
 from hearai.errors import ConfigError
 from hearai.models.model import SignModel, build_model
 from hearai.models.weights import load_weights
+from hearai.training.inference.class_matching import ModelClasses, match_classes
 from hearai.training.outputs.layout import BEST, STATE
 from hearai.training.outputs.saved_state import load_best
 

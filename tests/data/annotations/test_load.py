@@ -360,3 +360,17 @@ def test_given_splits_are_used_where_a_folder_has_them(make_config: Callable, ti
 def test_split_given_needs_the_file(make_config: Callable, tiny_dataset: Path):
     with pytest.raises(DataError, match="split: given, but 12 clips have none"):
         load_data(make_config(tiny_dataset, {"general_parameters.split": "given"}))
+
+
+def test_words_become_class_names(make_config: Callable, make_dataset: Callable, caplog):
+    first, second = make_dataset("a", clips=6), make_dataset("b", clips=6)
+    for folder, words in ((first, "ash oak elm"), (second, "ash bay elm")):
+        rows = (f"c{i} 0 4 {words.split()[i % 3]}" for i in range(6))
+        (folder / "test_gloss.txt").write_text("\n".join(rows) + "\n")
+    with caplog.at_level(logging.INFO):
+        data = load_data(make_config(first))
+    assert data.class_names == {"gloss": {0: "ash", 1: "elm", 2: "oak"}}
+    expected = "3 words are numbered in alphabetical order (0 = 'ash', 1 = 'elm', 2 = 'oak'); a glosses.csv"
+    assert f"a: gloss: {expected}" in caplog.text
+    with pytest.raises(DataError, match="gloss 1 is 'elm' in a and 'bay' in b; a number must mean the same word"):
+        load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hearai.data.annotations.clip import Clip
-from hearai.data.annotations.problems import SHOWN
-from hearai.data.annotations.rows import read_annotations
+from hearai.data.annotations.problems import SHOWN, Problems
+from hearai.data.annotations.rows import read_annotations, read_rows
 from hearai.errors import DataError
 from hearai.sign.hamnosys import HEADS, MISSING
 
@@ -404,7 +404,7 @@ def peak(folder: Path, name: str, heads: dict, **needs: bool) -> int:
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("row", "most"),
-    [("clip{0:07d} 0 40", 0), ("../clip{0:07d} 0 4 1", 0), ("clip{0:07d} 0 40 x{0}", 160), ("n{0:07d} 0 4 1", 400)],
+    [("clip{0:07d} 0 40", 0), ("../clip{0:07d} 0 4 1", 0), ("clip{0:07d} 0 40 {0}.5", 160), ("n{0:07d} 0 4 1", 400)],
     ids=["columns", "name", "label", "no folder"],
 )
 def test_messages_of_invalid_rows_take_no_memory(tmp_path: Path, row: str, most: int):
@@ -447,3 +447,54 @@ def test_names_that_no_folder_can_have_are_refused(tiny_dataset: Path, name: str
     (problem,) = problems(write_rows(tiny_dataset, f"{name} 0 4 1"))
     assert "is too long; expected at most 2000 bytes, 255 in each folder" in problem
     assert len(problem) < len(str(tiny_dataset)) + 300
+
+
+def label_words(folder: Path, *labels: str, separator: str = " ") -> None:
+    rows = [separator.join((f"c{i}", "0", "4", label)) for i, label in enumerate(labels)]
+    (folder / "test_gloss.txt").write_text("\n".join(rows) + "\n")
+
+
+def glosses(folder: Path) -> list[int]:
+    return [clip.labels["gloss"] for clip in read_annotations(folder, "test_gloss.txt", {"gloss": "auto"})]
+
+
+def test_words_without_a_class_list_are_numbered_alphabetically(tiny_dataset: Path):
+    label_words(tiny_dataset, "old tree", "House", "-1", "house", "ash", separator=",")
+    assert glosses(tiny_dataset) == [2, 1, MISSING, 1, 0]
+    rows = read_rows(tiny_dataset, "test_gloss.txt", {"gloss": "auto"}, Problems())
+    assert rows.words == {"gloss": {0: "ash", 1: "House", 2: "old tree"}}
+
+
+def test_words_are_the_numbers_of_the_class_list(tiny_dataset: Path):
+    (tiny_dataset / "glosses.csv").write_text("gloss_id,word\n7,House\n3,ash\n5,two\n6,Two\n")
+    label_words(tiny_dataset, "house", "ASH", "9")
+    assert glosses(tiny_dataset) == [7, 3, 9]
+    label_words(tiny_dataset, "house", "oak", "two")
+    with pytest.raises(DataError) as caught:
+        glosses(tiny_dataset)
+    assert [problem.partition(": ")[2] for problem in caught.value.problems] == [
+        f"gloss has label '{word}'; expected 0..99999 or -1 (missing), or a word with one number in glosses.csv"
+        for word in ("oak", "two")
+    ]
+
+
+@pytest.mark.parametrize("labels", [("house", "3"), ("1.0", "2.0"), ("nan", "house"), ("?", "house")])
+def test_words_are_not_mixed_with_numbers(labels: tuple[str, ...], tiny_dataset: Path):
+    label_words(tiny_dataset, *labels)
+    with pytest.raises(DataError, match=r"gloss has label '.*'; expected 0..99999 or -1 .missing.$"):
+        glosses(tiny_dataset)
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_an_end_of_minus_one_is_the_last_frame(start: int, make_dataset: Callable):
+    folder = make_dataset(landmarks=True)
+    (folder / "test_gloss.txt").write_text(f"c0 {start} -1 0\nc1 {start} -1 1\n")
+    for needs in ({"frames": True}, {"frames": False, "landmarks": True}):
+        clips = read_annotations(folder, "test_gloss.txt", {"gloss": 3}, **needs)
+        assert [(clip.start, clip.end) for clip in clips] == [(start, 4), (start, 5)]
+
+
+def test_an_open_end_after_the_last_frame_is_refused(tiny_dataset: Path):
+    (tiny_dataset / "test_gloss.txt").write_text("c0 9 -1 0\nnowhere 0 -1 1\n")
+    found = problems(tiny_dataset)
+    assert "c0_9.jpg is missing" in found[0] and "nowhere" in found[1]

@@ -180,7 +180,7 @@ def test_given_splits_are_never_dealt_again(mode: str, seed: int):
     assert make_fold(split, 0, mode=mode) == split
 
 
-def test_given_splits_are_ignored_where_another_division_is_chosen():
+def test_given_splits_are_ignored_in_other_modes():
     clips = given({"train": range(90), "test": range(90, 100)}, signers=10)
     assert sizes(split_clips(clips, mode="random")) == (68, 17, 15)
 
@@ -196,7 +196,7 @@ def test_missing_validation_part_is_taken_from_train_by_signer(caplog):
 
 
 @pytest.mark.parametrize("signers", [0, 1])
-def test_missing_validation_part_is_taken_by_clip_without_two_signers(signers: int):
+def test_missing_validation_part_is_taken_by_clip_otherwise(signers: int):
     assert sizes(split_clips(given({"train": range(50), "test": range(50, 60)}, signers=signers))) == (40, 10, 10)
 
 
@@ -208,7 +208,7 @@ def test_given_splits_of_several_datasets_are_joined():
     assert {clip.dataset for clip in split.val} == {"a", "b"}
 
 
-def test_clips_of_a_dataset_without_given_splits_are_dealt_beside_the_others():
+def test_clips_without_given_splits_are_dealt_beside_the_others():
     first = given({"train": range(10), "val": range(10, 13), "test": range(13, 20)}, dataset="a")
     others = [replace(each, dataset="b") for each in make_clips(20)]
     split = split_clips([*first, *others])

@@ -81,7 +81,7 @@ def test_invalid_rows_exit_with_2_and_write_nothing(write: Callable[..., Path], 
     assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
     for line, words in {
         3: "3 columns; expected 4: name start end gloss",
-        4: "start 7, end 0; expected 0 <= start <= end",
+        4: "start 7, end 0; expected 0 <= start <= end, or end -1 for the last frame",
         5: "start '0', end 'x'; expected two integers",
         6: "clip 'c0' is already in line 1; expected one row per clip",
         7: "gloss has label '-2'; expected 0..99999 or -1 (missing)",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hearai.data.annotations.class_matching import ClassMatch, ModelClasses, match_classes
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import read_class_names
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import MISSING
+from hearai.training.inference.class_matching import ClassMatch, ModelClasses, match_classes
 
 BOOK_DRINK_CAT = {0: "book", 1: "drink", 2: "cat"}
 CAT_BOOK_DRINK = {0: "cat", 1: "book", 2: "drink"}
