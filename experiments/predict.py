@@ -51,9 +51,9 @@ def main() -> int:
     if args.json:
         log_to_stderr()  # log lines are not JSON
     from hearai.config.config import frame_patterns
-    from hearai.data.lexicon import check_lexicon_fits, read_lexicon
     from hearai.data.unlabelled import unlabelled_clips  # heavy imports only after the options are checked
     from hearai.reporting.prediction import prediction_rows, prediction_text
+    from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
     from hearai.training.inference.predict import predict_clips
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.runtime import choose_device

@@ -40,9 +40,9 @@ LAYERS: dict[str, list[str]] = {
         "images landmarks frame_sampling videos",
         "transforms frames",
         "batch",
-        "dataset lexicon unlabelled",
+        "dataset unlabelled",
         "tools",
-        "demo",
+        "demo importers",
     ],
     "hearai.training": [
         "outputs",

@@ -52,6 +52,8 @@ class Video:
     """Whether a damaged video is read as far as possible."""
     missing: tuple[str, ...] = ()
     """Why the file is incomplete, if it was opened nevertheless."""
+    packets: int = 0
+    """Frames by the packets of the stream; decoding may give a few more or fewer."""
     damage: list[str] = field(default_factory=list, compare=False)
     """What the last iteration found damaged; always empty unless `keep_damaged`."""
 
@@ -126,7 +128,8 @@ def read_video(path: Path, *, keep_damaged: bool = False) -> Video:
     notes, stream = [*_ending_notes(path, kind), *found.notes], found.stream
     if kind is GIF and len(stream.presented) == 1:
         raise unreadable(path, f"it is {kind.name}", kind.advice)
-    return Video(path, stream.fps, stream.is_variable, tuple(notes), stream.index, keep_damaged, found.damage)
+    about = (path, stream.fps, stream.is_variable, tuple(notes), stream.index, keep_damaged, found.damage)
+    return Video(*about, packets=len(stream.presented))
 
 
 def _survey(path: Path, kind: Kind, *, is_cut: bool) -> Survey:

@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from hearai.data.annotations.metadata import class_name
-from hearai.data.lexicon import Lexicon
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
+from hearai.training.inference.lexicon import Lexicon
 from hearai.training.inference.trained_model import TrainedModel
 
 

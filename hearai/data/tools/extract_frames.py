@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -165,11 +166,16 @@ def _name_notes(job: _Job) -> list[str]:
 
 def _read_properties(job: _Job) -> dict[str, Any] | None:
     """What an earlier command wrote about the clip; None if its folder was not made from a video."""
+    return read_record(job.properties, job.record)
+
+
+def read_record(path: Path, keys: Iterable[str]) -> dict[str, Any] | None:
+    """The properties of a clip that a command wrote with its number of `frames` and these keys; None otherwise."""
     try:
-        properties = json.loads(job.properties.read_bytes())
-    except (OSError, ValueError):
+        properties = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return None
-    is_extracted = isinstance(properties, dict) and {"frames", *job.record} <= properties.keys()
+    is_extracted = isinstance(properties, dict) and {"frames", *keys} <= properties.keys()
     return properties if is_extracted and isinstance(properties["frames"], int) else None
 
 
@@ -201,10 +207,10 @@ def _extract(job: _Job, *, unfinished: Path, size: int | None, quality: int, kee
     try:
         with replacing_folder(job.target, unfinished) as folder:
             for image_HWC in video:
-                image = _resize(image_HWC, size)
-                (folder / frame_file(job.target.name, count)).write_bytes(_encode_jpeg(image, quality))
+                image = resize_image(image_HWC, size)
+                (folder / frame_file(job.target.name, count)).write_bytes(encode_jpeg(image, quality))
                 count += 1
-            about = _about(video) | {"frames": count, "width": image.width, "height": image.height}
+            about = about_video(video) | {"frames": count, "width": image.width, "height": image.height}
             text = json.dumps({**about, **job.record}, indent=1)
             (folder / job.properties.name).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
@@ -214,7 +220,7 @@ def _extract(job: _Job, *, unfinished: Path, size: int | None, quality: int, kee
     return _Extracted(count, video.notes, video.remark)
 
 
-def _about(video: Video) -> dict[str, Any]:
+def about_video(video: Video) -> dict[str, Any]:
     """What the properties say about a video after its frames were decoded."""
     about: dict[str, Any] = {"FPS": video.fps} if video.fps else {"no_FPS": "the video gives no times"}
     if video.is_variable:
@@ -226,14 +232,15 @@ def _about(video: Video) -> dict[str, Any]:
     return about
 
 
-def _encode_jpeg(image: Image.Image, quality: int) -> bytes:
-    """The file's bytes: when Pillow writes the file itself, it does not notice that a full disk cut it short."""
+def encode_jpeg(image: Image.Image, quality: int) -> bytes:
+    """The JPEG file's bytes: when Pillow writes the file itself, it does not notice that a full disk cut it short."""
     data = io.BytesIO()
     image.save(data, "JPEG", quality=quality)
     return data.getvalue()
 
 
-def _resize(image_HWC: np.ndarray, size: int | None) -> Image.Image:
+def resize_image(image_HWC: np.ndarray, size: int | None) -> Image.Image:
+    """The image with a shorter side of `size` pixels; None keeps its size."""
     image = Image.fromarray(image_HWC)
     if size is None:
         return image

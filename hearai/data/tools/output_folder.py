@@ -42,17 +42,25 @@ def partial_folder(out_dir: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_folder(target: Path, partial: Path) -> Iterator[Path]:
     """A new folder to fill; it replaces `target` with a rename when the block succeeds."""
-    new, old = (partial / f"{os.getpid()}.{part}" for part in ("new", "old"))
+    new = partial / f"{os.getpid()}.new"
     try:
         new.mkdir()
         yield new
-        target.parent.mkdir(parents=True, exist_ok=True)
+        move_into_place(new, target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def move_into_place(new: Path, target: Path) -> None:
+    """Replaces the folder `target`, if there is one, by the folder `new` of the same file system."""
+    old = new.with_name(f"{new.name}.old")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
         if target.exists():
             os.replace(target, old)
         os.replace(new, target)
     finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def find_conflicts(names: Iterable[str], out_dir: Path, source: Path) -> list[str]:

@@ -1,0 +1,89 @@
+"""Imports a public dataset: `python experiments/import_dataset.py KIND SOURCE DATA`.
+
+SOURCE is the dataset's folder as it was downloaded, or its metadata file; DATA becomes a dataset folder with frames (or
+landmarks), annotations, glosses.csv, signers.csv and splits.csv. Nothing is downloaded: files that are missing are
+counted, and listed in DATA/missing.csv. Running the command again continues. docs/datasets.md has every kind. Exit
+codes: 0 done; 1 some files are broken, the others are done; 2 invalid input.
+"""
+
+import argparse
+from pathlib import Path
+
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    comma_separated,
+    positive,
+    print_problems,
+    print_text,
+    processes,
+    progress_bar,
+    run_script,
+)
+
+KINDS = (
+    *("folder_per_class", "csv", "wlasl", "msasl", "asl_citizen", "autsl", "include", "lsa64", "slovo", "bukva"),
+    *("popsign", "kaggle_asl_signs", "semlex"),
+)
+
+
+def columns(text: str) -> dict[str, str]:
+    """Parses `video=path,gloss=label`."""
+    pairs = [item.partition("=") for item in comma_separated(text)]
+    if not pairs or any(not meaning.strip() or not column.strip() for meaning, _, column in pairs):
+        raise argparse.ArgumentTypeError(f"got {text!r}; give MEANING=COLUMN, such as video=path,gloss=label")
+    return {meaning.strip(): column.strip() for meaning, _, column in pairs}
+
+
+def parse_args() -> argparse.Namespace:
+    description, epilog = __doc__.split("\n\n")
+    parser = argparse.ArgumentParser(description=description, epilog=epilog, allow_abbrev=False)
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the dataset's folder or metadata; not modified")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the dataset folder to write")
+    add = parser.add_argument
+    add("--videos", type=Path, metavar="FOLDER", help="folder of the videos (default: the folder of SOURCE)")
+    columns_help = "columns of a table (KIND csv): video=..,gloss=..,signer=..,start=..,end=..,fps=..,split=.."
+    add("--columns", type=columns, default={}, metavar="MEANING=COLUMN,...", help=columns_help)
+    times_help = "unit of start and end of a table: seconds, or frames from 1 (default: seconds)"
+    add("--times", choices=("seconds", "frames"), default="seconds", help=times_help)
+    size_help = "shorter side of the images (default: 256; 0 = unchanged)"
+    add("--size", type=int, default=256, metavar="PIXELS", help=size_help)
+    add("--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)")
+    add("--crop", action="store_true", help="crop to the box around the signer, where the dataset has one")
+    add("--no-trim", dest="trim", action="store_false", help="whole videos, even if the dataset gives start and end")
+    add("--classes", type=positive, metavar="N", help="only classes 0..N-1, such as 100 for MS-ASL100")
+    add("--limit", type=positive, metavar="N", help="only N clips, of the first classes, to try it")
+    add("--workers", type=processes, metavar="N", help="processes (default: one per core)")
+    add("--keep-damaged", action="store_true", help="use the readable frames of truncated and damaged videos")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = vars(parse_args())
+    from hearai.data.annotations.problems import SHOWN
+    from hearai.data.importers.run import Options, import_dataset
+
+    kind, source, data = args.pop("kind"), args.pop("source"), args.pop("data")
+    options = Options(**args | {"size": None if args["size"] == 0 else args["size"]})
+    result = import_dataset(kind, source, data, options, progress_bar("files"))
+    for note in result.notes[:SHOWN]:
+        print_text(f"note: {note}")
+    if (more := len(result.notes) - SHOWN) > 0:
+        print(f"note: ... and {more} more")
+    print(
+        f"{result.clips} clips of {result.words} words: {result.imported} imported ({result.frames} frames), "
+        f"{result.complete} complete before, {len(result.missing)} missing, {len(result.problems)} broken"
+    )
+    if result.missing:
+        print_text(f"missing: listed in {data / 'missing.csv'}; the first is {result.missing[0].media}")
+    splits = ", ".join(f"{result.splits[part]} {part}" for part in ("train", "val", "test") if result.splits[part])
+    print(f"official split: {splits or 'none'}; signers: {result.signers or 'unknown'}")
+    if result.has_landmarks_only:
+        print("landmarks and no images; train with train_parameters: {frames: false, landmarks: true}")
+    print_problems(result.problems)
+    return PROBLEMS_FOUND if result.problems else DONE
+
+
+if __name__ == "__main__":
+    run_script(main)
