@@ -171,7 +171,11 @@ def _extract_landmarks(job: Job, unfinished: Path) -> JobResult:
 
 def _image_files(folder: Path) -> list[Path]:
     """The images of a folder, in the order of the numbers in their names."""
-    names = [name for name in os.listdir(folder) if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")]
+    try:
+        files = os.listdir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot read ({error.strerror}); expected a folder of images") from None
+    names = [name for name in files if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")]
     return [folder / name for name in sorted(names, key=_natural)]
 
 

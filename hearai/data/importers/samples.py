@@ -15,6 +15,12 @@ from hearai.files import MAX_NAME, relative_name_problem
 
 MAX_WORD = 200
 """Letters of a word or a signer's name."""
+MAX_PATH = 1000
+"""Bytes of a path inside a dataset."""
+MOST = 1e7
+"""Of frames, seconds and frames per second: 100 hours at 25 frames per second."""
+SLOWEST = 0.1
+"""Frames per second."""
 WHOLE = Trim()
 
 
@@ -89,9 +95,14 @@ class Samples:
             return None
         first, last, rate = (value for value in values.values() if value is not None)
         is_open = last == -1
-        if first < base or rate < 0 or (not is_open and (last < first or (unit == "seconds" and last == first))):
+        if (
+            max(first, last, rate) > MOST
+            or first < base
+            or (rate != 0 and rate < SLOWEST)
+            or (not is_open and (last < first or (unit == "seconds" and last == first)))
+        ):
             found = f"start {first:g}, end {last:g}" + (f", fps {rate:g}" if rate else "")
-            self._report(where, found, f"expected {base} <= start < end, or -1 for the end of the video")
+            self._report(where, found, f"expected {base} <= start < end <= {MOST:,.0f}, or an end of -1")
             return None
         return Trim(first - base, None if is_open else last - base, unit, rate or None)
 
@@ -106,6 +117,13 @@ class Samples:
             return None
         left, top, right, bottom = known
         return Box(left, top, right, bottom, is_share)
+
+    def is_inside(self, where: str, path: str) -> bool:
+        """Whether a path of the metadata stays inside the dataset's folder; if not, that is reported."""
+        problem = "is too long" if len(path.encode()) > MAX_PATH else relative_name_problem(path)
+        if problem:
+            self._report(where, f"path {quoted(path)} {problem}", "expected a path inside the dataset's folder")
+        return problem is None
 
     def finish(self) -> list[Sample]:
         """The samples.
@@ -139,8 +157,7 @@ class Samples:
         return text
 
     def _video(self, where: str, name: str) -> Path | None:
-        if problem := relative_name_problem(name):
-            self._report(where, f"video {quoted(name)} {problem}", "expected a path inside the dataset's folder")
+        if not self.is_inside(where, name):
             return None
         path, several = self.source.find_video(name)
         if len(several) > 1:

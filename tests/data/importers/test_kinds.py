@@ -125,6 +125,11 @@ def damage(kind: str, folder: Path, file: str, text: str) -> list[str]:
 
 WLASL = "WLASL_v0.3.json"
 INVALID = {
+    "no video": ("csv", "all.csv", "path,label,who\n,x,p\n", "all.csv:2: path '' has an empty part"),
+    "dots": ("csv", "all.csv", "path,label,who\n.,x,p\n", "all.csv:2: name '.'; expected a plain file name"),
+    "deep": ("include", "train_include50.csv", f"Category,Word,FilePath\na,b,{'a/' * 900}b\n", "is too long"),
+    "far": ("slovo", "annotations.csv", SLOVO + "u1\tp\tx\t1e9\t\t1\t1\t1\t1\n", "start 1e+09, end -1; expected"),
+    "no id": ("wlasl", WLASL, '[{"gloss": "a", "instances": [{"split": "val"}]}]', "instance 0: name ''; expected"),
     "wrong columns": (
         "slovo",
         "annotations.csv",
@@ -145,9 +150,9 @@ INVALID = {
         "include",
         "test_include50.csv",
         "Category,Word,FilePath\na,b,../../c.mp4\n",
-        "video '../../c.mp4' has a part",
+        "path '../../c.mp4' has a part",
     ),
-    "absolute": ("csv", "all.csv", "path,label,who\n/etc/passwd,a,b\n", "all.csv:2: video '/etc/passwd' is absolute"),
+    "absolute": ("csv", "all.csv", "path,label,who\n/etc/passwd,a,b\n", "all.csv:2: path '/etc/passwd' is absolute"),
     "no word": ("csv", "all.csv", "path,label,who\na.mp4,,b\n", "all.csv:2: word ''; expected a text"),
     "control": ("csv", "all.csv", "path,label,who\na.mp4,x\x1b,b\n", "all.csv:2: word 'x\\x1b'; expected a text"),
     "split": (
@@ -219,7 +224,7 @@ def test_all_problems_are_reported_at_once(make_source: Callable):
     assert [problem.partition(": ")[2] for problem in found] == [
         "gloss 0, instance 0: split 'x'; expected train, val or test",
         "gloss 0, instance 1: name 'a/b'; expected a plain file name of at most 200 letters",
-        "gloss 0, instance 2: start 0, end -1, fps 25; expected 1 <= start < end, or -1 for the end of the video",
+        "gloss 0, instance 2: start 0, end -1, fps 25; expected 1 <= start < end <= 10,000,000, or an end of -1",
         "gloss 0, instance 2: box '[5, 5, 1, 1]'; expected four sides: left < right, top < bottom",
         "gloss 0, instance 2: '1' is already at "
         + found[3].split(": gloss")[0]

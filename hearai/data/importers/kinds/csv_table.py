@@ -1,7 +1,7 @@
 """Any table: one row for each clip, whose columns are named by the user."""
 
+import os
 from collections import Counter
-from pathlib import PurePosixPath
 
 from hearai.data.importers.samples import Samples, join_name
 from hearai.data.importers.source import Source
@@ -37,7 +37,7 @@ def read(source: Source) -> Samples:
             samples.problems.add("", f"{where}: the same stretch of {video!r} as in line {first}; expected it once")
             continue
         number_of[video] += 1
-        stem = PurePosixPath(video).with_suffix("").as_posix().replace("/", "__")
+        stem = join_name(*os.path.splitext(video)[0].split("/"))
         samples.add(
             where,
             name=join_name(stem, str(number_of[video])) if clips_of[video] > 1 else stem,

@@ -1,7 +1,7 @@
 """INCLUDE and INCLUDE-50: `Category,Word,Video,FilePath` in train_*.csv and test_*.csv; signers are unknown."""
 
+import os
 import re
-from pathlib import PurePosixPath
 
 from hearai.data.importers.samples import Samples, join_name
 from hearai.data.importers.source import Source
@@ -13,10 +13,9 @@ def read(source: Source) -> Samples:
     samples = Samples(source)
     for split, path in source.split_files("train*.csv", "val*.csv", "test*.csv").items():
         for line, row in read_records(path, ("Category", "Word", "FilePath")):
-            file = PurePosixPath(row["FilePath"])
             samples.add(
                 f"{path}:{line}",
-                name=join_name(*file.with_suffix("").parts),
+                name=join_name(*os.path.splitext(row["FilePath"])[0].split("/")),
                 file=row["FilePath"],
                 word=re.sub(r"^\d+\.\s*", "", row["Word"]),
                 split=split,

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hearai.data.importers.samples import Samples
 from hearai.data.importers.source import Source
@@ -55,7 +54,7 @@ def _video(source: Source, entry: dict[str, Any]) -> str | Path:
     match = YOUTUBE_ID.search(url)
     names = [match[1]] if match else []
     names += [
-        str(name).replace("/", "_") for name in (entry.get("file"), urlsplit(url).path.rpartition("/")[2]) if name
+        str(name).replace("/", "_") for name in (entry.get("file"), url.partition("?")[0].rpartition("/")[2]) if name
     ]
     for name in names:
         path, several = source.find_video(name)

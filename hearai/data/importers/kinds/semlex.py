@@ -4,7 +4,6 @@ from hearai.data.annotations.metadata import SPLIT_WORDS
 from hearai.data.importers.samples import Samples
 from hearai.data.importers.source import Source
 from hearai.data.importers.tables import read_rows
-from hearai.files import relative_name_problem
 
 COLUMNS = "video id, signer, duration, split, label type, label"
 
@@ -18,7 +17,7 @@ def read(source: Source) -> Samples:
         is_row = len(fields) >= 6 and fields[3].lower() in SPLIT_WORDS
         if line == 1 and not is_row:
             continue  # the header
-        if not is_row or relative_name_problem(fields[0]):
+        if not is_row:
             found = f"{path}:{line}: found {','.join(fields)[:80]!r}"
             samples.problems.add("", f"{found}; expected {COLUMNS}, with the split train, val or test")
             continue
@@ -27,6 +26,8 @@ def read(source: Source) -> Samples:
             others += labels[video, split] != label
             continue
         labels[video, split] = label
+        if not samples.is_inside(f"{path}:{line}", video):
+            continue
         file = source.media / split / f"{video}.npy"
         about = {"name": f"{split}_{video}", "file": file, "word": label, "form": "landmarks"}
         samples.add(f"{path}:{line}", signer=fields[1], split=split, **about)  # type: ignore[arg-type]

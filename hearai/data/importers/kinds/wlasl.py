@@ -19,7 +19,8 @@ def read(source: Source) -> Samples:
         for place, instance in enumerate(instances):
             where = f"{path}: gloss {number}, instance {place}"
             start, end = instance.get("frame_start"), instance.get("frame_end")
-            video = str(instance.get("video_id", ""))
+            video = instance.get("video_id")
+            video = str(video) if isinstance(video, str | int) else ""
             samples.add(
                 where,
                 name=video,
