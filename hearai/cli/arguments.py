@@ -56,7 +56,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 def duration(text: str) -> float:
     """Parses `90`, `90s`, `30m` or `2h` to seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", text)
     seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
     if not 0 < seconds <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"got {text!r}; give a time such as 90s, 30m or 2h")

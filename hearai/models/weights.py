@@ -4,6 +4,8 @@ import pickle
 import struct
 import textwrap
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,30 @@ def read_tensors(path: Path) -> Any:
     Raises:
         UNREADABLE: see `hearai.errors.load_failure` for a reason that can be shown.
     """
+    _check_sums(path)
     with warnings.catch_warnings():  # torch asks to file an issue where it meets a file of others
         warnings.simplefilter("ignore", UserWarning)
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_sums(path: Path) -> None:
+    """Compares an archive of `torch.save` with the checksums in it; torch would load changed bytes as weights.
+
+    Raises:
+        ValueError: they differ, or an entry is compressed, as torch writes none: a small file could fill the memory.
+    """
+    if not zipfile.is_zipfile(path):  # the format before PyTorch 1.6, without checksums, or not an archive at all
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            odd = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+            if odd:
+                raise ValueError(f"its part {odd[0]!r} is compressed, which torch never does")
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"the file is damaged: {error}") from None
+    if damaged:
+        raise ValueError(f"the file is damaged: its part {damaged!r} differs from its checksum; copy it again")
 
 
 def load_weights(module: nn.Module, weights: Any, *, finite: bool = True) -> None:

@@ -1,6 +1,7 @@
 """A checkpoint is complete or absent, and cannot run code."""
 
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -40,6 +41,29 @@ def test_a_broken_checkpoint_is_refused(tmp_path, content):
     file = next(tmp_path.iterdir())
     file.write_bytes(file.read_bytes()[:2000] if content is None else content)
     with pytest.raises(ConfigError, match="cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+def test_weights_that_differ_from_their_checksum_are_refused(tmp_path):
+    save_checkpoint(tmp_path, {"weights": torch.zeros(1000)})
+    file = next(tmp_path.iterdir())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1  # torch itself loads it
+    file.write_bytes(content)
+    assert torch.load(file, weights_only=True)["weights"].any()
+    with pytest.raises(ConfigError, match="damaged: its part '.*' differs from its checksum; copy it again"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_compressed_checkpoint_is_refused(tmp_path):
+    save_checkpoint(tmp_path, {"weights": torch.zeros(1000)})
+    file = next(tmp_path.iterdir())
+    with zipfile.ZipFile(file) as source:
+        parts = {entry.filename: source.read(entry) for entry in source.infolist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, part in parts.items():
+            target.writestr(name, part)
+    with pytest.raises(ConfigError, match="is compressed"):
         load_checkpoint(tmp_path)
 
 
