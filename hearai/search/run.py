@@ -51,6 +51,7 @@ from hearai.search.storage.study_folder import (
     ensure_study_folder,
     portable_yaml,
     record_code_version,
+    record_study_id,
     with_known_schedule,
 )
 from hearai.search.storage.study_sync import StudySync
@@ -131,6 +132,7 @@ class _Call:
 
     def enqueue_first_trials(self, warm_start: WarmStart | None) -> None:
         """The base config first, then what is known from another search."""
+        record_study_id(self.search, self.folder)
         record_code_version(self.search, self.print_line)
         self.search.enqueue(self.study.base_params(), {KIND: BASE_KIND})
         if warm_start is not None:

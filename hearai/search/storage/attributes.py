@@ -58,6 +58,8 @@ POINT = "point"
 
 # -- attributes of an Optuna study ----------------------------------------------------------------
 
+STUDY_ID = "study_id"
+"""The random id of the study, which its `study.yaml` has too: a journal that belongs to another one is recognised."""
 CODE_VERSIONS = "code_versions"
 """Versions of the code that have run the search, the oldest first."""
 PRETRAINING_SECONDS = "pretraining_seconds"

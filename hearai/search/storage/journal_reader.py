@@ -8,10 +8,13 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
+from hearai.config.study import read_study_id
 from hearai.errors import UserError
+from hearai.search.storage.attributes import STUDY_ID
 from hearai.search.storage.journal_backend import WideningStorage
 from hearai.search.storage.journal_check import in_order, parse_line
-from hearai.search.storage.trial_store import is_own_trial
+from hearai.search.storage.layout import STUDY_FILE
+from hearai.search.storage.trial_store import SEARCH, is_own_trial
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def read_journal(path: Path) -> dict[str, JournalSnapshot]:
     """{name of the Optuna study: its trials and attributes}; empty if the file does not exist.
 
     Raises:
-        UserError: the file cannot be read, a line is damaged, or lines are missing.
+        UserError: the file cannot be read, a line is damaged, lines are missing, or it belongs to another study than
+            the `study.yaml` beside it.
     """
     backend = _ReadOnlyBackend(path)
     try:
@@ -62,10 +66,27 @@ def read_journal(path: Path) -> dict[str, JournalSnapshot]:
         raise UserError(
             f"{path}: Optuna cannot read it ({type(error).__name__}: {error}); put back a copy of the file"
         ) from None
-    return {
+    snapshots = {
         study.study_name: JournalSnapshot(
             [t for t in storage.get_all_trials(study._study_id, deepcopy=False) if is_own_trial(t)],
             study.user_attrs,
         )
         for study in storage.get_all_studies()
     }
+    _check_owner(path, snapshots)
+    return snapshots
+
+
+def _check_owner(path: Path, snapshots: Mapping[str, JournalSnapshot]) -> None:
+    """Refuses the journal of one study beside the record of another: its scores would be taken for those of that one.
+
+    Older code has written no ids; there is nothing to compare.
+    """
+    owner = snapshots.get(SEARCH, JournalSnapshot()).user_attrs.get(STUDY_ID)
+    record = path.with_name(STUDY_FILE)
+    expected = read_study_id(record) if owner is not None else None
+    if expected is not None and owner != expected:
+        raise UserError(
+            f"{path}: the journal of another study (id {owner}) than {record} (id {expected}): one of the two was "
+            "copied or replaced; nothing was changed. Put back the files of one study, or give another --name"
+        )

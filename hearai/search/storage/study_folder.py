@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import platform
+import secrets
 import shlex
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import yaml
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
-from hearai.config.study import EARLIER_SPACES, Study, read_study
+from hearai.config.study import EARLIER_SPACES, Study, read_study, read_study_id
+from hearai.config.study import STUDY_ID as ID_KEY
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.metadata import read_class_list, write_class_list
@@ -27,7 +29,7 @@ from hearai.data.annotations.split import write_split
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
-from hearai.search.storage.attributes import CODE_VERSIONS
+from hearai.search.storage.attributes import CODE_VERSIONS, STUDY_ID
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import CLASS_NAMES, COMMANDS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
 from hearai.search.storage.space_change import compare_spaces, with_history
@@ -48,6 +50,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...
     Raises:
         ConfigError: the base config or the dataset differ from those in the folder, or the space in more than its
             ranges and choices; lists the differences.
+        UserError: the journal is damaged, or belongs to another study.
     """
     path, comparison = folder / STUDY_FILE, _Comparison(plan, folder)
     if comparison.differences:
@@ -57,8 +60,14 @@ def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...
                 *(f"  {line}" for line in comparison.differences),
             ]
         )
-    study = with_history(plan.study, comparison.known, _next_number(folder))
-    record = {**comparison.requested, **{key: value for key, value in study.to_dict().items() if key == EARLIER_SPACES}}
+    journal = read_journal(folder / JOURNAL).get(SEARCH, JournalSnapshot())
+    study = with_history(plan.study, comparison.known, _next_number(journal))
+    study_id = read_study_id(path) or journal.user_attrs.get(STUDY_ID) or secrets.token_hex(8)
+    record = {
+        ID_KEY: study_id,
+        **comparison.requested,
+        **{key: value for key, value in study.to_dict().items() if key == EARLIER_SPACES},
+    }
     write_split(plan.data.split, folder / SPLIT_FILE)
     write_class_list(plan.data.class_names, folder / CLASS_NAMES)
     atomic_write_text(path, yaml.safe_dump(record, sort_keys=False))
@@ -118,10 +127,9 @@ class _Comparison:
         """All of them, if the study cannot continue with one."""
 
 
-def _next_number(folder: Path) -> int:
+def _next_number(journal: JournalSnapshot) -> int:
     """The number that the next proposed trial has at least."""
-    trials = read_journal(folder / JOURNAL).get(SEARCH, JournalSnapshot()).trials
-    return max((trial.number for trial in trials), default=-1) + 1
+    return max((trial.number for trial in journal.trials), default=-1) + 1
 
 
 def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
@@ -167,6 +175,12 @@ def _command() -> str:
         + f"  {code_version()}\n"
         f"  {os.cpu_count()} cores, {platform.platform()}, python {platform.python_version()}, {libraries}\n"
     )
+
+
+def record_study_id(search: TrialStore, folder: Path) -> None:
+    """Records in the journal which study it belongs to, once."""
+    if STUDY_ID not in search.optuna_study.user_attrs:
+        search.optuna_study.set_user_attr(STUDY_ID, read_study_id(folder / STUDY_FILE))
 
 
 def record_code_version(search: TrialStore, print_line: Print) -> None:

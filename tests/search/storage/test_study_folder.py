@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import yaml
 from hearai.config.study import Study
 from hearai.data.annotations import load as folders
 from hearai.data.annotations.load import load_data
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, UserError
 from hearai.search.plan import Plan
+from hearai.search.storage.journal_reader import read_journal
 from hearai.search.storage.study_folder import (
     changes_of_study,
     code_version,
     ensure_study_folder,
     record_code_version,
+    record_study_id,
     study_differences,
 )
 from hearai.search.storage.trial_store import TrialStore
@@ -70,6 +73,24 @@ def test_a_copy_of_the_dataset_is_accepted_and_a_change_refused(
     image.write_bytes(image.read_bytes() + b"\0")
     with pytest.raises(ConfigError, match="the dataset: files or labels were changed"):
         open_folder()
+
+
+def test_the_journal_of_another_study_is_refused(make_study: MakeStudy, open_store: Callable, tmp_path: Path) -> None:
+    """Its space is the same, so nothing else would tell; a copy of the whole folder is still the same study."""
+    study, one, two = make_study(), tmp_path / "one", tmp_path / "two"
+    plan = Plan(study, load_data(study.base), study.base, None)
+    for folder in (one, two, one):
+        with open_store(folder) as store:
+            ensure_study_folder(plan, folder)
+            record_study_id(store, folder)
+    shutil.copytree(one, tmp_path / "copy")
+    ensure_study_folder(plan, tmp_path / "copy")
+    shutil.copy(one / "journal.log", two / "journal.log")
+    record = (two / "study.yaml").read_bytes()
+    for read in (lambda: read_journal(two / "journal.log"), lambda: ensure_study_folder(plan, two)):
+        with pytest.raises(UserError, match=r"two/journal\.log: the journal of another study .* give another --name"):
+            read()
+    assert (two / "study.yaml").read_bytes() == record
 
 
 def test_options_missing_in_an_older_study_have_their_defaults(make_study: MakeStudy, tmp_path: Path) -> None:
