@@ -42,7 +42,8 @@ class RunWriter:
         """
         if self._current_trackers() is None:
             return None
-        state = {**trainer.state(), "progress": progress.state(), **self._dataset_facts}
+        config = to_dict(self._config)  # config.yaml is for people, and may be edited by them
+        state = {**trainer.state(), "progress": progress.state(), "config": config, **self._dataset_facts}
         return save_checkpoint(self._folder / LAST, state)
 
     def log(self, metrics: Mapping[str, float]) -> None:

@@ -115,6 +115,7 @@ class LastContent(_DatasetContent):
 
     model: dict[str, Tensor]
     optimizer: OptimizerContent
+    config: dict[str, Any] | None = None
     backbone: str | None
     begun: PartialContent | None = None
     progress: ProgressContent

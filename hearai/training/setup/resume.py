@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from hearai.config.config import Config, load_config, to_dict
+from hearai.config.config import Config, build_config, load_config, to_dict
 from hearai.config.overrides import leaves, override
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
@@ -44,10 +44,15 @@ CONTENT = ("train_parameters.classification_mode", "train_parameters.frames", "t
 def stored_config(folder: Path) -> Config | None:
     """The config of the run in a folder that can be resumed; None = there is no such run.
 
+    It is that in the checkpoint: the config file may have been edited since. Checkpoints of older code have none.
+
     Raises:
-        ConfigError: its config file is missing or invalid.
+        ConfigError: the checkpoint is unusable, or the config is missing or invalid.
     """
-    return load_config(folder / CONFIG_FILE) if holds_checkpoint(folder / LAST) else None
+    if not holds_checkpoint(folder / LAST):
+        return None
+    known = load_last(folder / LAST)[1].config
+    return load_config(folder / CONFIG_FILE) if known is None else build_config(known, f"{folder / LAST}: config")
 
 
 def with_unstated_values(config: Config, stored: Config) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hearai.config.config import Config, load_config
+from hearai.config.config import Config, build_config, load_config
 from hearai.config.overrides import override
 from hearai.errors import ConfigError
 from hearai.training.fit import fit
@@ -100,12 +100,27 @@ def test_classes_may_get_names_but_not_other_names(run: Path, tiny_dataset: Path
 def test_a_run_of_older_code_is_resumed(run: Path, make_dataset: Callable[..., Path]) -> None:
     """Its checkpoint knows no fingerprint, so the folder is compared."""
     state = load_checkpoint(run / "last")
-    for key in ("fingerprint", "content", "class_names"):
+    for key in ("fingerprint", "content", "class_names", "config"):
         del state[key]
     save_checkpoint(run / "last", state)
     assert resumed(run, {}) == []
     other = str(make_dataset("other"))
     assert resumed(run, {"general_parameters.data_path": other})[1].startswith("  general_parameters.data_path: was ")
+
+
+def test_an_edited_config_file_is_not_taken_for_that_of_the_run(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("split_seed: 0", "split_seed: 5"))
+    assert resumed(run, {})[1:] == ["  general_parameters.split_seed: was 0, is 5"]
+    (run / "config.yaml").unlink()
+    assert resumed(run, {}, build_config(load_checkpoint(run / "last")["config"])) == [], "the checkpoint has it"
+
+
+def test_the_checkpoint_of_another_run_is_refused(run: Path, tmp_path: Path) -> None:
+    other = override(load_config(run / "config.yaml"), {"train_parameters.lr": 0.5})
+    fit(other, LocalRuntime("cpu", tmp_path / "other"))
+    shutil.copytree(tmp_path / "other" / "last", run / "last", dirs_exist_ok=True)
+    assert resumed(run, {})[1:] == ["  train_parameters.lr: was 0.5, is 0.001"]
 
 
 def test_what_the_config_leaves_open_is_as_in_the_run(run: Path, tiny_config: Config, tmp_path: Path) -> None:
