@@ -20,15 +20,24 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
         DiskFull: no space left; the previous state is intact.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / STATE) as temporary:
+    save_tensors(folder / STATE, state)
+    return folder
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes tensors and plain values into a file, atomically replacing the previous one.
+
+    Raises:
+        DiskFull: no space left; the previous file is intact.
+    """
+    with atomic_write(path) as temporary:
         try:
             with temporary.open("wb") as file:  # given a path, torch hides why it could not write
-                torch.save(dict(state), file)
+                torch.save(dict(content), file)
         except RuntimeError as error:  # given a file, it fails again while closing, after the actual error
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
-    return folder
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:

@@ -40,6 +40,7 @@ from hearai.training.evaluation import evaluate
 from hearai.training.optim.loss import head_losses, weighted_loss
 from hearai.training.optim.optimizer import build_optimizer, set_lr
 from hearai.training.optim.torch_options import autocast
+from hearai.training.outputs.checkpoint import save_tensors
 from hearai.training.outputs.layout import BACKBONE_FILE
 from hearai.training.runtime import LocalRuntime, Runtime, choose_device
 from hearai.training.setup.time_estimate import TimeEstimate, steps_per_epoch
@@ -256,8 +257,7 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
 
 def _write(out: Path, weights: dict[str, Tensor], model_path: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as temporary:
-        torch.save({"backbone": weights, "model_path": model_path}, temporary)
+    save_tensors(out, {"backbone": weights, "model_path": model_path})
     return out
 
 

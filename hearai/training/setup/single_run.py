@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import torch
-
 from hearai.config.config import Config
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data
 from hearai.errors import ConfigError
 from hearai.training.fit import FitResult, fit, result_of
+from hearai.training.outputs.checkpoint import save_tensors
 from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST, holds_checkpoint
 from hearai.training.outputs.saved_state import load_best, load_last
 from hearai.training.run_state import RunState
@@ -69,5 +68,5 @@ def weights_file(config: Config, folder: Path) -> Path | None:
     path = config.general_parameters.path_to_save
     if path is None or not path.endswith(".pth") or not holds_checkpoint(folder / BEST):
         return None
-    torch.save(load_best(folder / BEST).model, path)
+    save_tensors(Path(path), load_best(folder / BEST).model)
     return Path(path)

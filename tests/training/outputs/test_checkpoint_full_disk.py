@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hearai.errors import DiskFull
-from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
+from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from tests.helpers.fault_injection import fill_disk, small_disk
 
 
@@ -25,3 +25,11 @@ def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
         filler.unlink()
         save_checkpoint(disk / "last", {"epoch": 2, "weights": torch.zeros(100_000)})
         assert load_checkpoint(disk / "last")["epoch"] == 2
+
+
+def test_weights_that_do_not_fit_leave_no_file(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m"):
+        weights = tmp_path / "disk" / "model.pth"
+        with pytest.raises(DiskFull, match=r"model\.pth: cannot be written, its disk is full"):
+            save_tensors(weights, {"weights": torch.zeros(1_000_000)})
+        assert not weights.exists() and not temporary_files(tmp_path / "disk")
