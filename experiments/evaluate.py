@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from hearai.cli import DONE, add_data_options, gpu_index, print_text, run_script
+from hearai.files import require_writable_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +49,7 @@ def main() -> int:
     from hearai.training.runtime import choose_device
 
     best = find_best(args.checkpoint)
+    require_writable_folder(args.out or best, "--out")
     trained = load_trained(best, choose_device(args.gpu))
     given = {"frame_pattern": args.frame_pattern, "follow_symlinks": args.follow_symlinks}
     assessment = assess(

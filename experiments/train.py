@@ -24,7 +24,7 @@ from hearai.cli import (
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.overrides import override
-from hearai.files import require_writable_folder
+from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
 from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
 
@@ -126,6 +126,8 @@ def main() -> int:
     config = config_of(args)
     folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
     require_writable_folder(folder, "path_to_save")
+    if (weights := config.general_parameters.path_to_save) and weights.endswith(".pth"):
+        require_writable_file(Path(weights), "path_to_save")
     try:
         return run(args, config, folder)
     except KeyboardInterrupt:

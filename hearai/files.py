@@ -127,6 +127,26 @@ def require_writable_folder(folder: Path, option: str) -> None:
         raise UserError(f"{option} {folder}: {existing} is not writable; give a writable folder")
 
 
+def require_writable_file(path: Path, option: str) -> None:
+    """Checks, before anything is written, that a file can be created or replaced.
+
+    option: what the user gave it as, for the message.
+
+    Raises:
+        UserError: it is a folder or a device, or its folder cannot be used.
+    """
+    require_writable_folder(path.parent, option)
+    if path.is_dir():
+        raise UserError(f"{option} {path}: a folder; give a file")
+    _refuse_special(path)
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuses devices, pipes and sockets: replaced by a file, `/dev/null` would be one for all programs."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: a device or a pipe, which would be replaced; give another path")
+
+
 def require_free_space(folder: Path, size: float, what: str) -> None:
     """Checks that a folder's disk has room for `size` bytes. what: what takes them, for the message.
 
@@ -221,7 +241,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Raises:
         DiskFull: the disk cannot be written; `path` is unchanged.
+        UserError: `path` is a device or a pipe.
     """
+    _refuse_special(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary

@@ -1,5 +1,6 @@
 """Paths from users and from elsewhere: refused before anything is written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hearai.files import (
     folder_name_problem,
     relative_name_problem,
     require_free_space,
+    require_writable_file,
     require_writable_folder,
 )
 
@@ -65,3 +67,15 @@ def test_an_error_of_an_atomic_write_names_the_intended_file(tmp_path: Path) -> 
     with pytest.raises(OSError) as caught:
         atomic_write_text(tmp_path / "missing" / "trials.csv", "x")
     assert caught.value.filename == str(tmp_path / "missing" / "trials.csv")
+
+
+def test_devices_and_pipes_are_never_replaced(tmp_path: Path) -> None:
+    """An output path of /dev/null would replace it by a file, for all programs of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (lambda: atomic_write_text(pipe, "x"), lambda: require_writable_file(pipe, "--out")):
+        with pytest.raises(UserError, match="pipe: a device or a pipe, which would be replaced; give another path"):
+            write()
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+    with pytest.raises(UserError, match="--out .*: a folder; give a file"):
+        require_writable_file(tmp_path, "--out")

@@ -44,7 +44,10 @@ _ClassRow = tuple[int, str, str, str]
 
 
 def read_signers(path: Path, problems: Problems) -> dict[str, str] | None:
-    """{clip name: signer} of the CSV rows `name,signer` (header optional); None if the file does not exist.
+    """{clip name: signer} of the CSV rows `name,signer`; None if the file does not exist.
+
+    A first row with `name` and `signer` is a header: they may be in any order, and further columns are ignored.
+    Signers whose names differ in case, spaces or Unicode form are the same: as two, they would be in two splits.
 
     Raises:
         DataError: the file cannot be read or is not text.
@@ -64,34 +67,41 @@ def read_splits(path: Path, problems: Problems) -> dict[str, str] | None:
 def _read_pairs(
     path: Path, column: str, kind: str, problems: Problems, words: Mapping[str, str] | None = None
 ) -> dict[str, str] | None:
-    """{clip name: value} of rows `name,value`; words: the possible values, compared without case."""
+    """{clip name: value} of rows `name,value`. words: the possible values, compared without case.
+
+    A first row with both names is a header: they may be in any order, and further columns are ignored.
+    """
     if not os.path.lexists(path):  # a symlink to nothing is a mistake, not a dataset without the table
         return None
     at = LineProblems(path, problems)
     values: dict[str, str] = {}
     shared: dict[str, str] = {}
-    for number, line in read_lines(path):
+    name_at, value_at, width = 0, 1, 2
+    rows = ((number, line) for number, line in read_lines(path) if line.strip())
+    for row, (number, line) in enumerate(rows):
         at.line = number
         fields = _split_row(line)
-        if not line.strip() or [field.lower() for field in fields] == ["name", column]:
+        header = [field.lower() for field in fields]
+        if row == 0 and header.count("name") == header.count(column) == 1:
+            name_at, value_at, width = header.index("name"), header.index(column), len(header)
             continue
-        if len(fields) != 2 or not all(fields) or any(map(has_control_characters, fields)):
+        pair = [fields[name_at], fields[value_at]] if len(fields) == width else []
+        if not pair or not all(pair) or any(map(has_control_characters, pair)):
             at.add(kind, f"found {quoted(line)}", f"expected name,{column}")
             continue
-        value = words.get(fields[1].lower()) if words else shared.setdefault(fields[1], fields[1])
+        value = words.get(pair[1].lower()) if words else shared.setdefault(normalise_word(pair[1]), pair[1])
         if value is None:
-            at.add(
-                kind, f"{column} {quoted(fields[1])}", f"expected {', '.join(dict.fromkeys((words or {}).values()))}"
-            )
+            allowed = ", ".join(dict.fromkeys((words or {}).values()))
+            at.add(kind, f"{column} {quoted(pair[1])}", f"expected {allowed}")
             continue
-        name = normalise_name(fields[0]) or fields[0]
+        name = normalise_name(pair[0]) or pair[0]
         if values.setdefault(name, value) != value:
             at.add(kind, f"{name} has a second {column} {quoted(value)}", "expected one")
     return values
 
 
 def _split_row(line: str) -> list[str]:
-    """The two fields of a CSV row with a comma, or a semicolon where there is no comma; [] if a quote is not closed."""
+    """The fields of a CSV row; [] if a quote is not closed."""
     mark = _separator(line)
     try:  # line by line, so that a stray quote spoils one row and not the rest of the file
         return [field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True))]
@@ -100,7 +110,8 @@ def _split_row(line: str) -> list[str]:
 
 
 def _separator(line: str) -> str:
-    return ";" if ";" in line and "," not in line else ","
+    """A comma; a semicolon or a tab where there is no comma."""
+    return next((mark for mark in (",", ";", "\t") if mark in line), ",")
 
 
 def class_name(names: Mapping[str, Mapping[int, str]], head: str, index: int) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hearai.data.annotations.metadata import class_name
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, UserError
-from hearai.files import atomic_write, atomic_write_text
+from hearai.files import atomic_write, atomic_write_text, require_writable_file
 from hearai.sign.skeleton import CHANNELS, POINTS
 from hearai.training.inference.trained_model import TrainedModel
 
@@ -68,6 +68,10 @@ def export(trained: TrainedModel, to: str, path: Path) -> Exported:
         ConfigError: images without a fixed size, or a path that cannot be written.
         UserError: the packages for ONNX are missing, or the outputs differ.
     """
+    description = path.with_suffix(".json")
+    if path == description:
+        raise ConfigError(f"--out {path}: is where the description is written; give a name that ends in another way")
+    require_writable_file(path, "--out")
     heads = list(trained.num_class)
     deployed = Deployed(trained.model.cpu(), inputs_of(trained), heads).eval()
     example = example_inputs(trained, 2)
@@ -83,7 +87,6 @@ def export(trained: TrainedModel, to: str, path: Path) -> Exported:
                     f"{path}: not written: its outputs differ by {difference:.3g} from the model's; expected at most "
                     f"{TOLERANCE:g}; try another format ({', '.join(EXPORT_FORMATS)})"
                 )
-        description = path.with_suffix(".json")
         atomic_write_text(description, json.dumps(describe(trained, runner.any_length), indent=1, ensure_ascii=False))
     except OSError as error:
         raise ConfigError(f"--out {path}: cannot be written ({error.strerror or error}); give another path") from None

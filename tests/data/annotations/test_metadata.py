@@ -38,6 +38,23 @@ def test_all_formats_of_gloss_lists_are_read(tmp_path: Path, lines: tuple[str, .
     assert read_class_names(write(tmp_path, *lines)) == {"gloss": {0: "Home", 1: "To go, away"}}
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("c0,Anna", "c1,anna", "c2,Bo"),
+        ("\ufeffName;Signer", "c0;Anna", "c1;ANNA ", "c2;Bo"),
+        ("signer\tname", "Anna\tc0", "Anna\tc1", "Bo\tc2"),
+        (",name,age,signer", "0,c0,31,Anna", "1,c1,,Anna", '2,c2,"4, or 5",Bo'),
+    ],
+    ids=["no header", "BOM, semicolons, capitals", "tabs, other order", "further columns"],
+)
+def test_all_formats_of_signers_are_read(tmp_path: Path, lines: tuple[str, ...]):
+    """Two spellings of one signer would be two signers, in training and test."""
+    found = Problems()
+    path = write(tmp_path, *lines, file="signers.csv") / "signers.csv"
+    assert read_signers(path, found) == {"c0": "Anna", "c1": "Anna", "c2": "Bo"} and not len(found)
+
+
 def test_list_in_the_folder_overrides_the_one_in_its_parent(tmp_path: Path):
     folder = tmp_path / "frames"
     folder.mkdir()
