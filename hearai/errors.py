@@ -72,6 +72,8 @@ def load_failure(error: Exception) -> str:
     Where a library refuses a file because loading it could run code, its message advises how to load it nevertheless;
     that advice is not repeated.
     """
+    if isinstance(error, EOFError | LookupError):  # their texts are keys and offsets
+        return "it is damaged, or no file of this kind"
     lines = str(error).strip().splitlines()
     reason = lines[0].rstrip(".") if lines else type(error).__name__
     if type(error).__name__ == "UnpicklingError" or re.search("pickle|weights_only", str(error)):

@@ -51,8 +51,14 @@ def _check_sums(path: Path) -> None:
     Raises:
         ValueError: they differ, or an entry is compressed, as torch writes none: a small file could fill the memory.
     """
-    if not zipfile.is_zipfile(path):  # the format before PyTorch 1.6, without checksums, or not an archive at all
-        return
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            start = file.read(2)
+        if not start:
+            raise ValueError("the file is empty")
+        if start == b"PK":  # of an archive
+            raise ValueError("the file is incomplete: its end is missing; copy it again")
+        return  # the format before PyTorch 1.6, without checksums, or no file of torch
     try:
         with zipfile.ZipFile(path) as archive:
             odd = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]

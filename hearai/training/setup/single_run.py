@@ -1,5 +1,6 @@
 """One run outside a search, as `train.py` makes it: its folder and its steps."""
 
+import logging
 from pathlib import Path
 
 from hearai.config.config import Config
@@ -16,6 +17,8 @@ from hearai.training.setup.prepare import with_data, with_weights
 from hearai.training.setup.pretrain import ensure_backbone
 from hearai.training.setup.resume import check_same_run, stored_config, with_unstated_values
 
+log = logging.getLogger(__name__)
+
 
 def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[Config, Data]:
     """The config with its data and weights decided, and its clips; nothing has been written.
@@ -31,6 +34,8 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
     if (folder / LAST).exists() and not (resume or pre_training):
         raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
     stored = stored_config(folder) if resume and not pre_training else None
+    if resume and not stored:
+        log.warning("%s: holds no run to resume; training starts with epoch 1", folder)
     if stored:
         config = with_unstated_values(config, stored)
     config, data = with_data(config)

@@ -133,8 +133,13 @@ def test_what_the_config_leaves_open_is_as_in_the_run(run: Path, tiny_config: Co
         assert resumed(folder, {"general_parameters.path_to_save": str(folder)}, auto) == []
 
 
-def test_resuming_needs_the_folder_of_the_run(run: Path, tiny_config: Config) -> None:
+def test_resuming_needs_the_folder_of_the_run(
+    run: Path, tiny_config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert "--resume: which run?" in resumed(run, {}, tiny_config)[0]
+    config = override(tiny_config, {"general_parameters.path_to_save": str(tmp_path / "rum")})
+    prepare_run(config, tmp_path / "rum", resume=True)  # a job that is always started with --resume begins like this
+    assert "rum: holds no run to resume; training starts with epoch 1" in caplog.text
 
 
 def test_train_py_lists_the_differences(call: Callable, run: Path) -> None:
