@@ -196,6 +196,6 @@ def test_a_gap_to_the_validation_score_is_remarked_on(call: Callable, run: Path)
         assert f"The test score is {abs(validation):.3f} {words}" in text if words else "validation macro" not in text
 
 
-def test_an_output_folder_that_cannot_be_written_is_refused_before_scoring(call: Callable, run: Path):
+def test_an_unusable_output_folder_is_refused_before_scoring(call: Callable, run: Path):
     code, out, err = call("evaluate", "--checkpoint", run, "--gpu", -1, "--out", run / "config.yaml")
     assert code == 2 and "config.yaml is a file; give a folder" in err and not out
