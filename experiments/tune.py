@@ -21,7 +21,6 @@ from hearai.cli import (
     comma_separated,
     duration,
     gpus,
-    integer,
     is_uri,
     number_or,
     positive,
@@ -32,7 +31,6 @@ from hearai.cli import (
     storage_location,
     study_name,
 )
-from hearai.config.limits import MAX_RETRAINING
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.config.study_schema import PLATEAU
@@ -77,12 +75,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
         help="stop when a trial reaches this score, or when more trials are expected to gain less than a seed changes",
     )
     group.add_argument("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
-    group.add_argument(
-        "--finalists",
-        type=integer(0, MAX_RETRAINING),
-        metavar="K",
-        help="number of best trials to retrain with new seeds",
-    )
+    group.add_argument("--finalists", type=int, metavar="K", help="number of best trials to retrain with new seeds")
     group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
     group.add_argument("--splits", type=positive, metavar="N", help="number of folds on which each trial is scored")
     group.add_argument(

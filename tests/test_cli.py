@@ -185,6 +185,7 @@ def test_units_of_durations() -> None:
         (number(0, 1), "1.01"),
         (integer(2, 9), "1"),
         (integer(2, 9), "10"),
+        (duration, "１２"),
         (study_name, "../up"),
         (study_name, ".hidden"),
         (study_name, "a b"),
