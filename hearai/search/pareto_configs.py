@@ -13,10 +13,13 @@ from hearai.search.storage.trial_store import TrialStore
 
 
 def pareto_trials(search: TrialStore) -> list[int]:
-    """The complete trials that no other one dominates, the best by the primary metric first; none with one metric."""
+    """The complete trials that no other one dominates, the best by the primary metric first; none with one metric.
+
+    Those outside of a narrowed space do not count, as they do not for the finals.
+    """
     if len(search.metrics) < 2:
         return []
-    return pareto_front({t.number: t.values for t in search.trials(TrialState.COMPLETE)}, search.metrics)
+    return pareto_front({t.number: t.values for t in search.eligible_trials(TrialState.COMPLETE)}, search.metrics)
 
 
 def write_pareto_configs(study: Study, search: TrialStore, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from optuna.trial import Trial, TrialState
 
 from hearai.config.config import load_config
@@ -11,7 +12,7 @@ from hearai.config.study import Study
 from hearai.search.pareto_configs import pareto_trials, write_pareto_configs
 from hearai.search.storage.trial_store import TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
-from tests.helpers.suggestions import run_trial
+from tests.helpers.suggestions import run_trial, suggest_x_and_y
 
 LR = "train_parameters.lr"
 
@@ -43,6 +44,24 @@ def test_configs_of_the_front_can_be_run(
         config = load_config(folder / "pareto" / f"{number:04d}.yaml")
         assert config.train_parameters.lr == value and config.general_parameters.seed == study.settings.seed
         assert Path(config.feature_extractor.checkpoint).resolve() == (folder / BACKBONE_FILE).resolve()
+
+
+@pytest.mark.parametrize(("hidden", "front"), [([], [1, 0]), ([1], [2, 0]), ([0, 1, 2], [0])])
+def test_open_stopped_and_hidden_trials_are_not_on_the_front(
+    open_store: Callable, tmp_path: Path, hidden: list[int], front: list[int]
+) -> None:
+    """Trial 0, the base config's, always counts."""
+    metrics = ("objective", "seconds_per_clip")
+    with open_store(tmp_path, metrics=metrics, is_hidden=lambda trial: trial.number in hidden) as store:
+        for score, seconds in ((0.5, 0.01), (0.9, 0.02), (0.8, 0.03)):
+            run_trial(store, TrialState.COMPLETE, score, seconds)
+        run_trial(store, TrialState.PRUNED, 0.99)
+        run_trial(store, TrialState.FAIL, 0.99)
+        paused = store.propose(suggest_x_and_y).number
+        store.observe(paused, 1, 0.99)
+        store.pause(paused, 1)
+        store.observe(store.propose(suggest_x_and_y).number, 1, 0.99)
+        assert pareto_trials(store) == front
 
 
 def test_with_one_metric_there_is_no_front(store: TrialStore) -> None:

@@ -1,7 +1,8 @@
 """The Pareto front of a search for several metrics: its trials and its plots.
 
-A trial is on the front if no other complete trial is as good in every metric and better in one. The values are
-those of the search (one seed, validation clips); the winner is still chosen by the first metric alone.
+A trial is on the front if no other complete trial is as good in every metric and better in one; trials outside of a
+narrowed space do not count. The values are those of the search (one seed, validation clips); the winner is still chosen
+by the first metric alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def pareto_points(record: StudyRecord) -> list[ParetoPoint]:
     metrics = record.study.settings.metric
     if len(metrics) < 2:
         return []
-    known = {trial.number: _values_of(trial) for trial in record.complete}
+    known = {trial.number: _values_of(trial) for trial in record.eligible}
     points = {number: [row[name] for name in metrics] for number, row in known.items() if row.keys() >= set(metrics)}
     return [
         ParetoPoint(number, _config_file(record, number), dict(zip(metrics, points[number], strict=True)))

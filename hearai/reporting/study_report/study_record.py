@@ -118,7 +118,12 @@ class StudyRecord:
         """The trial whose config was chosen; until the test clips are scored, the best complete trial."""
         if self.test is not None:
             return self.trial(self.test.winner.trial)
-        return next((trial for trial in self.complete if trial.number == BASE_TRIAL or self.is_inside(trial)), None)
+        return next(iter(self.eligible), None)
+
+    @property
+    def eligible(self) -> list[TrialRecord]:
+        """The complete trials that may win, the best first: those inside the space, and the base config's."""
+        return [trial for trial in self.complete if trial.number == BASE_TRIAL or self.is_inside(trial)]
 
     @property
     def inside(self) -> list[TrialRecord]:

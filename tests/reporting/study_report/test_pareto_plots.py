@@ -3,11 +3,14 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hearai.config.space import Space
 from hearai.reporting.study_report.page import write_results
+from hearai.reporting.study_report.pareto_plots import pareto_plots, pareto_points
 from hearai.reporting.study_report.study_record import read_record
 from tests.helpers.report_files import csv_rows_of, html_of, page_of, summary_of
 from tests.helpers.study_builder import LR, SHARP, StudyBuilder
@@ -43,6 +46,17 @@ def test_the_front_is_listed_with_values_and_config_files(build_study: Callable)
         {"trial": 3, "config": None, "objective": 0.2, "seconds_per_clip": 0.005},
     ]
     assert summary["best"]["trial"] == 1, "the best of the first metric"
+
+
+def test_trials_outside_of_a_narrowed_space_are_not_on_the_front(build_study: Callable) -> None:
+    """Trial 1 has a learning rate of 0.01, trial 3 of 0.03; the base config's always counts."""
+    with build_study(metric=TWO) as builder:
+        record = read_record(run_five(builder))
+    domain = replace(record.study.space.domains[LR], low=0.015, high=0.025)
+    space = Space({**record.study.space.domains, LR: domain})
+    narrowed = replace(record, study=replace(record.study, space=space))
+    assert [point.trial for point in pareto_points(narrowed)] == [2, 0]
+    assert [plot.count("<circle") for plot in pareto_plots(narrowed, pareto_points(narrowed))] == [4], "all are drawn"
 
 
 def test_the_page_draws_and_lists_the_front(build_study: Callable) -> None:
