@@ -42,10 +42,15 @@ class Stage:
         """The next trial; None if there is none, see `ended_by`."""
         spent = self.budget_tracker.spent if self.budget_tracker else None
         self.ended_by = spent or (f"trial budget ({self.limit:,}) used up" if self.is_full else None)
-        proposal = self._policy.propose(allow_new=not self.is_full, closing=spent is not None)
+        proposal = self._policy.propose(room=self.store.room(self.limit), closing=spent is not None)
         if proposal is None and self.ended_by is None:
             self.ended_by = "every point of the space has been tried"
         return proposal
+
+    @property
+    def must_drain(self) -> bool:
+        """Whether running trials must end, or report, before the next stage starts."""
+        return self.drain or self._policy.depends_on_running
 
     def observe(self, number: int, epoch: int, value: float) -> None:
         """Stores a trial's objective after an epoch."""

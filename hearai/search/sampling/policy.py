@@ -34,13 +34,17 @@ UNDECIDED = Undecided.UNDECIDED
 class Policy(Protocol):
     """Proposes trials of one store and judges them. Called from one thread, and never blocks."""
 
-    def propose(self, *, allow_new: bool, closing: bool) -> Proposal | Undecided | None:
+    def propose(self, *, room: int, closing: bool) -> Proposal | Undecided | None:
         """Who trains next. None: no trial (for now, while trials are running).
 
         Args:
-            allow_new: whether a trial may be started that was not started before.
+            room: how many trials may be started that were not started before.
             closing: the budget is used up, so only trials without which the results would be incomplete are proposed.
         """
+
+    @property
+    def depends_on_running(self) -> bool:
+        """Whether it may propose a trial again, or stop one that would train on, once running trials have reported."""
 
     def judge(self, number: int, epoch: int, value: float, *, over_budget: bool) -> Verdict | Undecided:
         """What happens to a trial after an epoch; its value is stored. UNDECIDED: the trial waits for `verdicts`."""
@@ -73,8 +77,14 @@ class Stopping:
         """
         self._store, self._suggest, self._stopper, self._protected = store, suggest, stopper, protected
 
-    def propose(self, *, allow_new: bool, closing: bool) -> Proposal | None:
-        return None if closing or not allow_new else self._store.propose(self._suggest)
+    def propose(self, *, room: int, closing: bool) -> Proposal | None:
+        if closing or not (room or self._store.has_requeued):
+            return None
+        return self._store.propose(self._suggest)
+
+    @property
+    def depends_on_running(self) -> bool:
+        return False
 
     def judge(self, number: int, epoch: int, value: float, *, over_budget: bool) -> Verdict:
         is_promising = self._stopper is None or self._stopper.should_continue(number, epoch, value)

@@ -188,14 +188,22 @@ class TrialStore:
         if not any(trial.user_attrs.items() >= dict(user_attrs).items() for trial in self.trials()):
             self.optuna_study.enqueue_trial(dict(params), user_attrs=dict(user_attrs))
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Writes what a with block changes together at its end: a killed process has written all of it, or nothing."""
+        return self._storage.batch()
+
     def add_finished(self, trial: FrozenTrial) -> None:
         """Adds a trial of another search, from which the sampler learns."""
         self.optuna_study.add_trial(trial)
 
-    def is_full(self, limit: int) -> bool:
-        """Whether `limit` trials were started and none is requeued; those that are paused count."""
+    def room(self, limit: int) -> int:
+        """How many trials may be started until `limit` were; those that are paused count as started."""
         started = [trial for trial in self.trials() if trial.state is not TrialState.WAITING]
-        return not self._requeued and len(started) >= limit
+        return max(limit - len(started), 0)
+
+    def is_full(self, limit: int) -> bool:
+        """Whether `limit` trials were started and none is requeued."""
+        return not self._requeued and not self.room(limit)
 
     def propose(self, suggest: Suggest) -> Proposal | None:
         """The next trial; requeued ones come first, with the same parameters. None: no untried point was found."""

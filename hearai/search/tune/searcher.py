@@ -102,7 +102,7 @@ class JournalSearcher(Searcher):
             elif proposal is UNDECIDED:
                 self.is_undecided = True
                 return None  # Tune asks again
-            elif self._running and self._stage.drain:
+            elif self._running and self._stage.must_drain:
                 return None
             else:
                 self._stage.close()

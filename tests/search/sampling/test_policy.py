@@ -46,9 +46,11 @@ def test_a_trial_over_budget_is_always_stopped(store: TrialStore) -> None:
 
 def test_nothing_is_proposed_beyond_the_limit_or_the_budget(store: TrialStore) -> None:
     policy = stopping(store)
-    assert policy.propose(allow_new=False, closing=False) is None
-    assert policy.propose(allow_new=True, closing=True) is None
-    assert policy.propose(allow_new=True, closing=False).number == 0
+    assert policy.propose(room=0, closing=False) is None
+    assert policy.propose(room=1, closing=True) is None
+    assert policy.propose(room=1, closing=False).number == 0
+    store.requeue(0)
+    assert policy.propose(room=0, closing=False).number == 0, "it was started before"
 
 
 def test_finalists_are_the_best_complete_trials(store: TrialStore) -> None:

@@ -53,8 +53,21 @@ class _Job:
     asked_by: int | None
     """The trial that waits at a level; None: a free slot."""
     answer: Future[_Answer]
+    situation: "_Situation"
+    """When it was asked."""
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """What an answer of the engine depends on, as far as it is compared."""
+
+    reports: int
+    running: int
+    """Number of trials that train."""
+    may_start: bool
+    """Whether a new trial may be started."""
     closing: bool
-    """Whether the budget was used up when it was asked."""
+    """Whether the budget is used up."""
 
 
 class Pausing:
@@ -76,24 +89,29 @@ class Pausing:
         self._to_end: set[int] = set()
         """Trials that train to their last epoch although the budget is used up."""
         self._reports = 0
-        self._idle_since: tuple[int, bool] | None = None
-        """(number of reports, whether the budget was used up) when the engine had nothing to propose."""
+        self._idle: _Situation | None = None
+        """The situation in which the engine had nothing to propose."""
+        self._room = 0
+        """How many new trials may be started."""
         self._closing = False
-        self._allow_new = True
         self._is_closed = False
 
-    def propose(self, *, allow_new: bool, closing: bool) -> Proposal | Undecided | None:
-        self._allow_new, self._closing = allow_new, closing
+    def propose(self, *, room: int, closing: bool) -> Proposal | Undecided | None:
+        self._room, self._closing = room, closing
         self._advance()
+        if self._store.has_requeued:  # such as those that were running when an earlier process was killed
+            return self._store.propose(self._suggest)
         if self._started:
             return self._started.popleft()
-        if allow_new and not closing and self._store.has_queued:
+        if room and not closing and self._store.has_queued:
             return self._store.propose(self._suggest)
-        if self._idle_since == (self._reports, closing):
-            return None
-        if self._job is None:
+        if self._job is None and self._idle != self._situation():
             self._ask(None)
-        return UNDECIDED
+        return None if self._job is None else UNDECIDED
+
+    @property
+    def depends_on_running(self) -> bool:
+        return any(trial.number not in self._to_end for trial in self._running())
 
     def judge(self, number: int, epoch: int, value: float, *, over_budget: bool) -> Verdict | Undecided:
         self._reports += 1
@@ -118,12 +136,17 @@ class Pausing:
     def close(self) -> None:
         self._is_closed = True
         self._thread.shutdown(cancel_futures=True)
+        asked_by = [self._job.asked_by] if self._job is not None and self._job.asked_by is not None else []
+        for number in (*asked_by, *self._waiting):
+            self._verdicts[number] = Verdict.CONTINUE if number in self._to_end else Verdict.STOP
+        self._job = None
+        self._waiting.clear()
         for trial in self._store.trials(TrialState.RUNNING):
             if is_paused(trial):
                 self._store.finish(trial.number, TrialState.PRUNED)
 
     def finalists(self, count: int) -> list[int]:
-        expected = self._engine.expected_finals(self._curves())
+        expected = self._engine.expected_finals(curves_of(self._store))
         best = best_complete(self._store, self.contenders(count), without=BASE_TRIAL)
         return sorted(best, key=lambda number: -expected[number][0])[:count]
 
@@ -134,18 +157,26 @@ class Pausing:
         """Acts on an answer of the engine, and asks the next question."""
         if self._job is not None and self._job.answer.done():
             job, self._job = self._job, None
-            # an answer from before the budget was used up is out of date
-            self._act(job.asked_by, job.answer.result() if job.closing is self._closing else _Answer(None))
+            if job.situation.closing is self._closing:
+                self._act(job, job.answer.result())
+            elif job.asked_by is not None:  # the answer is out of date: the budget has been used up meanwhile
+                self._verdicts[job.asked_by] = Verdict.PAUSE
         if self._job is None and self._waiting:
             self._ask(self._waiting.popleft())
 
     def _ask(self, number: int | None) -> None:
-        curves, allow_new = self._curves(at_level=number), self._allow_new
+        curves, situation = curves_of(self._store, at_level=number), self._situation()
         if self._closing:
             answer = self._thread.submit(self._next_incomplete, curves)
         else:
-            answer = self._thread.submit(self._next, curves, allow_new)
-        self._job = _Job(number, answer, self._closing)
+            answer = self._thread.submit(self._next, curves, situation.may_start)
+        self._job = _Job(number, answer, situation)
+
+    def _situation(self) -> _Situation:
+        return _Situation(self._reports, len(self._running()), self._room > 0, self._closing)
+
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self._store.trials(TrialState.RUNNING) if not is_paused(trial)]
 
     def _next(self, curves: list[Curve], allow_new: bool) -> _Answer:
         """Runs in the thread."""
@@ -168,7 +199,8 @@ class Pausing:
         needed = frozenset((*best, BASE_TRIAL))
         return _Answer(next((number for number in needed if states.get(number) == "paused"), None), to_end=needed)
 
-    def _act(self, asked_by: int | None, answer: _Answer) -> None:
+    def _act(self, job: _Job, answer: _Answer) -> None:
+        asked_by = job.asked_by
         self._to_end |= answer.to_end
         if answer.hopeless is not None and is_paused(self._store[answer.hopeless]):
             self._store.finish(answer.hopeless, TrialState.PRUNED)
@@ -179,25 +211,27 @@ class Pausing:
             is_kept = proposal is None and not (self._closing and asked_by not in self._to_end)
             self._verdicts[asked_by] = Verdict.CONTINUE if is_kept else Verdict.PAUSE
         elif proposal is None:
-            self._idle_since = (self._reports, self._closing)
+            self._idle = job.situation
 
     def _start(self, choice: int | Mapping[str, Value]) -> Proposal | None:
-        """The trial in the journal; None: there is no untried point."""
+        """The trial in the journal; None: there is no untried point, or no room for a new trial any more."""
         if isinstance(choice, int):
             return self._store.resume(choice)
+        if self._room <= 0:
+            return None
+        self._room -= 1
         return self._store.propose_point(choice, self._suggest)
 
-    def _curves(self, at_level: int | None = None) -> list[Curve]:
-        """All trials that were started. The one that waits at a level counts as paused.
 
-        Those outside of a narrowed space are data, like those of another search, but are not resumed.
-        """
-        trials = self._store.optuna_study.get_trials(deepcopy=False)
-        started = [trial for trial in trials if trial.state is not TrialState.WAITING and not is_rejected(trial)]
-        own = {trial.number for trial in self._store.eligible_trials()}
-        return [
-            _curve(trial, is_at_level=trial.number == at_level, is_prior=trial.number not in own) for trial in started
-        ]
+def curves_of(store: TrialStore, *, at_level: int | None = None) -> list[Curve]:
+    """The curves of all trials that were started. The trial that waits at a level counts as paused.
+
+    Those outside of a narrowed space are data, like those of another search, but are not resumed.
+    """
+    trials = store.optuna_study.get_trials(deepcopy=False)
+    started = [trial for trial in trials if trial.state is not TrialState.WAITING and not is_rejected(trial)]
+    own = {trial.number for trial in store.eligible_trials()}
+    return [_curve(trial, is_at_level=trial.number == at_level, is_prior=trial.number not in own) for trial in started]
 
 
 def _curve(trial: FrozenTrial, *, is_at_level: bool, is_prior: bool) -> Curve:
