@@ -22,7 +22,7 @@ from hearai.search.finals import base_stage, finals_stage, require_winner_checkp
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
-from hearai.search.sampling.policies import build_policy, policy_note
+from hearai.search.sampling.policies import build_policy, modelled_gain, policy_note
 from hearai.search.sampling.policy import Policy
 from hearai.search.sampling.samplers import (
     build_finals_store,
@@ -201,13 +201,14 @@ class _Call:
     def _stages(self, policy: Policy, slots: int) -> Iterator[Stage]:
         """The search; the base config with new seeds, in slots that become free; the finalists, if there are any."""
         study, budget = self.study, budget_of(self.study)
+        plateau = plateau_of(study, self.search, self.finals, modelled_gain(study, self.search))
         stage = Stage(
             self.search,
             suggest=lambda trial: suggest_params(trial, study),
             config_of=lambda proposal: study.config_of(proposal.params, study.settings.seed),
             limit=budget.trials,
             slots=slots,
-            budget_tracker=BudgetTracker(budget, self.search, plateau_of(study, self.search, self.finals)),
+            budget_tracker=BudgetTracker(budget, self.search, plateau),
             drain=not study.settings.finalists.count,
             policy=policy,
         )

@@ -2,8 +2,9 @@
 
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 from hearai.metrics import CHOSEN_SCORE, SCORE
 from hearai.reporting.study_report.boundary import boundary_warnings
@@ -32,6 +33,12 @@ from hearai.search.storage.space_change import history_of
 from hearai.search.storage.trial_store import BASE_TRIAL
 from hearai.training.outputs.layout import BEST, holds_checkpoint
 
+CURVE_STATES: Mapping[str, Literal["running", "paused", "complete"]] = {
+    "RUNNING": "running",
+    "PAUSED": "paused",
+    "COMPLETE": "complete",
+}
+"""What the model of a freeze-thaw search sees of a trial that did not end early."""
 PACKAGES = ("torch", "ray", "optuna", "timm", "hearai")
 
 
@@ -126,11 +133,35 @@ def _was_stopped(trial: TrialRecord) -> bool:
 
 
 def _expected_gain(record: StudyRecord, finalists: Sequence[FinalistSummary]) -> GainSummary | None:
-    values = [trial.value for trial in record.trials if trial.state == "COMPLETE" and trial.value is not None]
     spread = seed_spread({finalist.trial: finalist.values for finalist in finalists})
-    if spread is None or len(values) < MIN_VALUES:
+    if spread is None:
         return None
-    return GainSummary(expected_gain(values, NEXT_TRIALS), spread)
+    if record.study.settings.sampler.name == "freeze_thaw":
+        return _modelled_gain(record, spread)
+    values = [trial.value for trial in record.trials if trial.state == "COMPLETE" and trial.value is not None]
+    return GainSummary(expected_gain(values, NEXT_TRIALS), spread) if len(values) >= MIN_VALUES else None
+
+
+def _modelled_gain(record: StudyRecord, spread: float) -> GainSummary | None:
+    """By the model of a freeze-thaw search: of its few complete trials, all are good."""
+    from hearai.search.sampling.freeze_thaw.curves import Curve
+    from hearai.search.sampling.policies import build_engine  # scipy
+
+    curves = [
+        Curve(
+            trial.number,
+            trial.params,
+            trial.reported,
+            CURVE_STATES.get(trial.state, "stopped"),
+            diverged=trial.diverged,
+            is_prior=trial.number != BASE_TRIAL and not record.is_inside(trial),
+        )
+        for trial in record.trials
+        if trial.state != "WAITING"
+    ]
+    if sum(bool(curve.values) for curve in curves) < MIN_VALUES:
+        return None
+    return GainSummary(build_engine(record.study).expected_gain(curves, NEXT_TRIALS), spread)
 
 
 def _objective(record: StudyRecord) -> ObjectiveSummary:

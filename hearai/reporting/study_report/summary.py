@@ -181,7 +181,7 @@ class StudySummary:
     """The best mean first."""
     early_stopping: StoppingSummary
     expected_gain: GainSummary | None
-    """None with few complete trials, or where no config has several seeds."""
+    """None with few trials, or where no config has several seeds."""
     importance: Mapping[str, float]
     """{parameter: share of the importance}, the largest first; the sum is 1."""
     importance_note: str

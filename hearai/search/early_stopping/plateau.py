@@ -1,6 +1,6 @@
 """`budget.stop_when: plateau`: ends a search whose next trials are expected to gain less than a seed changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,14 +27,26 @@ class Plateau:
     The spread is that of repeated seeds in the finals of an earlier call; without any, it is estimated from the curves
     of complete trials. Once reached, a plateau stays, also if the last running trials raise the expected gain, and in
     later calls: until one without `stop_when: plateau` has ended for another reason.
+
+    A freeze-thaw search completes few trials, and those only that are good, so that their values do not say what others
+    would have: its own model of the curves does, and trials count once they have reported.
     """
 
-    def __init__(self, search: TrialStore, finals: TrialStore, *, startup_trials: int, epochs: int):
+    def __init__(
+        self,
+        search: TrialStore,
+        finals: TrialStore,
+        *,
+        startup_trials: int,
+        epochs: int,
+        gain: Callable[[int], float] | None = None,
+    ):
         """startup_trials: those that the sampler draws at random.
 
         epochs: those of a run.
+        gain: what so many further complete trials are expected to gain; None = estimated from the complete ones.
         """
-        self._search, self._finals, self._epochs = search, finals, epochs
+        self._search, self._finals, self._epochs, self._gain = search, finals, epochs, gain
         self._needed = max(startup_trials + TRIALS_AFTER_STARTUP, MIN_VALUES)
         self._judged = 0
         """Number of complete trials when it was last judged."""
@@ -46,15 +58,19 @@ class Plateau:
         """Why the search ends, as text; None if it does not."""
         if self._reason is None:
             complete = self._search.trials(TrialState.COMPLETE)
-            if len(complete) >= self._needed and len(complete) != self._judged:
+            known = complete if self._gain is None else [t for t in self._search.trials() if t.intermediate_values]
+            if len(known) >= self._needed and len(complete) != self._judged:
                 self._judged = len(complete)
                 self._reason = self._judge(complete)
         return self._reason
 
     def _judge(self, complete: Sequence[FrozenTrial]) -> str | None:
         spread = self._spread(complete)
-        gain = expected_gain([final_value(trial) for trial in complete], NEXT_TRIALS)
-        return None if spread is None or gain > spread else f"{PLATEAU}: {describe_gain(gain, spread)}"
+        if spread is None:
+            return None
+        values = [final_value(trial) for trial in complete]
+        gain = expected_gain(values, NEXT_TRIALS) if self._gain is None else self._gain(NEXT_TRIALS)
+        return None if gain > spread else f"{PLATEAU}: {describe_gain(gain, spread)}"
 
     def _spread(self, complete: Sequence[FrozenTrial]) -> float | None:
         seeds: dict[int, list[float]] = {}
@@ -64,9 +80,11 @@ class Plateau:
         return curve_noise((t.intermediate_values for t in complete), self._epochs) if measured is None else measured
 
 
-def plateau_of(study: Study, search: TrialStore, finals: TrialStore) -> Plateau | None:
-    """The criterion of a study; None if it has none."""
+def plateau_of(
+    study: Study, search: TrialStore, finals: TrialStore, gain: Callable[[int], float] | None = None
+) -> Plateau | None:
+    """The criterion of a study; None if it has none. gain: see `Plateau`."""
     if study.settings.budget.stop_when != PLATEAU:
         return None
     epochs = study.base.train_parameters.epochs
-    return Plateau(search, finals, startup_trials=study.settings.sampler.startup_trials, epochs=epochs)
+    return Plateau(search, finals, startup_trials=study.settings.sampler.startup_trials, epochs=epochs, gain=gain)

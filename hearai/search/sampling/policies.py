@@ -1,12 +1,14 @@
 """The policy of a study's search, with what is known from earlier calls."""
 
+from collections.abc import Callable
+
 from optuna.trial import FrozenTrial
 
 from hearai.config.study import Study
 from hearai.search.budget import budget_of
 from hearai.search.early_stopping import build_stopper
 from hearai.search.sampling.freeze_thaw.engine import FreezeThaw, freeze_thaw_levels
-from hearai.search.sampling.freeze_thaw.pausing import Pausing
+from hearai.search.sampling.freeze_thaw.pausing import Pausing, curves_of
 from hearai.search.sampling.policy import Policy, Stopping
 from hearai.search.sampling.samplers import suggest_params
 from hearai.search.storage.attributes import DIVERGED
@@ -21,13 +23,29 @@ def build_policy(study: Study, search: TrialStore, slots: int) -> Policy:
         return suggest_params(trial, study)
 
     if settings.sampler.name == "freeze_thaw":
-        startup = settings.sampler.startup_trials
-        engine = FreezeThaw(study.space, study.base, study.max_epochs, seed=settings.seed, startup=startup)
-        return Pausing(search, suggest, engine, finalists=settings.finalists.count, slots=slots)
+        return Pausing(search, suggest, build_engine(study), finalists=settings.finalists.count, slots=slots)
     stopper = build_stopper(settings.early_stopping, study.max_epochs)
     if stopper:
         stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.eligible_trials())
     return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
+
+
+def build_engine(study: Study) -> FreezeThaw:
+    """The engine of a freeze-thaw search."""
+    settings = study.settings
+    startup = settings.sampler.startup_trials
+    return FreezeThaw(study.space, study.base, study.max_epochs, seed=settings.seed, startup=startup)
+
+
+def modelled_gain(study: Study, search: TrialStore) -> Callable[[int], float] | None:
+    """By how much so many further complete trials are expected to raise the best value, by the model of the search.
+
+    None: the sampler has no model of whole curves.
+    """
+    if study.settings.sampler.name != "freeze_thaw":
+        return None
+    engine = build_engine(study)
+    return lambda trials: engine.expected_gain(curves_of(search), trials)
 
 
 def policy_note(study: Study) -> str | None:

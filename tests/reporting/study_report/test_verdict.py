@@ -1,6 +1,7 @@
 """The verdict: whether the search helped, and by more than the noise."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -140,3 +141,17 @@ def test_the_expected_gain_is_compared_with_the_spread_of_seeds(build_study: Cal
     assert text is not None and text.startswith("10 more trials are expected to gain 0.0")
     assert text.endswith(", a seed moves 0.028.")
     assert text in page_of(builder.folder).text and text in " ".join(write_results(builder.folder).split())
+
+
+def test_the_gain_of_a_freeze_thaw_search_is_that_of_its_own_model(build_study: Callable) -> None:
+    """Two complete trials say nothing about others; nine that were stopped count."""
+    with build_study(sampler={"name": "freeze_thaw"}) as builder:
+        write_trials(builder, [[0.5, 0.55, 0.6]] * 2)
+        builder.retrain(0, 1, 0.40)
+        builder.retrain(0, 2, 0.44)
+        assert remarks_of(builder.folder)[1] is None, "too few"
+        for number in range(9):
+            builder.run({**SHARP, LR: 0.02 + number / 200}, [0.3 + number / 100], "PRUNED")
+    text = remarks_of(builder.folder)[1]
+    gain = re.fullmatch(r"10 more trials are expected to gain (0\.\d{3}), a seed moves 0\.028\.", text or "")
+    assert gain and 0 < float(gain[1]) < 0.5

@@ -115,3 +115,24 @@ def test_a_study_continues_without_the_criterion(open_store: Callable, tmp_path:
     with open_store(tmp_path) as store:
         assert BudgetTracker(Budget(stop_when=0.9), store).spent is None
         assert BudgetTracker(Budget(stop_when="plateau"), store, plateau(store, finals)).spent is not None
+
+
+def test_a_model_of_curves_says_what_is_gained_and_counts_unfinished_trials(
+    store: TrialStore, finals: TrialStore
+) -> None:
+    """As in a freeze-thaw search, which completes few trials."""
+    retrain(finals, 0, [0.4, 0.5])
+    asked: list[int] = []
+
+    def gain(trials: int) -> float:
+        asked.append(trials)
+        return 0.2 if len(asked) == 1 else 0.01
+
+    criterion = Plateau(store, finals, startup_trials=0, epochs=EPOCHS, gain=gain)
+    run(store, 0.5)
+    assert criterion.reason is None and not asked, "one trial is too few"
+    for _ in range(9):
+        store.observe(store.propose(suggest_x).number, 1, 0.1)
+    assert criterion.reason is None and criterion.reason is None and asked == [10]
+    run(store, 0.6)
+    assert criterion.reason == "plateau: 10 more trials are expected to gain 0.010, a seed moves 0.071"

@@ -3,8 +3,9 @@
 f(x, t) = mean(t) + shared(x, t) + own_i(t) + noise, where t is the logarithm of the epoch. `shared` is what the
 parameters say about all epochs (Matern 5/2 over x, squared exponential over t). `own` is what a trial's own curve says
 beyond its parameters: it carries a short curve to its end exactly as far as the curves of this very search allow, so
-no one has to state how much an early epoch is worth. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an
-exponential kernel over t in the place of `own`; Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) a trained network.
+no one has to state how much an early epoch is worth. What a seed changes about a whole run is part of it, too; `noise`
+is that of single reports. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an exponential kernel over t
+in the place of `own`; Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) a trained network.
 
 The hyperparameters are those with the highest posterior density, found by a bounded number of L-BFGS steps from
 the prior's mean: the same rows give the same model. The cost is that of N x N matrices.
@@ -54,13 +55,9 @@ class Rows:
 class CurveModel:
     """The kernel and its hyperparameters, as logarithms: a length per parameter, three over t, three scales, noise."""
 
-    def __init__(self, parameter_of_C: np.ndarray, parameters: int, *, noise: float = NOISE):
-        """noise: expected standard deviation of a report, where the values have the standard deviation 1.
-
-        The hyperparameters are a length per parameter, three lengths over t, three scales, and the noise.
-        """
+    def __init__(self, parameter_of_C: np.ndarray, parameters: int):
         self.parameter_of_C, self.parameters = parameter_of_C, parameters
-        others = (LENGTH_T_SHARED, LENGTH_T_OWN, LENGTH_T_MEAN, SCALE_SHARED, SCALE_OWN, SCALE_MEAN, noise)
+        others = (LENGTH_T_SHARED, LENGTH_T_OWN, LENGTH_T_MEAN, SCALE_SHARED, SCALE_OWN, SCALE_MEAN, NOISE)
         self.prior_H = np.log(np.array([*[LENGTH_X] * parameters, *others]))
         self._log_H = self.prior_H.copy()
 

@@ -21,7 +21,7 @@ from hearai.config.config import Config
 from hearai.config.domains import Value
 from hearai.config.space import Space
 from hearai.search.sampling.freeze_thaw.candidates import Candidates
-from hearai.search.sampling.freeze_thaw.curve_model import NOISE, CurveModel, Posterior, Rows
+from hearai.search.sampling.freeze_thaw.curve_model import CurveModel, Posterior, Rows
 from hearai.search.sampling.freeze_thaw.curves import Curve
 from hearai.search.sampling.freeze_thaw.encoding import Encoding
 from hearai.search.sampling.freeze_thaw.observations import Observations, PointBook, Timeline
@@ -47,20 +47,17 @@ GAIN_DRAWS = 256
 class FreezeThaw:
     """Decides who trains next. Knows only the curves given in each call, so any process can continue a search."""
 
-    def __init__(
-        self, space: Space, base: Config, epochs: int, *, seed: int, startup: int = 5, noise: float | None = None
-    ):
+    def __init__(self, space: Space, base: Config, epochs: int, *, seed: int, startup: int = 5):
         """Args:
         epochs: of a complete trial.
         startup: number of random points after the base config, before the model is used.
-        noise: expected standard deviation of a value between seeds, as a share of that between trials.
         """
         self.levels = freeze_thaw_levels(epochs)
         """Epochs at which the engine decides; the last one is that of a complete trial."""
         self._encoding = Encoding(space, base)
         self._candidates, self._book = Candidates(self._encoding), PointBook(self._encoding)
         self._timeline = Timeline(self.levels, epochs, FRACTIONS[0])
-        self._seed, self._startup, self._noise = seed, startup, NOISE if noise is None else noise
+        self._seed, self._startup = seed, startup
 
     def next(self, curves: Sequence[Curve], *, allow_new: bool = True) -> int | dict[str, Value] | None:
         """Who trains next: the number of a paused curve, or the parameters of a new point.
@@ -137,7 +134,7 @@ class FreezeThaw:
         return np.random.default_rng([self._seed, len(curves), sum(len(curve.values) for curve in curves)])
 
     def _posterior(self, seen: Observations, rng: np.random.Generator) -> Posterior:
-        model = CurveModel(self._encoding.parameter_of_C, self._encoding.parameters, noise=self._noise)
+        model = CurveModel(self._encoding.parameter_of_C, self._encoding.parameters)
         model.fit(*seen.sample(rng), FIT_STEPS)
         return model.posterior(seen.rows, seen.y_N)
 
