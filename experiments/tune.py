@@ -205,16 +205,26 @@ def show_estimate(study: Study, args: argparse.Namespace) -> None:
     cost = estimate(study, local_slots(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
     kept = "stay in the cache for the search" if cost.keeps_features else "are of random weights, and not kept"
     pretraining = "\n                  plus the pre-training of the extractor, not measured" if cost.pretraining else ""
+    trials, epochs = f"{cost.trials:,}", f"about {cost.epochs:,}, at most {cost.epochs_at_most:,}"
+    ranking = "early epochs predict the ranking, and "
+    if cost.complete_trials is not None:  # of a freeze-thaw search
+        trials, ranking = f"at most {cost.trials:,}; how many start is decided by their curves", ""
+        epochs = (
+            f"{cost.epochs:,}, worth {cost.complete_trials:.3g} complete trials; at most {cost.epochs_at_most:,}\n"
+            "                  with those that train the base config and the best to their end"
+        )
+    seconds = study.settings.budget.seconds
+    limit = f"\n                  but the trials end after the time budget, {duration(seconds)}," if seconds else ""
     print()
     print_comment(f"""\
 estimate: {cost.slots} concurrent trials on this machine, from two epochs of the base config
-trials            {cost.trials:,}
-trial-epochs      about {cost.epochs:,}, at most {cost.epochs_at_most:,}; finals {cost.final_epochs:,}
-time              about {duration(cost.seconds)}: {cost.epoch_seconds:.2f} s per epoch,
+trials            {trials}
+trial-epochs      {epochs}; finals {cost.final_epochs:,}
+time              about {duration(cost.seconds)}: {cost.epoch_seconds:.2f} s per epoch,{limit}
                   {duration(cost.first_seconds)} before the first (data, features)
                   features of a frozen extractor {kept}{pretraining}
 disk              about {cost.disk_mb:,.0f} MB
-Assumptions: early epochs predict the ranking, and all configs cost as much as the base config.""")
+Assumptions: {ranking}all configs cost as much as the base config.""")
 
 
 def main() -> int:

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from hearai.config.overrides import override
 from hearai.config.study import Study
+from hearai.search.budget import budget_of
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.plan import make_plan
+from hearai.search.sampling.freeze_thaw.engine import freeze_thaw_levels
+from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT
 from hearai.training.fit import fit
 from hearai.training.outputs.layout import BEST, LAST, METRICS_FILE
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -30,9 +33,15 @@ class Estimate:
 
     trials: int
     epochs_at_most: int
-    """Trial-epochs of the search without early stopping."""
+    """Trial-epochs of the search without early stopping; of a freeze-thaw search with those of the trials that are
+    trained to their end after the budget."""
     epochs: int
-    """With early stopping, if the first epochs rank trials correctly and trials come in random order."""
+    """With early stopping, if the first epochs rank trials correctly and trials come in random order; of a freeze-thaw
+    search its budget."""
+    complete_trials: float | None
+    """What the epoch budget of a freeze-thaw search is worth in complete trials; None for other samplers."""
+    starts: int
+    """How often a trial starts or resumes, at most."""
     final_epochs: int
     slots: int
     first_seconds: float
@@ -49,7 +58,7 @@ class Estimate:
     @property
     def seconds(self) -> float:
         """From the start of the first trial to the end of the finals."""
-        runs = self.trials * START_SECONDS + (self.epochs + self.final_epochs) * self.epoch_seconds
+        runs = self.starts * START_SECONDS + (self.epochs + self.final_epochs) * self.epoch_seconds
         return self.first_seconds + runs / self.slots
 
 
@@ -76,14 +85,16 @@ def estimate(study: Study, slots: int) -> Estimate:
         checkpoints, total = (sum(map(_size, (run / LAST, run / BEST))), _size(run))
     settings, epochs = study.settings, study.max_epochs
     finals = (settings.finalists.count + 1) * settings.finalists.seeds if settings.finalists.count else 0
-    kept = settings.finalists.count + 2 + 3 * slots + finals
+    is_freeze_thaw, (expected, at_most) = settings.sampler.name == "freeze_thaw", search_epochs(study)
+    kept = settings.finalists.count + 2 + 3 * slots + finals + is_freeze_thaw * PAUSED_PER_SLOT * slots
     logs = (total - checkpoints) * (settings.budget.trials + finals)
-    expected = min(expected_epochs(study), settings.budget.epochs or expected_epochs(study))
     per_epoch = ends[-1] - ends[-2]
     return Estimate(
         trials=settings.budget.trials,
-        epochs_at_most=min(settings.budget.trials * epochs, settings.budget.epochs or settings.budget.trials * epochs),
+        epochs_at_most=at_most,
         epochs=expected,
+        complete_trials=expected / epochs if is_freeze_thaw else None,
+        starts=settings.budget.trials * (len(freeze_thaw_levels(epochs)) if is_freeze_thaw else 1),
         final_epochs=finals * epochs,
         slots=slots,
         first_seconds=ends[0] - per_epoch,
@@ -104,6 +115,21 @@ def _cache_in(folder: Path) -> Iterator[None]:
     finally:
         os.environ.pop("HEARAI_CACHE")
         os.environ.update({} if before is None else {"HEARAI_CACHE": before})
+
+
+def search_epochs(study: Study) -> tuple[int, int]:
+    """(trial-epochs that a search is expected to need, those that it needs at most), without finals.
+
+    A freeze-thaw search spends its budget; which curves it will see, and so how many trials it starts, is not known
+    before. Then the base config and the best trials are trained to their end.
+    """
+    settings, epochs = study.settings, study.max_epochs
+    all_complete = settings.budget.trials * epochs
+    limit = min(budget_of(study).epochs or all_complete, all_complete)
+    if settings.sampler.name == "freeze_thaw":
+        to_end = 1 + max(settings.finalists.count, 1)
+        return limit, min(limit + to_end * epochs, all_complete)
+    return min(expected_epochs(study), limit), limit
 
 
 def expected_epochs(study: Study) -> int:

@@ -9,7 +9,7 @@ import torch
 
 from hearai.config.study import Study
 from hearai.models.model import build_initial_model
-from hearai.search.estimate import estimate, expected_epochs
+from hearai.search.estimate import estimate, expected_epochs, search_epochs
 from hearai.search.plan import make_plan
 from hearai.training.feature_cache import ensure_features
 
@@ -52,3 +52,29 @@ def test_early_stopping_is_simulated_with_random_scores(make_study: MakeStudy) -
 def test_an_epoch_budget_limits_the_estimate(make_study: MakeStudy) -> None:
     cost = estimate(make_study({"budget": {"trials": 3, "epochs": 5}}), slots=1)
     assert (cost.epochs_at_most, cost.epochs) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("budget", "finalists", "expected"),
+    [
+        ({"trials": 40}, 3, (108, 144)),  # by default 30 % of all epochs; then three trials and the base config
+        ({"trials": 40, "epochs": 50}, 0, (50, 68)),
+        ({"trials": 4, "epochs": 1000}, 3, (36, 36)),
+        ({"trials": 40, "seconds": 60}, 3, (360, 360)),
+    ],
+)
+def test_a_freeze_thaw_search_spends_its_epoch_budget_and_completes_the_best(
+    make_study: MakeStudy, budget: dict, finalists: int, expected: tuple[int, int]
+) -> None:
+    settings = {"budget": budget, "sampler": {"name": "freeze_thaw"}, "finalists": {"count": finalists}}
+    settings["early_stopping"] = {"name": "asha", "grace_epochs": 1, "reduction_factor": 3}  # is not used
+    assert search_epochs(make_study(settings, {"train_parameters.epochs": 9})) == expected
+
+
+def test_an_estimate_of_a_freeze_thaw_search_counts_paused_checkpoints_and_resumptions(make_study: MakeStudy) -> None:
+    plain, ours = (
+        estimate(make_study({"budget": {"trials": 10, "epochs": 15}, "sampler": {"name": name}}), slots=1)
+        for name in ("random", "freeze_thaw")
+    )
+    assert (ours.complete_trials, plain.complete_trials) == (5, None)
+    assert ours.disk_mb > 1.5 * plain.disk_mb and ours.starts > plain.starts == 10
