@@ -81,7 +81,7 @@ def start(args: argparse.Namespace, tune_options: list[str]) -> int:
     check_submission(
         study,
         tune_args.storage,
-        tune_args.warm_start,
+        tune_args.warm_start or (),
         is_dry_run=tune_args.dry_run,
         is_estimate=tune_args.estimate,
     )

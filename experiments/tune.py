@@ -86,7 +86,10 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--early-stopping", metavar="NAME", help="asha, auto, hyperband, median or none")
     group.add_argument(
-        "--warm-start", metavar="JOURNAL", help="journal.log of another search whose results initialise the sampler"
+        "--warm-start",
+        action="append",
+        metavar="JOURNAL",
+        help="journal.log of another search whose results initialise the sampler; repeatable",
     )
     group.add_argument(
         "--metric", type=comma_separated, metavar="a,b", help="e.g. objective,seconds_per_clip: adds a Pareto front"
@@ -232,9 +235,9 @@ def main() -> int:
     study = build_study(args)
     if args.dry_run:
         if study.settings.warm_start:
-            from hearai.search.sampling.warm_start import check_warm_start  # heavy: torch and Optuna
+            from hearai.search.sampling.warm_start import check_warm_starts  # heavy: torch and Optuna
 
-            check_warm_start(study)
+            check_warm_starts(study)
         show(study)
         show_continuation(study, args)
         if args.estimate:

@@ -93,6 +93,10 @@ def _bool_to_pretrain(value: Any) -> Any:
     return Pretrain() if value is True else None if value is False else value
 
 
+def _none_to_empty(value: Any) -> Any:
+    return () if value is None else value
+
+
 class EarlierSpace(Section):
     """In the record of a study whose space was changed: the space from which earlier trials were proposed."""
 
@@ -121,8 +125,8 @@ class StudySettings(Section):
     hang_seconds: Annotated[Number, Field(gt=0, le=limits.MAX_SECONDS)] = Field(
         7200, description="A trial that reports no epoch for this long counts as hung and fails; the search continues."
     )
-    warm_start: str | None = Field(
-        None, description="journal.log of another search whose results initialise the sampler."
+    warm_start: Annotated[Names, BeforeValidator(_none_to_empty)] = Field(
+        (), description="journal.log of another search whose results initialise the sampler, or a list of several."
     )
     seed: Annotated[Integer, Field(ge=0, le=limits.MAX_SAMPLER_SEED)] = Field(
         0, description="Seed of the sampler and of the trials."

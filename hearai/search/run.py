@@ -1,7 +1,7 @@
 """`run_study`: starts, continues and finishes a search. Its whole state is in the study folder."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from hearai.search.sampling.samplers import (
     sampler_note,
     suggest_params,
 )
-from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_start
+from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, read_warm_starts
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import (
     BASE_KIND,
@@ -100,7 +100,7 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     check_connection(options.address)
     sync = StudySync(folder, options.store)
     plan = make_plan(with_known_schedule(study, folder), folder)
-    warm_start = read_warm_start(plan)
+    warm_starts = read_warm_starts(plan)
     in_use = using_caches(dataset_folders(plan.study.base))
     syncing = syncing_changed(plan, sync, print_line)
     with MemoryMeter() as memory, in_use, open_journal(folder, syncing) as journal:
@@ -109,7 +109,7 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
             call = _Call(replace(plan, study=study), sync, journal, print_and_log)
             for line in filter(None, (*changes, hidden_note(call.search))):
                 print_and_log(line)
-            call.enqueue_first_trials(warm_start)
+            call.enqueue_first_trials(warm_starts)
             connection = RayConnection(options.address)
             try:
                 succeeded = call.run(options, connection)
@@ -130,12 +130,12 @@ class _Call:
         self.search, self.finals = build_search_store(journal, plan.study), build_finals_store(journal)
         self.print_line = print_line
 
-    def enqueue_first_trials(self, warm_start: WarmStart | None) -> None:
-        """The base config first, then what is known from another search."""
+    def enqueue_first_trials(self, warm_starts: Sequence[WarmStart]) -> None:
+        """The base config first, then what is known from other searches."""
         record_study_id(self.search, self.folder)
         record_code_version(self.search, self.print_line)
         self.search.enqueue(self.study.base_params(), {KIND: BASE_KIND})
-        if warm_start is not None:
+        for warm_start in warm_starts:
             self.print_line(warm_start.note)
             apply_warm_start(self.search, warm_start, self.study.space)
 

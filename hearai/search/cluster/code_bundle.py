@@ -13,12 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearai.search.storage.layout import CLASS_NAMES, STUDY_FILE
+
 ROOT = Path(__file__).parents[3]
 CODE_FOLDERS = ("hearai", "experiments", "search_spaces")
 CODE_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".csv", ".j2")
 """Kinds of files that code consists of: modules, spaces, tables, templates."""
 FILE_OPTIONS = ("--space", "--config", "--warm-start")
 """Options of `tune.py` whose value may be a file of this machine."""
+COMPANIONS = {"--warm-start": (STUDY_FILE, CLASS_NAMES)}
+"""Files beside the one that an option names that are read with it, where they exist."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +109,28 @@ def _bundle_file(option: str, value: str, folder: Path) -> str:
     """Copies the file that `value` names, if any, into the folder; the value to use there."""
     if not _is_given_file(option, value):
         return value
-    relative = Path("given") / option.strip("-") / Path(value).name
-    (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(value, folder / relative)
-    return relative.as_posix()
+    given = Path("given") / option.strip("-")
+    target = given / str(len(list((folder / given).glob("*"))))  # an option may be repeated with files of one name
+    (folder / target).mkdir(parents=True)
+    for path in _files_of(option, value):
+        shutil.copyfile(path, folder / target / path.name)
+    return (target / Path(value).name).as_posix()
 
 
 def _given_files(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """(option, path) of the local files that options name."""
     return [
-        (option, value) for option, _, value in _file_options(arguments) if option and _is_given_file(option, value)
+        (option, str(path))
+        for option, _, value in _file_options(arguments)
+        if option and _is_given_file(option, value)
+        for path in _files_of(option, value)
     ]
+
+
+def _files_of(option: str, value: str) -> list[Path]:
+    """The local file that an option names, and those that are read with it."""
+    beside = [Path(value).with_name(name) for name in COMPANIONS.get(option, ())]
+    return [Path(value), *(path for path in beside if path.is_file())]
 
 
 def _file_options(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:

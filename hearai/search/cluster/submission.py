@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from hearai.cli import is_uri
@@ -18,13 +19,13 @@ LAST_LINES = 5
 
 
 def check_submission(
-    study: Study, storage: str, warm_start: str | None, *, is_dry_run: bool, is_estimate: bool = False
+    study: Study, storage: str, warm_start: Sequence[str], *, is_dry_run: bool, is_estimate: bool = False
 ) -> None:
     """Checks what works on this machine but not in a job's folder on another.
 
     Args:
         storage: the value of --storage.
-        warm_start: the value of --warm-start, whose file is sent along if it exists here.
+        warm_start: the values of --warm-start, whose files are sent along if they exist here.
         is_dry_run, is_estimate: whether --dry-run and --estimate were given.
 
     Raises:
@@ -35,8 +36,8 @@ def check_submission(
         problems.append("--estimate: starts nothing; use python experiments/tune.py --dry-run --estimate here")
     paths = [] if is_uri(storage) else [("--storage", storage)]
     paths += [("data_path", path) for path in dataset_paths(study.base)]
-    if (journal := study.settings.warm_start) and not Path(warm_start or "").is_file():
-        paths.append(("warm_start", journal))
+    sent = {journal for journal in warm_start if Path(journal).is_file()}
+    paths += [("warm_start", journal) for journal in study.settings.warm_start if journal not in sent]
     for option, path in paths:
         if not Path(path).is_absolute():
             alternative = ", or s3:// or gs://" if option == "--storage" else ""

@@ -1,12 +1,15 @@
-"""Starts a search from the results of an older one.
+"""Starts a search from the results of older ones.
 
 With the same data and objective, the older trials are added for the sampler as trials of kind "warm": they are not
 counted, reported or retrained here. Otherwise their values are not comparable, so only the best points are used: they
 are tried first, after the base config.
+
+A freeze-thaw search also uses comparable trials outside of its ranges, as far as its model can place them. For other
+samplers they are left out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.annotations.metadata import read_class_list
 from hearai.errors import ConfigError
 from hearai.search.plan import Plan
+from hearai.search.sampling.freeze_thaw.axes import can_place
 from hearai.search.sampling.space_sampler import distribution_of
 from hearai.search.storage.attributes import FROM, KIND, POINT, SEARCH_KIND, WARM_KIND, WARM_START
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
@@ -35,51 +39,62 @@ SPLIT_OPTIONS = ("ratio_train_test", "ratio_test", "split", "split_seed")
 
 
 @dataclass(frozen=True)
+class OlderTrial:
+    """A trial of another search as a point of this one."""
+
+    params: Mapping[str, Value]
+    """Here."""
+    trial: FrozenTrial
+    """There."""
+    is_inside: bool
+    """Whether all its values are in the space here."""
+
+
+@dataclass(frozen=True)
 class WarmStart:
     """What is taken over from an older search."""
 
     journal: str
-    trials: Sequence[tuple[Mapping[str, Value], FrozenTrial]]
-    """(params here, trial there), if their values are comparable."""
+    trials: Sequence[OlderTrial]
+    """Those whose values are comparable."""
     points: Sequence[Mapping[str, Value]]
-    """Params of the best trials, if not."""
+    """Params of the best trials, if the values are not comparable."""
     note: str
     """A line to print."""
 
 
-def read_warm_start(plan: Plan) -> WarmStart | None:
-    """Reads the journal given as `warm_start` in the study's settings; None if there is none.
+def read_warm_starts(plan: Plan) -> list[WarmStart]:
+    """Reads the journals given as `warm_start` in the study's settings.
 
     Raises:
-        ConfigError: there is no search, or none of its trials is a point of this space.
+        ConfigError: lists where there is no search, or one of whose trials none is a point of this space.
     """
-    if plan.study.settings.warm_start is None:
-        return None
-    search = _read_older(plan.study, plan.study.settings.warm_start)
-    journal, ended, mapped = search.journal, search.ended, search.mapped
+    return [_warm_start(search, plan) for search in _read_all(plan.study, plan.data)]
+
+
+def _warm_start(search: "_OlderSearch", plan: Plan) -> WarmStart:
+    journal, usable = search.journal, search.usable(plan.study, plan.data)
     if search.is_comparable(plan.study, plan.data):
-        search.check_class_names(plan.data)
-        note = f"warm start: {len(mapped)} of {ended} trials of {journal}"
-        return WarmStart(journal, mapped, (), note)
-    complete = [(params, trial) for params, trial in mapped if trial.state is TrialState.COMPLETE]
-    best = sorted(complete, key=lambda pair: -final_value(pair[1]))[:MAX_POINTS]
+        outside, left_out = sum(not one.is_inside for one in usable), search.ended - len(usable)
+        note = f"warm start: {len(usable)} of {search.ended} trials of {journal}"
+        note += f", {outside} of them outside of the ranges of this search" if outside else ""
+        note += f"; {left_out} left out: not points of this space" if left_out else ""
+        return WarmStart(journal, usable, (), note)
+    complete = [one for one in usable if one.trial.state is TrialState.COMPLETE]
+    best = sorted(complete, key=lambda one: -final_value(one.trial))[:MAX_POINTS]
     note = f"warm start: different data or objective; trying the {len(best)} best points of {journal} first"
-    return WarmStart(journal, (), [params for params, _ in best], note)
+    return WarmStart(journal, (), [one.params for one in best], note)
 
 
-def check_warm_start(study: Study) -> None:
-    """Checks the journal given as `warm_start`, if there is one, as a start would; writes nothing.
+def check_warm_starts(study: Study) -> None:
+    """Checks the journals given as `warm_start` as a start would; writes nothing.
 
     Raises:
-        UserError: as `read_warm_start`, or a problem of the dataset.
+        UserError: as `read_warm_starts`, or a problem of the dataset.
     """
-    if study.settings.warm_start is None:
-        return
-    search = _read_older(study, study.settings.warm_start)
-    if study.base.general_parameters.data_path is not None:  # the words of the demo data are always the same
-        data = load_data(study.base)
-        if search.is_comparable(study, data):
-            search.check_class_names(data)
+    # the words of the demo data are always the same
+    is_demo = study.base.general_parameters.data_path is None or not study.settings.warm_start
+    _read_all(study, None if is_demo else load_data(study.base))
 
 
 @dataclass(frozen=True)
@@ -92,8 +107,22 @@ class _OlderSearch:
     """What its record says about its dataset."""
     ended: int
     """Trials with a value."""
-    mapped: Sequence[tuple[Mapping[str, Value], FrozenTrial]]
-    """Those that are points of the new space, with their params there."""
+    mapped: Sequence[OlderTrial]
+    """Those that can be placed in the new space."""
+
+    def usable(self, study: Study, data: Data | None) -> list[OlderTrial]:
+        """The trials that the new search uses. data: None = comparable.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        everywhere = study.settings.sampler.name == "freeze_thaw" and (data is None or self.is_comparable(study, data))
+        found = [one for one in self.mapped if everywhere or one.is_inside]
+        if not found:
+            raise ConfigError(
+                f"--warm-start {self.journal}: none of its {self.ended} ended trials is a point of this space"
+            )
+        return found
 
     def is_comparable(self, study: Study, data: Data) -> bool:
         """Whether its values are those that the new search would find."""
@@ -116,6 +145,26 @@ class _OlderSearch:
             )
 
 
+def _read_all(study: Study, data: Data | None) -> list[_OlderSearch]:
+    """The searches of all journals, checked. data: None = that of the demo."""
+    given = study.settings.warm_start
+    real = [Path(journal).resolve() for journal in given]
+    problems = [f"--warm-start {one}: given twice" for n, one in enumerate(given) if real[n] in real[:n]]
+    searches = []
+    for journal in given:
+        try:
+            search = _read_older(study, journal)
+            search.usable(study, data)
+            if data is not None and search.is_comparable(study, data):
+                search.check_class_names(data)
+            searches.append(search)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return searches
+
+
 def _read_older(study: Study, journal: str) -> _OlderSearch:
     path = Path(journal)
     if path.is_dir():
@@ -129,36 +178,40 @@ def _read_older(study: Study, journal: str) -> _OlderSearch:
         for trial in read_journal(path).get(SEARCH, JournalSnapshot()).trials
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and primary_value(trial) is not None
     ]
-    mapped = [(params, trial) for trial in ended if (params := _map_params(trial, older, study)) is not None]
-    if not mapped:
-        raise ConfigError(f"--warm-start {journal}: none of its {len(ended)} ended trials is a point of this space")
+    mapped = [one for trial in ended if (one := _mapped(trial, older, study)) is not None]
     return _OlderSearch(journal, older, data, len(ended), mapped)
 
 
 def apply_warm_start(search: TrialStore, warm: WarmStart, space: Space) -> None:
     """Adds the older trials or points to a search, once."""
-    if search.optuna_study.user_attrs.get(WARM_START) == warm.journal:
+    known = search.optuna_study.user_attrs.get(WARM_START, [])
+    applied = [known] if isinstance(known, str) else list(known)
+    if warm.journal in applied:
         return
-    for params, trial in warm.trials:
-        search.add_finished(_warm_trial(params, trial, space, warm.journal))
-    for params in warm.points:
-        search.enqueue(params, {KIND: SEARCH_KIND, FROM: warm.journal, POINT: repr(sorted(params.items()))})
-    search.optuna_study.set_user_attr(WARM_START, warm.journal)
+    with search.batch():
+        for one in warm.trials:
+            search.add_finished(_warm_trial(one, space, warm.journal))
+        for params in warm.points:
+            search.enqueue(params, {KIND: SEARCH_KIND, FROM: warm.journal, POINT: repr(sorted(params.items()))})
+        search.optuna_study.set_user_attr(WARM_START, [*applied, warm.journal])
 
 
-def _map_params(trial: FrozenTrial, older: Study, study: Study) -> dict[str, Value] | None:
-    """The trial's config as a point of this study's space; None if a value lies outside."""
+def _mapped(trial: FrozenTrial, older: Study, study: Study) -> OlderTrial | None:
+    """The trial's config in this study's space; None if a value cannot be placed there, or a rule forbids it."""
     config: Config = older.config_of(trial.params)
-    outside = []
+    outside, unknown = [], []
 
     def value_in_config(name: str, domain: Domain) -> Value:
         value = study.space.base_value(name, config)
         if not domain.contains(value):
             outside.append(name)
+            unknown.extend([] if can_place(domain, value) else [name])
         return value
 
     params = study.space.walk(value_in_config, study.base)
-    return None if outside or study.space.violation(params, study.base) else params
+    if unknown or study.space.violation(params, study.base):
+        return None
+    return OlderTrial(params, trial, not outside)
 
 
 def _scored_by(study: Study) -> Any:
@@ -168,12 +221,21 @@ def _scored_by(study: Study) -> Any:
     return (study.settings.metric, train.classification_mode, train.objective_heads, split)
 
 
-def _warm_trial(params: Mapping[str, Value], trial: FrozenTrial, space: Space, journal: str) -> FrozenTrial:
+def _warm_trial(one: OlderTrial, space: Space, journal: str) -> FrozenTrial:
+    trial = one.trial
     return create_trial(
         state=trial.state,
         values=trial.values,
-        params=dict(params),
-        distributions={name: distribution_of(space.domains[name]) for name in params},
+        params=dict(one.params),
+        distributions={name: distribution_of(_with(space.domains[name], v)) for name, v in one.params.items()},
         intermediate_values=trial.intermediate_values,
         user_attrs={KIND: WARM_KIND, FROM: f"{journal} trial {trial.number}"},
     )
+
+
+def _with(domain: Domain, value: Value) -> Domain:
+    """The domain, or one that also contains a number outside of it."""
+    if domain.contains(value) or not isinstance(value, int | float):
+        return domain
+    step = 1.0 if domain.kind == "int" else None
+    return replace(domain, low=min(domain.low, value), high=max(domain.high, value), step=step)

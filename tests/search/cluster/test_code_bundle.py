@@ -44,6 +44,19 @@ def test_two_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
         assert [(folder / path).read_text() for path in bundled[1::2]] == ["a", "b"]
 
 
+def test_journals_are_sent_with_the_records_of_their_studies(tmp_path: Path) -> None:
+    arguments = []
+    for name in ("a", "b"):
+        for file in ("journal.log", "study.yaml", "class_names.csv", "split.csv"):
+            write_text(tmp_path / name / file, f"{name} {file}")
+        arguments += ["--warm-start", str(tmp_path / name / "journal.log")]
+    (tmp_path / "b" / "class_names.csv").unlink()
+    with bundle_code(arguments) as (folder, bundled):
+        sent = [sorted(path.read_text() for path in (folder / path).parent.iterdir()) for path in bundled[1::2]]
+    assert sent == [["a class_names.csv", "a journal.log", "a study.yaml"], ["b journal.log", "b study.yaml"]]
+    assert any(f"{tmp_path}/b/study.yaml (given by --warm-start)" in line for line in bundle_lines(arguments))
+
+
 def test_other_arguments_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values with spaces, a study named like a local file, a file that exists on the cluster only, a space's name."""
     monkeypatch.chdir(tmp_path)

@@ -131,6 +131,16 @@ class ChoiceAxis:
         return None
 
 
+def can_place(domain: Domain, value: Value) -> bool:
+    """Whether the coordinates of a value of another range are where it is, neither unknown nor cut off."""
+    axis = axis_of(domain)
+    if axis.count == 1 or domain.kind == "choice" or isinstance(value, bool) or not isinstance(value, int | float):
+        return domain.contains(value)
+    if not math.isfinite(value) or (domain.log and value <= 0):
+        return False
+    return abs(float(axis.coordinates_of(value)[0]) - 0.5) < 0.5 + FURTHEST
+
+
 def axis_of(domain: Domain) -> Axis:
     """The axis of a domain."""
     return ChoiceAxis(domain.values) if domain.kind == "choice" else NumberAxis(domain)
