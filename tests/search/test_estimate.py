@@ -63,7 +63,7 @@ def test_an_epoch_budget_limits_the_estimate(make_study: MakeStudy) -> None:
         ({"trials": 40, "seconds": 60}, 3, (360, 360)),
     ],
 )
-def test_a_freeze_thaw_search_spends_its_epoch_budget_and_completes_the_best(
+def test_freeze_thaw_spends_its_budget_and_completes_the_best(
     make_study: MakeStudy, budget: dict, finalists: int, expected: tuple[int, int]
 ) -> None:
     settings = {"budget": budget, "sampler": {"name": "freeze_thaw"}, "finalists": {"count": finalists}}
@@ -71,7 +71,7 @@ def test_a_freeze_thaw_search_spends_its_epoch_budget_and_completes_the_best(
     assert search_epochs(make_study(settings, {"train_parameters.epochs": 9})) == expected
 
 
-def test_an_estimate_of_a_freeze_thaw_search_counts_paused_checkpoints_and_resumptions(make_study: MakeStudy) -> None:
+def test_the_estimate_of_freeze_thaw_counts_paused_trials(make_study: MakeStudy) -> None:
     plain, ours = (
         estimate(make_study({"budget": {"trials": 10, "epochs": 15}, "sampler": {"name": name}}), slots=1)
         for name in ("random", "freeze_thaw")

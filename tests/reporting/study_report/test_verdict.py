@@ -143,7 +143,7 @@ def test_the_expected_gain_is_compared_with_the_spread_of_seeds(build_study: Cal
     assert text in page_of(builder.folder).text and text in " ".join(write_results(builder.folder).split())
 
 
-def test_the_gain_of_a_freeze_thaw_search_is_that_of_its_own_model(build_study: Callable) -> None:
+def test_the_gain_of_freeze_thaw_is_that_of_its_own_model(build_study: Callable) -> None:
     """Two complete trials say nothing about others; nine that were stopped count."""
     with build_study(sampler={"name": "freeze_thaw"}) as builder:
         write_trials(builder, [[0.5, 0.55, 0.6]] * 2)

@@ -117,9 +117,7 @@ def test_a_study_continues_without_the_criterion(open_store: Callable, tmp_path:
         assert BudgetTracker(Budget(stop_when="plateau"), store, plateau(store, finals)).spent is not None
 
 
-def test_a_model_of_curves_says_what_is_gained_and_counts_unfinished_trials(
-    store: TrialStore, finals: TrialStore
-) -> None:
+def test_a_model_of_curves_counts_unfinished_trials(store: TrialStore, finals: TrialStore) -> None:
     """As in a freeze-thaw search, which completes few trials."""
     retrain(finals, 0, [0.4, 0.5])
     asked: list[int] = []

@@ -211,7 +211,7 @@ def test_a_killed_search_continues_with_its_paused_trials(study: Study, tmp_path
         assert not any(map(is_paused, search.store.trials()))
 
 
-def test_trials_that_were_running_when_the_budget_ended_are_closed(study: Study, tmp_path: Path) -> None:
+def test_trials_running_when_the_budget_ended_are_closed(study: Study, tmp_path: Path) -> None:
     with open_journal(tmp_path) as journal:
         search = Search(study, journal)
         while search.stage.budget_tracker.epochs < 20:
@@ -245,16 +245,14 @@ def test_a_disk_that_is_full_at_a_pause_loses_nothing(study: Study, tmp_path: Pa
 
 
 @pytest.mark.parametrize("trials", [1, 7])
-def test_never_more_trials_are_started_than_allowed_and_none_is_stopped(
-    study: Study, journal: Journal, trials: int
-) -> None:
+def test_no_trial_beyond_the_limit_starts_and_none_is_stopped(study: Study, journal: Journal, trials: int) -> None:
     search = Search(study, journal, slots=6, trials=trials, epochs=1000)
     search.run()
     assert [trial.state for trial in search.store.trials()] == [TrialState.COMPLETE] * trials
     assert not [event for event in search.events if event[0] == "stop"]
 
 
-def test_an_answer_from_before_the_budget_was_used_up_does_not_count(study: Study, journal: Journal) -> None:
+def test_an_answer_from_before_the_budget_ended_does_not_count(study: Study, journal: Journal) -> None:
     search = Search(study, journal)
     assert search.start(), "the base config's"
     assert search.policy.propose(room=9, closing=False) is UNDECIDED
