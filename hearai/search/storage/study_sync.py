@@ -247,7 +247,7 @@ class StudySync:
 
     def _write_owner(self, store: ObjectStore) -> None:
         if owner := read_owner(self.folder):
-            store.write(OWNER, json.dumps({**owner, "seen": time.time()}).encode())
+            store.write(OWNER, json.dumps({**owner, "seen": int(time.time())}).encode())
 
 
 def _stored_owner(store: ObjectStore) -> dict[str, Any] | None:
@@ -260,6 +260,8 @@ def _stored_owner(store: ObjectStore) -> dict[str, Any] | None:
         times = {key: float(owner[key]) for key in ("since", "seen")}
         return {**owner, **times, "pid": int(owner["pid"]), "host": str(owner["host"])}
     except (ValueError, TypeError, KeyError, RecursionError):
+        if store.read(OWNER) != content:  # it was replaced while it was read, which gave the beginning of a longer one
+            return _stored_owner(store)
         raise UserError(
             f"{store}: {OWNER} is not the record of a search ({content[:40]!r}); "
             "if no search is running there, remove it"
