@@ -48,7 +48,7 @@ LAYERS: dict[str, list[str]] = {
         "outputs",
         "runtime",
         "optim",
-        "feature_cache scores",
+        "features scores",
         "batches run_state",
         "cost evaluation",
         "trainer",

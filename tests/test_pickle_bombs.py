@@ -30,7 +30,7 @@ from hearai.search.storage.layout import OWNER
 from hearai.search.storage.lock import read_owner, study_lock
 from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
 from hearai.search.trial.resume import clear_unusable
-from hearai.training.feature_cache import load_or_compute
+from hearai.training.features.feature_cache import load_or_compute
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from hearai.config.config import Config
 from hearai.data.annotations.clip import Clip
 from hearai.data.batch import Batch, CopiedBatch, explain_copies, share
-from hearai.data.frame_sampling import sample_frames
+from hearai.data.frame_sampling import FrameSampler
 from hearai.data.frames import build_reader
 from hearai.data.landmarks.clip_points import read_landmarks
 from hearai.data.transforms import Inputs, build_augmentation
@@ -70,7 +70,7 @@ class ClipDataset(Dataset):
         heads: names of the labels of the samples.
         readers: {input: (clip, frame numbers) -> (T, ...)}.
         augment: changes the loaded inputs, drawing from torch's global generator.
-        num_segments, time: see `sample_frames`.
+        num_segments, time: see `FrameSampler`.
         jitter: draw each frame's position within its segment instead of taking the centre.
         seed: of jitter and augmentation.
     """
@@ -88,36 +88,41 @@ class ClipDataset(Dataset):
         seed: int = 0,
     ):
         self.clips, self.heads, self.readers, self.augment = tuple(clips), tuple(heads), readers, augment
-        self.num_segments, self.time, self.jitter, self.seed = num_segments, time, jitter, seed
-        self.epoch = 0
+        self.jitter, self.seed = jitter, seed
+        spans = [(clip.start, clip.end, clip.fps) for clip in self.clips]
+        self.sampler = FrameSampler(spans, num_segments=num_segments, time=time)
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Random draws are a pure function of (seed, epoch, clip); call before building the epoch's loader."""
         self.epoch = epoch
+        self.frames_NT = self.sampler.frames(_generator(f"{self.seed}/{epoch}") if self.jitter else None)
+        """Numbers of the frames of each clip in this epoch."""
+
+    def augmentation_seed(self, number: int) -> int:
+        """The seed from which `augment` draws for a clip in this epoch."""
+        return random.Random(f"{self.seed}/{self.epoch}/{self.clips[number].key}").getrandbits(63)
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Sample:
         """The clip at `index`; for a negative index, the clip at `~index` as a placeholder without labels."""
-        clip = self.clips[index if index >= 0 else ~index]
-        rng = random.Random(f"{self.seed}/{self.epoch}/{clip.key}")
-        frames = sample_frames(
-            clip.start,
-            clip.end,
-            num_segments=self.num_segments,
-            time=self.time,
-            fps=clip.fps,
-            rng=rng if self.jitter else None,
-        )
+        number = index if index >= 0 else ~index
+        clip = self.clips[number]
+        frames = self.frames_NT[number, : self.sampler.lengths_N[number]].tolist()
         inputs: Inputs = {name: read(clip, frames) for name, read in self.readers.items()}
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):  # leaves the generators of the training run unchanged
-                torch.default_generator.manual_seed(rng.getrandbits(63))
+                torch.default_generator.manual_seed(self.augmentation_seed(number))
                 inputs = self.augment(inputs)
         if index < 0:
             return Sample(inputs, dict.fromkeys(self.heads, MISSING), -1)
         return Sample(inputs, {head: clip.labels[head] for head in self.heads}, index)
+
+
+def _generator(seed: str) -> torch.Generator:
+    return torch.Generator().manual_seed(random.Random(seed).getrandbits(63))
 
 
 def build_dataset(
@@ -160,13 +165,14 @@ def _read_clip(read: Callable[[Path], torch.Tensor], clip: Clip, frames: list[in
 class Loader:
     """The batches of one epoch; see `build_loader`."""
 
-    def __init__(self, dataset: ClipDataset, sampler: "_BatchSampler", workers: int):
+    def __init__(self, dataset: ClipDataset, sampler: "BatchSampler", workers: int):
         # batch_size=None: `_BatchDataset` gets the sampler's index lists and makes the batches itself
         self._batches = DataLoader(
             _BatchDataset(dataset),
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
+            generator=torch.Generator(),  # or it draws from the global one, from which dropout draws
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -198,15 +204,15 @@ class _BatchDataset(Dataset):
 
 
 @dataclass(frozen=True)
-class _BatchSampler(Sampler):
-    """Index lists of one rank: its share of every global batch."""
+class BatchSampler(Sampler):
+    """Index lists of one rank, its share of every global batch; for the arguments see `build_loader`."""
 
     size: int
     batch_size: int
     shuffle_seed: int | None
-    rank: int
-    world: int
-    first: int
+    rank: int = 0
+    world: int = 1
+    first: int = 0
 
     def __len__(self) -> int:
         return math.ceil(self.size / self.batch_size) - self.first
@@ -245,4 +251,4 @@ def build_loader(
     Raises:
         DataError: while iterating; an image cannot be decoded, or images differ in size.
     """
-    return Loader(dataset, _BatchSampler(len(dataset), batch_size, shuffle_seed, rank, world, first), workers)
+    return Loader(dataset, BatchSampler(len(dataset), batch_size, shuffle_seed, rank, world, first), workers)

@@ -1,7 +1,9 @@
-"""Chooses the frames of a clip that the model sees."""
+"""Chooses the frames that the model sees, for all clips of a dataset at once. N clips, at most T frames each."""
 
-import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
 
 from hearai.data.annotations.clip import Clip
 
@@ -9,46 +11,74 @@ _EPSILON = 1e-6
 """0.28 s x 25 fps is 7.000000000000001 frames."""
 
 
-def sample_frames(
-    start: int,
-    end: int,
-    *,
-    num_segments: int,
-    time: float | None = None,
-    fps: float | None = None,
-    rng: random.Random | None = None,
-) -> list[int]:
-    """Increasing, distinct frame numbers in start..end (inclusive), at most `num_segments` of them.
+class FrameSampler:
+    """Increasing, distinct frame numbers of each clip, all in its start..end (inclusive).
 
-    Without `time` the clip is divided into `num_segments` segments and one frame is taken from each; a clip with
+    Without `time` a clip is divided into `num_segments` segments and one frame is taken from each; a clip with
     fewer frames yields all of them. With `time` the frames are `time` seconds apart, at most `num_segments`
     of them, centred in the clip.
 
     Args:
-        time: seconds between frames; needs `fps`, the clip's frames per second.
-        rng: draws the position within each segment (or of the first frame, with `time`); None = the centre.
+        spans: (start, end, frames per second or None) of each clip.
+        time: seconds between frames; needs the frames per second of every clip.
+
+    Raises:
+        ValueError: `time` without frames per second.
     """
-    count = end - start + 1
-    if time is None:
-        return [start + i for i in _one_per_segment(count, min(num_segments, count), rng)]
+
+    def __init__(self, spans: Sequence[tuple[int, int, float | None]], *, num_segments: int, time: float | None = None):
+        self._starts_N1 = torch.tensor([[start] for start, _, _ in spans], dtype=torch.int64).view(-1, 1)
+        counts = [end - start + 1 for start, end, _ in spans]
+        self._counts_N1 = torch.tensor(counts, dtype=torch.int64).view(-1, 1)
+        self._steps_N1: Tensor | None = None
+        if time is None:
+            lengths = [min(num_segments, count) for count in counts]
+        else:
+            steps = [_step(time, fps) for _, _, fps in spans]
+            self._steps_N1 = torch.tensor(steps, dtype=torch.float64).view(-1, 1)
+            lengths = [
+                min(num_segments, _count_fitting(count, step)) for count, step in zip(counts, steps, strict=True)
+            ]
+        self.lengths_N = torch.tensor(lengths, dtype=torch.int64)
+        """Number of frames of each clip."""
+        self._index_T = torch.arange(max(lengths, default=0))
+
+    def frames(self, generator: torch.Generator | None = None) -> Tensor:
+        """Frame numbers (N, T); where a clip has fewer than T, its last one is repeated.
+
+        Args:
+            generator: draws the position within each segment (or of a clip's first frame, with `time`);
+                None = the centre.
+        """
+        places_NT = self._segments(generator) if self._steps_N1 is None else self._even(self._steps_N1, generator)
+        last_N1 = places_NT.gather(1, self.lengths_N.view(-1, 1) - 1)
+        return self._starts_N1 + torch.minimum(places_NT, last_N1)
+
+    def _segments(self, generator: torch.Generator | None) -> Tensor:
+        lengths_N1 = self.lengths_N.view(-1, 1)
+        low_NT = self._index_T * self._counts_N1 // lengths_N1
+        high_NT = (self._index_T + 1) * self._counts_N1 // lengths_N1
+        if generator is None:
+            return (low_NT + high_NT - 1) // 2
+        draws_NT = torch.rand(low_NT.shape, generator=generator, dtype=torch.float64)
+        return low_NT + (draws_NT * (high_NT - low_NT)).long()
+
+    def _even(self, steps_N1: Tensor, generator: torch.Generator | None) -> Tensor:
+        slack_N1 = (self._counts_N1 - 1 - (self.lengths_N.view(-1, 1) - 1) * steps_N1).clamp(min=0)
+        draws_N1 = 0.5 if generator is None else torch.rand(slack_N1.shape, generator=generator, dtype=torch.float64)
+        return (draws_N1 * slack_N1 + self._index_T * steps_N1 + _EPSILON).long()
+
+
+def sample_frames(start: int, end: int, *, num_segments: int) -> list[int]:
+    """The frames at the centres of the segments of a single clip; see `FrameSampler`."""
+    return FrameSampler([(start, end, None)], num_segments=num_segments).frames()[0].tolist()
+
+
+def _step(time: float, fps: float | None) -> float:
+    """Frames from one chosen frame to the next."""
     if fps is None:
         raise ValueError("sampling by time needs the clip's frames per second")
-    return [start + i for i in _evenly_spaced(count, num_segments, max(time * fps, 1.0), rng)]
-
-
-def _one_per_segment(count: int, segments: int, rng: random.Random | None) -> list[int]:
-    bounds = [i * count // segments for i in range(segments + 1)]
-    pairs = zip(bounds[:-1], bounds[1:], strict=True)
-    if rng is None:
-        return [(low + high - 1) // 2 for low, high in pairs]
-    return [rng.randrange(low, high) for low, high in pairs]
-
-
-def _evenly_spaced(count: int, limit: int, step: float, rng: random.Random | None) -> list[int]:
-    taken = min(limit, _count_fitting(count, step))
-    slack = max(count - 1 - (taken - 1) * step, 0.0)
-    offset = slack / 2 if rng is None else rng.uniform(0, slack)
-    return [int(offset + i * step + _EPSILON) for i in range(taken)]
+    return max(time * fps, 1.0)
 
 
 def _count_fitting(count: int, step: float) -> int:
@@ -60,7 +90,7 @@ def sampling_notes(clips: Iterable[Clip], *, num_segments: int, time: float | No
     """One line per dataset that has clips with too few or too many frames: how many are padded, cut or thinned out.
 
     Args:
-        num_segments, time: as in `sample_frames`; with `time`, clips without frames per second are ignored.
+        num_segments, time: as in `FrameSampler`; with `time`, clips without frames per second are ignored.
     """
     fitting_counts: dict[str, list[int]] = {}
     for clip in clips:

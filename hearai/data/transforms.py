@@ -82,11 +82,20 @@ def build_augmentation(config: Config) -> Augmentation:
 
 def draw_side(inputs: Inputs) -> Inputs:
     """Chooses the plain or mirrored features of (2, T, W), as `RandomHorizontalFlip` would; landmarks follow."""
-    flipped = bool(torch.rand(1) < 0.5)
+    flipped = _draws_mirrored(torch.default_generator)
     chosen = {**inputs, "features": inputs["features"][int(flipped)]}
     if flipped and "landmarks" in inputs:
         chosen["landmarks"] = mirrored(inputs["landmarks"])
     return chosen
+
+
+def draws_mirrored(seed: int) -> bool:
+    """What `draw_side` chooses with this seed of torch's global generator."""
+    return _draws_mirrored(torch.Generator().manual_seed(seed))
+
+
+def _draws_mirrored(generator: torch.Generator) -> bool:
+    return bool(torch.rand(1, generator=generator) < 0.5)
 
 
 def has_random_augmentation(config: Config) -> bool:

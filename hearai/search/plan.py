@@ -12,7 +12,7 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import METRICS, objective_label
-from hearai.training.feature_cache import ensure_features
+from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.cross_validation import fold_config
 from hearai.training.setup.prepare import wants_pretraining, with_data, with_weights

@@ -9,10 +9,18 @@ import torch
 from hearai.config.config import Config
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data
-from hearai.data.dataset import Batch, ClipDataset, build_dataset, build_loader
+from hearai.data.batch import Batch
+from hearai.data.dataset import BatchSampler, ClipDataset, build_dataset, build_loader
 from hearai.data.transforms import draw_side, normalise
 from hearai.models.model import SignModel
-from hearai.training.feature_cache import Features, FlippedFeatures, epochs_on_features, load_features, run_length
+from hearai.training.features.feature_cache import (
+    Features,
+    FlippedFeatures,
+    epochs_on_features,
+    load_features,
+    run_length,
+)
+from hearai.training.features.gathered_batches import GatheredBatches
 from hearai.training.runtime import Runtime
 
 EVALUATION_BATCH = 256
@@ -45,10 +53,17 @@ class Batches:
 
         first_step: how many batches are skipped at its beginning.
         """
-        clips = self._train_features if epoch < self._epochs_on_features else self._train_images
+        on_features = epoch < self._epochs_on_features
+        clips = self._train_features if on_features else self._train_images
         clips.set_epoch(epoch)
         seed = derived_seed(self._config.general_parameters.seed, epoch)
-        batches = _loader(clips, self._config, self._runtime, shuffle_seed=seed, first=first_step)
+        if on_features and (gathered := self._gathered):
+            sampler = _sampler(
+                clips, self._runtime, self._config.train_parameters.batch_size, shuffle_seed=seed, first=first_step
+            )
+            batches: Iterable[Batch] = gathered.epoch(sampler)
+        else:
+            batches = _loader(clips, self._config, self._runtime, shuffle_seed=seed, first=first_step)
         return islice(batches, self.steps_per_epoch - first_step)
 
     def val(self, epoch: int) -> Iterable[Batch]:
@@ -64,6 +79,13 @@ class Batches:
         if self._flipped:
             clips.augment = draw_side
         return clips
+
+    @cached_property
+    def _gathered(self) -> GatheredBatches | None:
+        """Training batches on features; None where landmarks, which are read clip by clip, belong to them."""
+        if self._features is None or self._config.train_parameters.landmarks:
+            return None
+        return GatheredBatches(self._train_features, self._features, self._flipped, self._runtime.device)
 
     @cached_property
     def _train_images(self) -> ClipDataset:
@@ -88,6 +110,9 @@ def eval_batches(config: Config, clips: Sequence[Clip], runtime: Runtime, featur
     dataset = build_dataset(config, clips, train=False, features=features)
     if features is None:
         return _loader(dataset, config, runtime, shuffle_seed=None)
+    if not config.train_parameters.landmarks:
+        gathered = GatheredBatches(dataset, features, None, runtime.device)
+        return list(gathered.epoch(_sampler(dataset, runtime, EVALUATION_BATCH, shuffle_seed=None)))
     loader = build_loader(
         dataset, batch_size=EVALUATION_BATCH, shuffle_seed=None, rank=runtime.rank, world=runtime.world
     )
@@ -101,6 +126,12 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
         return batch
     inputs = {**batch.inputs, "frames": normalise(batch.inputs["frames"])}
     return Batch(inputs, batch.mask, batch.labels, batch.index)
+
+
+def _sampler(
+    dataset: ClipDataset, runtime: Runtime, batch_size: int, *, shuffle_seed: int | None, first: int = 0
+) -> BatchSampler:
+    return BatchSampler(len(dataset), batch_size, shuffle_seed, runtime.rank, runtime.world, first)
 
 
 def _loader(

@@ -17,7 +17,7 @@ from hearai.errors import ConfigError, Preempted
 from hearai.models.model import SignModel
 from hearai.models.weights import load_weights
 from hearai.training.batches import Batches, derived_seed, on_device
-from hearai.training.feature_cache import BACKBONE_MODULE
+from hearai.training.features.feature_cache import BACKBONE_MODULE
 from hearai.training.optim.divergence import StepGuard, backward, describe_settings, gradient_norm, remedy
 from hearai.training.optim.freeze import FreezeSchedule, apply_freeze, check_parts
 from hearai.training.optim.loss import build_class_weights, head_losses, label_sums, trained_heads, weighted_loss

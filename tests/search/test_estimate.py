@@ -11,7 +11,7 @@ from hearai.config.study import Study
 from hearai.models.model import build_initial_model
 from hearai.search.estimate import estimate, expected_epochs, search_epochs
 from hearai.search.plan import make_plan
-from hearai.training.feature_cache import ensure_features
+from hearai.training.features.feature_cache import ensure_features
 
 pytestmark = pytest.mark.training
 MakeStudy = Callable[..., Study]

@@ -17,11 +17,11 @@ from hearai.data.annotations.load import load_data
 from hearai.errors import Preempted
 from hearai.models.model import build_initial_model
 from hearai.training.batches import Batches
-from hearai.training.feature_cache import ensure_features
+from hearai.training.features.feature_cache import ensure_features
+from hearai.training.features.feature_rows import replacing_rows
 from hearai.training.fit import fit
 from hearai.training.optim.divergence import StepGuard
 from hearai.training.outputs.checkpoint import load_checkpoint
-from hearai.training.outputs.feature_rows import replacing_rows
 from hearai.training.runtime import LocalRuntime
 from tests.helpers.gloo import GlooRuntime, gloo_group
 from tests.helpers.runtimes import RecordingRuntime

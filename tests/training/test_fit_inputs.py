@@ -8,7 +8,7 @@ import torch
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
-from hearai.training.feature_cache import epochs_on_features
+from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.checkpoint import load_checkpoint

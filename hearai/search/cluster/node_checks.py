@@ -29,7 +29,7 @@ from hearai.search.cluster.resources import TrialResources, plural
 from hearai.search.plan import Plan, prepare_inputs
 from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
-from hearai.training.feature_cache import epochs_on_features
+from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.outputs.layout import backbone_file
 from hearai.training.setup.cross_validation import fold_configs
 

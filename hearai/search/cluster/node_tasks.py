@@ -27,7 +27,7 @@ from hearai.data.demo import demo_dataset
 from hearai.errors import UserError
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import assigned_gpu, localise
-from hearai.training.feature_cache import ensure_features
+from hearai.training.features.feature_cache import ensure_features
 from hearai.training.fit import fit
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device

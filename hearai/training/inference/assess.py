@@ -17,7 +17,7 @@ from hearai.metrics import SCORE, gap_remark
 from hearai.sign.hamnosys import MISSING
 from hearai.training.batches import eval_batches
 from hearai.training.evaluation import evaluate
-from hearai.training.feature_cache import load_or_compute, shares_features
+from hearai.training.features.feature_cache import load_or_compute, shares_features
 from hearai.training.inference.class_matching import ClassMatch, MatchBy
 from hearai.training.inference.labelled_clips import (
     NO_CHANGES,

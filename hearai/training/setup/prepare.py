@@ -22,7 +22,7 @@ from hearai.errors import ConfigError, DataError
 from hearai.models.feature_extractors import weight_source
 from hearai.models.pretrained import resolve_pretrained
 from hearai.sign.hamnosys import MISSING
-from hearai.training.feature_cache import BACKBONE_MODULE
+from hearai.training.features.feature_cache import BACKBONE_MODULE
 from hearai.training.outputs.layout import BACKBONE_FILE
 
 log = logging.getLogger(__name__)

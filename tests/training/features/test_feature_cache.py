@@ -14,7 +14,7 @@ from hearai.data.transforms import normalise
 from hearai.errors import ConfigError
 from hearai.files import deleting_cache
 from hearai.models.model import build_initial_model
-from hearai.training.feature_cache import (
+from hearai.training.features.feature_cache import (
     ensure_features,
     epochs_on_features,
     fingerprint,
@@ -173,7 +173,7 @@ DAMAGE = {
 @pytest.fixture
 def new_process(monkeypatch):
     """A function that forgets which files this process has checked, as a new one would not know."""
-    return lambda: monkeypatch.setattr("hearai.training.outputs.feature_rows._checked", set())
+    return lambda: monkeypatch.setattr("hearai.training.features.feature_rows._checked", set())
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGE.values(), ids=DAMAGE)

@@ -27,8 +27,8 @@ from hearai.errors import ConfigError
 from hearai.files import cache_folder, lock_cache
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.model import build_initial_model
+from hearai.training.features.feature_rows import are_valid, map_rows, replacing_rows
 from hearai.training.optim.freeze import FreezeSchedule
-from hearai.training.outputs.feature_rows import are_valid, map_rows, replacing_rows
 from hearai.training.runtime import choose_device
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Features:
     def __init__(self, path: Path, clips: Sequence[Clip], backbone_hash: str):
         self.backbone_hash = backbone_hash
         """Hash of the weights that computed the rows."""
-        self._rows_FW = torch.from_numpy(map_rows(path))
+        self.rows_FW = torch.from_numpy(map_rows(path))
         self._offsets: dict[str, int] = {}
         total = 0
         for clip in clips:
@@ -60,8 +60,12 @@ class Features:
 
     def __call__(self, clip: Clip, frames: list[int]) -> Tensor:
         """Features (T, W) of the given frame numbers of a clip."""
-        offset = self._offsets[clip.key]
-        return self._rows_FW[[offset + frame for frame in frames]]
+        offset = self.offset(clip)
+        return self.rows_FW[[offset + frame for frame in frames]]
+
+    def offset(self, clip: Clip) -> int:
+        """What is added to the number of a frame of the clip to get its row."""
+        return self._offsets[clip.key]
 
 
 class FlippedFeatures:
