@@ -14,8 +14,8 @@ import numpy as np
 from hearai.config.validation import IMAGE_ENDINGS
 from hearai.data.annotations.clip import frame_file, landmarks_file, properties_file
 from hearai.data.images import read_image
-from hearai.data.importers.landmark_files import read_landmark_file
 from hearai.data.importers.sample import Box, Form, Trim
+from hearai.data.landmarks.foreign import read_foreign
 from hearai.data.tools.extract_frames import about_video, encode_jpeg, read_record, resize_image
 from hearai.data.tools.output_folder import move_into_place, replacing_folder
 from hearai.data.videos import Video, read_video
@@ -160,13 +160,13 @@ def _write_properties(clip: Clip, folder: Path, about: dict[str, Any]) -> None:
 
 
 def _extract_landmarks(job: Job, unfinished: Path) -> JobResult:
-    arrays = read_landmark_file(job.media)
-    frames = len(arrays["pose"])
+    landmarks = read_foreign(job.media)
     for clip in job.clips:
         with replacing_folder(clip.target, unfinished) as folder:
-            np.savez_compressed(folder / landmarks_file(clip.name), **arrays)  # type: ignore[arg-type]
-            _write_properties(clip, folder, {"frames": frames, "no_FPS": "the dataset gives none"})
-    return JobResult(frames * len(job.clips), len(job.clips))
+            landmarks.save(folder / landmarks_file(clip.name))
+            _write_properties(clip, folder, {"frames": landmarks.frames, "no_FPS": "the dataset gives none"})
+    notes = [f"{job.media}: {note}" for note in landmarks.notes]
+    return JobResult(landmarks.frames * len(job.clips), len(job.clips), notes=notes)
 
 
 def _image_files(folder: Path) -> list[Path]:

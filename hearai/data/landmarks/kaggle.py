@@ -9,6 +9,8 @@ from hearai.data.landmarks.skeletons import KAGGLE
 from hearai.errors import DataError, load_failure
 
 COLUMNS = ("x", "y", "z")
+ORDER = ["face"] * 468 + ["left_hand"] * 21 + ["pose"] * 33 + ["right_hand"] * 21
+"""The column `type` of a frame."""
 MAX_FRAMES = 50_000
 """Half an hour at 25 frames per second."""
 
@@ -28,10 +30,12 @@ def read_kaggle(path: Path, size: tuple[int, int] | None = None) -> Landmarks:
     try:
         with pq.ParquetFile(path) as file:
             _check_header(path, file)
-            table = file.read(columns=list(COLUMNS))
+            table = file.read(columns=[name for name in (*COLUMNS, "type") if name in file.schema_arrow.names])
         columns = [table[name].to_numpy().astype(np.float32) for name in COLUMNS]
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot read ({load_failure(error)}); expected a complete parquet file") from None
+    if "type" in table.column_names and table["type"].to_pylist() != ORDER * (table.num_rows // len(ORDER)):
+        raise DataError(f"{path}: its rows are in another order; expected face, left_hand, pose, right_hand")
     points = assemble(path, np.stack(columns, -1).reshape(-1, len(KAGGLE), 3), KAGGLE)
     shares, notes = to_shares(points, size)
     return Landmarks(shares, "Kaggle ASL Signs: 543 points of MediaPipe Holistic", None, notes)
