@@ -20,7 +20,7 @@ def test_every_option_has_its_meaning_and_range() -> None:
             assert f"| `{key}` |" in table and option.description, f"{name}.{key}"
             assert option.description.replace("|", "\\|") in table
     assert "| `ratio_test` | `0.15` | number >= 0, < 1 | Share of all clips used for testing. |" in page
-    assert "| `split` | `auto` | `auto`, `signer`, `random` |" in page
+    assert "| `split` | `auto` | `auto`, `given`, `signer`, `random` |" in page
 
 
 def test_every_part_is_on_the_page_with_its_summary() -> None:

@@ -146,14 +146,16 @@ def test_the_same_command_runs_nothing_more_trials_extend_it(
 
 
 def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeStudy, tmp_path: Path) -> None:
-    space = {
-        "train_parameters.lr": None,
-        "feature_extractor.model_path": {"choice": ["test_efficientnet", "no_such_model"]},
-        "train_parameters.weight_decay": {"choice": [0.01, 1.0e38]},  # weights overflow in the first step
+    model, decay = "feature_extractor.model_path", "train_parameters.weight_decay"
+    variants = {
+        "good": {model: "test_efficientnet", decay: 0.01},
+        "failing": {model: "no_such_model", decay: 0.01},
+        "diverging": {model: "test_efficientnet", decay: 1.0e38},  # weights overflow in the first step
     }
-    settings = {"budget": {"trials": 4}, "space": space, "finalists": {"count": 0}}
+    space = {"train_parameters.lr": None, "variant": {"choice": variants}}
+    settings = {"budget": {"trials": 3}, "space": space, "finalists": {"count": 0}}
     summary = search(make_study(settings), tmp_path)
-    assert summary["trials"] == {"total": 4, "complete": 1, "pruned": 1, "failed": 2, "paused": 0}
+    assert summary["trials"] == {"total": 3, "complete": 1, "pruned": 1, "failed": 1, "paused": 0}
     assert any("FAILED" in line and "no_such_model" in line for line in summary["printed"])
     assert any("diverged" in line for line in summary["printed"])
     assert summary["best"]["trial"] == 0

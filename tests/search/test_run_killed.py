@@ -148,6 +148,7 @@ def check_no_epoch_was_trained_twice(chaos: Chaos) -> None:
             assert after == list(range(after[0], after[-1] + 1))
 
 
+@pytest.mark.slow
 def test_a_search_killed_twice_has_the_same_result(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, ray_session: None
 ) -> None:

@@ -144,7 +144,13 @@ def test_a_grid_with_too_many_points_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - set(SINGLE_OBJECTIVE_SAMPLERS)))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "gp" else [])  # 20 s
+        for name in sorted(SAMPLERS.keys() - set(SINGLE_OBJECTIVE_SAMPLERS))
+    ],
+)
 def test_samplers_accept_trials_without_values_of_all_metrics(name: str, open_store: Callable, tmp_path: Path) -> None:
     sampler = build_sampler(Sampler(name=name, startup_trials=2), 0)
     fallback = ({"x": i / 1000, "y": 0} for i in range(1000))
