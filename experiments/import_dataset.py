@@ -13,6 +13,7 @@ from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
     comma_separated,
+    integer,
     positive,
     print_problems,
     print_text,
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     times_help = "unit of start and end of a table: seconds, or frames from 1 (default: seconds)"
     add("--times", choices=("seconds", "frames"), default="seconds", help=times_help)
     size_help = "shorter side of the images (default: 256; 0 = unchanged)"
-    add("--size", type=int, default=256, metavar="PIXELS", help=size_help)
+    add("--size", type=integer(0, 8192), default=256, metavar="PIXELS", help=size_help)
     add("--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)")
     add("--crop", action="store_true", help="crop to the box around the signer, where the dataset has one")
     add("--no-trim", dest="trim", action="store_false", help="whole videos, even if the dataset gives start and end")
