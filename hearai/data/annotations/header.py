@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hearai.data.annotations.problems import LineProblems, Problems
 from hearai.data.annotations.row_reader import DISTANCE, HEADER, AnnotationFile, LabelColumns, NumClasses, Row
@@ -97,7 +98,13 @@ def read_notations(file: AnnotationFile, problems: Problems) -> AnnotationFile:
     place = len(HEADER) + [simplified(name) for name in file.label_columns].index(NOTATION)
     header = [*columns[:place], *HEADS, *columns[place + 1 :]]
     lines = LineProblems(file.path, problems)
-    return replace(file, first_row=header, rows=_expanded(file.rows, columns, place, lines))
+    rows = _expanded(file.rows, columns, place, lines)
+    return replace(file, first_row=header, rows=rows, reopen=partial(_reopen, file))
+
+
+def _reopen(file: AnnotationFile) -> AnnotationFile:
+    """With eight numbers again; what is wrong with its strings is reported while the rows are read first."""
+    return read_notations(file.reopen(), Problems())
 
 
 def _expanded(rows: Iterator[Row], columns: Sequence[str], place: int, problems: LineProblems) -> Iterator[Row]:

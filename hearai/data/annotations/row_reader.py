@@ -2,8 +2,9 @@
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -46,8 +47,10 @@ class AnnotationFile:
     has_header: bool
     rows: Iterator[Row]
     """(line number, fields) of each clip."""
-    separator: str | None = None
+    separator: str | None
     """Between the columns; None = any whitespace."""
+    reopen: Callable[[], "AnnotationFile"]
+    """Opens the file once more, with all its rows."""
 
     @property
     def label_columns(self) -> list[str]:
@@ -74,7 +77,8 @@ def open_annotations(path: Path, separator: str | None = None) -> AnnotationFile
     second = next(rows, None) if has_header else first
     if second is None:
         raise DataError(f"{path}: no rows; {ONE_ROW_PER_CLIP}")
-    return AnnotationFile(path, *first, has_header, chain([second], rows), separator)
+    reopen = partial(open_annotations, path, separator)
+    return AnnotationFile(path, *first, has_header, chain([second], rows), separator, reopen)
 
 
 def find_annotations(folder: Path, file: str) -> Path:
@@ -150,10 +154,10 @@ class LabelColumns:
 class RowChecker:
     """Checks the fields of annotation rows and adds what is wrong with them to `problems`."""
 
-    def __init__(self, path: Path, columns: LabelColumns, problems: Problems, separator: str | None = None):
-        self.path, self.columns, self._separator = path, columns, separator
-        self.words = LabelWords(path, self._column)
-        self.problems = LineProblems(path, problems)
+    def __init__(self, file: AnnotationFile, columns: LabelColumns, problems: Problems):
+        self.columns, self._reopen = columns, file.reopen
+        self.words = LabelWords(file.path, self._column)
+        self.problems = LineProblems(file.path, problems)
         self.first_lines: dict[str, int] = {}
         """{clip name: line of its first row}"""
         self._min_fields = len(HEADER) + len(columns.names)
@@ -162,7 +166,7 @@ class RowChecker:
     def _column(self, head: str) -> Iterator[str]:
         """The texts of a label column, read once more."""
         position = len(HEADER) + self.columns.names.index(head)
-        for _, fields in open_annotations(self.path, self._separator).rows:
+        for _, fields in self._reopen().rows:
             if len(fields) > position:
                 yield fields[position]
 

@@ -117,7 +117,7 @@ class _ClipReader:
     ):
         columns = find_columns(heads, file)
         self.folder, self.heads, self.files, self.dataset = folder, heads, files, dataset
-        self.checker = RowChecker(file.path, columns, problems, file.separator)
+        self.checker = RowChecker(file, columns, problems)
         self.signers = read_signers(file.path.parent / SIGNERS, problems)
         self.splits = read_splits(file.path.parent / SPLITS, problems)
         self.clips: list[Clip] = []

@@ -39,7 +39,7 @@ def read_labels(path: Path, separator: str | None = None) -> dict[str, list[int]
     file = read_notations(open_annotations(path, separator), problems)
     rows = list(file.rows)
     columns = _named_columns(file) if file.label_columns else _columns_by_count(path, rows, separator)
-    reader = _LabelReader(RowChecker(path, columns, problems, separator), columns.names)
+    reader = _LabelReader(RowChecker(file, columns, problems), columns.names)
     for line, fields in rows:
         reader.read(line, fields)
     problems.raise_any()

@@ -77,6 +77,14 @@ def test_numbers_beside_a_hamnosys_column_come_first(tmp_path: Path) -> None:
     assert read(tmp_path, "name start end gloss hamnosys", "c 0 1 3 unread", {"gloss": "auto"}) == {"gloss": 3}
 
 
+@pytest.mark.parametrize("header", ["name start end hamnosys gloss", "name start end gloss hamnosys"])
+def test_words_may_stand_beside_a_hamnosys_column(tmp_path: Path, header: str) -> None:
+    words = ("tree", "book")
+    cells = [f"{word} {FLAT_HAND}" if header.endswith("hamnosys") else f"{FLAT_HAND} {word}" for word in words]
+    rows = "\n".join(f"{name} 0 1 {both}" for name, both in zip("ab", cells, strict=True))
+    assert read(tmp_path, header, rows, {**HAMNOSYS, "gloss": "auto"})["gloss"] == 1, "the first is tree, after book"
+
+
 def test_rows_with_invalid_hamnosys_are_all_listed(tmp_path: Path) -> None:
     rows = f"a 0 1 {FLAT_HAND}\nb 0 1 \ue001\ue051\nc 0 1 {FLAT_HAND} 7\nd 0 1 x\ne 2 1 {FLAT_HAND}"
     first, second, third, fourth = refusal(tmp_path, "name start end hamnosys", rows, HAMNOSYS)
