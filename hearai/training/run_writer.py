@@ -21,7 +21,7 @@ class RunWriter:
     """Writes the files of a run."""
 
     def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState):
-        self._config, self._folder = config, runtime.folder
+        self._config, self._folder = to_dict(config), runtime.folder  # config.yaml may be edited by people
         self._ensure_current_attempt = runtime.ensure_current_attempt
         self._dataset_facts = dataset_facts(data) if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
@@ -30,7 +30,7 @@ class RunWriter:
                 self._ensure_current_attempt()  # a study that was moved away must not get a second folder
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
-            run = TrackedRun(self._folder, to_dict(config), runtime.study, progress.run_id, tuple(progress.history))
+            run = TrackedRun(self._folder, self._config, runtime.study, progress.run_id, tuple(progress.history))
             general = config.general_parameters
             self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)
 
@@ -42,8 +42,7 @@ class RunWriter:
         """
         if self._current_trackers() is None:
             return None
-        config = to_dict(self._config)  # config.yaml is for people, and may be edited by them
-        state = {**trainer.state(), "progress": progress.state(), "config": config, **self._dataset_facts}
+        state = {**trainer.state(), "progress": progress.state(), "config": self._config, **self._dataset_facts}
         return save_checkpoint(self._folder / LAST, state)
 
     def log(self, metrics: Mapping[str, float]) -> None:
@@ -65,7 +64,7 @@ class RunWriter:
         if progress.best_epoch:
             state = {
                 "model": {**trainer.model.state_dict(), **progress.best_weights},
-                "config": to_dict(self._config),
+                "config": self._config,
                 **self._dataset_facts,
                 "epoch": progress.best_epoch,
                 "metrics": progress.history[progress.best_epoch - 1],

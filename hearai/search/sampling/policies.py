@@ -44,8 +44,7 @@ def modelled_gain(study: Study, search: TrialStore) -> Callable[[int], float] | 
     """
     if study.settings.sampler.name != "freeze_thaw":
         return None
-    engine = build_engine(study)
-    return lambda trials: engine.expected_gain(curves_of(search), trials)
+    return lambda trials: build_engine(study).expected_gain(curves_of(search), trials)
 
 
 def policy_note(study: Study) -> str | None:

@@ -41,18 +41,20 @@ CONTENT = ("train_parameters.classification_mode", "train_parameters.frames", "t
 """Where these differ, the content that is read differs with them."""
 
 
-def stored_config(folder: Path) -> Config | None:
-    """The config of the run in a folder that can be resumed; None = there is no such run.
+def stored_run(folder: Path) -> tuple[Config, LastContent] | None:
+    """The config and the checkpoint of the run in a folder that can be resumed; None = there is no such run.
 
-    It is that in the checkpoint: the config file may have been edited since. Checkpoints of older code have none.
+    The config is that in the checkpoint: its file may have been edited since. Checkpoints of older code have none.
 
     Raises:
         ConfigError: the checkpoint is unusable, or the config is missing or invalid.
     """
     if not holds_checkpoint(folder / LAST):
         return None
-    known = load_last(folder / LAST)[1].config
-    return load_config(folder / CONFIG_FILE) if known is None else build_config(known, f"{folder / LAST}: config")
+    last = load_last(folder / LAST)[1]
+    if last.config is None:
+        return load_config(folder / CONFIG_FILE), last
+    return build_config(last.config, f"{folder / LAST}: config"), last
 
 
 def with_unstated_values(config: Config, stored: Config) -> Config:
@@ -65,17 +67,16 @@ def with_unstated_values(config: Config, stored: Config) -> Config:
     return override(config, values)
 
 
-def check_same_run(config: Config, data: Data, stored: Config, folder: Path) -> None:
+def check_same_run(config: Config, data: Data, stored: Config, last: LastContent, folder: Path) -> None:
     """Refuses to resume a run with anything else than its own config and dataset.
 
     Args:
         config: the one to resume with; its weights have been resolved, see `prepare.with_weights`.
-        stored: the one in the folder.
+        stored, last: what `stored_run` has found in the folder.
 
     Raises:
-        ConfigError: lists every difference; or the checkpoint is unusable.
+        ConfigError: lists every difference.
     """
-    _, last = load_last(folder / LAST)
     before, now = dict(leaves(to_dict(stored))), dict(leaves(to_dict(config)))
     known = last.fingerprints
     same_data = is_same_dataset(known, data.fingerprints.as_dict()) if known else None

@@ -15,7 +15,7 @@ from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.prepare import with_data, with_weights
 from hearai.training.setup.pretrain import ensure_backbone
-from hearai.training.setup.resume import check_same_run, stored_config, with_unstated_values
+from hearai.training.setup.resume import check_same_run, stored_run, with_unstated_values
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,15 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
         raise ConfigError("--resume: which run? Give its folder: --set general_parameters.path_to_save=DIR")
     if (folder / LAST).exists() and not (resume or pre_training):
         raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
-    stored = stored_config(folder) if resume and not pre_training else None
+    stored = stored_run(folder) if resume and not pre_training else None
     if resume and not stored:
         log.warning("%s: holds no run to resume; training starts with epoch 1", folder)
     if stored:
-        config = with_unstated_values(config, stored)
+        config = with_unstated_values(config, stored[0])
     config, data = with_data(config)
     config = with_weights(config, pretraining_follows=pre_training)
     if stored:
-        check_same_run(config, data, stored, folder)
+        check_same_run(config, data, *stored, folder)
     return config, data
 
 
