@@ -47,14 +47,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from hearai.data.annotations.problems import SHOWN
+    from hearai.data.annotations.problems import first_of
     from hearai.data.tools.extract_frames import extract_frames
 
     result = extract_frames(**vars(args), progress=progress_bar("videos"))
-    for note in result.notes[:SHOWN]:
+    for note in first_of(result.notes, "more; each is in its NAME_properties.json"):
         print_text(f"note: {note}")
-    if (more := len(result.notes) - SHOWN) > 0:
-        print(f"note: ... and {more} more; each is in its NAME_properties.json")
     print(
         f"{result.videos} videos: {result.extracted} extracted ({result.frames} frames), "
         f"{result.complete} complete before, {len(result.problems)} broken"

@@ -62,24 +62,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = vars(parse_args())
-    from hearai.data.annotations.problems import SHOWN
+    from hearai.data.annotations.problems import first_of
     from hearai.data.importers.run import Options, import_dataset
+    from hearai.data.tools.check_splits import sizes_text
 
     kind, source, data = args.pop("kind"), args.pop("source"), args.pop("data")
     options = Options(**args | {"size": None if args["size"] == 0 else args["size"]})
     result = import_dataset(kind, source, data, options, progress_bar("files"))
-    for note in result.notes[:SHOWN]:
+    for note in first_of(result.notes, "more"):
         print_text(f"note: {note}")
-    if (more := len(result.notes) - SHOWN) > 0:
-        print(f"note: ... and {more} more")
     print(
         f"{result.clips} clips of {result.words} words: {result.imported} imported ({result.frames} frames), "
         f"{result.complete} complete before, {len(result.missing)} missing, {len(result.problems)} broken"
     )
     if result.missing:
         print_text(f"missing: listed in {data / 'missing.csv'}; the first is {result.missing[0].media}")
-    splits = ", ".join(f"{result.splits[part]} {part}" for part in ("train", "val", "test") if result.splits[part])
-    print(f"official split: {splits or 'none'}; signers: {result.signers or 'unknown'}")
+    print(f"official split: {sizes_text(result.splits) or 'none'}; signers: {result.signers or 'unknown'}")
     if result.has_landmarks_only:
         print("landmarks and no images; train with train_parameters: {frames: false, landmarks: true}")
     print_problems(result.problems)

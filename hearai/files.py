@@ -1,12 +1,14 @@
 """The cache folder, atomic writes, names that are safe to join to a folder, and readable errors for paths."""
 
+import csv
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -231,6 +233,13 @@ def _lock_file(folder: Path) -> Path | None:
     if not folder.is_relative_to(root) or folder == root or not root.is_dir():
         return None
     return root / f".{folder.relative_to(root).parts[0]}.use"
+
+
+def csv_text(rows: Iterable[Sequence[object]], separator: str = ",") -> str:
+    """Rows as CSV; quoted where needed, lines end with a newline."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 @contextmanager

@@ -24,9 +24,9 @@ from hearai.files import folder_name_problem
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 RECORD_KEYS = {"name", "space_name"}
-STUDY_ID = "id"
-"""Key of a `study.yaml`: a random text by which the study's journal is known to be its own."""
 """Keys that the record of a study has beyond those of a space."""
+ID_KEY = "id"
+"""Key of a `study.yaml`: a random text by which the study's journal is known to be its own."""
 EARLIER_SPACES = "earlier_spaces"
 """Key that the record of a study has whose space was changed."""
 SAMPLE_MARK = "\n--- # sample {}\n"
@@ -151,7 +151,7 @@ def read_study(path: Path) -> tuple[Study, dict[str, Any]]:
     """
     raw = read_yaml(path)
     data = raw.pop("data", None) or {}
-    raw.pop(STUDY_ID, None)  # see `read_study_id`
+    raw.pop(ID_KEY, None)  # see `read_study_id`
     problems = [
         f"{path}: {key}: got {raw[key]!r}; must be a string"
         for key in ("name", "space_name")
@@ -170,9 +170,9 @@ def read_study_id(path: Path) -> str | None:
     Raises:
         ConfigError: the file cannot be read, or the id is not a text.
     """
-    found = read_yaml(path).get(STUDY_ID) if path.exists() else None
+    found = read_yaml(path).get(ID_KEY) if path.exists() else None
     if found is not None and not isinstance(found, str):
-        raise ConfigError(f"{path}: {STUDY_ID}: got {found!r}; must be the text that the search wrote")
+        raise ConfigError(f"{path}: {ID_KEY}: got {found!r}; must be the text that the search wrote")
     return found
 
 
@@ -217,7 +217,7 @@ def _read_study(path: Path) -> tuple[dict[str, Any], list[str]]:
     """
     raw = read_yaml(path, end=SAMPLE_MARK.format(1))
     if RECORD_KEYS <= set(raw):
-        raw = {key: value for key, value in raw.items() if key not in {*RECORD_KEYS, EARLIER_SPACES, STUDY_ID, "data"}}
+        raw = {key: value for key, value in raw.items() if key not in {*RECORD_KEYS, EARLIER_SPACES, ID_KEY, "data"}}
     raw, problems = _with_sections(raw, "", ("config", "space", "demo"))
     raw["demo"], more = _with_sections(raw["demo"], "demo.", ("config", "space"))
     problems += more

@@ -1,8 +1,6 @@
 """The report of `evaluate.py`: scores of a trained model on some clips, as a table, JSON and figures."""
 
-import csv
 import functools
-import io
 import json
 import textwrap
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from hearai.data.annotations.metadata import class_name
 from hearai.errors import UserError
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, csv_text
 from hearai.reporting.figures import confusion_figure
 from hearai.reporting.study_report.final_scores import ConfigScores, read_test_scores
 from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
@@ -121,16 +119,14 @@ def predictions_csv(assessment: Assessment) -> str:
     `true` and `rank` are empty; `rank`, too, for a class that the model does not have.
     """
     ranked = {head: _ranked(assessment, head) for head in assessment.probabilities}
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(PREDICTION_COLUMNS)
+    table: list[Sequence[object]] = [PREDICTION_COLUMNS]
     for i, clip in enumerate(assessment.chosen.clips):
         for head, rows in ranked.items():
             true, predicted, probability, rank = rows[i]
             names = [class_name(assessment.class_names, head, k) if k != MISSING else "" for k in (true, predicted)]
             cells = [csv_cell(cell) for cell in (clip.key, head, *names)]
-            table.writerow([*cells, f"{probability:.4f}", rank])
-    return text.getvalue()
+            table.append([*cells, f"{probability:.4f}", rank])
+    return csv_text(table)
 
 
 def _ranked(assessment: Assessment, head: str) -> list[tuple[int, int, float, int | None]]:

@@ -1,7 +1,6 @@
 """The tables of a dataset folder: signers.csv, splits.csv, and the class names in glosses.csv and classes.csv."""
 
 import csv
-import io
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +10,7 @@ from hearai.data.annotations.clip import MAX_CLASSES, normalise_name
 from hearai.data.annotations.problems import LineProblems, Problems
 from hearai.data.annotations.text_files import has_control_characters, is_integer, quoted, read_lines
 from hearai.errors import DataError
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, csv_text
 from hearai.sign.hamnosys import HEADS
 
 SIGNERS, SPLITS, GLOSSES, CLASSES = "signers.csv", "splits.csv", "glosses.csv", "classes.csv"
@@ -167,12 +166,9 @@ def read_class_list(path: Path) -> ClassNames:
 
 def write_class_list(names: Mapping[str, Mapping[int, str]], path: Path) -> None:
     """Writes the names for `read_class_list`, without those of HamNoSys heads, which cannot change."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["head", "class", "name"])
-    for head in sorted(names.keys() - HEADS.keys()):
-        rows.writerows([head, number, name] for number, name in sorted(names[head].items()))
-    atomic_write_text(path, text.getvalue())
+    heads = sorted(names.keys() - HEADS.keys())
+    rows = [[head, number, name] for head in heads for number, name in sorted(names[head].items())]
+    atomic_write_text(path, csv_text([["head", "class", "name"], *rows]))
 
 
 def class_names(lists: Mapping[str, Mapping[str, Mapping[int, str]]], heads: Iterable[str]) -> ClassNames:

@@ -76,6 +76,12 @@ class LineProblems:
         self.problems.add(kind, f"{self.path}:{self.line}: {found}; {expected}")
 
 
+def first_of(messages: Sequence[str], more: str) -> list[str]:
+    """The first SHOWN messages; if there are others, then a line with their number. more: what follows the number."""
+    others = len(messages) - SHOWN
+    return [*messages[:SHOWN], *([f"... and {others} {more}"] if others > 0 else [])]
+
+
 def raise_problems(messages: Sequence[str]) -> None:
     """Raises a DataError with the first problems and the number of the others, if there are any."""
     problems = Problems()

@@ -15,7 +15,7 @@ from hearai.sign.hamnosys import MISSING
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
+PARTS = ("train", "val", "test")
 CANDIDATES = 500
 """Random assignments of signers to splits that are compared; the best one is kept."""
 
@@ -98,7 +98,7 @@ def _given_split(clips: Sequence[Clip], ratios: dict[str, float], *, mode: Split
             f"split: given, but {len(others)} clips have none (first: {others[0].key}); "
             "give splits.csv (`name,split` with train, val or test) in every dataset folder, or split: auto"
         )
-    parts: dict[str, list[Clip]] = {name: [clip for clip in clips if clip.split == name] for name in SPLITS}
+    parts: dict[str, list[Clip]] = {name: [clip for clip in clips if clip.split == name] for name in PARTS}
     in_train, in_val = ({clip.dataset_name for clip in parts[name]} for name in ("train", "val"))
     for dataset in sorted(in_train - in_val):
         own = [clip for clip in parts["train"] if clip.dataset_name == dataset]
@@ -113,7 +113,7 @@ def _given_split(clips: Sequence[Clip], ratios: dict[str, float], *, mode: Split
         )
     if others:
         dealt = split_clips(others, **ratios, mode="auto", seed=seed)
-        parts = {name: [*parts[name], *getattr(dealt, name)] for name in SPLITS}
+        parts = {name: [*parts[name], *getattr(dealt, name)] for name in PARTS}
     if not parts["train"]:
         raise DataError("splits.csv: no clip is in train; expected training clips in at least one dataset folder")
     return Split(**{name: tuple(sorted(part, key=lambda clip: clip.key)) for name, part in parts.items()})
@@ -126,7 +126,7 @@ def _split(clips: Sequence[Clip], targets: Mapping[str, float], by_signer: bool,
     rng = random.Random(seed)
     candidates = (_assign(groups, targets, rng) for _ in range(CANDIDATES if by_signer else 1))
     best = min(candidates, key=lambda assignment: _cost(assignment, targets, len(clips)))
-    parts = {name: [clip for group in best.get(name, []) for clip in group.clips] for name in SPLITS}
+    parts = {name: [clip for group in best.get(name, []) for clip in group.clips] for name in PARTS}
     return Split(**{name: tuple(sorted(part, key=lambda clip: clip.key)) for name, part in parts.items()})
 
 
@@ -183,7 +183,7 @@ def write_split(split: Split, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["name", "split", "signer"])
-        for part in SPLITS:
+        for part in PARTS:
             rows.writerows([clip.key, part, clip.signer or ""] for clip in getattr(split, part))
 
 

@@ -1,7 +1,5 @@
 """What an import writes beside the clips: annotations, tables, the list of missing files, and what it was made from."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +11,7 @@ from hearai.data.annotations.text_files import quoted
 from hearai.data.importers.sample import Sample
 from hearai.data.tools.output_folder import PARTIAL
 from hearai.errors import DataError
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, csv_text
 
 ANNOTATIONS = "test_gloss.txt"
 MISSING_FILE = "missing.csv"
@@ -117,8 +115,4 @@ def write_marker(data: Path, origin: Mapping[str, str]) -> None:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    atomic_write_text(path, text.getvalue())
+    atomic_write_text(path, csv_text([header, *rows]))

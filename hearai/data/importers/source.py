@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from hearai.data.annotations.split import PARTS
 from hearai.data.videos import SUFFIXES
 from hearai.errors import DataError
 
@@ -68,7 +69,7 @@ class Source:
         """
         found: dict[str, list[Path]] = {}
         for path in self.files(*patterns):
-            split = next((word for word in ("train", "val", "test") if word in path.stem.lower()), None)
+            split = next((word for word in PARTS if word in path.stem.lower()), None)
             if split:
                 found.setdefault(split, []).append(path)
         problems = [

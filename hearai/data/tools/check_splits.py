@@ -1,16 +1,15 @@
 """What `check_data` remarks on a dataset's given splits: names of no clip, and signers in several splits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import SPLITS, read_splits
 from hearai.data.annotations.problems import Problems
+from hearai.data.annotations.split import PARTS
 from hearai.data.annotations.text_files import quoted
 from hearai.errors import DataError
-
-PARTS = ("train", "val", "test")
 
 
 def split_warnings(folders: Iterable[Path], names: set[str], clips: Iterable[Clip]) -> Iterator[tuple[str, str]]:
@@ -31,17 +30,18 @@ def split_warnings(folders: Iterable[Path], names: set[str], clips: Iterable[Cli
             parts[clip.signer][clip.split] += 1
     for signer, counts in sorted(parts.items()):
         if len(counts) > 1:
-            yield "signers in several splits", f"signer {quoted(signer)} has {_shown(counts)}"
+            yield "signers in several splits", f"signer {quoted(signer)} has {sizes_text(counts)}"
 
 
 def split_sizes(clips: Iterable[Clip]) -> str | None:
     """`12 train, 3 val, 4 test`; None if no split is given."""
     counts = Counter(clip.split for clip in clips if clip.split is not None)
-    return _shown(counts) if counts else None
+    return sizes_text(counts) if counts else None
 
 
-def _shown(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[part]} {part}" for part in PARTS if counts[part])
+def sizes_text(counts: Mapping[str, int]) -> str:
+    """`12 train, 3 val` of {split: clips}; those without clips are left out."""
+    return ", ".join(f"{counts[part]} {part}" for part in PARTS if counts.get(part))
 
 
 def _read_names(path: Path) -> Iterable[str]:

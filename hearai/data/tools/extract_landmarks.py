@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from hearai.data.annotations.clip import Clip, properties_file
+from hearai.data.annotations.problems import raise_problems
 from hearai.data.landmarks.extraction import Extracted, extract, require_mediapipe
 from hearai.data.landmarks.mediapipe_models import SHA256, find_models
 from hearai.data.landmarks.pose_file import write_pose_file
 from hearai.data.tools.find_videos import find_videos
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
+from hearai.data.tools.rewrite_annotations import DEFAULT_FILES
 from hearai.errors import DataError
 from hearai.files import atomic_write_text
 from hearai.sign.skeleton import BONES, FACE
@@ -23,7 +25,6 @@ from hearai.sign.skeleton import BONES, FACE
 FORMATS = ("npz", "pose")
 SOURCE = "source"
 """An array of the landmark file, the JSON of what it was made from: a file without it is not ours to replace."""
-ANNOTATIONS = ("test_hamnosys.txt", "test_gloss.txt")
 DOT = 3
 """Radius of a point in a preview, pixels."""
 
@@ -88,9 +89,9 @@ def extract_landmarks(
     found = find_models(models, face=face)
     jobs, left_out = _jobs(source, out_dir, {"models": {name: SHA256[name] for name in found}})
     taken = [job for job in jobs if not overwrite and job.file(format).exists() and not _record(job, format)]
-    if taken:
-        files = [f"{job.file(format)}: was not made by this command; give --overwrite, or another OUT" for job in taken]
-        raise DataError(files[:20])
+    raise_problems(
+        [f"{job.file(format)}: was not made by this command; give --overwrite, or another OUT" for job in taken]
+    )
     pending = [job for job in jobs if overwrite or _record(job, format) != job.record]
     result = LandmarkResult(len(jobs), complete=len(jobs) - len(pending), left_out=left_out)
     work = partial(_extract, models=found, format=format, preview=preview)
@@ -105,7 +106,7 @@ def extract_landmarks(
 
 
 def _jobs(source: Path, out_dir: Path, options: dict[str, Any]) -> tuple[list[_Job], str]:
-    annotations = [name for name in ANNOTATIONS if (source / name).is_file()]
+    annotations = [name for name in DEFAULT_FILES if (source / name).is_file()]
     if not annotations:
         folder = find_videos(source, out_dir)
         videos = [(name, path, path.stat() if path.exists() else None) for name, path in folder.videos]

@@ -1,7 +1,5 @@
 """Reads annotation files in order to write them again with other starts and ends."""
 
-import csv
-import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +12,7 @@ from hearai.data.annotations.problems import raise_problems
 from hearai.data.annotations.row_reader import find_annotations, open_annotations, outside_folder
 from hearai.data.annotations.rows import read_annotations
 from hearai.errors import DataError
-from hearai.files import atomic_write_text
+from hearai.files import atomic_write_text, csv_text
 
 DEFAULT_FILES = ("test_hamnosys.txt", "test_gloss.txt")
 SIDE_FILES = (SIGNERS, SPLITS, GLOSSES, CLASSES)
@@ -47,9 +45,7 @@ class Table:
     def _text(self, rows: Iterable[Sequence[str]]) -> str:
         if self.separator is None:
             return "\n".join(map(" ".join, rows)) + "\n"
-        text = io.StringIO()
-        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
-        return text.getvalue()
+        return csv_text(rows, self.separator)
 
 
 def read_tables(

@@ -1,7 +1,5 @@
 """`write_statistics`: the label distribution of an annotation file as a table, a CSV file and plots."""
 
-import csv
-import io
 import os
 import shutil
 import statistics
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hearai.errors import ConfigError
+from hearai.files import csv_text
 from hearai.reporting.label_statistics.counts import MAX_BARS, HeadCounts, count_labels
 from hearai.reporting.text import COLUMNS, csv_cell, score
 from hearai.sign.hamnosys import MISSING
@@ -51,16 +50,14 @@ def statistics_csv(heads: Sequence[HeadCounts]) -> str:
 
     A head's last row, class -1, counts its missing labels; their share is relative to all clips.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["head", "class", "name", "count", "share"])
+    rows: list[list[object]] = [["head", "class", "name", "count", "share"]]
     for counts in heads:
         for index, (name, count) in enumerate(zip(counts.names, counts.counts, strict=True)):
-            table.writerow([csv_cell(counts.head), index, csv_cell(name), count, _decimals(counts.share(index))])
-        table.writerow(
+            rows.append([csv_cell(counts.head), index, csv_cell(name), count, _decimals(counts.share(index))])
+        rows.append(
             [csv_cell(counts.head), MISSING, "missing", counts.missing, _decimals(counts.missing / _clips(counts))]
         )
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def statistics_text(path: Path, heads: Sequence[HeadCounts]) -> str:

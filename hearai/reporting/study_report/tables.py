@@ -1,7 +1,5 @@
 """The rows of the report's tables and of trials.csv."""
 
-import csv
-import io
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -9,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearai.config.domains import Domain, Value
+from hearai.files import csv_text
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
@@ -62,18 +61,16 @@ def trials_csv(record: StudyRecord) -> str:
     """
     paths, heads = list(record.study.space.domains), _heads_of(record.trials)
     costs = record.study.settings.metric[1:]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
     columns = [*CSV_COLUMNS, *costs, *paths, *(f"val/{head}/macro_f1" for head in heads), "failure"]
-    table.writerow(map(csv_cell, columns))
+    rows = [columns]
     for trial in record.trials:
         outcome = [trial.number, trial.kind, trial.state, trial.epochs, trial.best_epoch, trial.value, trial.seconds]
         params = [_as_yaml(trial.params.get(path, "")) for path in paths]
         scores = [trial.head_scores.get(head, "") for head in heads]
         values = [trial.costs.get(name, "") for name in costs]
         cells = [*outcome, _as_yaml(trial.diverged), *values, *params, *scores, trial.failure]
-        table.writerow(map(csv_cell, cells))
-    return text.getvalue()
+        rows.append(cells)
+    return csv_text([csv_cell(cell) for cell in row] for row in rows)
 
 
 def _heads_of(trials: Sequence[TrialRecord]) -> list[str]:

@@ -20,12 +20,11 @@ import yaml
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.overrides import leaves, override
-from hearai.config.study import EARLIER_SPACES, Study, read_study, read_study_id
-from hearai.config.study import STUDY_ID as ID_KEY
+from hearai.config.study import EARLIER_SPACES, ID_KEY, Study, read_study, read_study_id
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.metadata import read_class_list, write_class_list
-from hearai.data.annotations.split import write_split
+from hearai.data.annotations.split import PARTS, write_split
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
@@ -142,9 +141,7 @@ def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) ->
     ]
     if is_same_dataset(known.get("data", {}), requested.get("data", {})):
         return lines
-    clips = ", ".join(
-        f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in ("train", "val", "test")
-    )
+    clips = ", ".join(f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in PARTS)
     return [*lines, f"the dataset: files or labels were changed, added or removed (clips: {clips})"]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import HAMNOSYS, ClassNames, list_file, normalise_word
-from hearai.data.annotations.problems import SHOWN
+from hearai.data.annotations.problems import first_of
 from hearai.data.annotations.text_files import quoted
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import MISSING
@@ -88,9 +88,7 @@ class _Problems:
     others: list[str] = field(default_factory=list)
 
     def raise_any(self) -> None:
-        shown = self.clashes[:SHOWN]
-        if more := len(self.clashes) - len(shown):
-            shown.append(f"... and {more} more classes with two names")
+        shown = first_of(self.clashes, "more classes with two names")
         if shown:
             shown.append(
                 "the data's numbers mean other classes than the model's; --match words compares by name, --match "

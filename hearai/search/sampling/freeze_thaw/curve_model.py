@@ -61,11 +61,6 @@ class CurveModel:
         self.prior_H = np.log(np.array([*[LENGTH_X] * parameters, *others]))
         self._log_H = self.prior_H.copy()
 
-    @property
-    def noise(self) -> float:
-        """The fitted standard deviation of a report."""
-        return math.exp(self._log_H[-1])
-
     def fit(self, rows: Rows, y_N: np.ndarray, steps: int) -> None:
         """Fits the hyperparameters to standardised values, by at most so many steps from the prior's mean."""
         if not len(rows):

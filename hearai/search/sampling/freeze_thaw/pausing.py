@@ -190,10 +190,8 @@ class Pausing:
 
     def _next_incomplete(self, curves: list[Curve]) -> _Answer:
         """A trial without which the best ones and the base config's would not be complete. Runs in the thread."""
-        expected, states = (
-            self._engine.expected_finals(curves),
-            {curve.number: curve.state for curve in curves if not curve.is_prior},
-        )
+        expected = self._engine.expected_finals(curves)
+        states = {curve.number: curve.state for curve in curves if not curve.is_prior}
         candidates = [number for number, state in states.items() if state in OPEN and number != BASE_TRIAL]
         best = sorted(candidates, key=lambda number: -expected[number][0])[: self._finalists]
         needed = frozenset((*best, BASE_TRIAL))
