@@ -40,15 +40,18 @@ class CheckpointCleanup(ray.tune.Callback):
     """Removes checkpoints while other trials run.
 
     A stopped trial's process may still be writing when Tune reports its end, so its folder is cleaned once twice as
-    many trials as there are slots have ended after it, or at the end of the search.
+    many trials as there are slots have ended or paused after it, or at the end of the search. That of a paused trial is
+    cleaned in the same way once it is closed.
     """
 
     def __init__(
         self, sync: StudySync, search: TrialStore, finals: TrialStore, *, keep: int, slots: int, folds: int = 1
     ):
         self._sync, self._folder, self._search, self._finals = sync, sync.folder / TRIALS, search, finals
-        self._keep, self._delay, self._folds = keep, 2 * slots, folds
-        self._waiting: deque[int] = deque()
+        self._keep, self._folds = keep, folds
+        self._recent: deque[int] = deque(maxlen=2 * slots)
+        """Trials whose processes may still be writing."""
+        self._cleaned: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the state is in the journal."""
@@ -56,24 +59,22 @@ class CheckpointCleanup(ray.tune.Callback):
 
     def clean(self) -> None:
         """Cleans the folders of all ended trials. Only while no process of theirs is alive."""
-        self._waiting.clear()
-        for number in self._unneeded():
-            self._remove(number)
+        self._recent.clear()
+        self._cleaned.clear()
+        self._clean()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         spec = TrialSpec.of(trial)
-        if spec.kind == attributes.FINAL_KIND:
-            return
-        self._waiting.append(spec.number)
-        if len(self._waiting) > self._delay:
-            unneeded_now = self._unneeded()
-            settled = [self._waiting[i] for i in range(len(self._waiting) - self._delay)]
-            for number in settled:
-                if number in unneeded_now:
-                    self._remove(number)
-                    self._waiting.remove(number)
+        if spec.kind != attributes.FINAL_KIND:
+            self._recent.append(spec.number)
+            self._clean()
 
     on_trial_error = on_trial_complete
+
+    def _clean(self) -> None:
+        for number in sorted(self._unneeded() - self._cleaned - set(self._recent)):
+            self._remove(number)
+            self._cleaned.add(number)
 
     def _unneeded(self) -> set[int]:
         retrained = {trial.user_attrs[attributes.SOURCE] for trial in self._finals.trials()}

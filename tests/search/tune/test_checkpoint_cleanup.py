@@ -83,3 +83,31 @@ def test_the_former_best_is_removed_after_a_better_trial(stores: tuple[TrialStor
         number = run(search, tmp_path, value)
         cleanup.on_trial_complete(0, [], tune_trial(number))
     assert 1 not in held(tmp_path) and 4 in held(tmp_path)
+
+
+def test_a_paused_trial_keeps_its_checkpoint_until_closed(
+    stores: tuple[TrialStore, TrialStore], tmp_path: Path
+) -> None:
+    search, finals = stores
+    cleanup = CheckpointCleanup(StudySync(tmp_path), search, finals, keep=1, slots=1)
+    run(search, tmp_path, 0.3)
+    paused = run(search, tmp_path, 0.1, TrialState.RUNNING)
+    cleanup.clean()  # as at the start of a search that continues with a paused trial
+    for value in (0.9, 0.5, 0.4):
+        cleanup.on_trial_complete(0, [], tune_trial(run(search, tmp_path, value)))
+    assert paused in held(tmp_path)
+    search.finish(paused, TrialState.PRUNED)
+    cleanup.on_trial_complete(0, [], tune_trial(run(search, tmp_path, 0.2)))
+    assert paused not in held(tmp_path)
+
+
+def test_a_trial_that_ends_after_a_pause_may_be_written(stores: tuple[TrialStore, TrialStore], tmp_path: Path) -> None:
+    search, finals = stores
+    cleanup = CheckpointCleanup(StudySync(tmp_path), search, finals, keep=1, slots=1)
+    run(search, tmp_path, 0.9)
+    paused = run(search, tmp_path, 0.1, TrialState.RUNNING)
+    for number in (paused, run(search, tmp_path, 0.2), run(search, tmp_path, 0.3)):
+        cleanup.on_trial_complete(0, [], tune_trial(number))
+    search.finish(paused, TrialState.PRUNED)
+    cleanup.on_trial_complete(0, [], tune_trial(paused))  # resumed, and diverged
+    assert paused in held(tmp_path)
