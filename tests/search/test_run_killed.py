@@ -64,16 +64,16 @@ class Chaos:
     def run_until(self, moment: Callable[[subprocess.Popen], None], *, all_of_ray: bool) -> None:
         """Runs the search until `moment` returns, then kills it: alone, or with all of Ray as in a crash."""
         process = self.start()
-        moment(process)
-        assert process.poll() is None, f"ended by itself with {process.returncode}:\n{process.stdout.read()}"
-        family = [process]
-        if all_of_ray:
-            family += psutil.Process(process.pid).children(recursive=True)
-        for member in family:
-            try:
-                member.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                pass
+        try:
+            moment(process)
+            assert process.poll() is None, f"ended by itself with {process.returncode}:\n{process.stdout.read()}"
+        finally:  # also after a failure: a search that trains on would hold the other tests up
+            family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            for member in (process, *(family if all_of_ray else ())):
+                try:
+                    member.send_signal(signal.SIGKILL)
+                except psutil.NoSuchProcess:
+                    pass
         assert process.wait(30) == -signal.SIGKILL, process.stdout.read()
         process.stdout.close()
 
