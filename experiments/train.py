@@ -98,6 +98,8 @@ def report(result: "FitResult", config: Config, folder: Path) -> int:
 
 def how_to_continue(config: Config, folder: Path) -> str:
     """After an interruption: this command, for the run in `folder`."""
+    if config.train_parameters.pre_training:
+        return "interrupted; the same command resumes pre-training after its last complete epoch"
     if not holds_checkpoint(folder / LAST):
         return "interrupted before an epoch was saved; the same command starts again"
     options = [option for option in sys.argv[1:] if option != "--resume"]

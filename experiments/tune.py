@@ -207,7 +207,10 @@ def show_estimate(study: Study, args: argparse.Namespace) -> None:
 
     cost = estimate(study, local_slots(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
     kept = "stay in the cache for the search" if cost.keeps_features else "are of random weights, and not kept"
-    pretraining = "\n                  plus the pre-training of the extractor, not measured" if cost.pretraining else ""
+    pretraining = ""
+    if cost.pretraining_seconds is not None:
+        cached = "is in the cache" if cost.pretraining_seconds == 0 else f"at most {duration(cost.pretraining_seconds)}"
+        pretraining = f"\n                  pre-training of the extractor: {cached}"
     trials, epochs = f"{cost.trials:,}", f"about {cost.epochs:,}, at most {cost.epochs_at_most:,}"
     ranking = "early epochs predict the ranking, and "
     if cost.complete_trials is not None:  # of a freeze-thaw search

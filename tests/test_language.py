@@ -44,7 +44,7 @@ IDIOMS = {
 }
 """{what is not to be written: what to write}."""
 
-STORED = {("hearai/training/setup/pretrain.py", "pictures")}
+STORED = {("hearai/training/setup/backbone_cache.py", "pictures")}
 """Keys that caches of older versions are found by."""
 
 FOLDERS = ("hearai", "experiments", "tests", "cluster", "docs", "search_spaces")

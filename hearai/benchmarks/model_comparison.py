@@ -16,7 +16,7 @@ from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.layout import BACKBONE_FILE, BEST
 from hearai.training.runtime import LocalRuntime, choose_device
-from hearai.training.setup.pretrain import ensure_backbone
+from hearai.training.setup.backbone_cache import ensure_backbone
 
 ENCODER_CASES = {name: {"transformer.name": name} for name in SEQUENCE_ENCODERS}
 """{label: changes of the base config}, one per sequence encoder."""

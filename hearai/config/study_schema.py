@@ -81,6 +81,9 @@ class Pretrain(Section):
     epochs: Epochs = Field(10, description="Passes over the frames of the training clips.")
     lr: Annotated[Number, Field(gt=0, le=limits.MAX_LR)] = Field(3e-3, description="Peak learning rate.")
     batch_size: Annotated[Integer, Field(ge=2, le=limits.MAX_BATCH)] = Field(64, description="Frames per step.")
+    patience: Annotated[Integer, Field(ge=0, le=limits.MAX_EPOCHS)] = Field(
+        4, description="Ends after so many epochs without a better validation score; 0 = trains all epochs."
+    )
 
 
 class Objective(Section):

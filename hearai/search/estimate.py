@@ -12,14 +12,17 @@ from pathlib import Path
 
 from hearai.config.overrides import override
 from hearai.config.study import Study
+from hearai.data.annotations.load import load_data
 from hearai.search.budget import budget_of
 from hearai.search.early_stopping import Stopper, build_stopper
-from hearai.search.plan import make_plan
+from hearai.search.plan import Plan, make_plan
 from hearai.search.sampling.freeze_thaw.engine import freeze_thaw_levels
 from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT
 from hearai.training.fit import fit
 from hearai.training.outputs.layout import BEST, LAST, METRICS_FILE
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.backbone_cache import estimate_pretraining
+from hearai.training.setup.cross_validation import fold_configs
 
 MEASURED_EPOCHS = 2
 SIMULATED_SEARCHES = 20
@@ -46,9 +49,9 @@ class Estimate:
     slots: int
     first_seconds: float
     """Before the first epoch: reading data, computing shared features; without pre-training."""
+    pretraining_seconds: float | None
+    """Of pre-training with all its epochs, on all folds; 0 if it is in the cache, None if there is none."""
     epoch_seconds: float
-    pretraining: bool
-    """Whether an extractor is pre-trained first; its time is not included."""
     keeps_features: bool
     """Whether the features of a frozen extractor are those of the search, and already in its cache; else they were
     computed with random weights and removed, and the search computes its own."""
@@ -57,9 +60,9 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """From the start of the first trial to the end of the finals."""
+        """From the start of the search, pre-training included, to the end of the finals."""
         runs = self.starts * START_SECONDS + (self.epochs + self.final_epochs) * self.epoch_seconds
-        return self.first_seconds + runs / self.slots
+        return (self.pretraining_seconds or 0.0) + self.first_seconds + runs / self.slots
 
 
 def estimate(study: Study, slots: int) -> Estimate:
@@ -98,11 +101,18 @@ def estimate(study: Study, slots: int) -> Estimate:
         final_epochs=finals * epochs,
         slots=slots,
         first_seconds=ends[0] - per_epoch,
+        pretraining_seconds=_pretraining_seconds(plan),
         epoch_seconds=per_epoch,
-        pretraining=plan.pretrain is not None,
         keeps_features=keeps_features,
         disk_mb=(kept * checkpoints + logs) / 1e6,
     )
+
+
+def _pretraining_seconds(plan: Plan) -> float | None:
+    if plan.pretrain is None:
+        return None
+    starts = fold_configs(plan.start, plan.study.settings.splits)
+    return sum(estimate_pretraining(start, load_data(start), plan.pretrain) for start in starts)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from hearai.errors import ConfigError, DataError
 from hearai.metrics import METRICS, objective_label
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
+from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config
 from hearai.training.setup.prepare import wants_pretraining, with_data, with_weights
-from hearai.training.setup.pretrain import ensure_backbone
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,10 @@ def prepare_inputs(plan: Plan, folder: Path) -> float:
     started, splits = time.monotonic(), plan.study.settings.splits
     for fold in range(splits):
         start = override(plan.start, {"general_parameters.fold": fold}) if splits > 1 else plan.start
-        if plan.pretrain:  # one per fold: no backbone is trained on its validation clips
-            ensure_backbone(start, load_data(start), plan.pretrain, folder / backbone_file(fold))
+        backbone = folder / backbone_file(fold)
+        # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.
+        if plan.pretrain and not is_backbone(backbone):
+            ensure_backbone(start, load_data(start), plan.pretrain, backbone)
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)
 

@@ -11,7 +11,9 @@ from hearai.config.overrides import override
 from hearai.config.study import Study
 from hearai.data.annotations.load import load_data
 from hearai.errors import DataError
-from hearai.search.plan import Plan, check_inputs, objective_note
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
+from hearai.training.outputs.layout import BACKBONE_FILE
+from hearai.training.setup.backbone_cache import is_backbone
 
 
 def test_an_objective_other_than_the_default_is_printed(make_study: Callable[..., Study]) -> None:
@@ -48,3 +50,20 @@ def test_lost_inputs_are_named(
     lose(data, weights)
     with pytest.raises(DataError, match=f"{words}.*Put them back; then the same command continues"):
         check_inputs(plan)
+
+
+@pytest.mark.training
+def test_a_continued_study_keeps_its_backbone(
+    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    plan = make_plan(make_study({"pretrain": {"epochs": 1, "batch_size": 8}}), tmp_path)
+    backbone = tmp_path / BACKBONE_FILE
+    prepare_inputs(plan, tmp_path)
+    first = backbone.read_bytes()
+    shutil.rmtree(tmp_path / "cache")  # as on another machine
+    prepare_inputs(plan, tmp_path)
+    assert backbone.read_bytes() == first and not list((tmp_path / "cache").glob("pretrained-*"))
+    backbone.write_bytes(first[:-100])
+    prepare_inputs(plan, tmp_path)
+    assert is_backbone(backbone), "a damaged one is trained again"

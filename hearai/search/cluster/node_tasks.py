@@ -31,8 +31,8 @@ from hearai.training.features.feature_cache import ensure_features
 from hearai.training.fit import fit
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.backbone_cache import ensure_backbone
 from hearai.training.setup.prepare import with_weights
-from hearai.training.setup.pretrain import ensure_backbone
 
 REPLY_TIMEOUT_S = 900.0
 """How long the checks of a node may take: it may have to render the demo data."""

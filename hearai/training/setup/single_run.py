@@ -13,8 +13,8 @@ from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST, holds_chec
 from hearai.training.outputs.saved_state import load_best, load_last
 from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.backbone_cache import ensure_backbone
 from hearai.training.setup.prepare import with_data, with_weights
-from hearai.training.setup.pretrain import ensure_backbone
 from hearai.training.setup.resume import check_same_run, stored_run, with_unstated_values
 
 log = logging.getLogger(__name__)

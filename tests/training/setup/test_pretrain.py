@@ -1,16 +1,24 @@
 """Pre-training improves the backbone, and writes a file that runs load."""
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 import torch
 
+from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.models.model import build_initial_model
 from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.runtime import LocalRuntime
-from hearai.training.setup.pretrain import augment, learning_rate, pretrain, read_stills
-from hearai.training.setup.time_estimate import TimeEstimate
+from hearai.training.setup.pretrain import learning_rate, pretrain
+from hearai.training.setup.pretrain_state import PretrainState
+from hearai.training.setup.stills import augment, read_stills
+from hearai.training.setup.time_estimate import TimeLeft
 
 pytestmark = pytest.mark.training
 
@@ -36,18 +44,96 @@ def test_the_same_seed_gives_the_same_backbone(tiny_config, tmp_path, caplog):
     a, b = (torch.load(file, weights_only=True)["backbone"] for file in files)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a", "b"]
-    start, estimate, epoch = (record.getMessage() for record in caplog.records[:3])
-    assert start.endswith(" frames") and epoch.startswith("pre-training epoch 1 of 1")
-    assert estimate.startswith("pre-training: about ") and " for 1 epochs of " in estimate, "before the epoch ends"
+    start, time_left, epoch = (record.getMessage() for record in caplog.records[:3])
+    assert start.endswith(" frames") and epoch.startswith("pre-training epoch 1 of 1: loss ")
+    assert time_left.startswith("pre-training epoch 1 of 1, step ") and time_left.endswith(" left")
+
+
+class KilledBeforeSaving(LocalRuntime):
+    """Gets SIGINT when an epoch has been trained, before it is saved."""
+
+    def __init__(self, folder: Path, epoch: int):
+        super().__init__("cpu", folder)
+        self.left = epoch
+
+    def ensure_current_attempt(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def resumed(config: Config, folder: Path, settings: Pretrain) -> Path:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, KilledBeforeSaving(folder, 3), folder / "backbone.pt", settings, key="k")
+    return pretrain(config, LocalRuntime("cpu", folder), folder / "backbone.pt", settings, key="k")
+
+
+def test_resumed_pretraining_is_equal_to_an_unbroken_one(tiny_config, tmp_path, caplog):
+    caplog.set_level("INFO", "hearai")
+    settings = Pretrain(epochs=4, batch_size=8, patience=0)
+    whole = pretrain(tiny_config, LocalRuntime("cpu", tmp_path / "a"), tmp_path / "a" / "backbone.pt", settings)
+    caplog.clear()
+    parts = resumed(tiny_config, tmp_path / "b", settings)
+    assert "resumed after epoch 2 of 4" in caplog.text and caplog.text.count("epoch 3 of 4: loss") == 2
+    a, b = (torch.load(file, weights_only=True) for file in (whole, parts))
+    assert [(row["loss"], row["score"]) for row in a["curve"]] == [(row["loss"], row["score"]) for row in b["curve"]]
+    assert all(torch.equal(a["backbone"][name], b["backbone"][name]) for name in a["backbone"])
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["backbone.pt"], "the last checkpoint is removed"
+
+
+def test_a_state_that_cannot_be_resumed_is_named(tmp_path, caplog):
+    def content(**changes: object) -> dict:
+        return {**PretrainState("k").content(), **changes}
+
+    for state in (content(version=0), content(key="other"), {"epoch": 1}):
+        save_checkpoint(tmp_path, state)
+        assert PretrainState.load(tmp_path, "k") is None
+    (tmp_path / "state.pt").write_bytes(b"PK damaged")
+    assert PretrainState.load(tmp_path, "k") is None
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 4 and all(message.startswith(str(tmp_path)) for message in messages)
+    assert all("starts with epoch 1" in message for message in messages)
+
+
+def test_pretraining_ends_when_validation_stalls(tiny_config, tmp_path, caplog):
+    caplog.set_level("INFO", "hearai")
+    settings = Pretrain(epochs=50, batch_size=8, patience=1, lr=1e-9)  # no epoch is better than the first
+    out = pretrain(tiny_config, LocalRuntime("cpu", tmp_path), tmp_path / "backbone.pt", settings)
+    assert len(torch.load(out, weights_only=True)["curve"]) < 10
+    assert caplog.records[-1].getMessage().startswith("pre-training stops: no better epoch for 1; about ")
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "stalled"),
+    [([0.1, 0.2, 0.2], 1, True), ([0.1, 0.2, 0.2], 2, False), ([0.3, 0.2, 0.1], 2, True), ([0.3, 0.2, 0.1], 0, False)],
+)
+def test_validation_stalls_after_patience_epochs(scores, patience, stalled):
+    best = scores.index(max(scores)) + 1
+    state = PretrainState(curve=[{"score": score} for score in scores], best=max(scores), best_epoch=best)
+    assert state.has_stalled(patience) == stalled
 
 
 @pytest.mark.parametrize(("frames", "said_after"), [(3, 1), (64, 1), (64 * 3, 1), (64 * 8, 4), (64 * 900, 10)])
-def test_the_time_is_estimated_once_within_the_first_epoch(frames, said_after, caplog):
+def test_the_time_left_is_said_within_the_first_epoch(frames, said_after, caplog):
     caplog.set_level("INFO", "hearai")
-    estimate = TimeEstimate(frames, 10, Pretrain(epochs=5))
-    for step in range(estimate.steps):
-        estimate.after_step(step + 1, 0.5)
+    time_left = TimeLeft(frames, 10, Pretrain(epochs=5))
+    for step in range(time_left.steps):
+        time_left.after_step(0, step + 1, 0.5)
         assert len(caplog.records) == (step + 1 >= said_after)
+
+
+def test_the_time_left_is_said_every_half_minute(caplog):
+    caplog.set_level("INFO", "hearai")
+    now = [0.0]
+    time_left = TimeLeft(64 * 6, 0, Pretrain(epochs=3), first_epoch=1, clock=lambda: now[0])
+    for epoch in (1, 2):
+        for step in range(1, 7):
+            now[0] += 20
+            time_left.after_step(epoch, step, 0.5)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "pre-training epoch 2 of 3, step 2 of 6: about 3.3 min left"
+    assert lines[1] == "pre-training epoch 2 of 3, step 3 of 6: about 3.0 min left"
+    assert len(lines) == 6 and lines[-1] == "pre-training epoch 3 of 3, step 5 of 6: about 20 s left"
 
 
 def test_only_frames_of_the_hold_are_read(tiny_config):
