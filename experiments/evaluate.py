@@ -46,7 +46,10 @@ def main() -> int:
     )  # heavy imports only after the options are checked
     from hearai.training.inference.assess import assess
     from hearai.training.inference.trained_model import find_best, load_trained
+    from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
+
+    use_threads()
 
     best = find_best(args.checkpoint)
     require_writable_folder(args.out or best, "--out")

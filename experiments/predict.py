@@ -56,7 +56,10 @@ def main() -> int:
     from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
     from hearai.training.inference.predict import predict_clips
     from hearai.training.inference.trained_model import find_best, load_trained
+    from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
+
+    use_threads()
 
     trained = load_trained(find_best(args.checkpoint), choose_device(args.gpu))
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None

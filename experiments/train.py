@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
         help="resume the run in path_to_save: the same config and dataset; device, loader processes, --threads and "
         "more epochs are free",
     )
-    threads = "torch's threads on the CPU; as many as a trial had reproduce its numbers"
+    threads = "torch's threads on the CPU, at most one per core; as many as a trial had reproduce its numbers"
     parser.add_argument("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
     parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
     parser.add_argument(
@@ -75,7 +75,7 @@ def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult"
     if args.ray or args.workers:
         from hearai.search.cluster.ray_train import train_with_ray
 
-        train_with_ray(config, folder, args.workers or 0)
+        train_with_ray(config, folder, args.workers or 0, args.threads)
         return read_result(folder)
     return run_single(config, folder, resume=args.resume)
 
@@ -110,12 +110,10 @@ def how_to_continue(config: Config, folder: Path) -> str:
 
 
 def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
-    import torch  # heavy imports only after the config is checked
-
+    from hearai.training.optim.torch_options import use_threads  # heavy imports only after the config is checked
     from hearai.training.setup.single_run import prepare_run, pretrain_only
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     config, data = prepare_run(config, folder, resume=args.resume)
     if config.train_parameters.pre_training:
         print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")

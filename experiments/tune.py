@@ -21,6 +21,7 @@ from hearai.cli import (
     comma_separated,
     duration,
     gpus,
+    integer,
     is_uri,
     number_or,
     positive,
@@ -31,6 +32,7 @@ from hearai.cli import (
     storage_location,
     study_name,
 )
+from hearai.config.limits import MAX_THREADS
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.config.study_schema import PLATEAU
@@ -113,6 +115,8 @@ def _add_execution_options(group: argparse._ArgumentGroup) -> None:
         "--workers-per-trial", type=processes, default=1, metavar="K", help="K > 1: a Ray Train worker group"
     )
     group.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker (default: 1)")
+    threads = "threads of this process, for pre-training and features; trials have one per CPU (default: all)"
+    group.add_argument("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
     group.add_argument("--gpus-per-trial", type=gpus, metavar="F", help="GPUs per worker (default: 1 if there are any)")
     group.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="concurrent trials (default: as many as fit)"
@@ -204,7 +208,9 @@ def show_continuation(study: Study, args: argparse.Namespace) -> None:
 def show_estimate(study: Study, args: argparse.Namespace) -> None:
     from hearai.reporting.text import duration
     from hearai.search.estimate import estimate, local_slots
+    from hearai.training.optim.torch_options import use_threads
 
+    use_threads(args.threads)
     cost = estimate(study, local_slots(args.cpus_per_trial * args.workers_per_trial, args.max_concurrent))
     kept = "stay in the cache for the search" if cost.keeps_features else "are of random weights, and not kept"
     pretraining = ""
@@ -256,7 +262,9 @@ def main() -> int:
     from hearai.reporting.study_report.page import write_results
     from hearai.search.cluster.resources import TrialResources
     from hearai.search.run import Options, run_study
+    from hearai.training.optim.torch_options import use_threads
 
+    use_threads(args.threads)
     options = Options(
         storage,
         args.address,

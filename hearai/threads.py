@@ -1,11 +1,74 @@
-"""Runs a function in a background thread for the duration of a `with` block."""
+"""Threads: how many cores this process may use, waiting without spinning, and functions in the background."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 Work = Callable[[threading.Event], None]
 """Runs until the event is set, and checks it often."""
+
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Of GNU's OpenMP and of Intel's and LLVM's: threads that wait for others sleep. Both read it when they are loaded."""
+
+
+def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """How many cores this process may use: its affinity, and the quotas of its control groups (containers).
+
+    At least 1; 2.5 cores count as 2, as a third thread would be suspended half of the time.
+
+    Args:
+        groups: where the control groups are mounted, version 1 or 2.
+        own: the file that names those of this process.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, *map(int, _quotas(groups, own))))
+
+
+def avoid_spinning() -> None:
+    """Lets the threads of libraries sleep while they wait, unless the user's environment says otherwise.
+
+    On a busy machine a thread that spins takes the core from the one that it waits for. Only libraries that are loaded
+    later obey: call it before torch is imported.
+    """
+    for name, value in PASSIVE.items():
+        os.environ.setdefault(name, value)
+
+
+def _quotas(groups: Path, own: Path) -> Iterator[float]:
+    """The quota, in cores, of each control group of this process and of the groups above it; no limit = infinite."""
+    yield float(2**31)
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for mount in ("", "unified") if not controllers else ("cpu", controllers) if _has_cpu(controllers) else ():
+            root = groups / mount
+            group = root / path.lstrip("/")
+            # In a container the path may be the one outside of it: then only the root is seen here.
+            for folder in (group, *group.parents):
+                if folder.is_relative_to(root):
+                    yield from _quota_of(folder)
+
+
+def _has_cpu(controllers: str) -> bool:
+    return "cpu" in controllers.split(",")
+
+
+def _quota_of(folder: Path) -> Iterator[float]:
+    """The quota of one group, in cores, if it has one."""
+    try:
+        if (folder / "cpu.max").exists():  # version 2: "200000 100000" or "max 100000"
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if quota != "max" and float(quota) > 0:  # version 1: -1 = no limit
+            yield float(quota) / float(period)
+    except (OSError, ValueError):  # no such controller here
+        return
 
 
 class BackgroundThread:

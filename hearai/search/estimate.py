@@ -18,6 +18,7 @@ from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.plan import Plan, make_plan
 from hearai.search.sampling.freeze_thaw.engine import freeze_thaw_levels
 from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT
+from hearai.threads import usable_cores
 from hearai.training.fit import fit
 from hearai.training.outputs.layout import BEST, LAST, METRICS_FILE
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -162,7 +163,7 @@ def _epochs_of(stopper: Stopper | None, number: int, value: float, epochs: int) 
 
 def local_slots(cpus_per_trial: float, at_most: int | None) -> int:
     """Concurrent trials on this machine's CPUs."""
-    slots = max(1, int((os.cpu_count() or 1) / cpus_per_trial))
+    slots = max(1, int(usable_cores() / cpus_per_trial))
     return min(slots, at_most or slots)
 
 

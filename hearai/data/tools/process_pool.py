@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from hearai.errors import DataError
+from hearai.threads import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,11 +29,6 @@ def no_progress(items: Iterable[Item], _: int) -> Iterable[Item]:
     return items
 
 
-def core_count() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def for_each(
     work: Callable[[Item], Result], items: Sequence[Item], *, workers: int | None = None
 ) -> Generator[tuple[Item, Result | DataError], None, None]:
@@ -46,7 +42,7 @@ def for_each(
         DataError: a process died (out of memory, a crash in a codec).
         Exception: any other that `work` raised; the items that are not done are cancelled.
     """
-    workers = min(workers or core_count(), len(items))
+    workers = min(workers or usable_cores(), len(items))
     if workers <= 1:
         yield from ((item, _result_or_error(work, item)) for item in items)
         return

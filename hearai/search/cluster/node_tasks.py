@@ -3,7 +3,6 @@
 Arguments and results are plain values, so that a node with other versions of packages can still report that.
 """
 
-import os
 import platform
 import socket
 import tempfile
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -27,8 +25,10 @@ from hearai.data.demo import demo_dataset
 from hearai.errors import UserError
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import assigned_gpu, localise
+from hearai.threads import usable_cores
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.fit import fit
+from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.backbone_cache import ensure_backbone
@@ -164,7 +164,7 @@ def _render_demo(config: Config, clips: int) -> None:
 def compute_features(request: NodeRequest) -> NodeReply:
     """Computes the features that trials on this node will look up, on its GPU or all its CPUs."""
     started = time.monotonic()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    use_threads(usable_cores())
     try:
         request.study.fetch([backbone_file(fold) for fold in range(request.splits)])
         for raw in request.configs:
@@ -203,7 +203,7 @@ def train_on_any_node(config: Config, study: StudyLocation, run: str, resume: bo
 
 
 def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool, threads: int) -> str:
-    torch.set_num_threads(threads)
+    use_threads(threads)
     config, folder = localise(build_config(raw), study), study.local() / run
     store = study.store.below(run) if study.store else None
     if store and resume:
@@ -216,7 +216,7 @@ def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool,
 
 def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:
     started = time.monotonic()
-    torch.set_num_threads(threads)
+    use_threads(threads)
     config = _on_assigned_gpu(raw)
     with tempfile.TemporaryDirectory(prefix="hearai-") as scratch:
         out = Path(scratch) / BACKBONE_FILE

@@ -12,10 +12,12 @@ from hearai.search.trial.spec import TrialSpec
 from hearai.search.trial.worker_group import train_worker
 
 
-def train_with_ray(config: Config, folder: Path, workers: int) -> None:
+def train_with_ray(config: Config, folder: Path, workers: int, threads: int | None = None) -> None:
     """Runs `fit` in the worker function of Ray Train, with its files in `folder`.
 
-    workers: 0 = local mode: this process, no cluster, breakpoints work; K = a group of K processes.
+    Args:
+        workers: 0 = local mode: this process, no cluster, breakpoints work; K = a group of K processes.
+        threads: torch's threads in each process; None = one.
     """
     scaling = ScalingConfig(num_workers=0)
     per_worker = TrialResources(workers=max(workers, 1))
@@ -24,7 +26,9 @@ def train_with_ray(config: Config, folder: Path, workers: int) -> None:
         cluster.slots(per_worker)
         use_gpu = cluster.gpus >= workers and config.general_parameters.gpu >= 0
         scaling = ScalingConfig(num_workers=workers, use_gpu=use_gpu)
-    spec = TrialSpec.single_run(folder, to_dict(config), threads=per_worker.threads, workers=per_worker.workers)
+    spec = TrialSpec.single_run(
+        folder, to_dict(config), threads=threads or per_worker.threads, workers=per_worker.workers
+    )
     TorchTrainer(
         train_worker,
         train_loop_config=spec.to_dict(),

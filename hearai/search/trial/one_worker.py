@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune
-import torch
 
 from hearai.metrics import COSTS
 from hearai.search.trial.context import TrialContext, assigned_gpu, release_memory, trial_context
 from hearai.search.trial.log import Stopped
 from hearai.search.trial.spec import TrialSpec
+from hearai.training.optim.torch_options import use_threads
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.cross_validation import FoldProgress, fit_folds
 
@@ -45,7 +45,7 @@ class TuneRuntime(LocalRuntime):
 def run_trial(config: dict[str, Any]) -> None:
     """The function of a Tune trial with one worker; config: a `TrialSpec` as a dictionary."""
     spec = TrialSpec.from_dict(config)
-    torch.set_num_threads(spec.threads)
+    use_threads(spec.threads)
     try:
         with trial_context(spec) as context:
             runtime = functools.partial(TuneRuntime, context=context)

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hearai.search.trial.context import TrialContext, release_memory, trial_context
 from hearai.search.trial.spec import TrialSpec
+from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import LAST, holds_checkpoint
 from hearai.training.runtime import log_divergence, log_epoch
 from hearai.training.setup.cross_validation import FoldProgress, fit_folds
@@ -93,7 +94,7 @@ def train_worker(config: dict[str, Any]) -> None:
     spec, worker = TrialSpec.from_dict(config), ray.train.get_context()
     if spec.study:
         ray.train.report({WORKERS_STARTED: 1.0})
-    torch.set_num_threads(spec.threads)
+    use_threads(spec.threads)
     rank, first_on_node = worker.get_world_rank(), worker.get_local_rank() == 0
     try:
         with (

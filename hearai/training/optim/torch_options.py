@@ -1,4 +1,4 @@
-"""`train_parameters.compile` and `.precision`: torch.compile and bfloat16 where they work."""
+"""torch's threads; `train_parameters.compile` and `.precision`: torch.compile and bfloat16 where they work."""
 
 import functools
 import logging
@@ -7,8 +7,24 @@ import torch
 from torch import nn
 
 from hearai.config.config import Config
+from hearai.threads import usable_cores
 
 log = logging.getLogger(__name__)
+
+
+def use_threads(wanted: int | None = None) -> int:
+    """Sets torch's threads on the CPU: never more than the cores that this process may use; returns their number.
+
+    wanted: None = as many as torch has chosen, or the user in OMP_NUM_THREADS.
+    """
+    cores = usable_cores()
+    threads = min(wanted or torch.get_num_threads(), cores)
+    if wanted and wanted > cores:
+        log.warning(
+            "%d threads: this process may use %d (affinity, quota of its container); so many are used", wanted, cores
+        )
+    torch.set_num_threads(threads)
+    return threads
 
 
 def compiled(model: nn.Module, device: torch.device) -> nn.Module:

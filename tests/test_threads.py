@@ -1,0 +1,86 @@
+"""A process uses no more threads than the cores that its affinity and its control groups allow."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hearai.threads import usable_cores
+from hearai.training.optim.torch_options import use_threads
+from tests.helpers import ROOT
+
+MANY = set(range(16))
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+@pytest.fixture
+def cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """cores(line of /proc/self/cgroup) -> usable cores of a process with affinity to 16 of them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: MANY, raising=False)
+
+    def count(line: str) -> int:
+        (tmp_path / "own").write_text(f"{line}\n")
+        return usable_cores(groups=tmp_path / "groups", own=tmp_path / "own")
+
+    return count
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("max 100000\n", 16), ("400000 100000\n", 4), ("250000 100000\n", 2), ("50000 100000\n", 1), ("damaged", 16)],
+)
+def test_the_quota_of_a_group_of_version_2(cores, tmp_path: Path, content: str, expected: int):
+    write(tmp_path / "groups" / "a" / "b", cpu__max=content)
+    assert cores("0::/a/b") == expected
+
+
+def test_groups_above_count_too(cores, tmp_path: Path):
+    write(tmp_path / "groups" / "a", cpu__max="300000 100000")
+    write(tmp_path / "groups" / "a" / "b", cpu__max="800000 100000")
+    assert cores("0::/a/b") == 3
+    write(tmp_path / "groups", cpu__max="200000 100000")
+    assert cores("0::/not/seen/in/the/container") == 2
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", 16), ("600000", 6)])
+@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
+def test_the_quota_of_a_group_of_version_1(cores, tmp_path: Path, mount: str, quota: str, expected: int):
+    write(tmp_path / "groups" / mount / "a", cpu__cfs_quota_us=quota, cpu__cfs_period_us="100000")
+    assert cores("4:cpu,cpuacct:/a" if "," in mount else "4:cpu:/a") == expected
+
+
+def test_without_control_groups_the_affinity_counts(cores, tmp_path: Path):
+    assert cores("0::/") == usable_cores(own=tmp_path / "missing") == 16
+
+
+def test_more_threads_than_cores_are_not_used(caplog: pytest.LogCaptureFixture):
+    before = torch.get_num_threads()
+    caplog.set_level(logging.INFO, "hearai")
+    try:
+        assert use_threads(10_000) == torch.get_num_threads() == usable_cores()
+        assert caplog.messages[0].startswith("10000 threads: this process may use ")
+        assert use_threads(1) == use_threads() == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_threads_sleep_unless_the_user_lets_them_spin():
+    code = "import hearai, os; print(os.environ['OMP_WAIT_POLICY'])"
+
+    def policy(**values: str) -> str:
+        clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        process = subprocess.run(
+            [sys.executable, "-c", code], env=clean | values, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return process.stdout.strip()
+
+    assert policy() == "PASSIVE" and policy(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
