@@ -29,8 +29,10 @@ from hearai.search.cluster.resources import TrialResources, plural
 from hearai.search.plan import Plan, prepare_inputs
 from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
+from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.outputs.layout import backbone_file
+from hearai.training.setup.backbone_cache import is_backbone
 from hearai.training.setup.cross_validation import fold_configs
 
 KINDS = ("CPU", "GPU")
@@ -83,7 +85,7 @@ def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResourc
         print_line(line)
     splits = plan.study.settings.splits
     starts = enumerate(fold_configs(plan.start, splits))
-    seconds = sum(_pretrain(plan, start, sync.folder / backbone_file(i), resources, print_line) for i, start in starts)
+    seconds = sum(_pretrain(plan, start, sync, backbone_file(i), resources, print_line) for i, start in starts)
     sync.publish()
     usable = [node for node in nodes if resources.workers_on(node.cpus, node.gpus)]
     return round(seconds + _compute_features(plan, sync, usable, print_line), 3)
@@ -138,15 +140,19 @@ def _raise_problems(problems: Mapping[Node, Sequence[str]]) -> None:
         raise UserError(list(dict.fromkeys(lines)))
 
 
-def _pretrain(plan: Plan, start: Config, out: Path, resources: TrialResources, print_line: Print) -> float:
-    """Pre-trains the backbone of a split into the file `out`, unless it exists or none is used; the seconds."""
-    if plan.pretrain is None or out.exists():
+def _pretrain(
+    plan: Plan, start: Config, sync: StudySync, name: str, resources: TrialResources, print_line: Print
+) -> float:
+    """Pre-trains the backbone of a split into a file of the study, unless it is there or none is used; the seconds."""
+    out = sync.folder / name
+    if plan.pretrain is None or is_backbone(out):
         return 0.0
     print_line(f"pre-training {start.feature_extractor.model_path} on a node of the cluster")
-    host, weights, seconds = pretrain_on_any_node(start, plan.pretrain, cpus=resources.cpus, gpus=resources.gpus)
+    host, weights, seconds = pretrain_on_any_node(start, plan.pretrain, sync.study, name, resources, print_line)
     print_line(f"pre-trained on {host} in {seconds:.0f} s")
     with atomic_write(out) as temporary:
         temporary.write_bytes(weights)
+    SavedEpochs(sync.study, name).remove()
     return seconds
 
 

@@ -5,37 +5,39 @@ Arguments and results are plain values, so that a node with other versions of pa
 
 import platform
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from hearai.cli import Print
 from hearai.config.config import Config, build_config, dataset_folders, to_dict
 from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.data.demo import demo_dataset
 from hearai.errors import UserError
+from hearai.search.cluster.resources import TrialResources
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import assigned_gpu, localise
+from hearai.search.trial.pretrain_task import SavedEpochs, pretrain_task
 from hearai.threads import usable_cores
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.fit import fit
 from hearai.training.optim.torch_options import use_threads
-from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
+from hearai.training.outputs.layout import backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device
-from hearai.training.setup.backbone_cache import ensure_backbone
 from hearai.training.setup.prepare import with_weights
 
 REPLY_TIMEOUT_S = 900.0
 """How long the checks of a node may take: it may have to render the demo data."""
+LINE_INTERVAL_S = 5.0
+"""How often the driver asks what pre-training has logged."""
 GPU_SHARE = 0.01
 """Of a GPU, reserved for computing features: without any, Ray hides the GPU. No trial runs there meanwhile."""
 
@@ -174,17 +176,32 @@ def compute_features(request: NodeRequest) -> NodeReply:
     return NodeReply(seconds=time.monotonic() - started)
 
 
-def pretrain_on_any_node(config: Config, settings: Pretrain, *, cpus: float, gpus: float) -> tuple[str, bytes, float]:
-    """Pre-trains on any node with free resources: (its host name, content of the backbone's file, seconds).
+def pretrain_on_any_node(
+    config: Config, settings: Pretrain, study: StudyLocation, name: str, resources: TrialResources, print_line: Print
+) -> tuple[str, bytes, float]:
+    """Pre-trains on any node with room for a worker: (its host name, content of the backbone's file, seconds).
+
+    If the node dies, another one resumes after the last complete epoch, as the next search does after an interruption.
+
+    Args:
+        name: of the backbone's file in the study.
+        print_line: gets what pre-training logs.
 
     Raises:
-        UserError: the node died, or pre-training failed, with the reason.
+        UserError: pre-training failed, with the reason.
     """
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(_pretrain)
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=3)(pretrain_task)
+    saved, shown = SavedEpochs(study, name), ""
     try:
-        return ray.get(task.remote(to_dict(config), settings.model_dump(), max(1, int(cpus))))
-    except ray.exceptions.RayTaskError as error:
+        reference = task.remote(to_dict(config), settings.model_dump(), study, name, resources.threads)
+        while not ray.wait([reference], timeout=LINE_INTERVAL_S)[0]:
+            if (line := saved.line()) != shown:
+                print_line(line)
+                shown = line
+        reply = ray.get(reference)
+    except RayError as error:
         raise UserError(f"pre-training on the cluster: {str(error).strip().splitlines()[-1]}") from None
+    return reply
 
 
 def train_on_any_node(config: Config, study: StudyLocation, run: str, resume: bool, *, cpus: float, gpus: float) -> str:
@@ -212,16 +229,6 @@ def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool,
     if store:
         store.push(folder)
     return socket.gethostname()
-
-
-def _pretrain(raw: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[str, bytes, float]:
-    started = time.monotonic()
-    use_threads(threads)
-    config = _on_assigned_gpu(raw)
-    with tempfile.TemporaryDirectory(prefix="hearai-") as scratch:
-        out = Path(scratch) / BACKBONE_FILE
-        ensure_backbone(config, load_data(config), Pretrain(**settings), out)
-        return socket.gethostname(), out.read_bytes(), time.monotonic() - started
 
 
 def _on_assigned_gpu(raw: Mapping[str, Any]) -> Config:

@@ -27,6 +27,9 @@ SUMMARY, REPORT, TRIALS_TABLE = "summary.json", "report.html", "trials.csv"
 TUNE_LOG, OUTPUT_LOG = "tune.log", "output.log"
 """Messages of Ray Tune; what the search has printed, whether or not it was read."""
 
+PRETRAINING, LINE = "pretraining", "line.txt"
+"""Folder with the saved epochs of each backbone until it is trained on a node; the line that was logged last."""
+
 TRIALS = "trials"
 """Folder of the trials, see `label_of`."""
 LOG, ATTEMPT = "train.log", "attempt"

@@ -1,5 +1,6 @@
 """Pre-trained backbones in the cache: each is trained once, by one process, for the same config and data."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -8,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -33,7 +34,19 @@ MEASURED_STEPS = 3
 """Of pre-training, for an estimate, after a first one that is slower."""
 
 
-def ensure_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -> None:
+class SharedEpochs(Protocol):
+    """Where other machines find the epochs that are saved here, and this one finds theirs."""
+
+    def fetch(self, folder: Path) -> None:
+        """Copies what other machines have saved into `folder/last`, if there is anything."""
+
+    def send(self, folder: Path) -> None:
+        """Called when an epoch has been saved in `folder/last`."""
+
+
+def ensure_backbone(
+    config: Config, data: Data, settings: Pretrain, out: Path, shared: SharedEpochs | None = None
+) -> None:
     """Copies a backbone pre-trained on the config's training clips to `out`, for `feature_extractor.checkpoint`.
 
     It is trained once for the same config and data, then taken from the cache. An interrupted training is resumed
@@ -53,11 +66,19 @@ def ensure_backbone(config: Config, data: Data, settings: Pretrain, out: Path) -
             folder.mkdir(parents=True, exist_ok=True)
             with _one_process(folder):
                 if not _curve(folder / BACKBONE_FILE):  # else another process has trained it meanwhile
-                    runtime = LocalRuntime(choose_device(config.general_parameters.gpu), folder)
-                    pretrain(config, runtime, folder / BACKBONE_FILE, settings, key=folder.name)
+                    _train(config, data, settings, folder, shared)
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as temporary:
             shutil.copyfile(folder / BACKBONE_FILE, temporary)
+
+
+def _train(config: Config, data: Data, settings: Pretrain, folder: Path, shared: SharedEpochs | None) -> None:
+    runtime = LocalRuntime(choose_device(config.general_parameters.gpu), folder)
+    key = _fingerprint(config, settings, data.fingerprints.content)  # the same on all machines
+    if shared:
+        shared.fetch(folder)
+    send = functools.partial(shared.send, folder) if shared else lambda: None
+    pretrain(config, runtime, folder / BACKBONE_FILE, settings, key=key, after_save=send)
 
 
 def is_backbone(path: Path) -> bool:
@@ -129,10 +150,10 @@ def _content(path: Path) -> dict[str, Any] | None:
 
 
 def _folder(config: Config, data: Data, settings: Pretrain) -> Path:
-    return cache_folder() / f"pretrained-{_fingerprint(config, data, settings)}"
+    return cache_folder() / f"pretrained-{_fingerprint(config, settings, data.fingerprint)}"
 
 
-def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
+def _fingerprint(config: Config, settings: Pretrain, data: str) -> str:
     """Hash of everything that pre-training depends on: neither the parts after the backbone nor the head weights.
 
     The keys are part of it: a backbone of a study that is resumed must be found again in the cache.
@@ -140,7 +161,7 @@ def _fingerprint(config: Config, data: Data, settings: Pretrain) -> str:
     raw = to_dict(config)
     general = raw["general_parameters"]
     parts = {
-        "data": data.fingerprint,
+        "data": data,
         "split": [general[key] for key in ("ratio_train_test", "ratio_test", "split", "split_seed")],
         "seed": general["seed"],
         "pictures": raw["augmentations_parameters"],

@@ -61,7 +61,15 @@ class FrameModel(nn.Module):
         return self.heads(self.extractor.backbone_features(x_N))
 
 
-def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain, *, key: str = "") -> Path:
+def pretrain(
+    config: Config,
+    runtime: Runtime,
+    out: Path,
+    settings: Pretrain,
+    *,
+    key: str = "",
+    after_save: Callable[[], None] = lambda: None,
+) -> Path:
     """Trains the backbone on frames of the training clips and writes it to `out`.
 
     All heads have the same weight. The epoch with the best validation score (mean macro-F1 over heads, single frames)
@@ -73,6 +81,7 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain, *,
 
     Args:
         key: identifies everything that pre-training depends on; what was saved under another key is not resumed.
+        after_save: called when an epoch has been saved.
 
     Raises:
         ConfigError: it diverged.
@@ -101,6 +110,7 @@ def pretrain(config: Config, runtime: Runtime, out: Path, settings: Pretrain, *,
         log.info("pre-training %s", state.describe_epoch(settings.epochs))
         runtime.ensure_current_attempt()
         save_checkpoint(last, state.content())
+        after_save()
     if state.epoch < settings.epochs:
         saved = rough_time((settings.epochs - state.epoch) * state.seconds / state.epoch)
         log.info("pre-training stops: no better epoch for %d; about %s saved", settings.patience, saved)
