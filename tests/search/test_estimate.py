@@ -21,10 +21,10 @@ def test_an_estimate_trains_real_epochs_and_leaves_no_cache(
     make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
-    cost = estimate(make_study(), slots=2)
+    cost = estimate(make_study({"pretrain": {"epochs": 2, "batch_size": 8}}), slots=2)
     assert (cost.trials, cost.epochs_at_most, cost.epochs, cost.final_epochs) == (3, 9, 9, 12)
     assert 0 < cost.epoch_seconds < 60 and cost.disk_mb > 0.1
-    assert cost.seconds > (9 + 12) * cost.epoch_seconds / 2
+    assert cost.pretraining_seconds and cost.seconds > cost.pretraining_seconds + (9 + 12) * cost.epoch_seconds / 2
     assert not cost.keeps_features
     assert os.environ["HEARAI_CACHE"] == str(tmp_path / "cache") and not (tmp_path / "cache").exists()
 
@@ -37,7 +37,8 @@ def test_features_of_trained_weights_are_those_of_the_search(
     weights = {"backbone": model.feature_extractor.backbone.state_dict(), "model_path": "test_efficientnet"}
     torch.save(weights, tmp_path / "backbone.pt")
     study = make_study(changes={"feature_extractor.checkpoint": str(tmp_path / "backbone.pt")})
-    assert estimate(study, slots=2).keeps_features
+    cost = estimate(study, slots=2)
+    assert cost.keeps_features and cost.pretraining_seconds is None
     folders = list((tmp_path / "cache").glob("features-*"))
     ensure_features(make_plan(study, tmp_path / "study").study.base)
     assert len(folders) == 1 and list((tmp_path / "cache").glob("features-*")) == folders
