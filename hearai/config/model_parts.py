@@ -16,7 +16,7 @@ class FeatureExtractorSpec:
     """One value of `feature_extractor.name`, and what the rest of the code must know about it."""
 
     build: str
-    """"module:function" of (model_path, pretrained) -> `Backbone`."""
+    """"module:function" of (model_path, pretrained, **options) -> `Backbone`."""
     summary: str
     """What it is, for docs/options.md."""
     weights: str | None = None
@@ -27,11 +27,14 @@ class FeatureExtractorSpec:
     """Whether the features of a frame depend on that frame alone, so that they can be cached and pre-trained."""
     uses_model_path: bool = False
     """Whether `feature_extractor.model_path` chooses the network."""
+    options: tuple[str, ...] = ()
+    """Further fields of `feature_extractor` that it alone understands, passed to `build` by name."""
 
     @property
     def input(self) -> str:
         """What it reads, for people."""
-        return self.reads if self.per_frame else "whole clips"
+        whole = {"frames": "whole clips", "landmarks": "landmarks of whole clips"}
+        return self.reads if self.per_frame else whole[self.reads]
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,14 @@ EXTRACTORS = {
         "hearai.models.feature_extractors:gcn_backbone",
         "graph convolutions over the hands and body (Kipf & Welling 2017), one frame at a time",
         reads="landmarks",
+    ),
+    "points": FeatureExtractorSpec(
+        "hearai.models.landmark_points:points_backbone",
+        "chosen landmarks (`points`): x and y, gaps filled in time, their changes, and which are known, through a "
+        "linear map (Kaggle ASL Signs 2023, first place)",
+        reads="landmarks",
+        per_frame=False,
+        options=("points",),
     ),
 }
 """{`feature_extractor.name`: what is known about it}."""

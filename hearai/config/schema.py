@@ -6,7 +6,7 @@ Defaults are defined here only; docs/options.md is generated from these classes 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from hearai.config import limits
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
@@ -28,9 +28,12 @@ from hearai.config.validation import (
     Seed,
     Sides,
     Width,
+    check_distinct,
     list_to_tuple,
+    name_or_list,
 )
 from hearai.sign.hamnosys import HEADS
+from hearai.sign.skeleton import POINT_GROUPS
 
 
 class DataFolder(Section):
@@ -218,6 +221,15 @@ class FeatureExtractorParameters(Section):
     )
     checkpoint: str | None = Field(
         None, description="Backbone weights written by pre-training; takes precedence over pretrained."
+    )
+    points: Annotated[
+        tuple[Annotated[str, OneOf(POINT_GROUPS)], ...],
+        Field(min_length=1),
+        BeforeValidator(name_or_list),
+        AfterValidator(check_distinct),
+    ] = Field(
+        tuple(POINT_GROUPS),
+        description="Which landmarks the extractor `points` reads; those that the data does not have count as unknown.",
     )
 
     @property

@@ -77,8 +77,21 @@ def list_to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _name_or_list(value: Any) -> Any:
+def name_or_list(value: Any) -> Any:
+    """A name as a list of one; a YAML list as a tuple; other values unchanged."""
     return (value,) if isinstance(value, str) else list_to_tuple(value)
+
+
+def check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names.
+
+    Raises:
+        ValueError: one is listed twice.
+    """
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is listed twice; list it once")
+    return names
 
 
 def check_part_name(name: str) -> str:
@@ -131,7 +144,7 @@ PartName = Annotated[str, AfterValidator(check_part_name)]
 """The name of a head."""
 FramePattern = Annotated[str, BeforeValidator(check_frame_pattern)]
 """The names of the files of frames."""
-Names = Annotated[tuple[str, ...], BeforeValidator(_name_or_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(name_or_list)]
 """A list of names; a single name is a list of one."""
 Frozen = AfterValidator(FrozenDict)
 

@@ -140,7 +140,8 @@ def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor
     Raises:
         ConfigError: no such model, or weights that are not available.
     """
-    backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained)
+    options = {name: getattr(settings, name) for name in settings.spec.options}
+    backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained, **options)
     return FeatureExtractor(backbone, settings.representation_size, per_frame=settings.spec.per_frame)
 
 

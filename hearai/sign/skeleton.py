@@ -41,3 +41,13 @@ def _mirrored_order() -> tuple[int, ...]:
 
 MIRRORED = _mirrored_order()
 """Point p of a mirrored image is point MIRRORED[p] of the original: left and right are swapped."""
+
+POINT_GROUPS: dict[str, tuple[int, ...]] = {
+    "hands": tuple(range(LEFT, BODY)),
+    "upper_body": tuple(range(BODY + 11, BODY + 23)),
+    "nose": (BODY,),
+    "eyes": tuple(range(BODY + 1, BODY + 7)),
+    "lips": (BODY + 9, BODY + 10),
+}
+"""{name of `feature_extractor.points`: indices of its points}. `upper_body` is shoulders, elbows, wrists and the three
+knuckles that the pose has of each hand; `lips` are the corners of the mouth, all that it has of them."""

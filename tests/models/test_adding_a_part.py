@@ -74,7 +74,7 @@ def test_config_checks_what_the_entries_say(make_config: Callable) -> None:
 def test_options_page_lists_the_entries() -> None:
     page = options_page()
     assert "| `toy_extractor` | frames | the mean colour |" in page and "| `toy_encoder` | a non-linear mean |" in page
-    assert "`gcn_extractor`, `toy_extractor`" in page and "`fake_transformer`, `toy_encoder`" in page
+    assert "`points`, `toy_extractor`" in page and "`fake_transformer`, `toy_encoder`" in page
 
 
 def test_benchmark_has_a_case_for_every_extractor() -> None:

@@ -23,6 +23,7 @@ WITH_IMAGES = {"train_parameters.landmarks": True}
 LANDMARKS_ONLY = {**WITH_IMAGES, "train_parameters.frames": False, "feature_extractor.name": "gcn_extractor"}
 CASES = {
     "landmarks": {**LANDMARKS_ONLY, **UNFROZEN},
+    "points": {**LANDMARKS_ONLY, "feature_extractor.name": "points"},
     "landmarks and images": {**WITH_IMAGES, **UNFROZEN},
     "landmarks and features": WITH_IMAGES,
     "clip extractor": {"feature_extractor.name": "video_resnet", **UNFROZEN},
