@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError, model_validator
 
-from hearai.config.model_parts import EXTRACTORS
+from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
 from hearai.config.schema import (
     AugmentationsParameters,
     DataFolder,
@@ -127,6 +127,19 @@ class Config(Section):
                 f"transformer.pooling: got {transformer.pooling!r}, but {transformer.name} always takes the mean of "
                 "the frames; set mean, or another transformer.name"
             )
+        return problems + self._foreign_options()
+
+    def _foreign_options(self) -> list[str]:
+        """Options of other sequence encoders that would have no effect here."""
+        transformer, problems = self.transformer, []
+        special = {option: name for name, spec in SEQUENCE_ENCODERS.items() for option in spec.options}
+        for option, owner in special.items():
+            value, default = getattr(transformer, option), Transformer.model_fields[option].default
+            if option not in transformer.spec.options and value != default:
+                problems.append(
+                    f"transformer.{option}: got {value!r}, but {transformer.name} has no such option; remove it, or "
+                    f"set transformer.name: {owner}"
+                )
         return problems
 
     @property

@@ -15,6 +15,8 @@ MAX_SEGMENTS = 10_000
 """Frames of a clip."""
 MAX_WIDTH = 65_536
 """Width of a layer."""
+MAX_KERNEL = 255
+"""Frames of a convolution: a clip has up to 64."""
 MAX_CLASSES = 1_000_000
 """Classes of a head."""
 MAX_FOLDS = 1_000

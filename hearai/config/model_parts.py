@@ -49,6 +49,8 @@ class SequenceEncoderSpec:
     """Whether it splits its input among `num_attention_heads`, which must then divide the width."""
     uses_pooling: bool = True
     """Whether `transformer.pooling` chooses how frames become one vector; otherwise it is always the mean."""
+    options: tuple[str, ...] = ()
+    """Further fields of `transformer` that it understands, passed to `build` by name; without it they are refused."""
 
 
 _TIMM = FeatureExtractorSpec(
@@ -79,7 +81,7 @@ EXTRACTORS = {
         reads="landmarks",
     ),
     "points": FeatureExtractorSpec(
-        "hearai.models.landmark_points:points_backbone",
+        "hearai.models.landmarks.points:points_backbone",
         "chosen landmarks (`points`): x and y, gaps filled in time, their changes, and which are known, through a "
         "linear map (Kaggle ASL Signs 2023, first place)",
         reads="landmarks",
@@ -104,6 +106,13 @@ SEQUENCE_ENCODERS = {
         "hearai.models.hubert:HubertTransformer",
         "HuBERT's encoder (Hsu et al. 2021; Hugging Face `transformers`) over frame vectors",
         uses_attention_heads=True,
+    ),
+    "conv1d_transformer": SequenceEncoderSpec(
+        "hearai.models.conv1d_transformer:Conv1dTransformer",
+        "in each layer three depthwise convolutions over time and an attention block (Kaggle ASL Signs 2023, first "
+        "place: `representation_size` 192, `feedforward_size` 384, `late_dropout_rate` 0.8)",
+        uses_attention_heads=True,
+        options=("kernel_size", "late_dropout_rate", "late_dropout_after"),
     ),
     "lstm": SequenceEncoderSpec(
         "hearai.models.lstm:LSTMEncoder",

@@ -256,6 +256,15 @@ class Transformer(Section):
     pooling: Literal["mean", "attention"] = Field(
         "mean", description="Frames -> one vector; attention = mean weighted by a learned score per frame."
     )
+    kernel_size: Annotated[Integer, Field(ge=1, le=limits.MAX_KERNEL)] = Field(
+        17, description="Frames that a convolution of conv1d_transformer sees: one and those before it."
+    )
+    late_dropout_rate: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="Dropout of the output of conv1d_transformer."
+    )
+    late_dropout_after: Annotated[Integer, Field(ge=0, le=10**12)] = Field(
+        0, description="Training batches (micro-batches with gradient_accumulation) before late_dropout_rate applies."
+    )
 
     @property
     def spec(self) -> SequenceEncoderSpec:

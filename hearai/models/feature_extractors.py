@@ -15,7 +15,7 @@ from torchvision.models.video import R2Plus1D_18_Weights
 
 from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.models.batch_norm import accept_single_values
-from hearai.models.gcn import LandmarkGraph
+from hearai.models.landmarks.gcn import LandmarkGraph
 from hearai.models.pretrained import (
     WeightSource,
     check_model_name,

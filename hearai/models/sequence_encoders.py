@@ -37,6 +37,7 @@ def build_sequence_encoder(settings: Transformer, input_size: int) -> nn.Module:
     Args:
         input_size: width of a frame vector.
     """
+    options = {name: getattr(settings, name) for name in settings.spec.options}
     return pkgutil.resolve_name(settings.spec.build)(
         input_size,
         feedforward_size=settings.feedforward_size,
@@ -45,4 +46,5 @@ def build_sequence_encoder(settings: Transformer, input_size: int) -> nn.Module:
         output_size=settings.output_size,
         dropout_rate=settings.dropout_rate,
         pooling=settings.pooling,
+        **options,
     )

@@ -50,7 +50,7 @@ class SignLanguageTransformer(nn.Module):
         self.width = output_size
         # nn.TransformerEncoder would copy one block: all of them would start with the same weights
         self.blocks = nn.ModuleList(
-            self._block(input_size, feedforward_size, num_attention_heads, dropout_rate)
+            self.block(input_size, feedforward_size, num_attention_heads, dropout_rate)
             for _ in range(num_encoder_layers)
         )
         self.norm = nn.LayerNorm(input_size)
@@ -58,7 +58,8 @@ class SignLanguageTransformer(nn.Module):
         self.output = nn.Linear(input_size, output_size)
 
     @staticmethod
-    def _block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
+    def block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
+        """One block, called with (B, T, D) and `src_key_padding_mask`, true where padded."""
         return nn.TransformerEncoderLayer(
             width,
             num_attention_heads,
@@ -85,8 +86,9 @@ class SignLanguageCnnTransformer(SignLanguageTransformer):
     """
 
     @staticmethod
-    def _block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
-        attention = SignLanguageTransformer._block(width, feedforward_size, num_attention_heads, dropout_rate)
+    def block(width: int, feedforward_size: int, num_attention_heads: int, dropout_rate: float) -> nn.Module:
+        """One block, with a convolution in front."""
+        attention = SignLanguageTransformer.block(width, feedforward_size, num_attention_heads, dropout_rate)
         return ConvolutionBlock(width, attention, dropout_rate)
 
 

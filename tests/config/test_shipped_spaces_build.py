@@ -78,6 +78,9 @@ space:
   transformer.num_encoder_layers: {{int: [1, 3], when: {{transformer.name: [{", ".join(POOLED)}]}}}}
   transformer.feedforward_size: {{int: [64, 256], when: {{transformer.name: [{", ".join(POOLED)}]}}}}
   transformer.dropout_rate: {{float: [0.0, 0.5], when: {{transformer.name: [{", ".join(POOLED)}]}}}}
+  transformer.kernel_size: {{int: [1, 17], when: {{transformer.name: conv1d_transformer}}}}
+  transformer.late_dropout_rate: {{float: [0.0, 0.8], when: {{transformer.name: conv1d_transformer}}}}
+  transformer.late_dropout_after: {{int: [0, 100], when: {{transformer.name: conv1d_transformer}}}}
   transformer.output_size: {{choice: [32, 64]}}
   feature_extractor.representation_size: {{choice: [64, 96]}}
 """

@@ -23,7 +23,12 @@ WITH_LANDMARKS = {"train_parameters.landmarks": True}
 MODELS = {
     **{name: {"transformer.name": name} for name in SEQUENCE_ENCODERS},
     "landmarks": {**WITH_LANDMARKS, "train_parameters.frames": False, "feature_extractor.name": "gcn_extractor"},
-    "points": {**WITH_LANDMARKS, "train_parameters.frames": False, "feature_extractor.name": "points"},
+    "points": {
+        **WITH_LANDMARKS,
+        "train_parameters.frames": False,
+        "feature_extractor.name": "points",
+        "transformer.name": "conv1d_transformer",
+    },
     "landmarks and images": WITH_LANDMARKS,
 }
 

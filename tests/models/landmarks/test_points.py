@@ -7,7 +7,7 @@ from hearai.config.config import build_config
 from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor
-from hearai.models.landmark_points import CHANNELS_PER_POINT, differences, fill_in_time
+from hearai.models.landmarks.points import CHANNELS_PER_POINT, differences, fill_in_time
 from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINT_GROUPS, POINTS
 
 NAN = float("nan")
