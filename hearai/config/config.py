@@ -84,6 +84,11 @@ class Config(Section):
                 f"augmentations_parameters.center_crop_size: {crop} is larger than resize_size {resize}; "
                 f"at most {resize} is allowed for the shorter side"
             )
+        if augmentations.landmark_resample and self.train_parameters.frames:
+            problems.append(
+                f"augmentations_parameters.landmark_resample: got {augmentations.landmark_resample:g}, but the model "
+                "also reads images, whose frames would no longer match; set it to 0, or train_parameters.frames: false"
+            )
         return problems + self._extractor_problems()
 
     def _extractor_problems(self) -> list[str]:

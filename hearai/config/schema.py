@@ -111,7 +111,11 @@ class GeneralParameters(Section):
 
 
 class AugmentationsParameters(Section):
-    """Resize and crop of all frames; random augmentation of training clips, drawn once per clip."""
+    """Resize and crop of all frames; random augmentation of training clips, drawn once per clip and epoch.
+
+    Landmarks are changed by apply_horizontal_flip, which swaps left and right, apply_random_rotation and landmark_*;
+    0 = off.
+    """
 
     apply_resize: bool = Field(True, description="Resize the shorter side to resize_size.")
     apply_center_crop: bool = Field(True, description="Crop a centre square of center_crop_size.")
@@ -135,6 +139,24 @@ class AugmentationsParameters(Section):
     rgb_shift_g_shift_limit: Fraction = Field(0.2, description="Maximum shift of green, as a fraction of full scale.")
     rgb_shift_b_shift_limit: Fraction = Field(0.2, description="Maximum shift of blue, as a fraction of full scale.")
     blur_limit: Annotated[Integer, Field(ge=1, le=4096)] = Field(3, description="Maximum kernel size in pixels.")
+    landmark_resample: Annotated[Number, Field(ge=0, le=0.9)] = Field(
+        0.0, description="Landmarks alone: 0.2 = a clip becomes 0.8 to 1.2 times as long. Requires frames: false."
+    )
+    landmark_scale: Annotated[Number, Field(ge=0, le=0.9)] = Field(
+        0.0, description="Landmarks: maximum relative change of size."
+    )
+    landmark_shift: Annotated[Number, Field(ge=0, le=10)] = Field(
+        0.0, description="Landmarks: maximum shift along x and y, in widths of the shoulders."
+    )
+    landmark_rotation: Annotated[Number, Field(ge=0, le=180)] = Field(
+        0.0, description="Landmarks: maximum angle, degrees; the images of a clip are not rotated."
+    )
+    landmark_time_mask: Fraction = Field(
+        0.0, description="Landmarks: the longest stretch in which all points become unknown, as a share of the clip."
+    )
+    landmark_point_mask: Fraction = Field(
+        0.0, description="Landmarks: the largest share of points that become unknown for the whole clip."
+    )
 
     @property
     def crop_sides(self) -> tuple[int, int]:

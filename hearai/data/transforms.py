@@ -10,6 +10,7 @@ from torchvision.tv_tensors import TVTensor
 
 from hearai.config.config import Config
 from hearai.config.schema import AugmentationsParameters
+from hearai.data.landmarks.augmentation import LandmarkAugmentation
 from hearai.data.landmarks.clip_points import mirrored, rotated
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -65,19 +66,64 @@ class RandomBlur(v2.Transform):
 
 
 class Augmentation:
-    """Applies the same random change to all frames of a clip; draws from torch's global generator."""
+    """Applies the same random change to all frames of a clip; draws from torch's global generator.
 
-    def __init__(self, steps: Sequence[v2.Transform]):
+    Args:
+        steps: what is done to images, and to landmarks where they would no longer fit otherwise.
+        landmarks: what is done to landmarks alone, afterwards.
+    """
+
+    def __init__(self, steps: Sequence[v2.Transform], landmarks: LandmarkAugmentation):
         self.transform = v2.Compose(steps) if steps else v2.Identity()
+        self.landmarks = landmarks
 
     def __call__(self, inputs: Inputs) -> Inputs:
         typed = {name: Points(tensor) if name == "landmarks" else tensor for name, tensor in inputs.items()}
-        return {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.transform(typed).items()}
+        changed = {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.transform(typed).items()}
+        return _changed_landmarks(changed, self.landmarks)
+
+
+class FeatureAugmentation:
+    """The same for cached features: those of the images as they are, or of mirrored ones; landmarks are changed too.
+
+    Args:
+        mirrored: choose between the plain and mirrored features of (2, T, W), as `RandomHorizontalFlip` would.
+    """
+
+    def __init__(self, *, mirrored: bool, landmarks: LandmarkAugmentation):
+        self.mirrored, self.landmarks = mirrored, landmarks
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        return _changed_landmarks(draw_side(inputs) if self.mirrored else inputs, self.landmarks)
+
+
+def _changed_landmarks(inputs: Inputs, change: LandmarkAugmentation) -> Inputs:
+    if "landmarks" not in inputs or not change.is_active:
+        return inputs
+    return {**inputs, "landmarks": change(inputs["landmarks"])}
 
 
 def build_augmentation(config: Config) -> Augmentation:
     """The augmentation that the config enables."""
-    return Augmentation(_random_steps(config.augmentations_parameters, images=config.train_parameters.frames))
+    steps = _random_steps(config.augmentations_parameters, images=config.train_parameters.frames)
+    return Augmentation(steps, _landmark_augmentation(config))
+
+
+def build_feature_augmentation(config: Config, *, mirrored: bool) -> FeatureAugmentation | None:
+    """What the config enables of it for cached features; None = nothing.
+
+    Args:
+        mirrored: there are features of mirrored images as well.
+    """
+    change = _landmark_augmentation(config)
+    if not mirrored and not (config.train_parameters.landmarks and change.is_active):
+        return None
+    return FeatureAugmentation(mirrored=mirrored, landmarks=change)
+
+
+def _landmark_augmentation(config: Config) -> LandmarkAugmentation:
+    fields = {field: f"landmark_{field}" for field in LandmarkAugmentation.__dataclass_fields__}
+    return LandmarkAugmentation(**{key: getattr(config.augmentations_parameters, name) for key, name in fields.items()})
 
 
 def draw_side(inputs: Inputs) -> Inputs:
@@ -99,7 +145,10 @@ def _draws_mirrored(generator: torch.Generator) -> bool:
 
 
 def has_random_augmentation(config: Config) -> bool:
-    """Whether training images differ from epoch to epoch, so that nothing computed from them can be cached."""
+    """Whether training images differ from epoch to epoch, so that nothing computed from them can be cached.
+
+    What is done to landmarks alone does not count: nothing computed from them is cached.
+    """
     return bool(_random_steps(config.augmentations_parameters, images=True))
 
 

@@ -11,7 +11,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data
 from hearai.data.batch import Batch
 from hearai.data.dataset import BatchSampler, ClipDataset, build_dataset, build_loader
-from hearai.data.transforms import draw_side, normalise
+from hearai.data.transforms import build_feature_augmentation, normalise
 from hearai.models.model import SignModel
 from hearai.training.features.feature_cache import (
     Features,
@@ -76,8 +76,7 @@ class Batches:
         assert self._features is not None
         features = FlippedFeatures(self._features, self._flipped) if self._flipped else self._features
         clips = build_dataset(self._config, self._data.split.train, train=True, features=features)
-        if self._flipped:
-            clips.augment = draw_side
+        clips.augment = build_feature_augmentation(self._config, mirrored=self._flipped is not None)
         return clips
 
     @cached_property
