@@ -30,6 +30,12 @@ def parse_args() -> argparse.Namespace:
         metavar="N",
         help="another seed gives other signers, signs and clips (default: 0)",
     )
+    parser.add_argument(
+        "--landmarks",
+        choices=["exact", "detected"],
+        default="exact",
+        help="exact: those of the renderer; detected: with jitter, lost and exchanged hands (default: exact)",
+    )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     return parser.parse_args()
 
@@ -43,7 +49,13 @@ def main() -> int:
     from hearai.data.demo import demo_dataset
 
     folder = demo_dataset(
-        out, clips=args.clips, frames=args.frames, size=args.size, seed=args.seed, workers=args.workers
+        out,
+        clips=args.clips,
+        frames=args.frames,
+        size=args.size,
+        seed=args.seed,
+        workers=args.workers,
+        landmarks=args.landmarks,
     )
     print(folder)
     return DONE

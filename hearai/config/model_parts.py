@@ -82,8 +82,8 @@ EXTRACTORS = {
     ),
     "points": FeatureExtractorSpec(
         "hearai.models.landmarks.points:points_backbone",
-        "chosen landmarks (`points`): x and y, gaps filled in time, their changes, and which are known, through a "
-        "linear map (Kaggle ASL Signs 2023, first place)",
+        "chosen landmarks (`points`): x and y, gaps filled in time, their changes, which are known, and the shapes of "
+        "the hands (after Kaggle ASL Signs 2023, first place)",
         reads="landmarks",
         per_frame=False,
         options=("points",),

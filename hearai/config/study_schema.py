@@ -137,6 +137,11 @@ class StudySettings(Section):
     demo_clips: Annotated[Integer, Field(ge=48, le=limits.MAX_TRIALS)] | None = Field(
         None, description="Number of clips of the demo data."
     )
+    demo_landmarks: Literal["exact", "detected"] = Field(
+        "exact",
+        description="Landmarks of the demo data: those of the renderer, or with the errors of a detector: jitter, lost "
+        "and exchanged hands.",
+    )
     config: Annotated[dict[str, Any], Frozen] = Field(
         FrozenDict(), description="Base config, as a diff over the defaults."
     )

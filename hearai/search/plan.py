@@ -38,7 +38,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
     Raises:
         UserError: every problem of the data, or weights that are not available.
     """
-    start, data = with_data(study.base, study.settings.demo_clips)
+    start, data = with_data(study.base, study.settings.demo_clips, study.settings.demo_landmarks)
     if True in study.space.paths.get("train_parameters.landmarks", ()):  # read by trials, but not by the base config
         check_all_landmarks(data.clips)
     for fold in range(1, study.settings.splits):

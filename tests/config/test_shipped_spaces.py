@@ -46,7 +46,7 @@ def test_study_round_trip(space: str, data_paths: tuple[str, ...]) -> None:
 
 @pytest.mark.heavy
 def test_each_space_has_a_description_and_a_comment() -> None:
-    assert SHIPPED == ["architecture", "gloss", "hamnosys", "hamnosys_finetune", "pareto", "smoke"]
+    assert SHIPPED == ["architecture", "gloss", "hamnosys", "hamnosys_finetune", "landmarks", "pareto", "smoke"]
     for space in SHIPPED:
         text = (Path(SPACES) / f"{space}.yaml").read_text()
         assert load_study(Request(space)).settings.description and text.startswith("# ")

@@ -4,7 +4,7 @@
 
 Needs numpy and Pillow only, so that worker processes start quickly. `labels` plans which signer shows what, `body`
 (with `hand` and `places`) computes all joints, `render` (with `camera`, `head` and `arms`) paints them, and
-`landmarks` makes the landmark arrays.
+`landmarks` makes the landmark arrays, to which `detector` can add errors.
 """
 
 import hashlib
@@ -14,10 +14,12 @@ import tempfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from filelock import FileLock
 
+from hearai.data.demo.detector import detected
 from hearai.data.demo.labels import PlannedClip, plan_clips
 from hearai.data.demo.render import render_clip
 from hearai.data.demo.signer import Signer, make_signers
@@ -26,6 +28,7 @@ from hearai.files import cache_folder
 from hearai.sign.hamnosys import HEADS
 
 SIGNERS = 32
+DEMO_CLIPS = 1600
 FPS = 25
 JPEG_QUALITY = 90
 
@@ -34,6 +37,8 @@ RENDERING = 1
 
 The folder's name is part of `Clip.key`, and so of random draws and of studies: it must not change otherwise.
 """
+DETECTION = 1
+"""To be raised by every change of `hearai.data.demo.detector` that changes its output."""
 SHIPPED = {"clips": 0, "frames": 8, "size": 128, "seed": 0}
 SHIPPED_FINGERPRINTS = {1600: "19600ccd237f", 400: "94b8232c475b", 96: "17db39184b50"}
 """{clips: fingerprint} of the datasets of the shipped search spaces, from when it was a hash of the source files."""
@@ -42,17 +47,19 @@ SHIPPED_FINGERPRINTS = {1600: "19600ccd237f", 400: "94b8232c475b", 96: "17db3918
 def demo_dataset(
     root: Path | None = None,
     *,
-    clips: int = 1600,
+    clips: int = DEMO_CLIPS,
     frames: int = 8,
     size: int = 128,
     seed: int = 0,
     workers: int | None = None,
+    landmarks: Literal["exact", "detected"] = "exact",
 ) -> Path:
     """A folder of `clips` clips with `frames` images of `size` x `size` pixels; built if it does not exist yet.
 
     `root` is the cache folder (default: $HEARAI_CACHE, else ~/.cache/hearai). `workers` processes render
     (default: one per core; 1: this process); their number does not change a byte of the result. They are
-    spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
+    spawned: a script that calls this needs the usual `if __name__ == "__main__":`. `landmarks` are those of the
+    renderer, or have the errors of a detector (`hearai.data.demo.detector`); the images are the same.
 
     Raises:
         ValueError: `clips`, `frames` or `size` is less than 1.
@@ -62,6 +69,8 @@ def demo_dataset(
             raise ValueError(f"{name}: {value}; expected 1 or more")
     root = root or cache_folder()
     folder = root / f"demo-{_fingerprint(clips=clips, frames=frames, size=size, seed=seed)}"
+    if landmarks == "detected":
+        folder = folder.with_name(f"{folder.name}-detected-{DETECTION}")
     if folder.is_dir():
         return folder
     root.mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,8 @@ def demo_dataset(
             return folder
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
         try:
-            _build(building, clips=clips, frames=frames, size=size, seed=seed, workers=workers)
+            detector = landmarks == "detected"
+            _build(building, clips=clips, frames=frames, size=size, seed=seed, workers=workers, detector=detector)
             building.chmod(0o755)  # mkdtemp gives access to this user only
             building.rename(folder)
         finally:
@@ -87,21 +97,25 @@ def _fingerprint(**arguments: int) -> str:
     return digest.hexdigest()[:12]
 
 
-def _build(folder: Path, *, clips: int, frames: int, size: int, seed: int, workers: int | None) -> None:
+def _build(folder: Path, *, clips: int, frames: int, size: int, seed: int, workers: int | None, detector: bool) -> None:
     """Write a whole dataset."""
     signers = make_signers(SIGNERS, seed)
     plan = plan_clips(clips, SIGNERS, seed=seed)
     _write_tables(folder, plan, signers=signers, frames=frames)
-    render = partial(_render, folder=folder, signers=signers, frames=frames, size=size, seed=seed)
+    render = partial(_render, folder=folder, signers=signers, frames=frames, size=size, seed=seed, detector=detector)
     for _ in for_each(render, plan, workers=workers):
         pass
 
 
-def _render(clip: PlannedClip, *, folder: Path, signers: list[Signer], frames: int, size: int, seed: int) -> None:
+def _render(
+    clip: PlannedClip, *, folder: Path, signers: list[Signer], frames: int, size: int, seed: int, detector: bool
+) -> None:
     """Render and write one clip. Its random numbers depend on the seed and its name alone."""
     number = int.from_bytes(hashlib.sha256(clip.name.encode()).digest()[:8], "big")
     rng = np.random.default_rng([seed, 3, number])
     images, landmarks = render_clip(clip.labels, signers[clip.signer], frames=frames, size=size, rng=rng)
+    if detector:  # with a generator of its own: the images stay the same
+        landmarks = detected(landmarks, np.random.default_rng([seed, 4, number]))
     clip_folder = folder / clip.name
     clip_folder.mkdir()
     for i, image in enumerate(images):

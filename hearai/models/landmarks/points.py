@@ -6,24 +6,29 @@ Source: the first place of Kaggle "Google - Isolated Sign Language Recognition" 
 https://www.kaggle.com/competitions/asl-signs/discussion/406684): x and y of 118 points with their first and second
 differences as channels, through one linear layer. Filling missing points by interpolation in time: arXiv 2510.24887.
 Differences: the points are those of our landmark files; second differences are those of neighbouring frames instead of
-lag two (together with the first ones they span the same space); a further channel says which points are known; no batch
-norm, whose statistics would depend on the padding.
+lag two (together with the first ones they span the same space); a further channel says which points are known; the
+joints of a hand are also given relative to its wrist and size, without which few clips do not suffice to learn hand
+shapes (compare Bohacek & Hruz 2022, "Sign Pose-based Transformer"); a GELU follows the linear layer; no batch norm,
+whose statistics would depend on the padding.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hearai.models.feature_extractors import Backbone
-from hearai.sign.skeleton import POINT_GROUPS
+from hearai.sign.skeleton import BODY, LEFT, POINT_GROUPS, RIGHT
 
 CHANNELS_PER_POINT = 7
 """x and y, their first and second differences, and whether the point is known."""
+HAND_CHANNELS = 2 * (BODY - LEFT)
+"""x and y of all points of both hands, relative to the wrist."""
 
 
 class LandmarkPoints(nn.Module):
-    """Features of the chosen points, through one linear layer.
+    """Features of the chosen points, through one linear layer and a GELU.
 
     Args:
         points: names of `POINT_GROUPS`; their order has no influence.
@@ -35,21 +40,37 @@ class LandmarkPoints(nn.Module):
         self.width = width
         chosen = sorted(index for name in set(points) for index in POINT_GROUPS[name])
         self.register_buffer("chosen_P", torch.tensor(chosen), persistent=False)
-        self.enter = nn.Linear(len(chosen) * CHANNELS_PER_POINT, width)
+        self.reads_hands = "hands" in points
+        features = len(chosen) * CHANNELS_PER_POINT + HAND_CHANNELS * self.reads_hands
+        self.enter = nn.Linear(features, width)
 
     def forward(self, landmarks_BTPC: Tensor, mask_BT: Tensor) -> Tensor:
         """(B, T, W) from normalised points with a `known` channel, see `hearai.data.landmarks.clip_points`.
 
         The content of unknown points and of frames where the mask is false has no influence, NaN included.
         """
+        return F.gelu(self.enter(self.features(landmarks_BTPC, mask_BT)))
+
+    def features(self, landmarks_BTPC: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B, T, F): `CHANNELS_PER_POINT` of each chosen point, then `HAND_CHANNELS`; 0 in padded frames."""
         points_BTPC = landmarks_BTPC[:, :, self.chosen_P]
         known_BTP = (points_BTPC[..., 3] > 0.5) & mask_BT.unsqueeze(-1)
         xy_BTP2 = fill_in_time(points_BTPC[..., :2], known_BTP)
         first_BTP2 = differences(xy_BTP2, mask_BT)
         second_BTP2 = differences(first_BTP2, mask_BT)
         known_BTP1 = known_BTP.unsqueeze(-1).to(xy_BTP2.dtype)
-        features_BTF = torch.cat((xy_BTP2, first_BTP2, second_BTP2, known_BTP1), -1).flatten(2)
-        return self.enter(features_BTF.masked_fill(~mask_BT.unsqueeze(-1), 0))
+        parts = [torch.cat((xy_BTP2, first_BTP2, second_BTP2, known_BTP1), -1).flatten(2)]
+        if self.reads_hands:  # their points come first
+            parts += [from_wrist(xy_BTP2[:, :, first : first + RIGHT], mask_BT).flatten(2) for first in (LEFT, RIGHT)]
+        return torch.cat(parts, -1).masked_fill(~mask_BT.unsqueeze(-1), 0)
+
+
+def from_wrist(hand_BTP2: Tensor, mask_BT: Tensor) -> Tensor:
+    """Points of a hand relative to its wrist, in units of the hand's mean extent over the clip."""
+    relative_BTP2 = hand_BTP2 - hand_BTP2[:, :, :1]
+    extent_BT = relative_BTP2.square().sum(-1).amax(2).sqrt()
+    mean_B = extent_BT.masked_fill(~mask_BT, 0).sum(1) / mask_BT.sum(1)
+    return relative_BTP2 / mean_B.clamp(min=1e-3).view(-1, 1, 1, 1)
 
 
 def fill_in_time(x_BTPC: Tensor, known_BTP: Tensor) -> Tensor:

@@ -103,6 +103,7 @@ def check_nodes(plan: Plan, sync: StudySync, nodes: Sequence[Node]) -> list[str]
         sync.study,
         dataset=plan.data.fingerprints.content,
         demo_clips=plan.demo_clips,
+        demo_landmarks=plan.study.settings.demo_landmarks,
         marker=(marker, content),
         versions=versions(),
     )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, RayError, TaskUnschedulableError
@@ -53,6 +53,7 @@ class NodeRequest:
     """Fingerprint of the dataset's content."""
     demo_clips: int | None = None
     """Clips of the demo data, which every node renders for itself; None = the user's own data."""
+    demo_landmarks: Literal["exact", "detected"] = "exact"
     marker: tuple[str, str] = ("", "")
     """(name, content) of the file that the driver wrote to the storage."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +124,7 @@ def check_node(request: NodeRequest) -> NodeReply:
     try:
         marker = _exchange_markers(request)
         if request.demo_clips:
-            _render_demo(config, request.demo_clips)
+            _render_demo(config, request.demo_clips, request.demo_landmarks)
         if (dataset := load_data(config).fingerprints.content) != request.dataset:
             folders = ", ".join(map(str, dataset_folders(config)))
             problems.append(f"{folders}: not the driver's dataset ({dataset} instead of {request.dataset})")
@@ -155,10 +156,10 @@ def _exchange_markers(request: NodeRequest) -> tuple[str, str]:
     return marker
 
 
-def _render_demo(config: Config, clips: int) -> None:
+def _render_demo(config: Config, clips: int, landmarks: Literal["exact", "detected"]) -> None:
     folder = dataset_folders(config)[0]
     try:
-        demo_dataset(clips=clips, root=folder.parent)
+        demo_dataset(clips=clips, root=folder.parent, landmarks=landmarks)
     except OSError as error:
         raise UserError(f"{folder}: cannot render the demo data there ({error.strerror or error})") from None
 

@@ -7,6 +7,7 @@ A search makes them in its driver and writes them into the study, so that they a
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from hearai.config.config import Config, to_dict
 from hearai.config.overrides import override
@@ -14,7 +15,7 @@ from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.consistency import class_number_notes
 from hearai.data.annotations.load import Data, load_data
-from hearai.data.demo import demo_dataset
+from hearai.data.demo import DEMO_CLIPS, demo_dataset
 from hearai.data.frame_sampling import sampling_notes
 from hearai.data.frames import check_images
 from hearai.data.landmarks.clip_points import check_all_landmarks
@@ -28,7 +29,9 @@ from hearai.training.outputs.layout import BACKBONE_FILE
 log = logging.getLogger(__name__)
 
 
-def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Data]:
+def with_data(
+    config: Config, demo_clips: int | None = None, demo_landmarks: Literal["exact", "detected"] = "exact"
+) -> tuple[Config, Data]:
     """The config with absolute dataset folders (the demo data if none is given), and its clips, all files checked.
 
     Absolute, because Tune gives each actor a different working directory.
@@ -38,7 +41,7 @@ def with_data(config: Config, demo_clips: int | None = None) -> tuple[Config, Da
     """
     folders = to_dict(config)["general_parameters"]["data_path"]
     if folders is None:
-        folder = demo_dataset(clips=demo_clips) if demo_clips else demo_dataset()
+        folder = demo_dataset(clips=demo_clips or DEMO_CLIPS, landmarks=demo_landmarks)
         folders = [str(folder)]
         log.info("demo data: %s", folders[0])
     config = override(config, {"general_parameters.data_path": [_absolute(folder) for folder in folders]})

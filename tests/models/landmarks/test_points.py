@@ -7,7 +7,7 @@ from hearai.config.config import build_config
 from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor
-from hearai.models.landmarks.points import CHANNELS_PER_POINT, differences, fill_in_time
+from hearai.models.landmarks.points import CHANNELS_PER_POINT, differences, fill_in_time, from_wrist
 from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINT_GROUPS, POINTS
 
 NAN = float("nan")
@@ -73,12 +73,18 @@ def test_an_unknown_hand_is_filled_but_marked():
     missing, halfway = x.clone(), x.clone()
     missing[:, 1, LEFT : LEFT + 21] = 0
     halfway[:, 1, LEFT : LEFT + 21, :2] = (x[:, 0, LEFT : LEFT + 21, :2] + x[:, 2, LEFT : LEFT + 21, :2]) / 2
-    with torch.no_grad():
-        got, expected = (extractor.backbone(one, mask_BT) for one in (missing, halfway))
-    assert torch.allclose(got[:, [0, 2]], expected[:, [0, 2]], atol=1e-5)
-    is_known_F = torch.zeros(42, CHANNELS_PER_POINT)
-    is_known_F[:21, -1] = 1
-    assert torch.allclose(expected[0, 1] - got[0, 1], extractor.backbone.enter.weight @ is_known_F.flatten(), atol=1e-4)
+    got, expected = (extractor.backbone.features(one, mask_BT) for one in (missing, halfway))
+    differ_F = (got - expected).abs().gt(1e-5).any(1)[0].nonzero().flatten().tolist()
+    known_channels = [point * CHANNELS_PER_POINT + CHANNELS_PER_POINT - 1 for point in range(21)]
+    assert differ_F == known_channels, "only the channel that says what is known"
+
+
+def test_hand_shape_is_independent_of_place_and_size():
+    hand_BTP2, mask_BT = torch.randn(1, 4, 21, 2), torch.tensor([[True, True, True, False]])
+    shape = from_wrist(hand_BTP2, mask_BT)
+    assert torch.allclose(from_wrist(hand_BTP2 * 3 + 5, mask_BT), shape, atol=1e-5)
+    assert shape[:, :, 0].eq(0).all() and shape[:, :3].norm(dim=-1).amax(2).mean() == pytest.approx(1)
+    assert from_wrist(torch.zeros(1, 4, 21, 2), mask_BT).eq(0).all(), "an unknown hand"
 
 
 def test_groups_are_disjoint_points_of_the_skeleton():
