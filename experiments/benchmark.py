@@ -1,9 +1,10 @@
 """Benchmarks: `python experiments/benchmark.py models|search|scale|record`, each with --help.
 
-models: compares sequence encoders and extractors on the demo data. search: compares hearai with random search, Ray,
-Optuna and a peer on public learning curves, a surrogate of the demo task, or (--real) that task itself. scale:
-thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray cluster, simulated on this machine (5
-minutes). record: records the table of learning curves again (an hour). docs/benchmarks.md has the results.
+models: compares sequence encoders and extractors on the demo data, or (--only landmarks) those of landmarks. search:
+compares hearai with random search, Ray, Optuna and a peer on public learning curves, a surrogate of the demo task, or
+(--real) that task itself. scale: thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray
+cluster, simulated on this machine (5 minutes). record: records the table of learning curves again (an hour).
+docs/benchmarks.md has the results.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from statistics import mean, pstdev
 
 from hearai.cli import (
     DONE,
@@ -35,6 +37,18 @@ COMMON = {
     "feature_extractor": {"model_path": "mobilenetv3_small_050", "pretrained": False, "representation_size": 128},
     "transformer": {"feedforward_size": 256, "num_attention_heads": 4, "num_encoder_layers": 2, "output_size": 128},
 }
+LANDMARKS = {
+    "train_parameters": {
+        "frames": False,
+        "landmarks": True,
+        "batch_size": 32,
+        "lr": 1.0e-3,
+        "lr_schedule": "one_cycle",
+        "num_segments": 8,
+    },
+    "feature_extractor": {"name": "points", "representation_size": 96},
+    "transformer": {"feedforward_size": 192, "num_attention_heads": 4, "output_size": 96},
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,7 +65,19 @@ def parse_args() -> argparse.Namespace:
     models.add_argument(
         "--pixels", type=positive, default=64, metavar="N", help="side of an image in pixels (default: 64)"
     )
-    models.add_argument("--only", choices=("transformers", "extractors"), help="only one of the two tables")
+    models.add_argument(
+        "--only",
+        choices=("transformers", "extractors", "landmarks"),
+        help="one table: sequence encoders; extractors; or both for landmarks, with and without augmentation "
+        "(default: the first two)",
+    )
+    models.add_argument("--seeds", type=positive, default=3, metavar="N", help="landmarks: runs of each (default: 3)")
+    models.add_argument(
+        "--detected", action="store_true", help="landmarks: demo landmarks with the errors of a detector"
+    )
+    models.add_argument(
+        "--data-path", metavar="DIR", help="landmarks: a dataset folder with gloss labels instead of demo data"
+    )
     models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     add_search_options(parts.add_parser("search", help="compare search engines"))
     scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
@@ -94,6 +120,8 @@ def add_search_options(search: argparse.ArgumentParser) -> None:
 
 
 def run_models(args: argparse.Namespace) -> None:
+    if args.only == "landmarks":
+        return run_landmark_models(args)
     from hearai.benchmarks.model_comparison import ENCODER_CASES, EXTRACTOR_CASES, compare_models
     from hearai.config.study_schema import Pretrain  # heavy imports come after the options have been checked
     from hearai.training.setup.prepare import with_data
@@ -110,6 +138,24 @@ def run_models(args: argparse.Namespace) -> None:
                 for row in compare_models(base, cases, Path(folder) / part, settings):
                     figures = f"{row.val:>8.3f}{row.epoch:>7}{row.test:>8.3f}{row.seconds:>9.1f}"
                     print(f"{row.label:<32}{row.parameters:>12,}{figures}", flush=True)
+
+
+def run_landmark_models(args: argparse.Namespace) -> None:
+    from hearai.benchmarks.model_comparison import LANDMARK_CASES, compare_on_landmarks
+    from hearai.training.setup.prepare import with_data
+
+    changes = {"general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
+    if args.data_path:
+        changes |= {"general_parameters.data_path": [args.data_path], "train_parameters.classification_mode": "gloss"}
+    asked = override(build_config(LANDMARKS), changes)
+    base, data = with_data(asked, args.clips, "detected" if args.detected else "exact")
+    print(f"{len(data.split.train)} training clips, {args.epochs} epochs, {args.seeds} seeds: mean and deviation")
+    print(f"{'':<38}{'parameters':>12}{'val':>8}{'':>6}{'test':>8}{'':>6}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as folder:
+        for rows in compare_on_landmarks(base, LANDMARK_CASES, Path(folder), range(args.seeds)):
+            scores = ([row.val for row in rows], [row.test for row in rows])
+            figures = "".join(f"{mean(of_seeds):>8.3f}{pstdev(of_seeds):>6.3f}" for of_seeds in scores)
+            print(f"{rows[0].label:<38}{rows[0].parameters:>12,}{figures}", flush=True)
 
 
 def run_search(args: argparse.Namespace) -> None:

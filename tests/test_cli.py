@@ -273,7 +273,9 @@ def test_invalid_options_exit_with_2(
     assert words in captured.err and "Traceback" not in captured.err
 
 
-@pytest.mark.parametrize("space", ["hamnosys", "gloss", "architecture", "pareto", "hamnosys_finetune", "smoke"])
+@pytest.mark.parametrize(
+    "space", ["hamnosys", "gloss", "architecture", "pareto", "hamnosys_finetune", "landmarks", "smoke"]
+)
 def test_the_output_of_a_dry_run_is_a_space(
     space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

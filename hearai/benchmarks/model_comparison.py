@@ -1,7 +1,7 @@
-"""Compares extractors and sequence encoders: the same data, seed and budget, one part of the model exchanged."""
+"""Compares extractors, sequence encoders and augmentation: the same data, seeds and budget, one part exchanged."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from hearai.training.setup.backbone_cache import ensure_backbone
 ENCODER_CASES = {name: {"transformer.name": name} for name in SEQUENCE_ENCODERS}
 """{label: changes of the base config}, one per sequence encoder."""
 
-EXTRACTOR_CASES = {
+EXTRACTOR_CASES: dict[str, dict[str, Any]] = {
     **{
         name: {
             "feature_extractor.name": name,
@@ -34,6 +34,29 @@ EXTRACTOR_CASES = {
     "cnn_extractor + landmarks": {"train_parameters.landmarks": True},
 }
 """The same for the extractors: frames, landmarks, and both."""
+
+LANDMARK_AUGMENTATION: dict[str, Any] = {
+    "augmentations_parameters.apply_horizontal_flip": True,
+    "augmentations_parameters.landmark_resample": 0.2,
+    "augmentations_parameters.landmark_scale": 0.2,
+    "augmentations_parameters.landmark_shift": 0.1,
+    "augmentations_parameters.landmark_rotation": 10.0,
+    "augmentations_parameters.landmark_time_mask": 0.3,
+    "augmentations_parameters.landmark_point_mask": 0.2,
+}
+LANDMARK_ENCODERS: dict[str, dict[str, Any]] = {
+    "transformer": {"transformer.name": "sign_language_transformer", "transformer.num_encoder_layers": 2},
+    "conv1d": {"transformer.name": "conv1d_transformer", "transformer.num_encoder_layers": 1},
+}
+"""One layer of conv1d_transformer has four blocks."""
+AUGMENTATIONS: dict[str, dict[str, Any]] = {"": {}, ", augmented": LANDMARK_AUGMENTATION}
+LANDMARK_CASES: dict[str, dict[str, Any]] = {
+    f"{extractor}, {encoder}{suffix}": {**EXTRACTOR_CASES[extractor], **parts, **augmentation}
+    for extractor in ("gcn_extractor", "points")
+    for encoder, parts in LANDMARK_ENCODERS.items()
+    for suffix, augmentation in AUGMENTATIONS.items()
+}
+"""{label: changes of the base config}: extractors of landmarks, encoders, with and without augmentation."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +94,31 @@ def compare_models(
             config = override(config, {"feature_extractor.checkpoint": str(case_folder / BACKBONE_FILE)})
         else:
             config = override(config, {"freeze_scheduler.model_params": {}})
-        runtime = LocalRuntime(device, case_folder)
-        parameters = sum(p.numel() for p in build_initial_model(config, load_data(config).num_class).parameters())
-        started = time.monotonic()
-        result = fit(config, runtime)
-        seconds = time.monotonic() - started
-        test = score_split(runtime.folder / BEST, runtime)["mean_macro_f1"] if result.best_epoch else 0.0
-        yield ModelResult(label, parameters, result.best, result.best_epoch, test, seconds)
+        yield _trained(label, config, LocalRuntime(device, case_folder))
+
+
+def compare_on_landmarks(
+    base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, seeds: Iterable[int]
+) -> Iterator[list[ModelResult]]:
+    """Trains and scores each case with every seed, nothing pre-trained; a seed also divides the clips differently.
+
+    Raises:
+        ConfigError, DataError: a case cannot be trained.
+    """
+    device = choose_device(base.general_parameters.gpu)
+    for label, changes in cases.items():
+        results = []
+        for seed in seeds:
+            both = {"general_parameters.seed": seed, "general_parameters.split_seed": seed}
+            case_folder = folder / f"{label.replace(', ', '-')}-{seed}"
+            results.append(_trained(label, override(base, {**changes, **both}), LocalRuntime(device, case_folder)))
+        yield results
+
+
+def _trained(label: str, config: Config, runtime: LocalRuntime) -> ModelResult:
+    parameters = sum(p.numel() for p in build_initial_model(config, load_data(config).num_class).parameters())
+    started = time.monotonic()
+    result = fit(config, runtime)
+    seconds = time.monotonic() - started
+    test = score_split(runtime.folder / BEST, runtime)["mean_macro_f1"] if result.best_epoch else 0.0
+    return ModelResult(label, parameters, result.best, result.best_epoch, test, seconds)

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hearai.benchmarks.model_comparison import ENCODER_CASES, EXTRACTOR_CASES, compare_models
+from hearai.benchmarks.model_comparison import (
+    ENCODER_CASES,
+    EXTRACTOR_CASES,
+    LANDMARK_CASES,
+    compare_models,
+    compare_on_landmarks,
+)
 from hearai.config.config import Config
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
 from hearai.config.study_schema import Pretrain
@@ -38,3 +44,15 @@ def test_cases_are_pretrained_trained_and_scored(
     )
     pretrained = {label for label in cases if (tmp_path / label / "backbone.pt").exists()}
     assert pretrained == set(cases) - {"video_resnet"}
+
+
+def test_landmark_models_are_trained_with_every_seed(
+    make_config: Callable[..., Config], make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = make_config(make_dataset(clips=12, frames=4, landmarks=True), {"train_parameters.epochs": 1})
+    cases = {label: LANDMARK_CASES[label] for label in ("points, conv1d", "points, conv1d, augmented")}
+    plain, augmented = compare_on_landmarks(base, cases, tmp_path, range(2))
+    assert [row.label for row in (*plain, *augmented)] == [label for label in cases for _ in range(2)]
+    assert plain[0].parameters == augmented[0].parameters and all(0 <= row.test <= 1 for row in plain)
+    names = {(changes["feature_extractor.name"], changes["transformer.name"]) for changes in LANDMARK_CASES.values()}
+    assert len(names) == 4 and len(LANDMARK_CASES) == 8
