@@ -55,16 +55,17 @@ class LandmarkAugmentation:
             x_TPC = torch.cat(((x_TPC[..., :3] * factor + moved_3) * known_TP1, known_TP1), -1)
         kept_TP = torch.ones(x_TPC.shape[:2], dtype=torch.bool)
         if self.time_mask:
-            kept_TP &= ~_stretch(len(x_TPC), self.time_mask * length, start).unsqueeze(1)
+            kept_TP &= ~_stretch(len(x_TPC), self.time_mask, length, start).unsqueeze(1)
         if self.point_mask:
             kept_TP &= place_P >= self.point_mask * share
         return x_TPC * kept_TP.unsqueeze(-1)
 
 
-def _stretch(frames: int, share: float, start: float) -> Tensor:
-    """(T,), true in a stretch of at most `share` of the frames, but never in all of them."""
-    length = min(int(share * (frames + 1)), frames - 1)
-    first = int(start * (frames - length + 1))
+def _stretch(frames: int, share: float, length_draw: float, start_draw: float) -> Tensor:
+    """(T,), true in a stretch of 0 frames to this share of them, but never in all; the draws are in [0, 1)."""
+    longest = min(int(share * frames), frames - 1)
+    length = int(length_draw * (longest + 1))
+    first = int(start_draw * (frames - length + 1))
     time_T = torch.arange(frames)
     return (time_T >= first) & (time_T < first + length)
 
