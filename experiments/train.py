@@ -83,7 +83,8 @@ def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult"
 def report(result: "FitResult", config: Config, folder: Path) -> int:
     from hearai.training.setup.single_run import weights_file
 
-    label = objective_label(config.train_parameters.objective_heads, len(config.active_heads))
+    chosen = config.train_parameters
+    label = objective_label(chosen.objective_heads, len(config.active_heads), chosen.objective_metric)
     if result.best_epoch:
         print(f"validation {label} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
     if path := weights_file(config, folder):

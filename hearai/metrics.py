@@ -1,18 +1,28 @@
 """The metrics of a trial: the objective, and the costs of a model. Names, directions and labels.
 
-The objective is the mean macro-F1 over the selected heads. A study can have costs as additional metrics
-(`metric: [objective, seconds_per_clip]`): the first metric is the primary one, by which trials are stopped and the
-winner is selected; the others define a Pareto front.
+The objective is the mean of a score of heads (`SCORES`, by default macro-F1) over the selected heads. A study can have
+costs as additional metrics (`metric: [objective, seconds_per_clip]`): the first metric is the primary one, by which
+trials are stopped and the winner is selected; the others define a Pareto front.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hearai.errors import choices
 
 OBJECTIVE = "objective"
 SCORE, CHOSEN_SCORE = "val/macro_f1", "val/objective"
-"""Validation score of one epoch: over all heads, and over those of `objective_heads` (if any are given)."""
+"""Of one epoch, on validation clips: macro-F1 over all heads; and the objective, where that is something else."""
+
+MACRO_F1 = "macro_f1"
+TOP = {f"top{k}{suffix}": k for suffix in ("", "_per_class") for k in (1, 5, 10)}
+"""{score: k}: the share of clips whose class is among the k most probable; the mean over clips, or over classes."""
+SCORES = {
+    MACRO_F1: "macro-F1",
+    **{name: f"top-{k}{' per class' if name.endswith('class') else ''}" for name, k in TOP.items()},
+    "mrr": "MRR",
+}
+"""{score of a head, in [0, 1]: its name in reports}. An objective is the mean of one of them over heads."""
 
 NOTABLE_GAP = 0.05
 """A larger difference between a validation score and a test score is remarked on."""
@@ -50,6 +60,13 @@ METRICS = {
     "parameters": Metric("minimize", "million parameters", "M params", 1e-6),
     "size_mb": Metric("minimize", "size in MB", "MB"),
 }
+
+
+def metric_of(name: str, score: str = MACRO_F1) -> Metric:
+    """A metric of a trial whose objective is the mean of this score."""
+    return replace(METRICS[name], label=SCORES[score], column=SCORES[score]) if name == OBJECTIVE else METRICS[name]
+
+
 COSTS = tuple(name for name in METRICS if name != OBJECTIVE)
 
 
@@ -87,9 +104,14 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
 
 
-def objective_label(heads: Sequence[str], of: int) -> str:
-    """`macro-F1`, or with selected heads `macro-F1 over 3 of 8 heads`."""
-    return f"macro-F1 over {len(heads)} of {of} heads" if heads else "macro-F1"
+def objective_label(heads: Sequence[str], of: int, score: str = MACRO_F1) -> str:
+    """`macro-F1` or the name of another score, with selected heads `macro-F1 over 3 of 8 heads`."""
+    return f"{SCORES[score]} over {len(heads)} of {of} heads" if heads else SCORES[score]
+
+
+def has_meaning(score: str, num_class: int) -> bool:
+    """Whether predictions of a head with so many classes can differ in a score: top-k of k classes is always 1."""
+    return num_class > TOP.get(score, 0)
 
 
 def gap_remark(validation: float, test: float) -> str | None:

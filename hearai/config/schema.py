@@ -32,6 +32,7 @@ from hearai.config.validation import (
     list_to_tuple,
     name_or_list,
 )
+from hearai.metrics import MACRO_F1, SCORES
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import POINT_GROUPS
 
@@ -171,7 +172,11 @@ class TrainParameters(Section):
     classification_mode: str = Field("hamnosys", description="The group of `heads` to train.")
     objective_heads: Names = Field(
         (),
-        description="Heads whose mean macro-F1 selects the best epoch, and in a search the best trial; [] = all heads.",
+        description="Heads whose mean score selects the best epoch, and in a search the best trial; [] = all heads.",
+    )
+    objective_metric: Annotated[str, OneOf(SCORES)] = Field(
+        MACRO_F1,
+        description="That score: macro_f1; top1, top5, top10 (with _per_class: mean over classes, not clips), or mrr.",
     )
     epochs: Epochs = Field(30, description="Passes over the training clips.")
     stop_after_epoch: Epochs | None = Field(

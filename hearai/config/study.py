@@ -269,7 +269,8 @@ def _build(
     problems += [f"{where}: {problem}" for problem in found]
     if problems or base is None:
         raise ConfigError(list(dict.fromkeys(problems)))
-    objective = settings.objective.model_copy(update={"heads": base.train_parameters.objective_heads})
+    train = base.train_parameters
+    objective = settings.objective.model_copy(update={"heads": train.objective_heads, "metric": train.objective_metric})
     settings = settings.model_copy(update={"space": FrozenDict(domains), "objective": objective})
     return Study(name, space_name, settings, base, space)
 
@@ -354,8 +355,13 @@ def _plateau_problems(settings: StudySettings, base: Config) -> list[str]:
 
 def _overrides_of_runs(settings: StudySettings) -> dict[str, Any]:
     """{dotted path: value} that the study's objective and metrics require in the config of every run."""
-    heads = {"train_parameters.objective_heads": list(settings.objective.heads)} if settings.objective.heads else {}
-    return {**heads, **({"general_parameters.measure_speed": True} if "seconds_per_clip" in settings.metric else {})}
+    objective = settings.objective
+    values = {
+        "train_parameters.objective_heads": list(objective.heads) if objective.heads else None,
+        "train_parameters.objective_metric": objective.metric if "metric" in objective.model_fields_set else None,
+        "general_parameters.measure_speed": True if "seconds_per_clip" in settings.metric else None,
+    }
+    return {path: value for path, value in values.items() if value is not None}
 
 
 def _is_shared(path: str) -> bool:
@@ -363,4 +369,5 @@ def _is_shared(path: str) -> bool:
     return path.startswith("general_parameters.") or path in (
         "train_parameters.classification_mode",
         "train_parameters.objective_heads",
+        "train_parameters.objective_metric",
     )

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from hearai.config import limits
-from hearai.config.validation import Epochs, Frozen, FrozenDict, Integer, Names, Number, Section, list_to_tuple
-from hearai.metrics import OBJECTIVE, check_metrics
+from hearai.config.validation import Epochs, Frozen, FrozenDict, Integer, Names, Number, OneOf, Section, list_to_tuple
+from hearai.metrics import MACRO_F1, OBJECTIVE, SCORES, check_metrics
 
 SINGLE_OBJECTIVE_SAMPLERS = ("cmaes",)
 """Samplers without multi-objective support."""
@@ -89,7 +89,10 @@ class Pretrain(Section):
 class Objective(Section):
     """The objective of the search."""
 
-    heads: Names = Field((), description="Heads whose mean macro-F1 is the objective; [] = all heads that have labels.")
+    heads: Names = Field((), description="Heads whose mean score is the objective; [] = all heads that have labels.")
+    metric: Annotated[str, OneOf(SCORES)] = Field(
+        MACRO_F1, description="That score: see train_parameters.objective_metric in docs/options.md."
+    )
 
 
 def _bool_to_pretrain(value: Any) -> Any:

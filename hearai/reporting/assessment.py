@@ -3,7 +3,7 @@
 import functools
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from hearai.data.annotations.metadata import class_name
 from hearai.errors import UserError
 from hearai.files import atomic_write_text, csv_text
+from hearai.metrics import TOP
 from hearai.reporting.figures import confusion_figure
 from hearai.reporting.study_report.final_scores import ConfigScores, read_test_scores
 from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
@@ -29,6 +30,8 @@ SORTED_AT_ONCE = 2**20
 """Probabilities: those of all clips at once would need gigabytes where there are very many classes."""
 NAME_WIDTH = 32
 """Characters of the first column."""
+RANK_NAME_WIDTH, RANK_COLUMN_WIDTH = 30, 7
+"""Of the table of ranks, characters."""
 
 
 def assessment_text(assessment: Assessment) -> str:
@@ -42,11 +45,31 @@ def assessment_text(assessment: Assessment) -> str:
         lines.append(f"{shorten(head, NAME_WIDTH - 1):<{NAME_WIDTH}}{scores.classes:>8}{values}{majority:>10}")
     mean = f"{assessment.macro_f1:>10.3f}{score(assessment.majority_macro_f1):>10}"
     lines.append(f"{'mean over the heads':<{NAME_WIDTH}}{'':>26}{mean}")
+    lines += ["", *_rank_lines(assessment.heads)]
     lines += ["", *_wrap("majority: macro-F1 of always predicting the most frequent class of the training clips.")]
-    lines += _wrap("macro-F1 is the mean over the classes that occur among these clips.")
+    lines += _wrap("macro-F1 and per class: means over the classes that occur among these clips.")
     for remark in _remarks(assessment):
         lines += _wrap(f"note: {remark}")
     return "\n".join(lines)
+
+
+def _rank_lines(heads: Mapping[str, HeadScores]) -> list[str]:
+    """The table of scores by the rank of the true class."""
+    width = RANK_COLUMN_WIDTH
+    groups = f"{'':<{RANK_NAME_WIDTH}}{'of clips':>{3 * width}}{'per class':>{3 * width}}"
+    names = [f"top {k}" for k in TOP.values()] + ["MRR"]
+    lines = [groups, f"{'':<{RANK_NAME_WIDTH}}" + "".join(f"{name:>{width}}" for name in names)]
+    for head, scores in heads.items():
+        values = "".join(f"{score(value):>{width}}" for value in scores.ranks.values())
+        lines.append(f"{shorten(head, RANK_NAME_WIDTH - 1):<{RANK_NAME_WIDTH}}{values}")
+    lines += [
+        "",
+        *_wrap("top k: share of clips whose class is among the k most probable (recall@k). MRR: mean 1 / rank."),
+    ]
+    small = [name for name in TOP if any(one.ranks[name] is None for one in heads.values())]
+    if small:
+        lines += _wrap("-: top k of a head with at most k classes; any prediction would score 1.")
+    return lines
 
 
 def _wrap(text: str) -> list[str]:
@@ -176,6 +199,7 @@ def _head_to_dict(assessment: Assessment, head: str, scores: HeadScores) -> dict
         "accuracy": scores.accuracy,
         "top3": scores.top3,
         "macro_f1": scores.macro_f1,
+        **scores.ranks,
         "floor": _majority_to_dict(assessment, head, scores.majority),
         **_counts(scores.confusion),
     }
@@ -193,4 +217,10 @@ def _majority_to_dict(assessment: Assessment, head: str, majority: MajorityBasel
     if majority is None:
         return None
     name = class_name(assessment.class_names, head, majority.label)
-    return {"class": majority.label, "name": name, "accuracy": majority.accuracy, "macro_f1": majority.macro_f1}
+    return {
+        "class": majority.label,
+        "name": name,
+        "accuracy": majority.accuracy,
+        "macro_f1": majority.macro_f1,
+        **majority.ranks,
+    }

@@ -108,7 +108,8 @@ def score_test_split(study: Study, search: TrialStore, finals: TrialStore, folde
     """Test scores of the base config and the winner, each with the same seeds; computed once, then read from the file.
 
     Returns {"base" | "winner": {trial, seeds, objective, std, per_seed, mean_macro_f1, heads: {head: {accuracy,
-    macro_f1}}}}: the objective and its spread, and the mean over all heads, which equals it if no heads are named.
+    macro_f1, top1, ...}}}}: the objective and its spread, and the mean macro-F1 over all heads, which equals it if
+    neither heads nor another score are named; a score that has no meaning for a head is None.
     The base config's entry is None if it has no checkpoint.
     """
     path, best, table = folder / TEST_SCORES, winner(search, finals), final_scores(finals)
@@ -149,8 +150,11 @@ def _mean_scores(study: Study, by_seed: list[list[Path]]) -> dict[str, Any]:
     per_seed = [statistics.fmean(run["objective"] for run in seed) for seed in scored]
     runs = [run for seed in scored for run in seed]
     heads = {
-        head: {key: statistics.fmean(run["heads"][head][key] for run in runs) for key in ("accuracy", "macro_f1")}
-        for head in runs[0]["heads"]
+        head: {
+            key: None if value is None else statistics.fmean(run["heads"][head][key] for run in runs)
+            for key, value in scores.items()
+        }
+        for head, scores in runs[0]["heads"].items()
     }
     return {
         "objective": statistics.fmean(per_seed),

@@ -11,7 +11,7 @@ from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
-from hearai.metrics import METRICS, objective_label
+from hearai.metrics import MACRO_F1, METRICS, objective_label
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
@@ -104,9 +104,10 @@ def check_inputs(plan: Plan) -> None:
 
 def objective_note(study: Study) -> str | None:
     """A line about the objective and the metrics to print; None for the usual macro-F1 over all heads."""
-    heads, costs = study.base.train_parameters.objective_heads, study.settings.metric[1:]
-    if not heads and not costs:
+    train, costs = study.base.train_parameters, study.settings.metric[1:]
+    heads, score = train.objective_heads, train.objective_metric
+    if not heads and not costs and score == MACRO_F1:
         return None
     names = f": {', '.join(heads)}" if heads else ""
     others = f"; other metrics: {', '.join(METRICS[name].label for name in costs)}" if costs else ""
-    return f"objective: {objective_label(heads, len(study.base.active_heads))}{names}{others}"
+    return f"objective: {objective_label(heads, len(study.base.active_heads), score)}{names}{others}"

@@ -15,13 +15,14 @@ from hearai.training.batches import on_device
 from hearai.training.optim.loss import head_losses, trained_heads, weighted_loss
 from hearai.training.optim.torch_options import autocast
 from hearai.training.outputs.confusion import Confusion
+from hearai.training.outputs.ranks import Ranks, ranks_of
 from hearai.training.runtime import Runtime
 from hearai.training.scores import Evaluation
 
 
 @torch.no_grad()
 def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime) -> Evaluation:
-    """Loss and confusions over all batches of all workers. Every head is scored, trained or not."""
+    """Loss, confusions and ranks over all batches of all workers. Every head is scored, trained or not."""
     model.eval()
     trained, weights = trained_heads(config, runtime.device)
     losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
@@ -34,14 +35,19 @@ def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime
         losses += torch.stack(head_losses(logits, batch.labels, trained, config.train_parameters.loss))
         for head, logits_BK in logits.items():
             num_class[head] = logits_BK.shape[-1]
-            pairs.setdefault(head, []).append(torch.stack([logits_BK.argmax(-1), batch.labels[head]]))
+            labels_B = batch.labels[head]
+            rows = [logits_BK.argmax(-1), ranks_of(logits_BK, labels_B), labels_B]
+            pairs.setdefault(head, []).append(torch.stack(rows))
     sums, counts = runtime.sum(losses)
-    own = {}
+    own, own_ranks = {}, {}
     for head, parts in pairs.items():
-        predicted, labels = torch.cat(parts, dim=1).cpu()
+        predicted, ranks, labels = torch.cat(parts, dim=1).cpu()
         own[head] = Confusion.count(predicted, labels, num_class[head])
+        own_ranks[head] = Ranks.count(ranks, labels, num_class[head]).counts
     labelled = {head: one for head, one in sum_over_workers(own, runtime).items() if one.clips > 0}
-    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled)
+    all_ranks = sum_over_workers(own_ranks, runtime)
+    ranks_of_heads = {head: Ranks(num_class[head], all_ranks[head]) for head in labelled}
+    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled, ranks_of_heads)
 
 
 def sum_over_workers(confusions: Mapping[str, Confusion], runtime: Runtime) -> dict[str, Confusion]:

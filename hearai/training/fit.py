@@ -22,7 +22,7 @@ class FitResult:
     """The result of a run."""
 
     best: float
-    """Best validation score (mean macro-F1 over the heads of the objective), in [0, 1]."""
+    """Best validation score (the objective: by default the mean macro-F1 over the heads), in [0, 1]."""
     best_epoch: int
     """Its epoch, 1-based; 0 = the run diverged in its first epoch."""
     epochs: int
@@ -88,6 +88,7 @@ def _run_epoch(trainer: Trainer, batches: Batches, progress: RunState) -> None:
         evaluation,
         trainer.facts_of(epoch),
         heads=config.train_parameters.objective_heads,
+        score_name=config.train_parameters.objective_metric,
         keep_best=not config.general_parameters.train_on_validation,
     )
     if is_best:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from hearai.metrics import CHOSEN_SCORE, DIVERGED_LOSS, OBJECTIVE, SCORE
+from hearai.metrics import CHOSEN_SCORE, DIVERGED_LOSS, MACRO_F1, OBJECTIVE, SCORE
 from hearai.training.outputs.confusion import Confusion
 from hearai.training.runtime import Runtime
 from hearai.training.scores import Evaluation
@@ -100,18 +100,20 @@ class RunState:
         facts: EpochFacts,
         *,
         heads: Sequence[str] = (),
+        score_name: str = MACRO_F1,
         keep_best: bool = True,
     ) -> bool:
         """Notes one more finished epoch; whether it is the best so far.
 
         Args:
             heads: the score is the mean over them; none = over all heads.
+            score_name: what it is the mean of, a name of `metrics.SCORES`.
             keep_best: False = the last epoch counts as the best (where validation clips are trained on).
         """
         self.epoch += 1
         self.seconds = time.monotonic() - self._started
         self.diverged = not (math.isfinite(train_loss) and math.isfinite(evaluation.loss))
-        score = evaluation.score(heads)
+        score, is_macro_f1 = evaluation.score(heads, score_name), score_name == MACRO_F1
         is_best = not self.diverged and (not keep_best or not self.best_epoch or score > self.best)
         if is_best:
             self.best, self.best_epoch = score, self.epoch
@@ -131,16 +133,22 @@ class RunState:
                 "train/loss": _finite(train_loss),
                 "val/loss": _finite(evaluation.loss),
                 SCORE: evaluation.macro_f1,
-                **({CHOSEN_SCORE: score} if heads else {}),
+                **({CHOSEN_SCORE: score} if heads or not is_macro_f1 else {}),
                 "val/accuracy": evaluation.accuracy,
                 **{
                     f"val/{head}/{name}": value
                     for head, scores in evaluation.heads.items()
                     for name, value in scores.items()
                 },
+                **({} if is_macro_f1 else _scores_of_heads(evaluation, score_name)),
             }
         )
         return is_best
+
+
+def _scores_of_heads(evaluation: Evaluation, score_name: str) -> dict[str, float]:
+    found = {head: evaluation.score_of(head, score_name) for head in evaluation.confusions}
+    return {f"val/{head}/{score_name}": value for head, value in found.items() if value is not None}
 
 
 def _finite(loss: float) -> float:

@@ -1,14 +1,16 @@
 """Scores of predictions, head by head, and of always predicting the most frequent class. N clips, K classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from hearai.data.annotations.clip import Clip
+from hearai.metrics import MACRO_F1
 from hearai.sign.hamnosys import MISSING
 from hearai.training.outputs.confusion import Confusion
+from hearai.training.outputs.ranks import Ranks, ranks_of
 
 TOP_CLASSES = 3
 
@@ -21,6 +23,8 @@ class MajorityBaseline:
     """The class."""
     accuracy: float
     macro_f1: float
+    ranks: Mapping[str, float | None] = field(default_factory=dict)
+    """{score: value} as in `Ranks.scores`, of ranking the classes by their frequency."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class HeadScores:
     """Share of clips whose class is among the three most probable."""
     macro_f1: float
     """Over the classes that occur, see `macro_f1`."""
+    ranks: Mapping[str, float | None]
+    """{score: value}, see `Ranks.scores`."""
     majority: MajorityBaseline | None
     """None where the training clips are unknown."""
     confusion: Confusion
@@ -72,6 +78,7 @@ def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | N
         accuracy=accuracy(confusion),
         top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
         macro_f1=macro_f1(confusion),
+        ranks=rank_scores(probabilities_NK, labels_N),
         majority=majority_baseline([*counts, *[0] * (num_class - len(counts))], labels_N) if counts else None,
         confusion=confusion,
     )
@@ -87,7 +94,13 @@ def majority_baseline(counts: Sequence[int], labels_N: Tensor) -> MajorityBaseli
         return None
     label = max(range(len(counts)), key=lambda k: (counts[k], -k))
     confusion = Confusion.count(torch.full_like(known_N, label), known_N, len(counts))
-    return MajorityBaseline(label, accuracy(confusion), macro_f1(confusion))
+    counts_NK = torch.tensor(counts).expand(len(known_N), -1)
+    return MajorityBaseline(label, accuracy(confusion), macro_f1(confusion), rank_scores(counts_NK, known_N))
+
+
+def rank_scores(scores_NK: Tensor, labels_N: Tensor) -> dict[str, float | None]:
+    """As `Ranks.scores`; there must be at least one label."""
+    return Ranks.count(ranks_of(scores_NK, labels_N).cpu(), labels_N.cpu(), scores_NK.shape[1]).scores()
 
 
 def macro_f1(confusion: Confusion) -> float:
@@ -114,23 +127,39 @@ class Evaluation:
     """The training loss (with the loss weights); not the score."""
     confusions: Mapping[str, Confusion]
     """{head: its counts} for heads with at least one label in the split."""
+    ranks: Mapping[str, Ranks] = field(default_factory=dict)
+    """{head: ranks of the true classes}, of the same heads."""
 
     @property
     def heads(self) -> dict[str, dict[str, float]]:
         """{head: {"accuracy": share, "macro_f1": score}}."""
         return {
-            head: {"accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion)}
+            head: {"accuracy": accuracy(confusion), MACRO_F1: macro_f1(confusion)}
             for head, confusion in self.confusions.items()
         }
+
+    @property
+    def all_scores(self) -> dict[str, dict[str, float | None]]:
+        """{head: {"accuracy" or a name of `metrics.SCORES`: score}}, see `Ranks.scores`."""
+        return {head: {**scores, **self.ranks[head].scores()} for head, scores in self.heads.items()}
 
     @property
     def macro_f1(self) -> float:
         """Mean macro-F1 over all heads, in [0, 1], whatever the loss weights: the score where no heads are named."""
         return self.score(())
 
-    def score(self, heads: Sequence[str]) -> float:
-        """Mean macro-F1 over these heads (no names = all), in [0, 1]; heads without labels here are left out."""
-        return _mean([macro_f1(one) for head, one in self.confusions.items() if head in heads or not heads])
+    def score(self, heads: Sequence[str], score: str = MACRO_F1) -> float:
+        """Mean of a score over these heads (no names = all), in [0, 1]; heads without labels here are left out.
+
+        Args:
+            score: a name of `metrics.SCORES`; heads where it has no meaning are left out.
+        """
+        values = [self.score_of(head, score) for head in self.confusions if head in heads or not heads]
+        return _mean([value for value in values if value is not None])
+
+    def score_of(self, head: str, score: str) -> float | None:
+        """A score of one head; None where it has no meaning."""
+        return macro_f1(self.confusions[head]) if score == MACRO_F1 else self.ranks[head].scores()[score]
 
     @property
     def accuracy(self) -> float:

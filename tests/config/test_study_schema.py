@@ -109,4 +109,21 @@ def test_metrics_and_heads_on_the_command_line(monkeypatch: pytest.MonkeyPatch, 
         runpy.run_path(str(TUNE), run_name="__main__")
     shown = yaml.safe_load(capsys.readouterr().out.split("\n# ")[0])
     assert done.value.code == 0
-    assert shown["metric"] == ["objective", "parameters"] and shown["objective"] == {"heads": [FIRST, SECOND]}
+    assert shown["metric"] == ["objective", "parameters"] and shown["objective"]["heads"] == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("how", ["objective", "config", "--set"])
+def test_the_score_of_the_objective_is_set_in_the_base_config(tmp_path: Path, how: str) -> None:
+    texts = {
+        "objective": "objective: {metric: top5}\n",
+        "config": "config: {train_parameters: {objective_metric: top5}}\n",
+    }
+    changes = {"train_parameters.objective_metric": "top5"} if how == "--set" else {}
+    study = study_of(tmp_path, texts.get(how, ""), changes=changes)
+    assert study.base.train_parameters.objective_metric == "top5" == study.settings.objective.metric
+    assert Study.from_dict(study.to_dict(), "again").base == study.base
+
+
+def test_an_unknown_score_of_the_objective_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"objective.metric: got 'top2'; did you mean 'top1'|choose from"):
+        study_of(tmp_path, "objective: {metric: top2}\n")

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from hearai.config.config import Config, load_config, to_yaml
+from hearai.config.overrides import override
 from hearai.errors import DataError
 from hearai.training.fit import FitResult, fit
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.confusion import Confusion
+from hearai.training.outputs.ranks import Ranks, ranks_of
 from hearai.training.run_state import EpochFacts, RunState
 from hearai.training.runtime import LocalRuntime
 from hearai.training.scores import Evaluation
@@ -97,3 +99,24 @@ def test_a_named_head_without_labels_is_refused(hamnosys: Callable[..., Config],
     assert "no validation clip" in problems[0] and "no test clip" in problems[1]
     with_data(hamnosys([FIRST]))
     with_data(hamnosys([]))  # a head without labels is left out of the mean over all
+
+
+def test_the_best_epoch_is_that_of_the_score_of_the_objective() -> None:
+    progress, labels_N = RunState(), torch.tensor([0, 0, 0, 1])
+    for predicted in ([0, 0, 0, 0], [0, 1, 1, 1]):  # macro-F1 0.43 and 0.50, top-1 0.75 and 0.5
+        scores_NK = torch.nn.functional.one_hot(torch.tensor(predicted), 3)
+        confusion = Confusion.count(scores_NK.argmax(-1), labels_N, 3)
+        ranks = Ranks.count(ranks_of(scores_NK, labels_N), labels_N, 3)
+        evaluation = Evaluation(0.1, {"a": confusion}, {"a": ranks})
+        progress.advance(0.1, evaluation, EpochFacts(epochs=2, clips=4, lr=0.1), score_name="top1")
+    assert (progress.best, progress.best_epoch) == (0.75, 1)
+    assert [row["val/a/top1"] for row in progress.history] == [row["val/objective"] for row in progress.history]
+    assert progress.history[1]["val/macro_f1"] > progress.history[0]["val/macro_f1"]
+
+
+def test_a_score_that_is_always_one_is_refused(hamnosys: Callable[..., Config]) -> None:
+    with_data(override(hamnosys([]), {"train_parameters.objective_metric": "top1"}))
+    with pytest.raises(DataError) as error:
+        with_data(override(hamnosys([FIRST, SECOND]), {"train_parameters.objective_metric": "top10"}))
+    (problem,) = error.value.problems
+    assert f"top10, but '{SECOND}' has " in problem and "name heads with more than 10 classes" in problem

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from hearai.config.validation import explain
 from hearai.errors import UserError
+from hearai.metrics import MACRO_F1, SCORES
 from hearai.reporting.records import Count, Record, read_text
 
 
@@ -19,6 +20,14 @@ class HeadScore:
 
     accuracy: float
     macro_f1: float
+    ranks: Mapping[str, float | None] = field(default_factory=dict)
+    """{score: value}, see `Ranks.scores`; empty in files of earlier versions."""
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "HeadScore":
+        """An entry of `heads` in test.json."""
+        ranks = {name: raw[name] for name in SCORES if name != MACRO_F1 and name in raw}
+        return cls(raw["accuracy"], raw[MACRO_F1], ranks)
 
 
 @dataclass(frozen=True)
@@ -28,13 +37,13 @@ class ConfigScores:
     trial: int
     """Number of the trial that has this config."""
     objective: float
-    """Mean macro-F1 over the heads that are searched for; base config and winner are compared by it."""
+    """Mean score over the heads that are searched for; base config and winner are compared by it."""
     std: float
     """Sample standard deviation of the objective over the seeds; 0 for one seed."""
     per_seed: Sequence[float]
     """The objective of each seed."""
     mean_macro_f1: float
-    """Mean over all heads."""
+    """Mean macro-F1 over all heads."""
     heads: Mapping[str, HeadScore]
     seeds: Sequence[int] = ()
     """The new seeds of the runs; empty if the trial's own run was scored."""
@@ -42,7 +51,7 @@ class ConfigScores:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "ConfigScores":
         """An entry of test.json; files without an objective compare by the mean over all heads."""
-        heads = {head: HeadScore(one["accuracy"], one["macro_f1"]) for head, one in raw["heads"].items()}
+        heads = {head: HeadScore.from_dict(one) for head, one in raw["heads"].items()}
         objective, seeds = raw.get("objective", raw["mean_macro_f1"]), raw.get("seeds") or ()
         seeds = tuple(seed for seed in seeds if seed is not None)
         return cls(raw["trial"], objective, raw["std"], raw["per_seed"], raw["mean_macro_f1"], heads, seeds)
@@ -77,10 +86,12 @@ class MajorityHeadScore:
     """The class that most training clips have."""
     accuracy: float
     macro_f1: float
+    ranks: Mapping[str, float | None] = field(default_factory=dict)
+    """{score: value} of ranking the classes by their frequency, see `Ranks.scores`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of summary.json."""
-        return {"class": self.label, "accuracy": self.accuracy, "macro_f1": self.macro_f1}
+        return {"class": self.label, "accuracy": self.accuracy, "macro_f1": self.macro_f1, **self.ranks}
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,13 @@ class MajorityScores:
 class _Head(Record):
     accuracy: float
     macro_f1: float
+    top1: float | None = None
+    top5: float | None = None
+    top10: float | None = None
+    top1_per_class: float | None = None
+    top5_per_class: float | None = None
+    top10_per_class: float | None = None
+    mrr: float | None = None
 
 
 class _ConfigScores(Record):

@@ -45,7 +45,9 @@ def majority_scores(record: StudyRecord) -> MajorityScores | None:
 def _head_score(head: str, num_class: int, train: Sequence[Clip], test: Sequence[Clip]) -> MajorityHeadScore | None:
     """None where the head has no labels."""
     majority = majority_baseline(class_counts(train, head, num_class), labels_of(test, [head])[head])
-    return MajorityHeadScore(majority.label, majority.accuracy, majority.macro_f1) if majority else None
+    if majority is None:
+        return None
+    return MajorityHeadScore(majority.label, majority.accuracy, majority.macro_f1, majority.ranks)
 
 
 def _read_split(path: Path) -> dict[str, str]:

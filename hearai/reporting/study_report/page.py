@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from hearai.files import atomic_write_text
-from hearai.metrics import METRICS, OBJECTIVE
+from hearai.metrics import METRICS, OBJECTIVE, SCORES
 from hearai.reporting import text
 from hearai.reporting.study_report import tables
 from hearai.reporting.study_report.charts import bar_chart
@@ -100,6 +100,8 @@ def _test_and_parameters(record: StudyRecord, summary: StudySummary) -> dict[str
     return {
         "heads": tables.head_rows(summary),
         "means": tables.mean_rows(summary),
+        "rank_rows": tables.rank_rows(summary),
+        "score_names": SCORES,
         "score_remarks": score_remarks(summary),
         "parameters": tables.parameter_rows(record),
         "importance": bar_chart([(names[p], share) for p, share in shares if share >= tables.MIN_SHARE], "importance"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hearai.metrics import METRICS, OBJECTIVE, pareto_front
+from hearai.metrics import METRICS, OBJECTIVE, metric_of, pareto_front
 from hearai.reporting.study_report.charts import Series, line_chart
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord
 from hearai.search.storage.layout import PARETO
@@ -88,5 +88,6 @@ def _kind(record: StudyRecord, number: int, front: set[int]) -> str:
 def _label(record: StudyRecord, number: int) -> str:
     trial = record.trial(number)
     values = _values_of(trial) if trial else {}
-    metrics = [(METRICS[name], values.get(name)) for name in record.study.settings.metric]
+    score = record.study.base.train_parameters.objective_metric
+    metrics = [(metric_of(name, score), values.get(name)) for name in record.study.settings.metric]
     return f"trial {number}: {', '.join(f'{metric.column} {metric.format(value)}' for metric, value in metrics)}"

@@ -47,7 +47,7 @@ class TrialRecord:
     """Inside `fit`; None until the trial has ended."""
     diverged: bool
     curve: Mapping[int, float]
-    """{epoch: validation score, the mean macro-F1 over the heads that are searched for}"""
+    """{epoch: validation score: the objective of this epoch}"""
     head_scores: Mapping[str, float]
     """{head: validation macro-F1 at the best epoch}"""
     failure: str
@@ -103,9 +103,10 @@ class StudyRecord:
 
     @property
     def objective_label(self) -> str:
-        """`macro-F1`, or with named heads `macro-F1 over 3 of 8 heads`."""
+        """`macro-F1` or another score, with named heads `macro-F1 over 3 of 8 heads`."""
         base = self.study.base
-        return objective_label(base.train_parameters.objective_heads, len(base.active_heads))
+        train = base.train_parameters
+        return objective_label(train.objective_heads, len(base.active_heads), train.objective_metric)
 
     @property
     def complete(self) -> list[TrialRecord]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from hearai.metrics import CHOSEN_SCORE, SCORE
+from hearai.metrics import CHOSEN_SCORE, MACRO_F1, SCORE
 from hearai.reporting.study_report.boundary import boundary_warnings
 from hearai.reporting.study_report.final_scores import MajorityScores
 from hearai.reporting.study_report.importance import importance_of
@@ -165,9 +165,10 @@ def _modelled_gain(record: StudyRecord, spread: float) -> GainSummary | None:
 
 
 def _objective(record: StudyRecord) -> ObjectiveSummary:
-    heads = record.study.base.train_parameters.objective_heads
-    metric = CHOSEN_SCORE if heads else SCORE
-    return ObjectiveSummary(metric, list(heads), record.objective_label, list(record.study.settings.metric))
+    train = record.study.base.train_parameters
+    heads, score = train.objective_heads, train.objective_metric
+    metric = CHOSEN_SCORE if heads or score != MACRO_F1 else SCORE
+    return ObjectiveSummary(metric, list(heads), record.objective_label, list(record.study.settings.metric), score)
 
 
 def _counts(record: StudyRecord) -> TrialCounts:

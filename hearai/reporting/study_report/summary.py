@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hearai.config.domains import Value
+from hearai.metrics import MACRO_F1, SCORES
 from hearai.reporting.study_report.final_scores import MajorityScores, TestScores
 from hearai.reporting.study_report.pareto_plots import ParetoPoint
 from hearai.search.early_stopping.counterfactual import Counterfactual
@@ -23,11 +24,19 @@ class ObjectiveSummary:
     """For people: `macro-F1`, or `macro-F1 over 3 of 8 heads`."""
     metrics: Sequence[str]
     """All metrics of the study; the objective is the first."""
+    score: str = MACRO_F1
+    """What it is the mean of: a name of `metrics.SCORES`."""
+
+    @property
+    def name(self) -> str:
+        """That score, for people."""
+        return SCORES[self.score]
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of summary.json."""
         heads, metrics = list(self.heads), list(self.metrics)
-        return {"metric": self.metric, "mode": "max", "heads": heads, "words": self.label, "metrics": metrics}
+        score = {} if self.score == MACRO_F1 else {"score": self.score}
+        return {"metric": self.metric, "mode": "max", "heads": heads, "words": self.label, "metrics": metrics, **score}
 
 
 @dataclass(frozen=True)

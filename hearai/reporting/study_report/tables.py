@@ -2,12 +2,13 @@
 
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hearai.config.domains import Domain, Value
 from hearai.files import csv_text
+from hearai.metrics import MACRO_F1
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
@@ -115,27 +116,66 @@ def _head_row(
 def mean_rows(summary: StudySummary) -> list[ScoreRow]:
     """Means of the test scores over heads; empty before the test clips are scored.
 
-    Where the search names heads, the mean over these, by which base config and winner are compared, comes first.
+    Where the search names heads or another score than macro-F1, the mean by which base config and winner are compared
+    comes first.
     """
-    test, majority, named = summary.test, summary.most_frequent, summary.objective.heads
+    test, majority, objective = summary.test, summary.most_frequent, summary.objective
     if test is None:
         return []
     over_all = ScoreRow(
-        name="mean over all heads" if named else "mean over the heads",
+        name="mean over all heads" if objective.heads else "mean over the heads",
         base=test.base.mean_macro_f1 if test.base else None,
         winner=test.winner.mean_macro_f1,
         majority=majority.mean_macro_f1 if majority else None,
     )
-    if not named:
+    is_macro_f1 = objective.score == MACRO_F1
+    if not objective.heads and is_macro_f1:
         return [over_all]
-    known = [one.macro_f1 for head, one in majority.heads.items() if head in named] if majority else []
+    heads = majority.heads if majority else {}
+    scored = [one for head, one in heads.items() if head in objective.heads or not objective.heads]
+    values = [one.macro_f1 if is_macro_f1 else one.ranks.get(objective.score) for one in scored]
+    known = [value for value in values if value is not None]
+    which = "the heads with *" if objective.heads else "the heads"
     searched = ScoreRow(
-        name="mean over the heads with *",
+        name=f"mean over {which}" if is_macro_f1 else f"{objective.name}, {which}",
         base=test.base.objective if test.base else None,
         winner=test.winner.objective,
         majority=statistics.fmean(known) if known else None,
     )
     return [searched, over_all]
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """Scores by the rank of the true class, of one head or the mean over heads where they have a meaning."""
+
+    name: str
+    scores: Mapping[str, tuple[float | None, float | None]]
+    """{name in `metrics.SCORES`: (base config, winner)}, in [0, 1]; None = unknown, or without a meaning."""
+
+
+def rank_rows(summary: StudySummary) -> list[RankRow]:
+    """Each head, then the mean over them; empty where test.json has no such scores, as those of earlier versions."""
+    if summary.test is None:
+        return []
+    winner, base = summary.test.winner.heads, summary.test.base.heads if summary.test.base else {}
+    rows = [
+        RankRow(
+            head, {name: (base[head].ranks.get(name) if head in base else None, v) for name, v in one.ranks.items()}
+        )
+        for head, one in winner.items()
+        if one.ranks
+    ]
+    if len(rows) < 2:
+        return rows
+    means = {name: (_mean(rows, name, 0), _mean(rows, name, 1)) for name in rows[0].scores}
+    return [*rows, RankRow("mean over the heads", means)]
+
+
+def _mean(rows: Sequence[RankRow], name: str, place: int) -> float | None:
+    """place: 0 = base config, 1 = winner."""
+    values = [value for row in rows if (value := row.scores.get(name, (None, None))[place]) is not None]
+    return statistics.fmean(values) if values else None
 
 
 def parameter_rows(record: StudyRecord) -> list[ParameterRow]:

@@ -3,7 +3,7 @@
 import textwrap
 
 from hearai.errors import printable
-from hearai.metrics import METRICS
+from hearai.metrics import metric_of
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import FinalistSummary, StudySummary
 from hearai.reporting.study_report.tables import (
@@ -127,7 +127,7 @@ def _failures(record: StudyRecord) -> list[str]:
 def _pareto(summary: StudySummary) -> list[str]:
     if not summary.pareto:
         return []
-    metrics = {name: METRICS[name] for name in summary.objective.metrics}
+    metrics = {name: metric_of(name, summary.objective.score) for name in summary.objective.metrics}
     lines = [f"{'Pareto front, in the search':<{NAME_WIDTH}}" + "".join(f"{m.column:>10}" for m in metrics.values())]
     for point in summary.pareto[:MOST_POINTS]:
         cells = [f"{metric.format(point.values[name]):>10}" for name, metric in metrics.items()]

@@ -218,7 +218,7 @@ def _scored_by(study: Study) -> Any:
     """What must be equal for the values of two studies on the same data to be comparable."""
     train = study.base.train_parameters
     split = [getattr(study.base.general_parameters, name) for name in SPLIT_OPTIONS]
-    return (study.settings.metric, train.classification_mode, train.objective_heads, split)
+    return (study.settings.metric, train.classification_mode, train.objective_heads, train.objective_metric, split)
 
 
 def _warm_trial(one: OlderTrial, space: Space, journal: str) -> FrozenTrial:

@@ -9,6 +9,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from hearai.cli import Print
+from hearai.metrics import MACRO_F1, SCORES
 from hearai.search.stage import Stage
 from hearai.search.storage import attributes
 from hearai.search.storage.layout import label_of
@@ -55,7 +56,8 @@ class ProgressLines(Callback):
         how = "diverged" if result["diverged"] else "complete" if is_complete else "paused" if is_waiting else "stopped"
         self._ended(
             trial,
-            f"{how:<8} epoch {result['epoch']:>3.0f}  macro-F1 {result['objective']:.3f}  {result['seconds']:5.1f} s",
+            f"{how:<8} epoch {result['epoch']:>3.0f}  {_score_name(trial)} {result['objective']:.3f}  "
+            f"{result['seconds']:5.1f} s",
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -82,6 +84,10 @@ class ProgressLines(Callback):
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
         self.print_line(text)
+
+
+def _score_name(trial: Trial) -> str:
+    return SCORES[TrialSpec.of(trial).config["train_parameters"].get("objective_metric", MACRO_F1)]
 
 
 def standing(stage: Stage) -> tuple[str, str]:

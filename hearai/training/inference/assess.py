@@ -166,8 +166,9 @@ def score_split(
 ) -> dict[str, Any]:
     """Scores of a run's `best` folder on a split ("train", "val" or "test") of its own data, or of `data_path`.
 
-    Returns {"objective", "mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1"}}};
-    the objective is the mean over the heads of `train_parameters.objective_heads`, "mean_macro_f1" over all heads.
+    Returns {"objective", "mean_macro_f1", "mean_accuracy", "loss", "clips", "heads": {head: {"accuracy", "macro_f1",
+    "top1", ...}}}; the objective is the mean over the heads of `train_parameters.objective_heads`, "mean_macro_f1" over
+    all heads. The scores of a head are those of `metrics.SCORES`, None where they have no meaning.
 
     Raises:
         ConfigError: no such checkpoint; or an empty split, or classes that the model was not built for.
@@ -185,11 +186,12 @@ def score_split(
     if shares_features(config, data):  # a frozen backbone, whose features other runs use too
         features = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
     evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, features), config, runtime)
+    train = config.train_parameters
     return {
-        "objective": evaluation.score(config.train_parameters.objective_heads),
+        "objective": evaluation.score(train.objective_heads, train.objective_metric),
         "mean_macro_f1": evaluation.macro_f1,
         "mean_accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
         "clips": len(clips),
-        "heads": evaluation.heads,
+        "heads": evaluation.all_scores,
     }

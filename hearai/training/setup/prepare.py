@@ -20,6 +20,7 @@ from hearai.data.frame_sampling import sampling_notes
 from hearai.data.frames import check_images
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
+from hearai.metrics import TOP, has_meaning
 from hearai.models.feature_extractors import weight_source
 from hearai.models.pretrained import resolve_pretrained
 from hearai.sign.hamnosys import MISSING
@@ -130,7 +131,7 @@ def check_objective(config: Config, data: Data) -> None:
     """Checks that every head of `train_parameters.objective_heads` can be scored on validation and on test clips.
 
     Raises:
-        DataError: the heads for which no clip of a split has a label.
+        DataError: the heads for which no clip of a split has a label, or too few classes for the score.
     """
     parts = {"validation": data.split.val, "test": data.split.test}
     problems = [
@@ -140,5 +141,19 @@ def check_objective(config: Config, data: Data) -> None:
         for part, clips in parts.items()
         if clips and all(clip.labels[head] == MISSING for clip in clips)
     ]
+    problems += _meaningless_scores(config, data)
     if problems:
         raise DataError(problems)
+
+
+def _meaningless_scores(config: Config, data: Data) -> list[str]:
+    """Heads with at most k classes, whose top-k is always 1; heads without labels are not scored."""
+    score, named = config.train_parameters.objective_metric, config.train_parameters.objective_heads
+    heads = [head for head in named or data.num_class if any(clip.labels[head] != MISSING for clip in data.clips)]
+    return [
+        f"train_parameters.objective_metric: {score}, but {head!r} has {data.num_class[head]} classes, so that any "
+        f"prediction scores 1; choose a smaller top-k, macro_f1 or mrr, or name heads with more than {TOP[score]} "
+        "classes in train_parameters.objective_heads"
+        for head in heads
+        if not has_meaning(score, data.num_class[head])
+    ]
