@@ -50,11 +50,12 @@ def main() -> int:
     args = parse_args()
     if args.json:
         log_to_stderr()  # log lines are not JSON
-    from hearai.config.config import frame_patterns
-    from hearai.data.unlabelled import unlabelled_clips  # heavy imports only after the options are checked
-    from hearai.reporting.prediction import prediction_rows, prediction_text
+    from hearai.reporting.prediction import (  # heavy: only after the options are checked
+        prediction_rows,
+        prediction_text,
+    )
     from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
-    from hearai.training.inference.predict import predict_clips
+    from hearai.training.inference.predict import predict_paths
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
@@ -65,18 +66,13 @@ def main() -> int:
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None
     if lexicon:
         check_lexicon_fits(trained.num_class)
-    train = trained.config.train_parameters
-    needs = {"frames": train.frames, "landmarks": train.landmarks, "needs_fps": train.time is not None}
-    patterns = [args.frame_pattern] if args.frame_pattern else [*frame_patterns(trained.config), None]
-    with unlabelled_clips(
+    probabilities = predict_paths(
+        trained,
         args.clips,
-        trained.num_class,
-        **needs,
+        frame_pattern=args.frame_pattern,
         keep_damaged=args.keep_damaged,
-        frame_patterns=patterns,
         landmark_models=args.landmark_models,
-    ) as clips:
-        probabilities = predict_clips(trained, clips)
+    )
     rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
     if args.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))

@@ -1,5 +1,50 @@
-"""Hyperparameter search for sign-language models: video -> frames -> extractor -> transformer -> heads."""
+"""Hyperparameter search for sign-language models: video -> frames -> extractor -> transformer -> heads.
+
+The Python API (`hearai.load_config`, `fit`, `search`, `load_study`, `load_model`) is in `hearai/api.py`; docs/api.md.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from hearai.threads import avoid_spinning
 
-avoid_spinning()  # torch is imported by modules of this package, in scripts and in the processes of trials
+if TYPE_CHECKING:
+    from hearai.api import Model, SavedStudy, fit, load_config, load_model, load_study, search
+
+__all__ = ["Model", "SavedStudy", "fit", "load_config", "load_model", "load_study", "search"]
+
+avoid_spinning()  # before torch is imported, by modules of this package, in scripts and in the processes of trials
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of the API, imported at their first use: torch and Ray take seconds."""
+    if name == "search":
+        return importlib.import_module("hearai.search")
+    if name in __all__:
+        return getattr(importlib.import_module("hearai.api"), name)
+    raise AttributeError(f"module 'hearai' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _SearchPackage(ModuleType):
+    """The package `hearai.search`, called: `hearai.api.search`. Both are known by this name."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return importlib.import_module("hearai.api").search(*args, **options)
+
+
+class _Package(ModuleType):
+    """Python stores each submodule here when it is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "search" and isinstance(value, ModuleType):
+            value.__class__ = _SearchPackage
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -16,14 +16,15 @@ LAYERS: dict[str, list[str]] = {
     "hearai": [
         "errors threads sign",
         "files metrics",
-        "config ray_auth",
+        "config",
         "cli",
         "data models",
         "training",
         "search",
         "benchmarks reporting",
+        "api",
     ],
-    "hearai.cli": ["arguments streams", "script"],
+    "hearai.cli": ["arguments ray_auth streams", "script"],
     "hearai.config": [
         "limits model_parts yaml_io",
         "validation",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hearai.cli.ray_auth import ensure_token, protect_token, show_token
 from hearai.errors import UserError
-from hearai.ray_auth import ensure_token, protect_token, show_token
 
 
 @pytest.fixture

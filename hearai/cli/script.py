@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from hearai.cli.ray_auth import show_token
 from hearai.cli.streams import robust_streams
 from hearai.errors import ConfigError, UserError, printable
 from hearai.files import UNWRITABLE, cache_folder, disk_full, no_home, path_error
-from hearai.ray_auth import show_token
 
 T = TypeVar("T")
 Print = Callable[[str], None]

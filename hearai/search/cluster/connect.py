@@ -17,8 +17,8 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._private.services import canonicalize_bootstrap_address_or_die
 
 from hearai.cli import Print
+from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
-from hearai.ray_auth import ensure_token, protect_token, token_file
 from hearai.search.cluster.addresses import bypass_proxy, resolve_address
 from hearai.search.cluster.dashboard import is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import requests
 
+from hearai.cli.ray_auth import protect_token, token_file
 from hearai.errors import UserError
-from hearai.ray_auth import protect_token, token_file
 from hearai.search.cluster.addresses import bypass_proxy, needs_no_proxy
 from hearai.search.cluster.dashboard import require_token
 

@@ -1,13 +1,15 @@
 """Class probabilities of clips, which need no labels. B clips of a batch, N clips in all, K classes."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from hearai.config.config import Config
+from hearai.config.config import Config, frame_patterns
 from hearai.data.annotations.clip import Clip
 from hearai.data.dataset import Batch, build_dataset, build_loader
+from hearai.data.unlabelled import unlabelled_clips
 from hearai.models.model import SignModel
 from hearai.training.batches import on_device
 from hearai.training.inference.trained_model import TrainedModel
@@ -42,3 +44,35 @@ def predict_clips(trained: TrainedModel, clips: Sequence[Clip]) -> dict[str, Ten
         trained.config,
         trained.device,
     )
+
+
+def predict_paths(
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    *,
+    frame_pattern: str | None = None,
+    keep_damaged: bool = False,
+    landmark_models: Path | None = None,
+) -> dict[str, Tensor]:
+    """{head: probabilities (N, K)} of frame folders (NAME/NAME_0.jpg ...) and video files.
+
+    Args:
+        frame_pattern: file names in the frame folders; None = as in the model's own data, or NAME_0.jpg ...
+        keep_damaged: use the readable frames of truncated and damaged videos; the log says what is wrong with them.
+        landmark_models: folder of MediaPipe's models, for videos and a model on landmarks; None = the cache.
+
+    Raises:
+        DataError: every path that is not a usable clip, and why.
+    """
+    train = trained.config.train_parameters
+    with unlabelled_clips(
+        paths,
+        trained.num_class,
+        frames=train.frames,
+        landmarks=train.landmarks,
+        needs_fps=train.time is not None,
+        keep_damaged=keep_damaged,
+        frame_patterns=[frame_pattern] if frame_pattern else [*frame_patterns(trained.config), None],
+        landmark_models=landmark_models,
+    ) as clips:
+        return predict_clips(trained, clips)

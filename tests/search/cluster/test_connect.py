@@ -111,7 +111,12 @@ def test_the_token_mode_is_set_only_before_ray_is_imported(tmp_path: Path, first
     (tmp_path / "token").write_text("0" * 64)
     environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
     environment |= {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
-    lines = (first, "import os, hearai.ray_auth", "hearai.ray_auth.show_token()", "print(os.getenv('RAY_AUTH_MODE'))")
+    lines = (
+        first,
+        "import os, hearai.cli.ray_auth",
+        "hearai.cli.ray_auth.show_token()",
+        "print(os.getenv('RAY_AUTH_MODE'))",
+    )
     command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == f"{mode}\n", done.stderr

@@ -1,0 +1,133 @@
+"""The Python API on real folders: `import hearai` and what it gives."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hearai
+from hearai.config.config import to_yaml
+from hearai.errors import ConfigError, DataError
+from tests.helpers import ROOT
+from tests.helpers.study_builder import LR, SHARP, open_study, write_dataset, write_finished_search
+
+NOTEBOOK = ROOT / "experiments" / "explore.ipynb"
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """Folder of a finished study, without checkpoints."""
+    folder = tmp_path / "runs" / "tiny"
+    folder.parent.mkdir()
+    write_finished_search(folder, write_dataset(tmp_path / "clips"))
+    return folder
+
+
+@pytest.fixture
+def trained(make_config: Callable, make_dataset: Callable, tmp_path: Path) -> Path:
+    """The folder of a run over glosses."""
+    make_dataset()
+    hearai.fit(make_config(), tmp_path / "run", data=tmp_path / "data", values={"train_parameters.epochs": 1})
+    return tmp_path / "run"
+
+
+def test_the_package_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'ray', 'optuna', 'numpy', 'pydantic', 'yaml'}"
+    code = f"import sys, hearai; hearai.__all__; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+    code = "import sys, hearai; hearai.load_config; assert not {'torch', 'ray', 'optuna'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_all_names_are_found_and_documented() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert set(hearai.__all__) <= set(dir(hearai))
+    assert all(callable(getattr(hearai, name)) and name in page for name in hearai.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        hearai.fitt  # noqa: B018
+
+
+def test_search_is_the_package_and_the_function() -> None:
+    from hearai.search import plan
+
+    assert hearai.search.plan is plan
+    with pytest.raises(ConfigError, match="unknown space"):
+        hearai.search("nothing")
+    with pytest.raises(ConfigError, match="give name="):
+        hearai.search({"space": {}})
+    with pytest.raises(ConfigError, match="give plain values"):
+        hearai.search({"space": {LR: {"float": [np.float64(1e-3), 1]}}}, name="tiny")
+    with pytest.raises(ConfigError, match=r"budget.trials: got 0"):
+        hearai.search("hamnosys", trials=0)
+
+
+def test_a_study_has_best_params_config_and_trials(finished: Path) -> None:
+    study = hearai.load_study(finished)
+    assert study.finished and study.best_params == SHARP
+    assert study.best_config.train_parameters.lr == SHARP[LR]
+    assert study.curves()[1] == {1: 0.3, 2: 0.6, 3: 0.5}
+    rows = study._rows()
+    assert [row["state"] for row in rows] == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL", "PRUNED"]
+    assert (rows[1][LR], rows[1]["objective"], rows[1]["val/gloss/macro_f1"]) == (SHARP[LR], 0.6, 0.61)
+
+
+def test_trials_are_a_table_where_pandas_is_installed(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = hearai.load_study(finished)
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    rows = study.trials()
+    assert isinstance(rows, list) and len(rows) == 5
+    monkeypatch.undo()
+    pytest.importorskip("pandas", reason="pandas is not installed; trials() is a list of dicts, tested above")
+    table = study.trials()
+    assert list(table.columns) == list(rows[0]) and table["number"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_study_without_complete_trials_says_so(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "tiny").mkdir(parents=True)
+    with open_study(tmp_path / "runs" / "tiny", write_dataset(tmp_path / "clips")):
+        pass
+    study = hearai.load_study(tmp_path / "runs" / "tiny")
+    assert len(study.trials()) == 0
+    with pytest.raises(ConfigError, match="no trial is complete"):
+        _ = study.best_params
+    with pytest.raises(ConfigError, match="holds neither"):
+        study.best_model()
+
+
+@pytest.mark.training
+def test_a_run_is_trained_and_its_model_predicts(trained: Path, tmp_path: Path) -> None:
+    clips = [tmp_path / "data" / "c0", tmp_path / "data" / "c1"]
+    model = hearai.load_model(trained, gpu=-1)
+    first, second = model.predict(clips, top=2)
+    assert first["clip"] == str(clips[0]) and len(second["heads"]["gloss"]) == 2
+    p_NK = model.probabilities(clips)["gloss"]
+    assert p_NK.shape == (2, 3) and p_NK.sum(1) == pytest.approx([1, 1])
+    assert first["heads"]["gloss"][0]["confidence"] == pytest.approx(p_NK[0].max(), abs=1e-4)
+    with pytest.raises(DataError):
+        model.predict(tmp_path / "nothing.mp4")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        hearai.fit(model.config, trained)
+    (tmp_path / "config.yaml").write_text(to_yaml(model.config))
+    resumed = hearai.fit(tmp_path / "config.yaml", trained, values={"train_parameters.epochs": 2}, resume=True)
+    assert resumed.epochs == 2
+
+
+@pytest.mark.training
+def test_the_notebook_runs(finished: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(trained / "best", finished / "best")
+    environment = {"HEARAI_STUDY": finished, "HEARAI_CLIP": tmp_path / "data" / "c0", "MPLBACKEND": "agg"}
+    for name, value in environment.items():
+        monkeypatch.setitem(os.environ, name, str(value))
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    names: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], "stored without outputs"
+            exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)
+    assert names["prediction"]["heads"]["gloss"] and len(names["trials"]) == 5
