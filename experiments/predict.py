@@ -24,6 +24,12 @@ def parse_args() -> argparse.Namespace:
         help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
     )
     parser.add_argument(
+        "--dictionary",
+        type=Path,
+        metavar="DATA",
+        help="a dataset folder: also lists its most similar clips, whose signs need not be classes of the model",
+    )
+    parser.add_argument(
         "--frame-pattern",
         type=frame_pattern,
         metavar="PATTERN",
@@ -54,8 +60,9 @@ def main() -> int:
         prediction_rows,
         prediction_text,
     )
+    from hearai.training.inference.dictionary import embed_clips, read_dictionary
     from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
-    from hearai.training.inference.predict import predict_paths
+    from hearai.training.inference.predict import clips_of_paths, predict_clips
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
@@ -66,14 +73,18 @@ def main() -> int:
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None
     if lexicon:
         check_lexicon_fits(trained.num_class)
-    probabilities = predict_paths(
+    dictionary = read_dictionary(trained, args.dictionary) if args.dictionary else None
+    with clips_of_paths(
         trained,
         args.clips,
         frame_pattern=args.frame_pattern,
         keep_damaged=args.keep_damaged,
         landmark_models=args.landmark_models,
-    )
-    rows = prediction_rows(trained, [str(clip) for clip in args.clips], probabilities, top=args.top, lexicon=lexicon)
+    ) as clips:
+        probabilities = predict_clips(trained, clips)
+        neighbours = dictionary.nearest(embed_clips(trained, clips), args.top) if dictionary else None
+    names = [str(clip) for clip in args.clips]
+    rows = prediction_rows(trained, names, probabilities, top=args.top, lexicon=lexicon, neighbours=neighbours)
     if args.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:

@@ -260,7 +260,7 @@ class Model:
 
         Args:
             top: classes listed per head.
-            reading: as in `predict_paths`: frame_pattern, keep_damaged, landmark_models.
+            reading: as in `clips_of_paths`: frame_pattern, keep_damaged, landmark_models.
 
         Returns:
             [{"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}}, ...], as `predict.py --json`.

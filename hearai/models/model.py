@@ -60,13 +60,17 @@ class SignModel(nn.Module):
                 backbone output for them (B, T, W), which takes precedence; `landmarks` (B, T, P, C).
             mask_BT: true at real frames; every clip has at least one.
         """
+        return self.heads(self.embed(inputs, mask_BT))
+
+    def embed(self, inputs: Mapping[str, torch.Tensor], mask_BT: torch.Tensor) -> torch.Tensor:
+        """The vector of each clip from which the heads predict, (B, width of the encoder); arguments as `forward`."""
         if "features" in inputs:
             x_BTD = self.feature_extractor.projection(inputs["features"])
         else:
             x_BTD = self.feature_extractor(inputs[self.reads], mask_BT)
         if self.landmark_extractor is not None:
             x_BTD = x_BTD + self.landmark_extractor(inputs["landmarks"], mask_BT)
-        return self.heads(self.transformer(x_BTD, mask_BT))
+        return self.transformer(x_BTD, mask_BT)
 
 
 def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: bool = False) -> SignModel:

@@ -1,6 +1,7 @@
 """The output of `predict.py`: the likeliest classes of each clip, with HamNoSys symbols, and the nearest glosses."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from hearai.data.annotations.metadata import class_name
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
+from hearai.training.inference.dictionary import Entry
 from hearai.training.inference.lexicon import Lexicon
 from hearai.training.inference.trained_model import TrainedModel
 
@@ -19,6 +21,7 @@ def prediction_rows(
     *,
     top: int,
     lexicon: Lexicon | None = None,
+    neighbours: Sequence[Sequence[Entry]] | None = None,
 ) -> list[dict[str, Any]]:
     """For each clip {"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}, "glosses": [...]}.
 
@@ -29,6 +32,7 @@ def prediction_rows(
         clips: paths as the user gave them, N of them.
         probabilities: {head: (N, K)}, N clips, K classes.
         top: number of classes and glosses to list.
+        neighbours: of each clip, see `Dictionary.nearest`; listed as "dictionary": [{"clip", "word", "distance"}, ...].
     """
     nearest = lexicon.nearest(_hamnosys(probabilities), top) if lexicon else None
     rows = []
@@ -37,6 +41,8 @@ def prediction_rows(
         row: dict[str, Any] = {"clip": clip, "heads": heads}
         if nearest is not None:
             row["glosses"] = [{"gloss": gloss, "distance": round(distance, 4)} for gloss, distance in nearest[i]]
+        if neighbours is not None:
+            row["dictionary"] = [{**asdict(entry), "distance": round(entry.distance, 4)} for entry in neighbours[i]]
         rows.append(row)
     return rows
 
@@ -71,6 +77,10 @@ def _clip_lines(row: Mapping[str, Any]) -> list[str]:
     if "glosses" in row:
         lines.append("  nearest glosses (expected number of differing heads)")
         lines += [_line(f"{one['distance']:5.2f}  {one['gloss']}") for one in row["glosses"]]
+    if "dictionary" in row:
+        lines.append("  most similar clips of the dictionary (cosine distance)")
+        found = [(one["distance"], one["word"] or "", one["clip"]) for one in row["dictionary"]]
+        lines += [_line(f"{distance:5.3f}  {word}  {clip}".replace("    ", "  ")) for distance, word, clip in found]
     return lines
 
 

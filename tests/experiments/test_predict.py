@@ -65,3 +65,23 @@ def test_damaged_video_is_refused_or_used_with_a_remark(
     code, out, _ = call("predict", "--checkpoint", run, video, "--keep-damaged", "--json")
     assert code == 0 and json.loads(out)[0]["clip"] == str(video)
     assert f"{video}: kept although damaged: a frame is damaged at" in caplog.text
+
+
+def test_a_dictionary_ranks_its_clips_by_similarity(call: Callable, run: Path, make_dataset: Callable):
+    words = make_dataset("words", clips=8, classes=4)  # one class more than the model has
+    (words / "glosses.csv").write_text("name,word,gloss_id\nc0,dog,0\nc1,tree,1\nc2,cat,2\nc3,moon,3\n")
+    args = ("predict", "--checkpoint", run, words / "c3", "--dictionary", words, "--gpu", -1, "--top", 8)
+    code, out, _ = call(*args, "--json")
+    (row,) = json.loads(out)
+    found = row["dictionary"]
+    distances = [entry["distance"] for entry in found]
+    assert code == 0 and len(found) == 8 and distances == sorted(distances)
+    assert found[0]["word"] == "moon" and found[0]["distance"] == pytest.approx(0, abs=1e-4)
+    assert {entry["clip"].split("/")[-1] for entry in found} == {f"c{i}" for i in range(8)}
+    code, out, _ = call(*args)
+    assert code == 0 and "most similar clips" in out and max(map(len, out.splitlines()[1:])) <= 80
+
+
+def test_a_dictionary_that_is_no_dataset_is_refused(call: Callable, run: Path, data: Path, tmp_path: Path):
+    code, out, err = call("predict", "--checkpoint", run, data / "c0", "--dictionary", tmp_path / "none")
+    assert code == 2 and not out and str(tmp_path / "none") in err and "Traceback" not in err

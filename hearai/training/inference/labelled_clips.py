@@ -62,7 +62,7 @@ def choose_clips(
         ConfigError: the data has no such split, or no clips in it.
         DataError: all problems of the folders.
     """
-    config = _config_for(trained.config, data_path, reading)
+    config = config_for(trained.config, data_path, reading)
     data = unsplit_data(config)
     is_unchanged = is_same_dataset(trained.fingerprints, data.fingerprints.as_dict())
     is_own = is_unchanged or not data_path
@@ -148,10 +148,16 @@ def unseen_remarks(unseen: Mapping[str, Unseen], skipped: bool) -> list[str]:
     ]
 
 
-def _config_for(config: Config, data_path: Sequence[str], reading: Mapping[str, Any]) -> Config:
+def config_for(
+    config: Config, data_path: Sequence[str], reading: Mapping[str, Any], option: str = "--data-path"
+) -> Config:
     """The config with other folders, or read in another way.
 
     Labels beyond the model's classes are read, too, except in HamNoSys heads.
+
+    Args:
+        reading: see `choose_clips`.
+        option: what the user gave the folders as, for messages.
     """
     raw = to_dict(config)
     raw["general_parameters"] |= reading
@@ -160,7 +166,7 @@ def _config_for(config: Config, data_path: Sequence[str], reading: Mapping[str, 
     for head, parameters in raw["heads"][config.train_parameters.classification_mode].items():
         if head not in HEADS:
             parameters["num_class"] = "auto"
-    return build_config(raw, "--data-path")
+    return build_config(raw, option)
 
 
 def _split_remarks(trained: TrainedModel, split: str, is_unchanged: bool) -> list[str]:

@@ -1,7 +1,9 @@
 """Class probabilities of clips, which need no labels. B clips of a batch, N clips in all, K classes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,25 +38,31 @@ def predict_clips(trained: TrainedModel, clips: Sequence[Clip]) -> dict[str, Ten
     Raises:
         DataError: an image or a landmark file is missing or broken.
     """
+    return predict(trained.model, eval_loader(trained, clips), trained.config, trained.device)
+
+
+def eval_loader(trained: TrainedModel, clips: Sequence[Clip]) -> Iterable[Batch]:
+    """The batches of clips, in their order, as they are evaluated."""
     dataset = build_dataset(trained.config, clips, train=False)
-    batch_size = trained.config.train_parameters.batch_size
-    return predict(
-        trained.model,
-        build_loader(dataset, batch_size=batch_size, shuffle_seed=None),
-        trained.config,
-        trained.device,
-    )
+    return build_loader(dataset, batch_size=trained.config.train_parameters.batch_size, shuffle_seed=None)
 
 
-def predict_paths(
+def predict_paths(trained: TrainedModel, paths: Sequence[Path], **reading: Any) -> dict[str, Tensor]:
+    """{head: probabilities (N, K)} of frame folders and video files; arguments and errors as of `clips_of_paths`."""
+    with clips_of_paths(trained, paths, **reading) as clips:
+        return predict_clips(trained, clips)
+
+
+@contextmanager
+def clips_of_paths(
     trained: TrainedModel,
     paths: Sequence[Path],
     *,
     frame_pattern: str | None = None,
     keep_damaged: bool = False,
     landmark_models: Path | None = None,
-) -> dict[str, Tensor]:
-    """{head: probabilities (N, K)} of frame folders (NAME/NAME_0.jpg ...) and video files.
+) -> Iterator[list[Clip]]:
+    """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, with what the model reads, within the block.
 
     Args:
         frame_pattern: file names in the frame folders; None = as in the model's own data, or NAME_0.jpg ...
@@ -75,4 +83,4 @@ def predict_paths(
         frame_patterns=[frame_pattern] if frame_pattern else [*frame_patterns(trained.config), None],
         landmark_models=landmark_models,
     ) as clips:
-        return predict_clips(trained, clips)
+        yield clips
