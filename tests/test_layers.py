@@ -37,7 +37,8 @@ LAYERS: dict[str, list[str]] = {
         "study",
     ],
     "hearai.data": [
-        "annotations media",
+        "media",
+        "annotations",
         "images landmarks frame_sampling videos",
         "transforms frames",
         "batch",

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from numpy.lib.format import read_array_header_1_0, read_magic
-
 from hearai.config.validation import IMAGE_ENDINGS
 from hearai.data.annotations.clip import file_stem, find_frames, frame_file, landmarks_file, properties_file
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming, find_naming, setting_of, suggest_pattern
 from hearai.data.annotations.problems import LineProblems
 from hearai.data.annotations.text_files import quoted
+from hearai.data.media.array_header import read_array_header
+from hearai.sign.skeleton import FACE, PARTS
 
 OUTSIDE = "paths outside the dataset folder"
 FOLLOW = "set general_parameters.follow_symlinks: true (commands without a config: --follow-symlinks)"
@@ -232,13 +232,13 @@ def _count_rows(archive: str) -> int:
     rows = []
     try:
         with zipfile.ZipFile(archive) as file:
-            for entry in file.namelist():
+            for entry in {f"{name}.npy" for name in (*PARTS, FACE)}.intersection(file.namelist()):
                 with file.open(entry) as stream:
-                    read_magic(stream)
-                    rows.append(read_array_header_1_0(stream)[0][0])
+                    rows.append(read_array_header(stream)[0][0])
     except (
         OSError,
         ValueError,
+        TypeError,
         IndexError,
         EOFError,
         zipfile.BadZipFile,

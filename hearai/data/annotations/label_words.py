@@ -60,12 +60,24 @@ class LabelWords:
         return {word: {number} for number, word in enumerate(words)}
 
 
-def numbered_note(where: str, head: str, names: Mapping[int, str]) -> str:
-    """The remark on a head whose words were numbered."""
+def numbered_notes(words: Mapping[str, ClassNames]) -> list[str]:
+    """The remarks on heads whose words were numbered; one for all datasets.
+
+    Args:
+        words: {dataset: {head: {number: word}}}.
+    """
+    heads: dict[str, dict[int, str]] = {}
+    for names in words.values():
+        for head, numbered in names.items():
+            heads.setdefault(head, {}).update(numbered)
+    return [_numbered_note([where for where in words if words[where].get(head)], head, heads[head]) for head in heads]
+
+
+def _numbered_note(where: Iterable[str], head: str, names: Mapping[int, str]) -> str:
     first = [f"{number} = {quoted(names[number])}" for number in sorted(names)[:3]]
     shown = ", ".join([*first, "..."] if len(names) > len(first) else first)
     fixed = f"a {list_file(head)} fixes their numbers"
-    return f"{where}: {head}: {len(names)} words are numbered in alphabetical order ({shown}); {fixed}"
+    return f"{', '.join(where)}: {head}: {len(names)} words are numbered in alphabetical order ({shown}); {fixed}"
 
 
 def _is_word(text: str) -> bool:

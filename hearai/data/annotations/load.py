@@ -14,11 +14,11 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.clip_files import ClipFiles, read_no_fps_reason
 from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings
 from hearai.data.annotations.fingerprint import Fingerprints, compute_fingerprints
-from hearai.data.annotations.label_words import numbered_note
+from hearai.data.annotations.label_words import numbered_notes
 from hearai.data.annotations.metadata import ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems, raise_problems
 from hearai.data.annotations.row_reader import NumClasses
-from hearai.data.annotations.rows import read_rows
+from hearai.data.annotations.rows import Rows, number_over_union, read_rows
 from hearai.data.annotations.split import Split, SplitMode, make_fold, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 
@@ -120,8 +120,8 @@ def _read(source: _Source) -> Data:
     lists = _read_class_lists({datasets[folder]: folder for folder, _, _ in source.folders})
     for dataset, numbered in words.items():
         lists[dataset] = lists[dataset] | numbered
-        for head, head_names in numbered.items():
-            logger.info("%s", numbered_note(dataset, head, head_names))
+    for note in numbered_notes(words):
+        logger.info("%s", note)
     names = class_names(lists if source.merge_names else {}, dict(source.heads))
     for warning in dataset_warnings(clips, lists) if source.merge_names else ():
         logger.warning("%s", warning)
@@ -156,24 +156,34 @@ def _split(
 
 
 def _read_all(source: _Source, datasets: Mapping[Path, str]) -> tuple[list[Clip], dict[str, ClassNames]]:
-    """(clips, {dataset: words that were numbered in alphabetical order})."""
-    clips: list[Clip] = []
-    words: dict[str, ClassNames] = {}
-    problems = Problems()
-    for folder, annotation_file, pattern in source.folders:
+    """(clips, {dataset: words that were numbered in alphabetical order, over all datasets together})."""
+    rows: dict[int, Rows] = {}
+    problems, heads = Problems(), dict(source.heads)
+    for number, (folder, file, pattern) in enumerate(source.folders):
         needs = {"frames": source.frames, "landmarks": source.landmarks, "follow_symlinks": source.follow_symlinks}
         files = ClipFiles(folder, **needs, frame_pattern=pattern) if folder.is_dir() else None
         try:
-            rows = read_rows(
-                folder, annotation_file, dict(source.heads), problems, files=files, dataset=datasets[folder]
-            )
+            rows[number] = read_rows(folder, file, heads, problems, files=files, dataset=datasets[folder])
         except DataError as error:
             problems.add_all("annotation files", error.problems)
-        else:
-            clips += rows.clips
-            words[datasets[folder]] = rows.words
     problems.raise_any()
-    return clips, words
+    if source.merge_names:
+        rows = number_over_union(rows)
+        raise_problems(_too_many_words(rows, heads))
+    words: dict[str, ClassNames] = {}
+    for (folder, _, _), found in zip(source.folders, rows.values(), strict=True):
+        words[datasets[folder]] = words.get(datasets[folder], {}) | found.words
+    return [clip for found in rows.values() for clip in found.clips], words
+
+
+def _too_many_words(rows: Mapping[int, Rows], heads: Mapping[str, NumClasses]) -> list[str]:
+    """A message for each head with more words than classes; in one file its reader has reported it."""
+    used = {head: {number for found in rows.values() for number in found.words.get(head, ())} for head in heads}
+    return [
+        f"{head}: {len(used[head])} different words in all datasets; expected at most num_class, {number}"
+        for head, number in heads.items()
+        if number != "auto" and len(used[head]) > number
+    ]
 
 
 def dataset_names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
 from hearai.data.annotations.header import find_columns, read_notations
-from hearai.data.annotations.metadata import SIGNERS, SPLITS, ClassNames, read_signers, read_splits
+from hearai.data.annotations.metadata import SIGNERS, SPLITS, ClassNames, normalise_word, read_signers, read_splits
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import (
     HEADER,
@@ -23,6 +24,8 @@ from hearai.data.annotations.row_reader import (
 )
 from hearai.data.annotations.text_files import quoted
 from hearai.sign.hamnosys import HEADS
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,39 @@ def read_rows(
     for line, fields in file.rows:
         reader.read(line, fields)
     return Rows(reader.clips, reader.checker.first_lines, reader.count, reader.checker.words.numbered)
+
+
+def number_over_union(files: Mapping[Key, Rows]) -> dict[Key, Rows]:
+    """The rows of several files; the words of those without a class list are numbered together, in alphabetical order.
+
+    Where only one of them has such words, nothing changes.
+    """
+    spelling: dict[str, dict[str, str]] = {}
+    for rows in files.values():
+        for head, numbered in rows.words.items():
+            for word in numbered.values():
+                spelling.setdefault(head, {}).setdefault(normalise_word(word), word)
+    numbers = {head: {word: number for number, word in enumerate(sorted(found))} for head, found in spelling.items()}
+    return {key: _renumbered(rows, numbers) for key, rows in files.items()}
+
+
+def _renumbered(rows: Rows, numbers: Mapping[str, Mapping[str, int]]) -> Rows:
+    """numbers: {head: {normalised word: its number}}."""
+    changes = {
+        head: {before: numbers[head][normalise_word(word)] for before, word in numbered.items()}
+        for head, numbered in rows.words.items()
+    }
+    if all(before == now for change in changes.values() for before, now in change.items()):
+        return rows
+    words = {
+        head: {changes[head][before]: word for before, word in numbered.items()}
+        for head, numbered in rows.words.items()
+    }
+    shared = {
+        labels: FrozenDict({head: changes.get(head, {}).get(label, label) for head, label in labels.items()})
+        for labels in {clip.labels for clip in rows.clips}
+    }
+    return replace(rows, clips=[replace(clip, labels=shared[clip.labels]) for clip in rows.clips], words=words)
 
 
 def _unchecked(*_: object) -> tuple[None, FrameNaming]:

@@ -18,6 +18,7 @@ import torch
 
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import raise_problems
+from hearai.data.media.array_header import read_array_header
 from hearai.errors import DataError, load_failure
 from hearai.sign.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
 
@@ -28,8 +29,6 @@ MAX_BYTES = 1_000_000_000
 """Of one array: the hands of 20 hours, or the face of an hour, at 25 frames per second."""
 ENCRYPTED = 0x1
 """Flag of a zip entry."""
-HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-"""{version of numpy's format: reader}; version 3 is for names of fields that are not Latin-1."""
 UNREADABLE = (
     OSError,
     ValueError,
@@ -142,10 +141,7 @@ def _read_array(file: zipfile.ZipFile, entry: str, name: str, rows: int) -> np.n
     if info.flag_bits & ENCRYPTED:
         raise InvalidLandmarks(f"{name} is encrypted; expected an .npz file without a password")
     with file.open(entry) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in HEADER_READERS:
-            raise ValueError(f"{name} has an unknown array format {version}")
-        shape, _, dtype = HEADER_READERS[version](stream)
+        shape, dtype = read_array_header(stream)
         _check_header(name, shape, dtype, rows)
         size = math.prod(shape) * dtype.itemsize
         if size != (held := info.file_size - stream.tell()):

@@ -15,7 +15,7 @@ from hearai.data.annotations.consistency import (
     find_identical_images,
 )
 from hearai.data.annotations.header import canonical_names, read_notations
-from hearai.data.annotations.label_words import numbered_note
+from hearai.data.annotations.label_words import numbered_notes
 from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.metadata import (
     INVALID_SIGNERS,
@@ -26,7 +26,7 @@ from hearai.data.annotations.metadata import (
 )
 from hearai.data.annotations.problems import Problems
 from hearai.data.annotations.row_reader import DISTANCE, NumClasses, find_annotations, open_annotations, outside_folder
-from hearai.data.annotations.rows import Rows, read_rows
+from hearai.data.annotations.rows import Rows, number_over_union, read_rows
 from hearai.data.tools.check_clip import ClipFindings, ClipJob, check_clip
 from hearai.data.tools.check_splits import split_warnings
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
@@ -121,6 +121,7 @@ def check_data(
     names = dataset_names(list(files))
     reading = _Reading(frame_pattern, follow_symlinks)
     result = CheckResult([_check_rows(folder, names[folder], found, reading) for folder, found in files.items()])
+    _name_classes(result.reports)
     jobs = [(report, clip, job) for report in result.reports for clip, job in _clip_jobs(report, frame_pattern)]
     findings = _check_clips([job for _, _, job in jobs], workers, progress)
     for report, _, job in jobs:
@@ -174,11 +175,6 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Read
                 problems.groups.pop(kind, None)
         report.problems.merge(problems)
     report.class_names = collect_class_names(folder, report.problems)
-    for rows in report.files.values():
-        report.class_names |= rows.words
-        notes = (numbered_note(str(folder), head, words) for head, words in rows.words.items())
-        report.warnings.add_all("words without a class list", notes)
-    report.warnings.add_all("classes without a name in the class list", _unnamed_classes(report))
     if report.files:
         named = {name for rows in report.files.values() for name in rows.lines}
         report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named, reading))
@@ -186,6 +182,21 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Read
         for kind, message in split_warnings(parents, named, report.clips.values()):
             report.warnings.add(kind, message)
     return report
+
+
+def _name_classes(reports: Sequence[DatasetReport]) -> None:
+    """Numbers words as a run on all these datasets would, and looks for classes without a name."""
+    numbered = number_over_union(
+        {(report.name, file): rows for report in reports for file, rows in report.files.items()}
+    )
+    for report in reports:
+        report.files = {file: numbered[report.name, file] for file in report.files}
+        for rows in report.files.values():
+            report.class_names |= rows.words
+        report.warnings.add_all("classes without a name in the class list", _unnamed_classes(report))
+    notes = numbered_notes({f"{name}/{file}": rows.words for (name, file), rows in numbered.items()})
+    if reports:
+        reports[0].warnings.add_all("words without a class list", notes)
 
 
 def _has_landmarks_only(folder: Path, follow_symlinks: bool) -> bool:

@@ -17,6 +17,7 @@ from hearai.data.annotations.fingerprint import Fingerprints
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.dataset import build_dataset, build_loader
 from hearai.data.frames import check_images
+from hearai.data.tools.check_data import check_data
 from hearai.errors import ConfigError, DataError
 from tests.helpers import ROOT
 
@@ -372,5 +373,15 @@ def test_words_become_class_names(make_config: Callable, make_dataset: Callable,
     assert data.class_names == {"gloss": {0: "ash", 1: "elm", 2: "oak"}}
     expected = "3 words are numbered in alphabetical order (0 = 'ash', 1 = 'elm', 2 = 'oak'); a glosses.csv"
     assert f"a: gloss: {expected}" in caplog.text
-    with pytest.raises(DataError, match="gloss 1 is 'elm' in a and 'bay' in b; a number must mean the same word"):
-        load_data(make_config(None, {"general_parameters.data_path": [str(first), str(second)]}))
+    both = {"general_parameters.data_path": [str(first), str(second)]}
+    with caplog.at_level(logging.INFO):
+        data = load_data(make_config(None, both))
+    assert data.class_names == {"gloss": {0: "ash", 1: "bay", 2: "elm", 3: "oak"}}
+    assert "a, b: gloss: 4 words are numbered in alphabetical order (0 = 'ash', 1 = 'bay', 2 = 'elm'" in caplog.text
+    numbers = {(clip.dataset_name, clip.name): clip.labels["gloss"] for clip in data.clips}
+    assert [numbers["a", f"c{i}"] for i in range(3)] == [0, 3, 2]
+    assert [numbers["b", f"c{i}"] for i in range(3)] == [0, 1, 2]
+    (checked, other) = check_data([first, second], workers=1).reports
+    assert checked.class_names["gloss"] == {0: "ash", 3: "oak", 2: "elm"} and not other.problems
+    with pytest.raises(DataError, match="gloss: 4 different words in all datasets; expected at most num_class, 3"):
+        load_data(make_config(None, both | {"heads.gloss.gloss.num_class": 3}))

@@ -1,18 +1,22 @@
 """Every row is checked, and every problem is reported with its line."""
 
+import io
 import itertools
 import os
 import pickle
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import SHOWN, Problems
 from hearai.data.annotations.rows import read_annotations, read_rows
+from hearai.data.landmarks.clip_points import check_landmarks
 from hearai.errors import DataError
 from hearai.sign.hamnosys import HEADS, MISSING
 
@@ -492,6 +496,18 @@ def test_an_end_of_minus_one_is_the_last_frame(start: int, make_dataset: Callabl
     for needs in ({"frames": True}, {"frames": False, "landmarks": True}):
         clips = read_annotations(folder, "test_gloss.txt", {"gloss": 3}, **needs)
         assert [(clip.start, clip.end) for clip in clips] == [(start, 4), (start, 5)]
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_an_open_end_is_read_from_each_version_of_npz(version: tuple[int, int], make_dataset: Callable):
+    folder, header = make_dataset(), io.BytesIO()
+    np.lib.format.write_array(header, np.full((7, 21, 3), 0.5, np.float32), version=version)
+    with zipfile.ZipFile(folder / "c0" / "c0.npz", "w") as file:
+        file.writestr("left_hand.npy", header.getvalue())
+        file.writestr("source.npy", b"of another tool")
+    (folder / "test_gloss.txt").write_text("c0 0 -1 0\n")
+    (clip,) = read_annotations(folder, "test_gloss.txt", {"gloss": 3}, frames=False, landmarks=True)
+    assert clip.end == 6 and check_landmarks(clip.landmarks_path, 7) == []
 
 
 def test_an_open_end_after_the_last_frame_is_refused(tiny_dataset: Path):
