@@ -43,6 +43,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the dataset's folder or metadata; not modified")
     parser.add_argument("data", type=Path, metavar="DATA", help="the dataset folder to write")
     add = parser.add_argument
+    add("--frames", action="store_true", help="write frames (default where the dataset has videos or images)")
+    landmarks_help = "write landmarks, alone or with --frames: those of the dataset, else MediaPipe finds them"
+    add("--landmarks", action="store_true", help=landmarks_help)
+    add("--face", action="store_true", help="with --landmarks: also those of the face")
+    add("--models", type=Path, metavar="DIR", help="folder of MediaPipe's models (default: the cache)")
     add("--videos", type=Path, metavar="FOLDER", help="folder of the videos (default: the folder of SOURCE)")
     columns_help = "columns of a table (KIND csv): video=..,gloss=..,signer=..,start=..,end=..,fps=..,split=.."
     add("--columns", type=columns, default={}, metavar="MEANING=COLUMN,...", help=columns_help)

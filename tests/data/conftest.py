@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from tests.helpers.mediapipe_material import write_waving
+
 CODECS = {".mp4": "libx264", ".mov": "mpeg4", ".webm": "libvpx"}
 
 
@@ -18,6 +20,12 @@ def pattern(i: int, width: int = 64, height: int = 48) -> np.ndarray:
     image[: height // 2, : width // 2, 0] = 250
     image[i % height, width // 2 :] = 250
     return image
+
+
+@pytest.fixture(scope="session")
+def waving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real video of 4 frames in which MediaPipe finds a body and its right hand."""
+    return write_waving(tmp_path_factory.mktemp("videos") / "a.mp4")
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Extracts the clips of one video, image folder or landmark file. Runs in worker processes."""
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,13 @@ import numpy as np
 from hearai.config.validation import IMAGE_ENDINGS
 from hearai.data.annotations.clip import frame_file, landmarks_file, properties_file
 from hearai.data.images import read_image
-from hearai.data.importers.sample import Box, Form, Trim
+from hearai.data.importers.clip_writer import Clip, ClipWriter, Output, write_properties
+from hearai.data.importers.sample import Form
 from hearai.data.landmarks.foreign import read_foreign
-from hearai.data.tools.extract_frames import about_video, encode_jpeg, read_record, resize_image
+from hearai.data.tools.extract_frames import about_video, read_record
 from hearai.data.tools.output_folder import move_into_place, replacing_folder
 from hearai.data.videos import Video, read_video
 from hearai.errors import DataError
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip to extract."""
-
-    name: str
-    target: Path
-    trim: Trim
-    box: Box | None
-    record: dict[str, Any]
-    """The source and the options; stored in the clip's properties and compared by the next command."""
-
-    def written_frames(self, form: Form) -> int | None:
-        """The number of frames of the finished clip; None if it has to be extracted."""
-        properties = read_record(self.target / properties_file(self.name), self.record)
-        if properties is None or any(properties[key] != value for key, value in self.record.items()):
-            return None
-        count, files = properties["frames"], set(os.listdir(self.target))
-        needed = (
-            [landmarks_file(self.name)] if form == "landmarks" else [frame_file(self.name, i) for i in range(count)]
-        )
-        return count if files.issuperset(needed) else None
 
 
 @dataclass(frozen=True)
@@ -66,7 +43,19 @@ class JobResult:
     notes: list[str] = field(default_factory=list)
 
 
-def extract(job: Job, *, unfinished: Path, size: int | None, quality: int, keep_damaged: bool) -> JobResult:
+def written_frames(job: Job, clip: Clip, output: Output) -> int | None:
+    """The number of frames of the finished clip; None if it has to be extracted."""
+    properties = read_record(clip.target / properties_file(clip.name), clip.record)
+    if properties is None or any(properties[key] != value for key, value in clip.record.items()):
+        return None
+    count, files = properties["frames"], set(os.listdir(clip.target))
+    has_frames = output.frames and job.form != "landmarks"
+    needed = [frame_file(clip.name, i) for i in range(count)] if has_frames else []
+    needed += [landmarks_file(clip.name)] if job.form == "landmarks" or output.models else []
+    return count if files.issuperset(needed) else None
+
+
+def extract(job: Job, *, unfinished: Path, output: Output, keep_damaged: bool) -> JobResult:
     """Writes the clips' folders; a video is decoded once for all its clips.
 
     Raises:
@@ -84,16 +73,21 @@ def extract(job: Job, *, unfinished: Path, size: int | None, quality: int, keep_
         fps, count = video.fps, video.packets
     result = JobResult()
     ranges = _ranges(job, fps, count, result)
-    folders = {clip.name: unfinished / f"{os.getpid()}.{number}.new" for number, clip in enumerate(job.clips)}
+    writers: dict[str, ClipWriter] = {}
     try:
-        written = _write_frames(job, ranges, folders, images, size=size, quality=quality)
+
+        def new_writer(clip: Clip) -> ClipWriter:
+            folder = unfinished / f"{os.getpid()}.{len(writers)}.new"
+            return writers.setdefault(clip.name, ClipWriter(clip, folder, fps, output))
+
+        _write_clips(job, ranges, images, writers, new_writer)
         about = about_video(video) if video else {"no_FPS": "made from images, whose times are unknown"}
-        for clip in job.clips:
-            if clip.name in ranges:
-                _finish(job, clip, folders[clip.name], written.get(clip.name, []), about, result)
+        for name in ranges:
+            _finish(job, name, writers.get(name), about, result)
     finally:
-        for folder in folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
+        for writer in writers.values():
+            writer.close()
+            shutil.rmtree(writer.folder, ignore_errors=True)
     if video:
         result.notes += [f"{job.media}: {note}" for note in (*video.notes, video.remark) if note]
     return result
@@ -110,63 +104,64 @@ def _ranges(job: Job, fps: float | None, count: int, result: JobResult) -> dict[
     return ranges
 
 
-def _write_frames(
+def _write_clips(
     job: Job,
     ranges: dict[str, tuple[int, int | None]],
-    folders: dict[str, Path],
     images: Iterable[np.ndarray],
-    *,
-    size: int | None,
-    quality: int,
-) -> dict[str, list[tuple[int, int]]]:
-    """{clip name: sizes of its written frames}."""
+    writers: dict[str, ClipWriter],
+    new_writer: Callable[[Clip], ClipWriter],
+) -> None:
+    """Adds each image to the clips that it belongs to; a clip's writer is made with its first image."""
     clips = [clip for clip in job.clips if clip.name in ranges]
     ends = [ranges[clip.name][1] for clip in clips]
     last = None if None in ends or not ends else max(end for end in ends if end is not None)
-    written: dict[str, list[tuple[int, int]]] = {}
     for number, image_HWC in enumerate(images) if clips else ():
         for clip in clips:
             first, end = ranges[clip.name]
-            if number >= first and (end is None or number <= end):
-                folders[clip.name].mkdir(exist_ok=True)
-                sizes = written.setdefault(clip.name, [])
-                try:
-                    image = resize_image(_crop(image_HWC, clip.box), size)
-                except ValueError as error:
-                    raise DataError(f"{job.media}: clip {clip.name}: {error}") from None
-                path = folders[clip.name] / frame_file(clip.name, len(sizes))
-                path.write_bytes(encode_jpeg(image, quality))
-                sizes.append(image.size)
+            if number < first or (end is not None and number > end):
+                continue
+            writer = writers.get(clip.name) or new_writer(clip)
+            try:
+                writer.add(image_HWC)
+            except DataError as error:
+                raise DataError(f"{job.media}: {error}") from None
+            if number == end:
+                writer.finish()  # releases its models before those of the next clip are loaded
         if last is not None and number >= last:
             break
-    return written
 
 
-def _finish(
-    job: Job, clip: Clip, folder: Path, sizes: Sequence[tuple[int, int]], about: dict[str, Any], result: JobResult
-) -> None:
-    if not sizes:
-        result.problems.append(f"{job.media}: clip {clip.name} has no frames; expected a start inside the video")
+def _finish(job: Job, name: str, writer: ClipWriter | None, about: dict[str, Any], result: JobResult) -> None:
+    if writer is None:
+        result.problems.append(f"{job.media}: clip {name} has no frames; expected a start inside the video")
         return
-    width, height = sizes[0]
-    _write_properties(clip, folder, {**about, "frames": len(sizes), "width": width, "height": height})
-    move_into_place(folder, clip.target)
-    result.extracted, result.frames = result.extracted + 1, result.frames + len(sizes)
-
-
-def _write_properties(clip: Clip, folder: Path, about: dict[str, Any]) -> None:
-    text = json.dumps({**about, **clip.record}, indent=1)
-    (folder / properties_file(clip.name)).write_text(text + "\n", encoding="utf-8")
+    writer.finish()
+    if writer.problem:
+        result.problems.append(f"{job.media}: clip {name}: {writer.problem}")
+        return
+    writer.write_properties(about)
+    move_into_place(writer.folder, writer.clip.target)
+    result.extracted, result.frames = result.extracted + 1, result.frames + writer.frames
 
 
 def _extract_landmarks(job: Job, unfinished: Path) -> JobResult:
     landmarks = read_foreign(job.media)
+    result = JobResult(notes=[f"{job.media}: {note}" for note in landmarks.notes])
+    ranges = _ranges(job, landmarks.fps, landmarks.frames, result)
+    about = {"FPS": landmarks.fps} if landmarks.fps else {"no_FPS": "the dataset gives none"}
     for clip in job.clips:
+        if clip.name not in ranges:
+            continue
+        first, last = ranges[clip.name]
+        part = landmarks.rows(first, last)
+        if not part.known:
+            result.problems.append(f"{job.media}: clip {clip.name}: no point of hands and body is known")
+            continue
         with replacing_folder(clip.target, unfinished) as folder:
-            landmarks.save(folder / landmarks_file(clip.name))
-            _write_properties(clip, folder, {"frames": landmarks.frames, "no_FPS": "the dataset gives none"})
-    notes = [f"{job.media}: {note}" for note in landmarks.notes]
-    return JobResult(landmarks.frames * len(job.clips), len(job.clips), notes=notes)
+            part.save(folder / landmarks_file(clip.name))
+            write_properties(clip, folder, {**about, "frames": part.frames})
+        result.extracted, result.frames = result.extracted + 1, result.frames + part.frames
+    return result
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -182,11 +177,3 @@ def _image_files(folder: Path) -> list[Path]:
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts 10 after 9."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _crop(image_HWC: np.ndarray, box: Box | None) -> np.ndarray:
-    if box is None:
-        return image_HWC
-    height, width = image_HWC.shape[:2]
-    left, top, right, bottom = box.pixels(width, height)
-    return np.ascontiguousarray(image_HWC[top:bottom, left:right])

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.importers.choices import KINDS
-from hearai.data.importers.extract import Clip, Job, extract
+from hearai.data.importers.clip_writer import Clip, Output
+from hearai.data.importers.extract import Job, extract, written_frames
 from hearai.data.importers.layout import check_target, number_words, write_marker, write_missing, write_tables
 from hearai.data.importers.sample import Sample, Trim
 from hearai.data.importers.source import Source
+from hearai.data.landmarks.extraction import require_mediapipe
+from hearai.data.landmarks.mediapipe_models import SHA256, find_models
 from hearai.data.tools.extract_frames import MAX_SIZE
 from hearai.data.tools.output_folder import find_conflicts, partial_folder
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
@@ -37,6 +40,14 @@ class Options:
     """Only so many clips, of the first classes."""
     workers: int | None = None
     keep_damaged: bool = False
+    frames: bool = False
+    """Frames; the default where a dataset has videos or images, unless `landmarks` is given alone."""
+    landmarks: bool = False
+    """Landmarks: those of the dataset, else those that MediaPipe finds in each clip."""
+    models: Path | None = None
+    """Folder of MediaPipe's models; None = the cache."""
+    face: bool = False
+    """Also the landmarks of the face."""
 
 
 @dataclass
@@ -76,7 +87,7 @@ def import_dataset(
     for name, value, most in (("size", options.size, MAX_SIZE), ("quality", options.quality, 100)):
         if value is not None and not 1 <= value <= most:
             raise DataError(f"{name}: got {value}; expected 1..{most}")
-    place = Source(source, options.videos, options.columns, options.times)
+    place = Source(source, options.videos, options.columns, options.times, landmarks=options.landmarks)
     read = KINDS[kind](place)
     samples = read.finish()
     numbers, names = number_words(samples)
@@ -85,19 +96,21 @@ def import_dataset(
         raise DataError(
             f"{place.media}: none of the files of {len(missing)} clips is there (the first would be "
             f"{missing[0].media}); give the folder with the videos as --videos FOLDER"
+            + ("" if options.landmarks or not place.poses else "; its .pose files are read with --landmarks")
             if missing
             else f"{source}: no clip is of a class below {options.classes}; give a larger --classes"
         )
     origin = {"kind": kind, "source": str(source.resolve())}
     check_target(data, origin)
     raise_problems(find_conflicts([sample.name for sample in chosen], data, place.media))
-    jobs = _make_jobs(chosen, data, place, options)
+    output = _output(chosen, options)
+    jobs = _make_jobs(chosen, data, place, options, output)
     result = ImportResult(len(chosen) + len(missing), len({numbers[sample.name] for sample in chosen}))
     result.missing, result.notes = missing, list(read.notes)
     with partial_folder(data) as unfinished:
         write_marker(data, origin)
-        _extract_all(jobs, result, unfinished, options, progress)
-        _finish(result, jobs, chosen, data, (numbers, names))
+        _extract_all(jobs, result, unfinished, options, output, progress)
+        _finish(result, jobs, chosen, data, (numbers, names), output)
     return result
 
 
@@ -116,18 +129,41 @@ def _choose(
     return present, missing
 
 
-def _make_jobs(samples: Sequence[Sample], data: Path, source: Source, options: Options) -> list[Job]:
+def _output(samples: Sequence[Sample], options: Options) -> Output:
+    """What is written.
+
+    Raises:
+        DataError: frames are asked for where there are none, some clips have landmarks and others videos, or MediaPipe
+            or its models are missing.
+    """
+    known = [sample for sample in samples if sample.form == "landmarks"]
+    if known and options.frames:
+        raise DataError(f"{known[0].media}: landmarks, and --frames asks for frames; leave out --frames")
+    if known and len(known) < len(samples) and not options.landmarks:
+        other = next(sample for sample in samples if sample.form != "landmarks")
+        raise DataError(
+            f"{known[0].media}: landmarks, while {other.media} has images; give --landmarks, which finds those of the "
+            "others, or move one kind away"
+        )
+    frames, models = options.frames or not options.landmarks, {}
+    if options.landmarks and len(known) < len(samples):
+        require_mediapipe()
+        models = find_models(options.models, face=options.face)
+    return Output(options.size, options.quality, frames, models)
+
+
+def _make_jobs(samples: Sequence[Sample], data: Path, source: Source, options: Options, output: Output) -> list[Job]:
     """One for each file: the clips of one video are extracted together."""
     by_media: dict[Path, list[Sample]] = {}
     for sample in samples:
         by_media.setdefault(sample.media, []).append(sample)
     return [
-        Job(media, group[0].form, tuple(_make_clip(sample, data, source, options) for sample in group))
+        Job(media, group[0].form, tuple(_make_clip(sample, data, source, options, output) for sample in group))
         for media, group in by_media.items()
     ]
 
 
-def _make_clip(sample: Sample, data: Path, source: Source, options: Options) -> Clip:
+def _make_clip(sample: Sample, data: Path, source: Source, options: Options, output: Output) -> Clip:
     stat, box = sample.media.stat(), sample.box if options.crop else None
     trim = sample.trim if options.trim else Trim()
     record: dict[str, Any] = {
@@ -141,20 +177,26 @@ def _make_clip(sample: Sample, data: Path, source: Source, options: Options) -> 
         "size": options.size,
         "quality": options.quality,
     }
+    if output.models and sample.form != "landmarks":
+        record["landmarks"] = {name: SHA256[name] for name in output.models}
     return Clip(sample.name, data / sample.name, trim, box, record)
 
 
 def _extract_all(
-    jobs: Sequence[Job], result: ImportResult, unfinished: Path, options: Options, progress: Progress
+    jobs: Sequence[Job],
+    result: ImportResult,
+    unfinished: Path,
+    options: Options,
+    output: Output,
+    progress: Progress,
 ) -> None:
     pending = []
     for job in jobs:
-        clips = tuple(clip for clip in job.clips if clip.written_frames(job.form) is None)
+        clips = tuple(clip for clip in job.clips if written_frames(job, clip, output) is None)
         result.complete += len(job.clips) - len(clips)
         if clips:
             pending.append(Job(job.media, job.form, clips))
-    choices = {"size": options.size, "quality": options.quality, "keep_damaged": options.keep_damaged}
-    work = partial(extract, unfinished=unfinished, **choices)  # type: ignore[arg-type]
+    work = partial(extract, unfinished=unfinished, output=output, keep_damaged=options.keep_damaged)
     with closing(for_each(work, pending, workers=options.workers)) as done:
         for _, outcome in progress(done, len(pending)):
             result.problems += outcome.problems
@@ -172,14 +214,14 @@ def _finish(
     samples: Sequence[Sample],
     data: Path,
     words: tuple[Mapping[str, int], Mapping[int, str]],
+    output: Output,
 ) -> None:
-    frames = {
-        clip.name: count for job in jobs for clip in job.clips if (count := clip.written_frames(job.form)) is not None
-    }
+    counts = {clip.name: written_frames(job, clip, output) for job in jobs for clip in job.clips}
+    frames = {name: count for name, count in counts.items() if count is not None}
     kept = [sample for sample in samples if sample.name in frames]
     result.splits = Counter(sample.split for sample in kept if sample.split)
     result.signers = len({sample.signer for sample in kept if sample.signer is not None})
-    result.has_landmarks_only = all(sample.form == "landmarks" for sample in kept)
+    result.has_landmarks_only = not output.frames or all(sample.form == "landmarks" for sample in kept)
     write_missing(data, result.missing)
     if kept:
         result.notes += write_tables(data, samples, frames, *words)

@@ -64,6 +64,9 @@ class Samples:
         if split is not None and part is None:
             self._report(where, f"split {quoted(split)}", "expected train, val or test")
         media = file if isinstance(file, Path) else self._video(where, file)
+        if media is not None and form == "video" and self.source.landmarks:
+            if pose := self.source.find_pose(media):
+                media, form = pose, "landmarks"
         wrong_split = split is not None and part is None
         if clip is None or label is None or media is None or trim is None or wrong_split:
             return

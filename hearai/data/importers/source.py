@@ -1,7 +1,7 @@
 """Where a public dataset lies: its metadata files, and its videos, found by name."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -9,6 +9,9 @@ from typing import Literal
 from hearai.data.annotations.split import PARTS
 from hearai.data.videos import SUFFIXES
 from hearai.errors import DataError
+
+POSE = ".pose"
+"""Ending of the landmark files that other tools publish beside, or in place of, the videos of a dataset."""
 
 
 class Source:
@@ -19,6 +22,7 @@ class Source:
         videos: the folder of the videos, where they are elsewhere.
         columns: {meaning: column} of a table, for the kind `csv`.
         times: the unit of starts and ends, for the kind `csv`.
+        landmarks: a `.pose` file of a clip's name is read in place of its video.
 
     Raises:
         DataError: one of the paths does not exist.
@@ -30,12 +34,15 @@ class Source:
         videos: Path | None = None,
         columns: Mapping[str, str] | None = None,
         times: Literal["frames", "seconds"] = "seconds",
+        *,
+        landmarks: bool = False,
     ):
         if not path.exists():
             raise DataError(f"{path}: does not exist; expected the folder of a dataset, or its metadata file")
         if videos is not None and not videos.is_dir():
             raise DataError(f"{videos}: not a directory; expected the folder of the videos")
         self.path, self.columns, self.times = path, columns or {}, times
+        self.landmarks = landmarks
         self.folder = path if path.is_dir() else path.parent
         self.media = videos or self.folder
 
@@ -84,15 +91,28 @@ class Source:
             raise DataError(problems)
         return {split: paths[0] for split, paths in found.items()}
 
+    def find_pose(self, video: Path) -> Path | None:
+        """The `.pose` file of a clip: beside its video, else the only one of this name."""
+        found = self.poses.get(video.stem, [])
+        return next((path for path in found if path.parent == video.parent), found[0] if len(found) == 1 else None)
+
     @cached_property
     def _videos(self) -> Mapping[str, list[Path]]:
         """{name without extension: videos of this name}, of the folder and its subfolders."""
+        return self._index(SUFFIXES)
+
+    @cached_property
+    def poses(self) -> Mapping[str, list[Path]]:
+        """{name without extension: `.pose` files of this name}."""
+        return self._index((POSE,))
+
+    def _index(self, suffixes: Collection[str]) -> Mapping[str, list[Path]]:
         index: dict[str, list[Path]] = {}
         for parent, folders, files in os.walk(self.media):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for file in sorted(files):
                 stem, suffix = os.path.splitext(file)
-                if suffix.lower() in SUFFIXES and not file.startswith("."):
+                if suffix.lower() in suffixes and not file.startswith("."):
                     index.setdefault(stem, []).append(Path(parent, file))
         return index
 

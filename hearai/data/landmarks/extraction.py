@@ -21,6 +21,7 @@ LEFT_WRIST, RIGHT_WRIST = BODY + 15, BODY + 16
 FACE_POINTS = 478
 UNKNOWN_FPS = 25.0
 """Frames per second assumed for tracking where the file does not say."""
+NO_SIGNER = "no hands and no body were found in any frame; expected a clip that shows a signer"
 MISSING = (
     "MediaPipe is not installed; it finds the points in images: pip install 'hearai[landmarks]', or make landmarks"
 )
@@ -28,11 +29,9 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Extracted:
-    """The landmarks of a clip, and its images' size."""
+    """The landmarks of a clip, with the face if its model was given, and its images' size."""
 
     landmarks: Landmarks
-    face: np.ndarray | None
-    """(T, FACE_POINTS, 3), NaN where no face was detected; None if not asked for."""
     size: tuple[int, int]
     """Width and height of the images, pixels."""
 
@@ -45,39 +44,78 @@ def require_mediapipe() -> None:
         raise DataError(f"{MISSING} ({error})") from None
 
 
-def extract(images: Iterable[np.ndarray], fps: float | None, models: Mapping[str, Path]) -> Extracted:
-    """The landmarks of consecutive uint8 (H, W, 3) RGB images of one recording.
+class Tracker:
+    """Finds the landmarks of consecutive images of one recording; a context manager, which releases the models.
+
+    Several may be open at once, for clips that overlap.
 
     Args:
         fps: frames per second; None = unknown.
         models: of `mediapipe_models.find_models`; the face is extracted if its model is there.
+    """
+
+    def __init__(self, fps: float | None, models: Mapping[str, Path]):
+        require_mediapipe()
+        self.fps, self.models = fps, models
+        self._rows: list[np.ndarray] = []
+        self._faces: list[np.ndarray] = []
+        self._size = (0, 0)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Tracker":
+        with _silent_stderr():
+            self._hands, self._pose, self._face = _landmarkers(self.models, self._stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _silent_stderr():
+            self._stack.close()
+
+    def add(self, image_HWC: np.ndarray) -> None:
+        """Adds the next uint8 RGB image."""
+        import mediapipe as mp
+
+        self._size = (image_HWC.shape[1], image_HWC.shape[0])
+        # Timestamps must grow, in whole milliseconds.
+        milliseconds = int(len(self._rows) * max(1000 / (self.fps or UNKNOWN_FPS), 1))
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image_HWC))
+        with _silent_stderr():
+            bodies = self._pose.detect_for_video(image, milliseconds).pose_landmarks
+            found = self._hands.detect_for_video(image, milliseconds)
+            faces = self._face.detect_for_video(image, milliseconds).face_landmarks if self._face else []
+        labels = [categories[0].category_name for categories in found.handedness]
+        hands = [_coordinates(hand) for hand in found.hand_landmarks]
+        self._rows.append(arrange(_coordinates(bodies[0]) if bodies else None, hands, labels))
+        self._faces.append(_coordinates(faces[0]) if faces else np.full((FACE_POINTS, 3), np.nan, np.float32))
+
+    def result(self) -> Extracted:
+        """The landmarks of all images.
+
+        Raises:
+            DataError: there were no images, or no point was found in any.
+        """
+        if not self._rows:
+            raise DataError("contains no images; expected at least one")
+        if np.isnan(points_T := np.stack(self._rows))[..., 0].all():
+            raise DataError(NO_SIGNER)
+        face = np.stack(self._faces) if FACE in self.models else None
+        return Extracted(Landmarks(points_T, "MediaPipe: hands and pose", self.fps, face=face), self._size)
+
+
+def extract(images: Iterable[np.ndarray], fps: float | None, models: Mapping[str, Path]) -> Extracted:
+    """The landmarks of consecutive uint8 (H, W, 3) RGB images of one recording; see `Tracker`.
 
     Raises:
         DataError: MediaPipe is missing, there are no images, or no point was found in any.
     """
-    require_mediapipe()
-    rows: list[np.ndarray] = []
-    faces: list[np.ndarray] = []
-    size = (0, 0)
-    with _landmarkers(models) as detect:
-        for number, image in enumerate(images):
-            size = (image.shape[1], image.shape[0])
-            # Timestamps must grow, in whole milliseconds.
-            points, face = detect(image, int(number * max(1000 / (fps or UNKNOWN_FPS), 1)))
-            rows.append(points)
-            faces.append(face)
-    if not rows:
-        raise DataError("contains no images; expected at least one")
-    if np.isnan(points_T := np.stack(rows))[..., 0].all():
-        raise DataError("no hands and no body were found in any frame; expected a clip that shows a signer")
-    landmarks = Landmarks(points_T, "MediaPipe: hands and pose", fps)
-    return Extracted(landmarks, np.stack(faces) if FACE in models else None, size)
+    with Tracker(fps, models) as tracker:
+        for image in images:
+            tracker.add(image)
+        return tracker.result()
 
 
-@contextmanager
-def _landmarkers(models: Mapping[str, Path]) -> Iterator[Any]:
-    """A function (image, milliseconds) -> our points and the face; new for each clip, since it tracks."""
-    import mediapipe as mp
+def _landmarkers(models: Mapping[str, Path], stack: ExitStack) -> tuple[Any, Any, Any]:
+    """Landmarkers for hands, body and face (None without its model); new for each clip, since they track."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     def options(name: str) -> dict[str, Any]:
@@ -85,30 +123,14 @@ def _landmarkers(models: Mapping[str, Path]) -> Iterator[Any]:
         base = BaseOptions(model_asset_buffer=models[name].read_bytes())
         return {"base_options": base, "running_mode": vision.RunningMode.VIDEO}
 
-    with _silent_stderr(), ExitStack() as stack:
-        hands = stack.enter_context(
-            vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(**options(HAND), num_hands=2))
-        )
-        pose = stack.enter_context(
-            vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(**options(POSE)))
-        )
-        face = None
-        if FACE in models:
-            face = stack.enter_context(
-                vision.FaceLandmarker.create_from_options(vision.FaceLandmarkerOptions(**options(FACE)))
-            )
-
-        def detect(image_HWC: np.ndarray, milliseconds: int) -> tuple[np.ndarray, np.ndarray]:
-            image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image_HWC))
-            bodies = pose.detect_for_video(image, milliseconds).pose_landmarks
-            found = hands.detect_for_video(image, milliseconds)
-            faces = face.detect_for_video(image, milliseconds).face_landmarks if face else []
-            body = _coordinates(bodies[0]) if bodies else None
-            labels = [categories[0].category_name for categories in found.handedness]
-            points = arrange(body, [_coordinates(hand) for hand in found.hand_landmarks], labels)
-            return points, _coordinates(faces[0]) if faces else np.full((FACE_POINTS, 3), np.nan, np.float32)
-
-        yield detect
+    hands = vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(**options(HAND), num_hands=2))
+    stack.enter_context(hands)
+    pose = vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(**options(POSE)))
+    stack.enter_context(pose)
+    if FACE not in models:
+        return hands, pose, None
+    face = vision.FaceLandmarker.create_from_options(vision.FaceLandmarkerOptions(**options(FACE)))
+    return hands, pose, stack.enter_context(face)
 
 
 def arrange(body: np.ndarray | None, hands: list[np.ndarray], labels: list[str]) -> np.ndarray:

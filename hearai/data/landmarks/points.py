@@ -1,7 +1,7 @@
 """Landmarks in our order, and the steps that all foreign files share. T frames, P points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from hearai.errors import DataError
 from hearai.files import atomic_write
-from hearai.sign.skeleton import BODY, LEFT, PARTS, POINTS, RIGHT
+from hearai.sign.skeleton import BODY, FACE, LEFT, PARTS, POINTS, RIGHT
 
 MAX_BYTES = 1_000_000_000
 """Of a foreign file: an hour of 543 points with confidences at 25 frames per second."""
@@ -51,6 +51,8 @@ class Landmarks:
     """Frames per second, if the file says so."""
     notes: tuple[str, ...] = ()
     """What was decided while reading."""
+    face: np.ndarray | None = None
+    """(T, F, 3) like `points`: F = 468 or 478, MediaPipe's mesh in its order; None = there is none."""
 
     @property
     def frames(self) -> int:
@@ -61,9 +63,16 @@ class Landmarks:
         """The share of known points, 0..1."""
         return float((~np.isnan(self.points[..., 0])).mean())
 
+    def rows(self, first: int, last: int | None) -> "Landmarks":
+        """The landmarks of the frames first..last; None = to the end."""
+        part = slice(first, None if last is None else last + 1)
+        return replace(self, points=self.points[part], face=None if self.face is None else self.face[part])
+
     def save(self, path: Path, **further: np.ndarray) -> None:
-        """Writes the landmark file of a clip: the arrays `left_hand`, `right_hand`, `pose`, and further ones."""
+        """Writes a clip's landmark file: `left_hand`, `right_hand`, `pose`, `face` if known, and further arrays."""
         first, arrays = 0, dict[str, Any](further)
+        if self.face is not None:
+            arrays[FACE] = self.face
         for name, count in PARTS.items():
             arrays[name] = self.points[:, first : first + count]
             first += count

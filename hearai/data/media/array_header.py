@@ -1,6 +1,6 @@
 """Headers of NumPy's array files: shape and type without the values, since a few kB can stand for terabytes."""
 
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
@@ -9,7 +9,7 @@ READERS = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0, (3, 0):
 """{version: reader}. Version 3 has the layout of 2; only names of fields, which no reader uses, may differ."""
 
 
-def read_array_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def read_array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, type) of an array of version 1, 2 or 3; the stream then stands at its values.
 
     Raises:

@@ -20,7 +20,7 @@ from hearai.data.tools.process_pool import Progress, for_each, no_progress
 from hearai.data.tools.rewrite_annotations import DEFAULT_FILES
 from hearai.errors import DataError
 from hearai.files import atomic_write_text
-from hearai.sign.skeleton import BONES, FACE
+from hearai.sign.skeleton import BONES
 
 FORMATS = ("npz", "pose")
 SOURCE = "source"
@@ -176,10 +176,7 @@ def _write(job: _Job, extracted: Extracted, format: str) -> None:
         atomic_write_text(job.file("json"), json.dumps({SOURCE: job.record}, indent=1) + "\n")
         write_pose_file(job.file("pose"), extracted.landmarks, extracted.size)
         return
-    further = {SOURCE: np.frombuffer(json.dumps(job.record).encode(), np.uint8)}
-    if extracted.face is not None:
-        further[FACE] = extracted.face
-    extracted.landmarks.save(job.file("npz"), **further)
+    extracted.landmarks.save(job.file("npz"), **{SOURCE: np.frombuffer(json.dumps(job.record).encode(), np.uint8)})
 
 
 def _write_preview(job: _Job, images: Iterator[np.ndarray], extracted: Extracted) -> None:

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,15 @@ from PIL import Image
 
 from hearai.data.importers.choices import KINDS
 from hearai.data.importers.run import ImportResult, Options, import_dataset
+from hearai.data.landmarks.extraction import NO_SIGNER
+from hearai.data.landmarks.points import Landmarks
+from hearai.data.landmarks.pose_file import write_pose_file
 from hearai.data.tools.check_data import check_data
 from hearai.errors import DataError
+from hearai.sign.skeleton import POINTS
+from tests.helpers.mediapipe_material import MODELS, needs_mediapipe, needs_models
 from tests.helpers.text_files import write_text
+from tests.helpers.videos import write_video
 
 COLUMNS = {"video": "path", "gloss": "label", "signer": "who"}
 
@@ -209,3 +217,74 @@ def test_command_reports_and_sets_the_exit_code(call: Callable, make_source: Cal
     code, _, err = call("import_dataset", "csv", source, tmp_path / "data", "--columns", "film=path")
     assert code == 2 and "film" in err
     assert call("import_dataset", "phoenix", source, tmp_path / "data")[0] == 2
+
+
+def write_pose(path: Path, frames: int = 6) -> None:
+    """Row k has k / 10 in all coordinates but those of row 0."""
+    points = np.broadcast_to(np.arange(frames)[:, None, None] / 10, (frames, POINTS, 3)).astype(np.float32)
+    write_pose_file(path, Landmarks(np.where(points, points, np.float32(0.05)), "test", 25), (100, 100))
+
+
+def test_landmarks_beside_the_videos_are_trimmed(make_source: Callable, tmp_path: Path):
+    source, data = make_source("wlasl"), tmp_path / "data"
+    for number in (1, 2, 3):
+        write_pose(source / "videos" / f"0000{number}.pose", frames=12)
+    result = run("wlasl", source, data, landmarks=True)
+    assert result.imported == 3 and result.has_landmarks_only and result.problems == []
+    with np.load(data / "00002" / "00002.npz") as arrays:  # frames 3 to 8 of 25 per second, counted from 1
+        assert arrays["pose"][:, 0, 0] == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    assert not list(data.rglob("*.jpg")) and check_data([data], workers=1).problem_count == 0
+    assert run("wlasl", source, data, landmarks=True).complete == 3
+    assert run("wlasl", source, data).imported == 3 and not list(data.rglob("*.npz"))
+
+
+def test_popsign_may_have_landmarks_only(tmp_path: Path):
+    (source := tmp_path / "popsign" / "train" / "air").mkdir(parents=True)
+    write_pose(source / "1.pose")
+    assert run("popsign", tmp_path / "popsign", tmp_path / "data").has_landmarks_only
+    with pytest.raises(DataError, match="1.pose: landmarks, and --frames asks for frames; leave out --frames"):
+        run("popsign", tmp_path / "popsign", tmp_path / "frames", frames=True)
+    write_video(source / "2.mp4")
+    with pytest.raises(DataError, match="1.pose: landmarks, while .*2.mp4 has images; give --landmarks"):
+        run("popsign", tmp_path / "popsign", tmp_path / "both")
+
+
+def test_videos_that_are_gone_may_have_landmarks(make_source: Callable, tmp_path: Path):
+    source = make_source("asl_citizen")
+    for video in (source / "videos").iterdir():
+        write_pose(video.with_suffix(".pose"))
+        video.unlink()
+    with pytest.raises(DataError, match="none of the files of 3 clips is there .*its .pose files are read with --land"):
+        run("asl_citizen", source, tmp_path / "data")
+    assert run("asl_citizen", source, tmp_path / "data", landmarks=True).imported == 3
+
+
+@needs_mediapipe
+@needs_models
+@pytest.mark.heavy
+def test_mediapipe_finds_the_landmarks_of_each_clip(tmp_path: Path, waving: Path):
+    (source := tmp_path / "source").mkdir()
+    shutil.copyfile(waving, source / "a.mp4")
+    write_video(source / "b.mp4")
+    write_text(source / "all.csv", "video,gloss,start,end\na.mp4,x,1,3\na.mp4,y,2,4\nb.mp4,x,1,1\n")
+    options = Options(times="frames", workers=1, landmarks=True, models=MODELS, size=64)
+    result = import_dataset("csv", source, tmp_path / "data", options)
+    assert (result.imported, result.frames) == (2, 6) and result.has_landmarks_only
+    assert result.problems == [f"{source}/b.mp4: clip b: {NO_SIGNER}"]
+    with np.load(tmp_path / "data" / "a__2" / "a__2.npz") as arrays:
+        assert len(arrays["pose"]) == 3 and not np.isnan(arrays["pose"]).any()
+    again = import_dataset("csv", source, tmp_path / "data", options)
+    assert (again.complete, again.imported) == (2, 0)
+    both = import_dataset("csv", source, tmp_path / "data", replace(options, frames=True, limit=1))
+    assert both.imported == 1 and len(list((tmp_path / "data" / "a__1").iterdir())) == 5, "3 frames, npz, properties"
+
+
+def test_two_workers_import_the_same_as_one(make_source: Callable, tmp_path: Path):
+    source = make_source("csv")
+    for workers, data in ((1, tmp_path / "one"), (2, tmp_path / "two")):
+        import_dataset("csv", source, data, Options(columns=COLUMNS, workers=workers))
+    one, two = (
+        {file.relative_to(data): file.read_bytes() for file in data.rglob("*") if file.is_file()}
+        for data in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one == two and len(one) > 20

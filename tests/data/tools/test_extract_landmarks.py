@@ -1,11 +1,9 @@
 """Landmarks are extracted from videos and frames; what is missing or broken is named with its remedy."""
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,14 +19,7 @@ from hearai.data.unlabelled import unlabelled_clips
 from hearai.data.videos import read_video
 from hearai.errors import DataError
 from hearai.sign.skeleton import BODY, LEFT, POINTS, RIGHT
-
-REAL = Path(os.environ.get("HEARAI_REAL_DATA", "/nonexistent"))
-HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
-needs_mediapipe = pytest.mark.skipif(not HAS_MEDIAPIPE, reason="MediaPipe is not installed: make landmarks")
-needs_models = pytest.mark.skipif(
-    not (REAL / "mediapipe_models").is_dir(),
-    reason="HEARAI_REAL_DATA is not set; set it to the folder with mediapipe_models",
-)
+from tests.helpers.mediapipe_material import HAS_MEDIAPIPE, MODELS, REAL, needs_mediapipe, needs_models
 
 
 def body(left_wrist: float, right_wrist: float) -> np.ndarray:
@@ -104,25 +95,11 @@ def test_written_pose_files_are_read_again(tmp_path: Path) -> None:
         assert pose.body.data.shape == (4, 1, POINTS, 3) and pose.header.dimensions.width == 640
 
 
-@pytest.fixture(scope="module")
-def waving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video of 4 frames: the signer waves the right hand on the left of the image; the left one is never in it."""
-    path = tmp_path_factory.mktemp("videos") / "a.mp4"
-    images = [image for number, image in enumerate(read_video(REAL / "poses" / "test_video.mp4")) if 27 <= number < 31]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=30, options={"qscale": "2"})
-        stream.height, stream.width = images[0].shape[:2]
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
-
-
 @needs_mediapipe
 @needs_models
 @pytest.mark.heavy
 def test_videos_become_landmark_files(tmp_path: Path, waving: Path) -> None:
-    videos, out, models = tmp_path / "videos", tmp_path / "out", REAL / "mediapipe_models"
+    videos, out, models = tmp_path / "videos", tmp_path / "out", MODELS
     videos.mkdir()
     shutil.copyfile(waving, videos / "a.mp4")
     (videos / "b.mp4").write_text("text")
@@ -151,7 +128,7 @@ def test_frames_of_a_dataset_become_landmark_files(tmp_path: Path, waving: Path)
         (tmp_path / "a").mkdir(exist_ok=True)
         Image.fromarray(image).save(tmp_path / "a" / f"a_{number}.jpg")
     (tmp_path / "test_gloss.txt").write_text("a 2 3 0\n")
-    models = REAL / "mediapipe_models"
+    models = MODELS
     result = extract_landmarks(tmp_path, tmp_path, models=models, face=True, workers=1)
     assert (result.extracted, result.frames, result.problems) == (1, 4, [])
     with np.load(tmp_path / "a" / "a.npz") as file:

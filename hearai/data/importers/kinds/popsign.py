@@ -1,4 +1,4 @@
-"""PopSign: folders train, val and test with a folder for each word; videos."""
+"""PopSign: folders train, val and test with a folder for each word; videos, or .pose files."""
 
 from hearai.data.annotations.metadata import SPLIT_WORDS
 from hearai.data.importers.kinds import folder_per_class
@@ -8,7 +8,7 @@ from hearai.errors import DataError
 
 
 def read(source: Source) -> Samples:
-    """SPLIT/WORD/CLIP.mp4."""
+    """SPLIT/WORD/CLIP.mp4 or CLIP.pose."""
     found = sorted(path.name for path in source.media.iterdir() if path.is_dir())
     if not any(name.lower() in SPLIT_WORDS for name in found):
         shown = ", ".join(found[:5]) or "no folders"
