@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
         metavar=("WIDTH", "HEIGHT"),
         help="of the images, pixels (default: as the files say)",
     )
+    parser.add_argument("--face", action="store_true", help="also the face, where a file has MediaPipe's")
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     return parser.parse_args()
 
@@ -34,7 +35,7 @@ def main() -> int:
 
     size = tuple(args.size) if args.size else None
     result = convert_landmarks(
-        args.source, args.out_dir, size=size, workers=args.workers, progress=progress_bar("files")
+        args.source, args.out_dir, size=size, face=args.face, workers=args.workers, progress=progress_bar("files")
     )
     for skeleton, count in result.skeletons.most_common():
         print_text(f"{count} x {skeleton}")

@@ -25,6 +25,8 @@ class Output:
     quality: int = 90
     """Of the JPEGs, 1..100."""
     frames: bool = True
+    face: bool = False
+    """Whether the face is kept of landmarks that the dataset has; MediaPipe finds it if its model is among `models`."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """MediaPipe's, of `mediapipe_models.find_models`; none = no landmarks are extracted from images."""
 

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def extract(job: Job, *, unfinished: Path, output: Output, keep_damaged: bool) -
         DataError: the file is broken, and none of its clips was written.
     """
     if job.form == "landmarks":
-        return _extract_landmarks(job, unfinished)
+        return _extract_landmarks(job, unfinished, output)
     video: Video | None = None
     images: Iterable[np.ndarray]
     if job.form == "images":
@@ -144,8 +144,10 @@ def _finish(job: Job, name: str, writer: ClipWriter | None, about: dict[str, Any
     result.extracted, result.frames = result.extracted + 1, result.frames + writer.frames
 
 
-def _extract_landmarks(job: Job, unfinished: Path) -> JobResult:
+def _extract_landmarks(job: Job, unfinished: Path, output: Output) -> JobResult:
     landmarks = read_foreign(job.media)
+    if not output.face:
+        landmarks = replace(landmarks, face=None)
     result = JobResult(notes=[f"{job.media}: {note}" for note in landmarks.notes])
     ranges = _ranges(job, landmarks.fps, landmarks.frames, result)
     about = {"FPS": landmarks.fps} if landmarks.fps else {"no_FPS": "the dataset gives none"}

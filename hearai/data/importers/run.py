@@ -149,7 +149,7 @@ def _output(samples: Sequence[Sample], options: Options) -> Output:
     if options.landmarks and len(known) < len(samples):
         require_mediapipe()
         models = find_models(options.models, face=options.face)
-    return Output(options.size, options.quality, frames, models)
+    return Output(options.size, options.quality, frames, options.face, models)
 
 
 def _make_jobs(samples: Sequence[Sample], data: Path, source: Source, options: Options, output: Output) -> list[Job]:
@@ -179,6 +179,8 @@ def _make_clip(sample: Sample, data: Path, source: Source, options: Options, out
     }
     if output.models and sample.form != "landmarks":
         record["landmarks"] = {name: SHA256[name] for name in output.models}
+    if options.face and sample.form == "landmarks":
+        record["face"] = True
     return Clip(sample.name, data / sample.name, trim, box, record)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, check_size, to_shares
+from hearai.data.landmarks.points import Landmarks, assemble, check_size, landmarks_of, to_shares
 from hearai.data.landmarks.skeletons import KAGGLE, SEM_LEX, WHOLE_BODY
 from hearai.errors import DataError
 
@@ -34,7 +34,7 @@ def read_array(path: Path, size: tuple[int, int] | None = None) -> Landmarks:
     if targets is WHOLE_BODY and points.shape[2] == 3:
         points = np.where(points[..., 2:] > 0, points[..., :2], np.nan)
     shares, notes = to_shares(assemble(path, points, targets), size)
-    return Landmarks(shares, name, None, notes)
+    return landmarks_of(shares, name, None, notes)
 
 
 def load_array(path: Path) -> np.ndarray:

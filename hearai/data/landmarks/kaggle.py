@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, check_size, to_shares
+from hearai.data.landmarks.points import Landmarks, assemble, check_size, landmarks_of, to_shares
 from hearai.data.landmarks.skeletons import KAGGLE
 from hearai.errors import DataError, load_failure
 
@@ -38,7 +38,7 @@ def read_kaggle(path: Path, size: tuple[int, int] | None = None) -> Landmarks:
         raise DataError(f"{path}: its rows are in another order; expected face, left_hand, pose, right_hand")
     points = assemble(path, np.stack(columns, -1).reshape(-1, len(KAGGLE), 3), KAGGLE)
     shares, notes = to_shares(points, size)
-    return Landmarks(shares, "Kaggle ASL Signs: 543 points of MediaPipe Holistic", None, notes)
+    return landmarks_of(shares, "Kaggle ASL Signs: 543 points of MediaPipe Holistic", None, notes)
 
 
 def _check_header(path: Path, file) -> None:

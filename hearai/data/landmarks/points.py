@@ -15,6 +15,10 @@ MAX_BYTES = 1_000_000_000
 """Of a foreign file: an hour of 543 points with confidences at 25 frames per second."""
 LARGEST_SHARE = 4.0
 """Coordinates beyond are pixels: a point outside the image is at most a few image sizes away."""
+FACE_MESH = POINTS
+"""Target of the first point of MediaPipe's face mesh, after all points that models read."""
+SMALL_MESH, LARGE_MESH = 468, 478
+"""Points of the mesh without and with the irises."""
 UNREAD = -1
 """Target of a point that has no place in our order."""
 
@@ -80,6 +84,12 @@ class Landmarks:
             np.savez_compressed(file, **arrays)
 
 
+def landmarks_of(points: np.ndarray, skeleton: str, fps: float | None = None, notes: tuple[str, ...] = ()) -> Landmarks:
+    """The landmarks of points that `assemble` arranged; the face is one only if a point of it is known."""
+    body, face = points[:, :POINTS], points[:, POINTS:]
+    return Landmarks(body, skeleton, fps, notes, None if np.isnan(face[..., 0]).all() else face)
+
+
 def check_size(path: Path) -> None:
     """Raises a DataError for what is no regular file, or too large for landmarks of a clip."""
     if not path.is_file():
@@ -89,7 +99,7 @@ def check_size(path: Path) -> None:
 
 
 def assemble(path: Path, source: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-    """(T, P, 2 or 3) -> (T, POINTS, 3), float32, NaN where unknown.
+    """(T, P, 2 or 3) -> (T, POINTS, 3), float32, NaN where unknown; with a face mesh (T, POINTS + its points, 3).
 
     Args:
         source: NaN, or 0 in both x and y, where a point is unknown.
@@ -104,16 +114,18 @@ def assemble(path: Path, source: np.ndarray, targets: Sequence[int]) -> np.ndarr
         raise DataError(f"{path}: contains no frames; expected at least one")
     if np.isinf(source).any():
         raise DataError(f"{path}: contains an infinite number; expected coordinates, NaN where a point is unknown")
-    points = np.full((len(source), POINTS, 3), np.nan, np.float32)
+    last = max(targets[place] for place in used)
+    mesh = 0 if last < FACE_MESH else SMALL_MESH if last < FACE_MESH + SMALL_MESH else LARGE_MESH
+    points = np.full((len(source), POINTS + mesh, 3), np.nan, np.float32)
     points[:, [targets[place] for place in used], : source.shape[2]] = source
     points[np.isnan(points[..., :2]).any(-1) | (points[..., :2] == 0).all(-1)] = np.nan
-    if np.isnan(points[..., 0]).all():
+    if np.isnan(points[:, :POINTS, 0]).all():
         raise DataError(f"{path}: no point of hands and body is known in any frame; leave the clip out")
     return points
 
 
 def to_shares(points: np.ndarray, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(T, POINTS, 3) in pixels or shares -> shares of the image size, and notes.
+    """(T, P, 3) in pixels or shares -> shares of the image size, and notes.
 
     Args:
         size: width and height, pixels; None = unknown: x and y are divided by the same number, which keeps proportions.

@@ -10,8 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import HAND_NAMES, POSE_NAMES, Landmarks, assemble, check_size, to_shares
-from hearai.data.landmarks.skeletons import LEFT_HAND, POSE, RIGHT_HAND, body_targets, face_targets, unread
+from hearai.data.landmarks.points import (
+    HAND_NAMES,
+    POSE_NAMES,
+    Landmarks,
+    assemble,
+    check_size,
+    landmarks_of,
+    to_shares,
+)
+from hearai.data.landmarks.skeletons import (
+    LEFT_HAND,
+    POSE,
+    RIGHT_HAND,
+    body_targets,
+    face_targets,
+    mesh_targets,
+    unread,
+)
 from hearai.errors import DataError
 from hearai.files import atomic_write
 
@@ -22,7 +38,8 @@ HANDS = {
     **dict.fromkeys(("LEFT_HAND_LANDMARKS", "hand_left_keypoints_2d", "LEFT_HAND"), LEFT_HAND),
     **dict.fromkeys(("RIGHT_HAND_LANDMARKS", "hand_right_keypoints_2d", "RIGHT_HAND"), RIGHT_HAND),
 }
-FACES = {"FACE_LANDMARKS", "face_keypoints_2d", "FACE"}
+MESH = "FACE_LANDMARKS"
+FACES = {"face_keypoints_2d", "FACE"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ def read_pose_file(path: Path, size: tuple[int, int] | None = None) -> Landmarks
     if persons > 1:
         notes = (*notes, f"{persons} persons: the one with the highest confidence is read")
     names = ", ".join(f"{component.name} {len(component.points)}" for component in components)
-    return Landmarks(shares, f".pose: {names}", float(fps) if fps > 0 else None, notes)
+    return landmarks_of(shares, f".pose: {names}", float(fps) if fps > 0 else None, notes)
 
 
 def _read_components(reader: _Bytes, path: Path, version: float) -> list[_Component]:
@@ -109,6 +126,8 @@ def _targets(component: _Component) -> list[int]:
         return body_targets(component.points)
     if component.name in HANDS and count == 21:
         return list(HANDS[component.name])
+    if component.name == MESH:
+        return mesh_targets(component.points)
     return face_targets(count) if component.name in FACES else unread(count)
 
 

@@ -5,14 +5,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from hearai.data.annotations.clip import properties_file
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.landmarks.foreign import is_foreign, read_foreign
-from hearai.data.landmarks.points import Landmarks
 from hearai.data.tools.output_folder import find_conflicts
 from hearai.data.tools.process_pool import Progress, for_each, no_progress
 from hearai.errors import DataError
@@ -40,6 +39,7 @@ def convert_landmarks(
     out_dir: Path,
     *,
     size: tuple[int, int] | None = None,
+    face: bool = False,
     workers: int | None = None,
     progress: Progress = no_progress,
 ) -> ConversionResult:
@@ -47,6 +47,7 @@ def convert_landmarks(
 
     Args:
         size: width and height of the images, pixels; None = as the files say, or unknown.
+        face: also the face mesh of MediaPipe, where a file has it.
         workers: processes; None = one per core, 1 = this process.
 
     Raises:
@@ -54,7 +55,7 @@ def convert_landmarks(
     """
     items = _find(source, out_dir)
     result = ConversionResult(len(items))
-    with closing(for_each(partial(_convert, out_dir=out_dir, size=size), items, workers=workers)) as done:
+    with closing(for_each(partial(_convert, out_dir=out_dir, size=size, face=face), items, workers=workers)) as done:
         for _, read in progress(done, len(items)):
             if isinstance(read, DataError):
                 result.problems += read.problems
@@ -94,9 +95,13 @@ def _foreign_paths(source: Path) -> Iterator[Path]:
         yield from (path for name in sorted(files) if is_foreign(path := Path(parent, name)) and name[0] != ".")
 
 
-def _convert(item: Item, *, out_dir: Path, size: tuple[int, int] | None) -> tuple[int, str, tuple[str, ...]]:
+def _convert(
+    item: Item, *, out_dir: Path, size: tuple[int, int] | None, face: bool
+) -> tuple[int, str, tuple[str, ...]]:
     name, path = item
-    landmarks: Landmarks = read_foreign(path, size)
+    landmarks = read_foreign(path, size)
+    if not face:
+        landmarks = replace(landmarks, face=None)
     target = out_dir / name
     target.mkdir(parents=True, exist_ok=True)
     if landmarks.fps:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hearai.data.landmarks.clip_points import check_landmarks
+from hearai.data.landmarks.foreign import read_foreign
 from hearai.data.tools.convert_landmarks import convert_landmarks
 from hearai.errors import DataError
 
@@ -47,3 +48,22 @@ def test_folders_that_cannot_be_converted_are_refused(source: Path, tmp_path: Pa
     (empty := tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="contains no landmark files"):
         convert_landmarks(empty, tmp_path / "out")
+
+
+@pytest.mark.parametrize("count", [468, 478])
+def test_the_face_mesh_is_kept_on_request(count: int, tmp_path: Path) -> None:
+    points = np.broadcast_to(np.arange(count + 75)[:, None] / 1000 + 0.1, (2, count + 75, 3))
+    (tmp_path / "source").mkdir()
+    np.save(tmp_path / "source" / "a.npy", points)
+    convert_landmarks(tmp_path / "source", tmp_path / "with", face=True, workers=1)
+    convert_landmarks(tmp_path / "source", tmp_path / "without", workers=1)
+    with np.load(tmp_path / "with" / "a" / "a.npz") as file:
+        np.testing.assert_allclose(file["face"], points[:, :count], rtol=1e-6)
+    with np.load(tmp_path / "without" / "a" / "a.npz") as file:
+        assert "face" not in file and file["pose"].shape == (2, 33, 3)
+
+
+def test_points_of_a_reduced_face_have_the_numbers_of_the_mesh(real_data: Path) -> None:
+    face = read_foreign(real_data / "poses" / "mediapipe.pose").face
+    assert face is not None and face.shape == (170, 468, 3)
+    assert not np.isnan(face[:, 13]).any() and np.isnan(face[:, 1]).all(), "the lips are there, the nose is not"
