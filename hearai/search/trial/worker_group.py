@@ -4,6 +4,7 @@ The worker function also serves a single run in Ray Train's local mode.
 """
 
 import functools
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import ray.tune
 import torch
 import torch.distributed as dist
 from ray.exceptions import RayActorError
+from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -156,7 +158,18 @@ def run_worker_group(config: dict[str, Any]) -> None:
             callbacks=[TuneReportCallback()],
         ),
     )
+    _pass_address_on()
     trainer.fit()
+
+
+def _pass_address_on() -> None:
+    """Gives the actors of this group the address of the cluster they run on.
+
+    Ray's process that frees the CPUs and GPUs of a stopped group otherwise looks for a Ray by itself, and ends where it
+    finds two: the next group would wait for ever.
+    """
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    ENV_VARS_TO_PROPAGATE.add("RAY_ADDRESS")
 
 
 def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
