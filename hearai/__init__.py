@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "SavedStudy", "fit", "load_config", "load_model", "load_study", "search"]
 
-avoid_spinning()  # before torch is imported, by modules of this package, in scripts and in the processes of trials
+avoid_spinning()  # before modules of this package import torch and NumPy, in scripts and in trials
 
 
 def __getattr__(name: str) -> Any:

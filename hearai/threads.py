@@ -9,8 +9,9 @@ from pathlib import Path
 Work = Callable[[threading.Event], None]
 """Runs until the event is set, and checks it often."""
 
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-"""Of GNU's OpenMP and of Intel's and LLVM's: threads that wait for others sleep. Both read it when they are loaded."""
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "OPENBLAS_NUM_THREADS": "1"}
+"""Read by libraries when they are loaded. OpenMP's threads (GNU's; Intel's and LLVM's) sleep while they wait. Those of
+OpenBLAS, in NumPy and SciPy, can only spin, so it has one: our matrices have a few hundred rows."""
 
 
 def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
@@ -27,12 +28,12 @@ def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/pr
 
 
 def avoid_spinning() -> None:
-    """Lets the threads of libraries sleep while they wait, unless the user's environment says otherwise.
+    """Keeps the threads of libraries from spinning while they wait, unless the user's environment says otherwise.
 
     On a busy machine a thread that spins takes the core from the one that it waits for. Only libraries that are loaded
-    later obey: call it before torch is imported.
+    later obey: call it before torch and NumPy are imported.
     """
-    for name, value in PASSIVE.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 

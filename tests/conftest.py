@@ -1,5 +1,7 @@
 """Fixtures for all tests: datasets of real JPEGs, configs small enough for a CPU, scripts, an S3 server."""
 
+import hearai  # noqa: F401  # isort: skip  (before NumPy: it decides on the threads of libraries)
+
 import json
 import logging
 import os

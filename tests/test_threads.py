@@ -73,14 +73,18 @@ def test_more_threads_than_cores_are_not_used(caplog: pytest.LogCaptureFixture):
         torch.set_num_threads(before)
 
 
-def test_threads_sleep_unless_the_user_lets_them_spin():
-    code = "import hearai, os; print(os.environ['OMP_WAIT_POLICY'])"
+@pytest.mark.parametrize(
+    ("variable", "ours", "users"),
+    [("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"), ("KMP_BLOCKTIME", "0", "200"), ("OPENBLAS_NUM_THREADS", "1", "2")],
+)
+def test_threads_do_not_spin_unless_the_user_lets_them(variable: str, ours: str, users: str):
+    code = f"import hearai, os; print(os.environ['{variable}'])"
 
-    def policy(**values: str) -> str:
-        clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    def value(**changes: str) -> str:
+        clean = {name: value for name, value in os.environ.items() if name != variable}
         process = subprocess.run(
-            [sys.executable, "-c", code], env=clean | values, cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], env=clean | changes, cwd=ROOT, capture_output=True, text=True, check=True
         )
         return process.stdout.strip()
 
-    assert policy() == "PASSIVE" and policy(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+    assert value() == ours and value(**{variable: users}) == users

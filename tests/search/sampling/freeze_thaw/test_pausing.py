@@ -88,6 +88,7 @@ class Search:
     def verdict(self, number: int, epoch: int, value: float) -> Verdict:
         verdict: Verdict | Undecided = self.stage.judge(number, epoch, value)
         while not isinstance(verdict, Verdict):
+            time.sleep(0.001)
             verdict = self.stage.verdicts().get(number, verdict)
         return verdict
 
