@@ -17,10 +17,10 @@ from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-EPOCHS, TRIALS = 16, 10
+EPOCHS, TRIALS = 8, 8
 SETTINGS = {
     "sampler": {"name": "freeze_thaw", "startup_trials": 3},
-    "budget": {"trials": TRIALS, "epochs": 60},
+    "budget": {"trials": TRIALS, "epochs": 24},
     "finalists": {"count": 1, "seeds": 1},
 }
 
@@ -47,7 +47,7 @@ def test_a_freeze_thaw_search_pauses_resumes_and_ends(make_study: Callable[..., 
     study = make_study(SETTINGS, {"train_parameters.epochs": EPOCHS})
     folder = tmp_path / "tiny"
     print_line = DamagesACheckpoint(folder / "trials")
-    run_study(study, Options(tmp_path), print_line)
+    run_study(study, Options(tmp_path, max_concurrent=1), print_line)
     text = write_results(folder)
     trials = read_journal(folder / "journal.log")[SEARCH].trials
     states = [trial.state.name for trial in trials]
