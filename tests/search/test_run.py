@@ -104,7 +104,7 @@ def test_trackers_get_a_run_per_trial_tagged_with_the_study(make_study: MakeStud
     assert list((trials / "0000" / "neptune").rglob("*")), "recorded offline, in the folder of the trial"
 
 
-def test_a_finished_search_is_neither_repeated_nor_changed_but_extended(
+def test_a_finished_search_is_extended_and_not_repeated(
     make_study: MakeStudy, tmp_path: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The data path is relative. The report says from which trial on the space is wider."""

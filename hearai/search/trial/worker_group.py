@@ -166,7 +166,7 @@ def _pass_address_on() -> None:
     """Gives the actors of this group the address of the cluster they run on.
 
     Ray's process that frees the CPUs and GPUs of a stopped group otherwise looks for a Ray by itself, and ends where it
-    finds two: the next group would wait for ever.
+    finds two: the next group would never start.
     """
     os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     ENV_VARS_TO_PROPAGATE.add("RAY_ADDRESS")
