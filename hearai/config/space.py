@@ -269,6 +269,8 @@ class Space:
 
     def _combination_problems(self, base: Config) -> list[str]:
         """Values that are valid individually but not in combination, as far as random points show."""
+        if len(self.domains) == 1 and not self.constraints:
+            return []
         rng, found = random.Random(0), []
         try:
             for _ in range(VALIDATION_POINTS):
