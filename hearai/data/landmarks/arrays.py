@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, check_size, landmarks_of, to_shares
+from hearai.data.landmarks.points import Landmarks, as_float32, assemble, check_size, landmarks_of, to_shares
 from hearai.data.landmarks.skeletons import KAGGLE, SEM_LEX, WHOLE_BODY
 from hearai.errors import DataError
 
@@ -30,7 +30,7 @@ def read_array(path: Path, size: tuple[int, int] | None = None) -> Landmarks:
         expected = f"expected (frames, {known}, 2 or 3); for other points see landmarks.yaml in docs/data.md"
         raise DataError(f"{path}: shape {array.shape}; {expected}")
     name, targets = SKELETONS[array.shape[1]]
-    points = np.asarray(array, np.float32)
+    points = as_float32(array)
     if targets is WHOLE_BODY and points.shape[2] == 3:
         points = np.where(points[..., 2:] > 0, points[..., :2], np.nan)
     shares, notes = to_shares(assemble(path, points, targets), size)
@@ -45,7 +45,8 @@ def load_array(path: Path) -> np.ndarray:
     """
     check_size(path)
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="ignore"):  # of a size beyond 64 bits, which is refused
+            array = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError, OverflowError):
         raise DataError(f"{path}: cannot read; expected a complete .npy file without pickled objects") from None
     numeric = np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, to_shares
+from hearai.data.landmarks.points import Landmarks, as_float32, assemble, to_shares
 from hearai.data.landmarks.skeletons import BODY_25, LEFT_HAND, RIGHT_HAND, body_targets, face_targets
 from hearai.errors import DataError
 
@@ -74,7 +74,7 @@ def _read_persons(path: Path) -> list[np.ndarray]:
             raise DataError(f"{path}: more than {MAX_FILE / 1e6:g} MB; expected the points of one frame")
         persons = json.loads(path.read_bytes())["people"]
         return [np.concatenate([_values(person, key) for key in KEYS]) for person in persons]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         keys = ", ".join(KEYS)
         raise DataError(f"{path}: cannot read; expected OpenPose's JSON: `people` with {keys}") from None
 
@@ -82,5 +82,8 @@ def _read_persons(path: Path) -> list[np.ndarray]:
 def _values(person: dict, key: str) -> np.ndarray:
     """(P, 3) of one part; zeros if it was not estimated."""
     count = len(KEYS[key])
-    values = np.array(person.get(key) or [0] * 3 * count, np.float32)
+    given = person.get(key) or [0] * 3 * count
+    if not all(isinstance(value, int | float) for value in given):
+        raise ValueError("no list of numbers")
+    values = as_float32(np.array(given, np.float64))
     return values.reshape(count, 3)

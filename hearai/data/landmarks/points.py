@@ -90,6 +90,12 @@ def landmarks_of(points: np.ndarray, skeleton: str, fps: float | None = None, no
     return Landmarks(body, skeleton, fps, notes, None if np.isnan(face[..., 0]).all() else face)
 
 
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """The array as float32; numbers beyond its range become infinite, which `assemble` refuses."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, np.float32)
+
+
 def check_size(path: Path) -> None:
     """Raises a DataError for what is no regular file, or too large for landmarks of a clip."""
     if not path.is_file():
@@ -109,12 +115,12 @@ def assemble(path: Path, source: np.ndarray, targets: Sequence[int]) -> np.ndarr
         DataError: there are no frames, no known points, or infinite numbers.
     """
     used = [place for place, target in enumerate(targets) if target != UNREAD]
-    source = np.asarray(source[:, used], np.float32)
+    source = as_float32(source[:, used])
     if not len(source):
         raise DataError(f"{path}: contains no frames; expected at least one")
     if np.isinf(source).any():
         raise DataError(f"{path}: contains an infinite number; expected coordinates, NaN where a point is unknown")
-    last = max(targets[place] for place in used)
+    last = max((targets[place] for place in used), default=UNREAD)
     mesh = 0 if last < FACE_MESH else SMALL_MESH if last < FACE_MESH + SMALL_MESH else LARGE_MESH
     points = np.full((len(source), POINTS + mesh, 3), np.nan, np.float32)
     points[:, [targets[place] for place in used], : source.shape[2]] = source

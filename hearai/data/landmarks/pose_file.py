@@ -33,6 +33,8 @@ from hearai.files import atomic_write
 
 MAX_NAMES = 20_000
 """Points of all components together."""
+SLOWEST, FASTEST = 0.1, 1000
+"""Frames per second; others in a file are no rate."""
 BODIES = {"POSE_LANDMARKS", "pose_keypoints_2d", "BODY", "BODY_25"}
 HANDS = {
     **dict.fromkeys(("LEFT_HAND_LANDMARKS", "hand_left_keypoints_2d", "LEFT_HAND"), LEFT_HAND),
@@ -100,7 +102,7 @@ def read_pose_file(path: Path, size: tuple[int, int] | None = None) -> Landmarks
     if persons > 1:
         notes = (*notes, f"{persons} persons: the one with the highest confidence is read")
     names = ", ".join(f"{component.name} {len(component.points)}" for component in components)
-    return landmarks_of(shares, f".pose: {names}", float(fps) if fps > 0 else None, notes)
+    return landmarks_of(shares, f".pose: {names}", float(fps) if SLOWEST <= fps <= FASTEST else None, notes)
 
 
 def _read_components(reader: _Bytes, path: Path, version: float) -> list[_Component]:
@@ -172,7 +174,7 @@ def _read_block(
         raise ValueError("another size than the header says")
     data = reader.floats(frames * persons * points * (channels - 1)).reshape(frames, persons, points, channels - 1)
     confidence = reader.floats(frames * persons * points).reshape(frames, persons, points)
-    best = int(np.nan_to_num(confidence).sum((0, 2)).argmax())
+    best = int(np.nan_to_num(confidence, posinf=0, neginf=0).sum((0, 2), np.float64).argmax())
     return fps, np.concatenate([data[:, best], confidence[:, best, :, None]], -1), persons
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from hearai.data.landmarks.foreign import is_foreign, read_foreign
 from hearai.data.landmarks.points import TARGETS, Landmarks
-from hearai.data.landmarks.pose_file import read_pose_file
+from hearai.data.landmarks.pose_file import read_pose_file, write_pose_file
 from hearai.data.landmarks.skeletons import BODY_25, COCO_BODY, KAGGLE, SEM_LEX, WHOLE_BODY, body_target
 from hearai.errors import DataError
-from hearai.sign.skeleton import BODY, LEFT, RIGHT
+from hearai.sign.skeleton import BODY, LEFT, POINTS, RIGHT
 
 LEFT_SHOULDER, RIGHT_SHOULDER = BODY + 11, BODY + 12
 FRAMES = 3
@@ -150,7 +150,11 @@ def test_other_points_are_described_by_a_file(tmp_path: Path) -> None:
         ("points: [hand, null]", "unknown point 'hand'"),
         ("points: [pose.nose, pose.nose]", "pose.nose is named twice"),
         ("points: {a: 1}", "no list of names"),
-        ("points: [pose.nose, null]\nedges: []", "unknown edges"),
+        ("points: [pose.nose, null]\nbones: []", "unknown bones"),
+        ("points: [[pose.nose], null]", "unknown point .*pose.nose"),
+        ("points: [pose.nose, null]\nedges: 3", "edges is no list of pairs; expected pairs of the names"),
+        ("points: [pose.nose, null]\nedges: [[pose.nose, x]]", "edges has 'x'; expected pairs of the names"),
+        ("points: [pose.nose, pose.left_ear]\nmirror: [[pose.nose, pose.left_ear]]", "are no mirror images"),
         ("points: [pose.nose, null]\nthird: w", "third is 'w'"),
     ],
 )
@@ -159,6 +163,31 @@ def test_an_invalid_description_is_refused(tmp_path: Path, description: str, mes
     np.save(tmp_path / "clip.npy", numbered(2))
     with pytest.raises(DataError, match=message):
         read_foreign(tmp_path / "clip.npy")
+
+
+def test_edges_that_models_do_not_have_are_named(tmp_path: Path) -> None:
+    names = "points: [left_hand.wrist, right_hand.wrist, pose.left_wrist]"
+    mirror = "mirror: [[left_hand.wrist, right_hand.wrist]]"
+    edges = "edges: [[left_hand.wrist, right_hand.wrist], [pose.left_wrist, left_hand.wrist]]"
+    (tmp_path / "landmarks.yaml").write_text(f"{names}\n{mirror}\n{edges}\n")
+    np.save(tmp_path / "clip.npy", numbered(3))
+    (note,) = read_foreign(tmp_path / "clip.npy").notes
+    assert note == "1 edges are no bones of our skeleton, and not used: left_hand.wrist to right_hand.wrist"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [2.0**100, 1e300])
+def test_numbers_beyond_float32_are_refused(value: float, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((1, 553, 3), value * 1e30))
+    with pytest.raises(DataError, match="infinite number"):
+        read_foreign(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("fps", [np.nan, np.inf, -1.0, 1e30, 1e-30])
+def test_an_impossible_rate_of_a_pose_file_is_unknown(fps: float, tmp_path: Path) -> None:
+    points = np.full((2, POINTS, 3), 0.5, np.float32)
+    write_pose_file(tmp_path / "a.pose", Landmarks(points, "test", fps), (100, 100))
+    assert read_foreign(tmp_path / "a.pose").fps is None
 
 
 def test_saved_landmarks_are_a_landmark_file(tmp_path: Path) -> None:
@@ -231,7 +260,12 @@ def test_another_parquet_file_is_refused(tmp_path: Path, rows: np.ndarray, names
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"people": [3]}', '{"people": [{"pose_keypoints_2d": [1]}]}', "[" * 9999]
+    "content",
+    [
+        *("", "[]", '{"people": [3]}', '{"people": [{"pose_keypoints_2d": [1]}]}', "[" * 9999),
+        '{"people": [{"pose_keypoints_2d": ["1"]}]}',
+        f'{{"people": [{{"hand_left_keypoints_2d": [{"9" * 400}]}}]}}',
+    ],
 )
 def test_json_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a_0_keypoints.json").write_text(content)
