@@ -45,6 +45,8 @@ def _check_header(path: Path, file) -> None:
     rows, names = file.metadata.num_rows, file.schema_arrow.names
     if missing := [name for name in COLUMNS if name not in names]:
         raise DataError(f"{path}: columns {', '.join(names)[:200]}; expected x, y, z ({', '.join(missing)} missing)")
+    if twice := [name for name in (*COLUMNS, "type") if names.count(name) > 1]:
+        raise DataError(f"{path}: has the column {twice[0]} twice; expected x, y, z once each")
     kinds = [str(file.schema_arrow.field(name).type) for name in COLUMNS]
     if any(kind not in ("float", "double", "halffloat") for kind in kinds):
         raise DataError(f"{path}: x, y, z are {', '.join(kinds)[:200]}; expected numbers")

@@ -259,6 +259,14 @@ def test_another_parquet_file_is_refused(tmp_path: Path, rows: np.ndarray, names
         read_foreign(tmp_path / "a.parquet")
 
 
+def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    column = pyarrow.array(np.full(543, 0.5, np.float32))
+    parquet.write_table(pyarrow.Table.from_arrays([column] * 4, names=["x", "x", "y", "z"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="has the column x twice"):
+        read_foreign(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize(
     "content",
     [
