@@ -107,9 +107,9 @@ def search(
     Raises:
         UserError: invalid input, of which nothing was written; or the search cannot continue.
     """
-    own = {"budget": {"trials": trials}} if trials is not None else {}
-    given = dict(settings or {})
-    merged = {**given, **{key: {**given.get(key, {}), **value} for key, value in own.items()}}
+    merged = dict(settings or {})
+    if trials is not None:
+        merged["budget"] = {**merged.get("budget", {}), "trials": trials}
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
         if isinstance(space, Mapping):
             if name is None:

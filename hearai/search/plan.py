@@ -15,7 +15,7 @@ from hearai.metrics import MACRO_F1, METRICS, objective_label
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
-from hearai.training.setup.cross_validation import fold_config
+from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.prepare import wants_pretraining, with_data, with_weights
 
 
@@ -67,8 +67,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
 def prepare_inputs(plan: Plan, folder: Path) -> float:
     """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds."""
     started, splits = time.monotonic(), plan.study.settings.splits
-    for fold in range(splits):
-        start = override(plan.start, {"general_parameters.fold": fold}) if splits > 1 else plan.start
+    for fold, start in enumerate(fold_configs(plan.start, splits)):
         backbone = folder / backbone_file(fold)
         # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.
         if plan.pretrain and not is_backbone(backbone):

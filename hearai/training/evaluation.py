@@ -21,13 +21,18 @@ from hearai.training.scores import Evaluation
 
 
 @torch.no_grad()
-def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime) -> Evaluation:
-    """Loss, confusions and ranks over all batches of all workers. Every head is scored, trained or not."""
+def evaluate(
+    model: SignModel, batches: Iterable[Batch], config: Config, runtime: Runtime, *, ranks: bool = False
+) -> Evaluation:
+    """Loss and confusions over all batches of all workers. Every head is scored, trained or not.
+
+    ranks: also those of the true classes. Each epoch needs them only where the objective is made of them.
+    """
     model.eval()
     trained, weights = trained_heads(config, runtime.device)
     losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
     num_class: dict[str, int] = {}
-    pairs: dict[str, list[Tensor]] = {}
+    found: dict[str, list[Tensor]] = {}
     for batch in batches:
         batch = on_device(batch, runtime.device)
         with autocast(config, runtime.device):
@@ -36,18 +41,19 @@ def evaluate(model: SignModel, batches: Iterable[Batch], config: Config, runtime
         for head, logits_BK in logits.items():
             num_class[head] = logits_BK.shape[-1]
             labels_B = batch.labels[head]
-            rows = [logits_BK.argmax(-1), ranks_of(logits_BK, labels_B), labels_B]
-            pairs.setdefault(head, []).append(torch.stack(rows))
+            rows = [labels_B, logits_BK.argmax(-1)] + ([ranks_of(logits_BK, labels_B)] if ranks else [])
+            found.setdefault(head, []).append(torch.stack(rows))
     sums, counts = runtime.sum(losses)
     own, own_ranks = {}, {}
-    for head, parts in pairs.items():
-        predicted, ranks, labels = torch.cat(parts, dim=1).cpu()
+    for head, parts in found.items():
+        labels, predicted, *rank = torch.cat(parts, dim=1).cpu()
         own[head] = Confusion.count(predicted, labels, num_class[head])
-        own_ranks[head] = Ranks.count(ranks, labels, num_class[head]).counts
+        if ranks:
+            own_ranks[head] = Ranks.count(rank[0], labels, num_class[head]).counts
     labelled = {head: one for head, one in sum_over_workers(own, runtime).items() if one.clips > 0}
-    all_ranks = sum_over_workers(own_ranks, runtime)
-    ranks_of_heads = {head: Ranks(num_class[head], all_ranks[head]) for head in labelled}
-    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled, ranks_of_heads)
+    counts_of_ranks = sum_over_workers(own_ranks, runtime) if ranks else {}
+    ranked = {head: Ranks(num_class[head], counts_of_ranks[head]) for head in labelled if ranks}
+    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled, ranked)
 
 
 def sum_over_workers(confusions: Mapping[str, Confusion], runtime: Runtime) -> dict[str, Confusion]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from hearai.config.config import Config
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError, Preempted
+from hearai.metrics import MACRO_F1
 from hearai.models.model import build_initial_model
 from hearai.training.batches import Batches
 from hearai.training.cost import costs_of
@@ -82,7 +83,13 @@ def _run_epoch(trainer: Trainer, batches: Batches, progress: RunState) -> None:
     """Trains and evaluates one epoch, and adds it to `progress`."""
     config, epoch = trainer.config, progress.epoch
     train_loss = trainer.train_epoch(epoch)
-    evaluation = evaluate(trainer.model, batches.val(epoch), config, trainer.runtime)
+    evaluation = evaluate(
+        trainer.model,
+        batches.val(epoch),
+        config,
+        trainer.runtime,
+        ranks=config.train_parameters.objective_metric != MACRO_F1,
+    )
     is_best = progress.advance(
         train_loss,
         evaluation,

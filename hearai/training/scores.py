@@ -128,7 +128,7 @@ class Evaluation:
     confusions: Mapping[str, Confusion]
     """{head: its counts} for heads with at least one label in the split."""
     ranks: Mapping[str, Ranks] = field(default_factory=dict)
-    """{head: ranks of the true classes}, of the same heads."""
+    """{head: ranks of the true classes}, of the same heads; empty where they were not asked for."""
 
     @property
     def heads(self) -> dict[str, dict[str, float]]:

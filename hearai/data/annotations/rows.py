@@ -107,12 +107,11 @@ def number_over_union(files: Mapping[Key, Rows]) -> dict[Key, Rows]:
 
     Where only one of them has such words, nothing changes.
     """
-    spelling: dict[str, dict[str, str]] = {}
+    words: dict[str, set[str]] = {}
     for rows in files.values():
         for head, numbered in rows.words.items():
-            for word in numbered.values():
-                spelling.setdefault(head, {}).setdefault(normalise_word(word), word)
-    numbers = {head: {word: number for number, word in enumerate(sorted(found))} for head, found in spelling.items()}
+            words.setdefault(head, set()).update(map(normalise_word, numbered.values()))
+    numbers = {head: {word: number for number, word in enumerate(sorted(found))} for head, found in words.items()}
     return {key: _renumbered(rows, numbers) for key, rows in files.items()}
 
 

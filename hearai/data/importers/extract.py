@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +145,7 @@ def _finish(job: Job, name: str, writer: ClipWriter | None, about: dict[str, Any
 
 
 def _extract_landmarks(job: Job, unfinished: Path, output: Output) -> JobResult:
-    landmarks = read_foreign(job.media)
-    if not output.face:
-        landmarks = replace(landmarks, face=None)
+    landmarks = read_foreign(job.media, face=output.face)
     result = JobResult(notes=[f"{job.media}: {note}" for note in landmarks.notes])
     ranges = _ranges(job, landmarks.fps, landmarks.frames, result)
     about = {"FPS": landmarks.fps} if landmarks.fps else {"no_FPS": "the dataset gives none"}

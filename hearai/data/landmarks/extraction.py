@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from hearai.data.landmarks.mediapipe_models import FACE, HAND, POSE
-from hearai.data.landmarks.points import Landmarks
+from hearai.data.landmarks.points import LARGE_MESH, Landmarks
 from hearai.errors import DataError
 from hearai.sign.skeleton import BODY, LEFT, POINTS, RIGHT
 
 LEFT_WRIST, RIGHT_WRIST = BODY + 15, BODY + 16
-FACE_POINTS = 478
 UNKNOWN_FPS = 25.0
 """Frames per second assumed for tracking where the file does not say."""
 NO_SIGNER = "no hands and no body were found in any frame; expected a clip that shows a signer"
@@ -86,7 +85,7 @@ class Tracker:
         labels = [categories[0].category_name for categories in found.handedness]
         hands = [_coordinates(hand) for hand in found.hand_landmarks]
         self._rows.append(arrange(_coordinates(bodies[0]) if bodies else None, hands, labels))
-        self._faces.append(_coordinates(faces[0]) if faces else np.full((FACE_POINTS, 3), np.nan, np.float32))
+        self._faces.append(_coordinates(faces[0]) if faces else np.full((LARGE_MESH, 3), np.nan, np.float32))
 
     def result(self) -> Extracted:
         """The landmarks of all images.

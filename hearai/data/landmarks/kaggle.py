@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import Landmarks, assemble, check_size, landmarks_of, to_shares
+from hearai.data.landmarks.points import SMALL_MESH, Landmarks, assemble, check_size, landmarks_of, to_shares
 from hearai.data.landmarks.skeletons import KAGGLE
 from hearai.errors import DataError, load_failure
 
 COLUMNS = ("x", "y", "z")
-ORDER = ["face"] * 468 + ["left_hand"] * 21 + ["pose"] * 33 + ["right_hand"] * 21
+ORDER = ["face"] * SMALL_MESH + ["left_hand"] * 21 + ["pose"] * 33 + ["right_hand"] * 21
 """The column `type` of a frame."""
 MAX_FRAMES = 50_000
 """Half an hour at 25 frames per second."""

@@ -6,10 +6,9 @@ Sources: MediaPipe Holistic, OpenPose BODY_25 with hands, and COCO-WholeBody, ea
 import re
 from collections.abc import Sequence
 
-from hearai.data.landmarks.points import FACE_MESH, TARGETS, UNREAD
+from hearai.data.landmarks.points import FACE_MESH, LARGE_MESH, SMALL_MESH, TARGETS, UNREAD
 from hearai.sign.skeleton import BODY, LEFT, RIGHT
 
-MESH_POINTS = 478
 LEFT_HAND, RIGHT_HAND, POSE = range(LEFT, RIGHT), range(RIGHT, BODY), range(BODY, BODY + 33)
 
 
@@ -19,13 +18,13 @@ def unread(count: int) -> list[int]:
 
 
 def mesh(count: int) -> range:
-    """Targets of MediaPipe's face mesh: 468 points, or 478 with the irises."""
+    """Targets of MediaPipe's face mesh: SMALL_MESH points, or LARGE_MESH with the irises."""
     return range(FACE_MESH, FACE_MESH + count)
 
 
-KAGGLE = [*mesh(468), *LEFT_HAND, *POSE, *RIGHT_HAND]
+KAGGLE = [*mesh(SMALL_MESH), *LEFT_HAND, *POSE, *RIGHT_HAND]
 """543 points of MediaPipe Holistic as Kaggle ASL Signs has them: face, left hand, pose, right hand."""
-SEM_LEX = [*mesh(478), *POSE, *LEFT_HAND, *RIGHT_HAND]
+SEM_LEX = [*mesh(LARGE_MESH), *POSE, *LEFT_HAND, *RIGHT_HAND]
 """553 points of Sem-Lex: face with irises, pose, left hand, right hand."""
 
 BODY_25 = (
@@ -64,8 +63,8 @@ def face_targets(count: int) -> list[int]:
 
 def mesh_targets(names: Sequence[str]) -> list[int]:
     """Targets of mesh points by their names, which are their numbers; `.pose` files may have some of them only."""
-    numbers = [int(name) if re.fullmatch("[0-9]{1,3}", name) else MESH_POINTS for name in names]
-    return [FACE_MESH + number if number < MESH_POINTS else UNREAD for number in numbers]
+    numbers = [int(name) if re.fullmatch("[0-9]{1,3}", name) else LARGE_MESH for name in names]
+    return [FACE_MESH + number if number < LARGE_MESH else UNREAD for number in numbers]
 
 
 def body_targets(names: Sequence[str]) -> list[int]:

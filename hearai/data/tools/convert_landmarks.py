@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -99,9 +99,7 @@ def _convert(
     item: Item, *, out_dir: Path, size: tuple[int, int] | None, face: bool
 ) -> tuple[int, str, tuple[str, ...]]:
     name, path = item
-    landmarks = read_foreign(path, size)
-    if not face:
-        landmarks = replace(landmarks, face=None)
+    landmarks = read_foreign(path, size, face=face)
     target = out_dir / name
     target.mkdir(parents=True, exist_ok=True)
     if landmarks.fps:

@@ -17,14 +17,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hearai.cli import Print
 from hearai.config.config import Config, build_config, dataset_folders, to_dict
-from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.data.demo import demo_dataset
 from hearai.errors import UserError
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.storage.study_sync import StudyLocation
-from hearai.search.trial.context import assigned_gpu, localise
+from hearai.search.trial.context import assigned_gpu, localise, on_assigned_gpu
 from hearai.search.trial.pretrain_task import SavedEpochs, pretrain_task
 from hearai.threads import usable_cores
 from hearai.training.features.feature_cache import ensure_features
@@ -171,7 +170,7 @@ def compute_features(request: NodeRequest) -> NodeReply:
     try:
         request.study.fetch([backbone_file(fold) for fold in range(request.splits)])
         for raw in request.configs:
-            ensure_features(localise(_on_assigned_gpu(raw), request.study))
+            ensure_features(localise(on_assigned_gpu(build_config(raw)), request.study))
     except UserError as error:
         return NodeReply(error.problems[:5])
     return NodeReply(seconds=time.monotonic() - started)
@@ -230,9 +229,3 @@ def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool,
     if store:
         store.push(folder)
     return socket.gethostname()
-
-
-def _on_assigned_gpu(raw: Mapping[str, Any]) -> Config:
-    """The config, on the GPU that Ray has assigned to this process."""
-    config = build_config(raw)
-    return override(config, {"general_parameters.gpu": assigned_gpu(config)})

@@ -143,6 +143,11 @@ def assigned_gpu(config: Config) -> int:
     return 0 if config.general_parameters.gpu >= 0 and ray.get_gpu_ids() else -1
 
 
+def on_assigned_gpu(config: Config) -> Config:
+    """The config, on the GPU that Ray has assigned to this process."""
+    return override(config, {"general_parameters.gpu": assigned_gpu(config)})
+
+
 def release_memory() -> None:
     """Releases what a run held, so that a reused actor does not grow."""
     gc.collect()

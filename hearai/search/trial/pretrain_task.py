@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.config import build_config
-from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.errors import UserError
 from hearai.search.storage.layout import LINE, PRETRAINING
 from hearai.search.storage.study_sync import StudyLocation
-from hearai.search.trial.context import assigned_gpu
+from hearai.search.trial.context import on_assigned_gpu
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.checkpoint import copy_checkpoint
 from hearai.training.outputs.layout import BACKBONE_FILE, LAST, holds_checkpoint
@@ -74,9 +73,8 @@ def pretrain_task(
     Raises:
         UserError: it diverged, or the storage or this node's disk cannot be written.
     """
-    started, saved, config = time.monotonic(), SavedEpochs(study, name), build_config(raw)
+    started, saved, config = time.monotonic(), SavedEpochs(study, name), on_assigned_gpu(build_config(raw))
     use_threads(threads)
-    config = override(config, {"general_parameters.gpu": assigned_gpu(config)})
     with tempfile.TemporaryDirectory(prefix="hearai-") as scratch, _lines_to(saved):
         out = Path(scratch) / BACKBONE_FILE
         ensure_backbone(config, load_data(config), Pretrain(**settings), out, saved)

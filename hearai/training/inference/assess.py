@@ -185,7 +185,7 @@ def score_split(
     features = None
     if shares_features(config, data):  # a frozen backbone, whose features other runs use too
         features = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
-    evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, features), config, runtime)
+    evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, features), config, runtime, ranks=True)
     train = config.train_parameters
     return {
         "objective": evaluation.score(train.objective_heads, train.objective_metric),

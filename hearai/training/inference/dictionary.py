@@ -16,11 +16,9 @@ from hearai.data.annotations.load import unsplit_data
 from hearai.data.annotations.metadata import ClassNames, class_name
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import HEADS, MISSING
-from hearai.training.batches import on_device
 from hearai.training.inference.labelled_clips import NO_CHANGES, config_for
-from hearai.training.inference.predict import eval_loader
+from hearai.training.inference.predict import eval_loader, outputs_of
 from hearai.training.inference.trained_model import TrainedModel
-from hearai.training.optim.torch_options import autocast
 from hearai.training.setup.prepare import check_files
 
 
@@ -89,9 +87,5 @@ def embed_clips(trained: TrainedModel, clips: Sequence[Clip]) -> Tensor:
     Raises:
         DataError: an image or a landmark file is missing or broken.
     """
-    parts = []
-    for batch in eval_loader(trained, clips):
-        batch = on_device(batch, trained.device)
-        with autocast(trained.config, trained.device):
-            parts.append(trained.model.embed(batch.inputs, batch.mask).float().cpu())
-    return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+    vectors = outputs_of(trained.model.embed, eval_loader(trained, clips), trained.config, trained.device)
+    return torch.nn.functional.normalize(torch.cat([vectors_BD.float().cpu() for vectors_BD in vectors]), dim=-1)

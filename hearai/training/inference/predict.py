@@ -1,9 +1,9 @@
 """Class probabilities of clips, which need no labels. B clips of a batch, N clips in all, K classes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,16 +17,29 @@ from hearai.training.batches import on_device
 from hearai.training.inference.trained_model import TrainedModel
 from hearai.training.optim.torch_options import autocast
 
+Output = TypeVar("Output")
+
+
+def outputs_of(
+    function: Callable[[Mapping[str, Tensor], Tensor], Output],
+    batches: Iterable[Batch],
+    config: Config,
+    device: torch.device,
+) -> Iterator[Output]:
+    """What a model or a part of it gives for the inputs and the mask of each batch."""
+    for batch in batches:
+        batch = on_device(batch, device)
+        with autocast(config, device):
+            output = function(batch.inputs, batch.mask)
+        yield output
+
 
 @torch.no_grad()
 def predict(model: SignModel, batches: Iterable[Batch], config: Config, device: torch.device) -> dict[str, Tensor]:
     """{head: probabilities (N, K)} on the CPU, in the order of the batches' clips."""
     model.eval()
     parts: dict[str, list[Tensor]] = {}
-    for batch in batches:
-        batch = on_device(batch, device)
-        with autocast(config, device):
-            logits = model(batch.inputs, batch.mask)
+    for logits in outputs_of(model, batches, config, device):
         for head, logits_BK in logits.items():
             parts.setdefault(head, []).append(logits_BK.float().softmax(-1).cpu())
     return {head: torch.cat(probabilities) for head, probabilities in parts.items()}
