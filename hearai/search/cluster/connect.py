@@ -14,7 +14,6 @@ from typing import Any
 import ray
 from ray._private import services
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
-from ray._private.services import canonicalize_bootstrap_address_or_die
 
 from hearai.cli import Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
@@ -75,7 +74,7 @@ def connect(address: str | None, cancelled: threading.Event | None = None) -> Cl
     logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # the message below has the reason
     try:
         if address is not None:
-            options |= {"runtime_env": _runtime_env(canonicalize_bootstrap_address_or_die(address))}
+            options |= {"runtime_env": _runtime_env()}
         with _patient(cancelled or threading.Event()) if address is None else nullcontext(), _hangups_blocked():
             context = ray.init(address=address or "local", **options)
     except UserError:
@@ -148,16 +147,12 @@ def _patient(cancelled: threading.Event) -> Iterator[None]:
         services.get_node = get_node
 
 
-def _runtime_env(address: str) -> dict[str, Any]:
+def _runtime_env() -> dict[str, Any]:
     """What the driver sends to the nodes: this package, which need not be installed there, and Ray's settings.
-
-    address: of the cluster. The process that cleans up after a worker group otherwise looks for a Ray by itself, which
-    fails on machines with a second Ray: the group's CPUs and GPUs were never released.
 
     A submitted job has already brought the code, see `hearai.search.cluster.jobs`.
     """
-    variables = {key: os.environ[key] for key in ENVIRONMENT}
-    runtime_env: dict[str, Any] = {"env_vars": {**variables, "RAY_ADDRESS": address}}
+    runtime_env: dict[str, Any] = {"env_vars": {key: os.environ[key] for key in ENVIRONMENT}}
     if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
         runtime_env["py_modules"] = [str(Path(__file__).parents[2])]
     return runtime_env
