@@ -236,9 +236,11 @@ def test_pruned_and_failed_groups_release_all_resources(
 ) -> None:
     """One after another; each must release its resources within 15 s after the line that reports its end."""
     trials = 50 if os.environ.get("HEARAI_FAULTS_FULL") else 6
-    huge = 10**12  # a model of this size fails
     text = space.read_text().replace("{name: none}", "{name: asha, grace_epochs: 1, reduction_factor: 4}")
-    space.write_text(f"{text}  transformer.feedforward_size: {{choice: [16, 24, 32, {huge}]}}\n")
+    width, model = "transformer.feedforward_size", "feature_extractor.model_path"
+    options = {f"of {size}": {width: size, model: "test_efficientnet"} for size in (16, 24, 32)}
+    options["failing"] = {width: 16, model: "no_such_model"}
+    space.write_text(f"{text}  variant: {json.dumps({'choice': options})}\n")
     with LocalCluster(tmp_path / "cluster", head_cpus=2) as cluster:
         node, before = cluster.nodes[0], helpers(cluster.nodes[0])
         with sample_resources(cluster) as samples:
