@@ -37,6 +37,7 @@ def trained(make_config: Callable, make_dataset: Callable, tmp_path: Path) -> Pa
     return tmp_path / "run"
 
 
+@pytest.mark.heavy
 def test_the_package_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'ray', 'optuna', 'numpy', 'pydantic', 'yaml'}"
     code = f"import sys, hearai; hearai.__all__; assert not {heavy} & set(sys.modules)"
@@ -67,6 +68,7 @@ def test_search_is_the_package_and_the_function() -> None:
         hearai.search("hamnosys", trials=0)
 
 
+@pytest.mark.heavy
 def test_a_study_has_best_params_config_and_trials(finished: Path) -> None:
     study = hearai.load_study(finished)
     assert study.finished and study.best_params == SHARP
@@ -77,6 +79,7 @@ def test_a_study_has_best_params_config_and_trials(finished: Path) -> None:
     assert (rows[1][LR], rows[1]["objective"], rows[1]["val/gloss/macro_f1"]) == (SHARP[LR], 0.6, 0.61)
 
 
+@pytest.mark.heavy
 def test_trials_are_a_table_where_pandas_is_installed(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = hearai.load_study(finished)
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
@@ -88,6 +91,7 @@ def test_trials_are_a_table_where_pandas_is_installed(finished: Path, monkeypatc
     assert list(table.columns) == list(rows[0]) and table["number"].tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.heavy
 def test_a_study_without_complete_trials_says_so(tmp_path: Path) -> None:
     (tmp_path / "runs" / "tiny").mkdir(parents=True)
     with open_study(tmp_path / "runs" / "tiny", write_dataset(tmp_path / "clips")):

@@ -273,6 +273,7 @@ def test_invalid_options_exit_with_2(
     assert words in captured.err and "Traceback" not in captured.err
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "space", ["hamnosys", "gloss", "architecture", "pareto", "hamnosys_finetune", "landmarks", "smoke"]
 )

@@ -36,6 +36,7 @@ def run_in_bash(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, **options)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("streams", "end", "code"),
     [
@@ -60,6 +61,7 @@ def test_lost_streams_end_neither_the_work_nor_its_exit_code(tmp_path: Path, str
     assert (FULL in done.stderr) == (streams == "> /dev/full")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("script", ["tune", "studies"])
 def test_help_for_a_full_disk_names_standard_output(script: str) -> None:
     command = f"'{sys.executable}' '{ROOT}/experiments/{script}.py' --help > /dev/full"

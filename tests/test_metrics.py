@@ -30,6 +30,7 @@ def test_third_metric_extends_the_front() -> None:
     assert pareto_front({trial: row[:2] for trial, row in points.items()}, TWO) == [0]
 
 
+@pytest.mark.heavy
 @given(st.dictionaries(st.integers(0, 30), st.tuples(*[st.integers(0, 5)] * 2), min_size=1))
 def test_trials_not_on_the_front_are_dominated_by_the_front(points: dict) -> None:
     front = pareto_front(points, TWO)

@@ -75,6 +75,7 @@ def test_checkpoint(tmp_path: Path, crater: Path, form: Callable[[Path], bytes])
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.heavy
 def test_checkpoint_of_a_resumed_trial(
     run: Path, tiny_config: Config, crater: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,6 +85,7 @@ def test_checkpoint_of_a_resumed_trial(
     assert not (run / "last").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("script", ["evaluate", "predict", "export"])
 def test_checkpoint_of_a_trained_model(
     call: Callable, run: Path, tiny_dataset: Path, crater: Path, script: str
@@ -101,6 +103,7 @@ def arguments(config: Config, folder: Path, **changes: object) -> list[object]:
     return ["--config", folder / "run.yaml", *(f"--set={path}={value}" for path, value in changed.items())]
 
 
+@pytest.mark.heavy
 def test_resumed_run(call: Callable, run: Path, tiny_config: Config, tmp_path: Path, crater: Path) -> None:
     (run / "last" / "state.pt").write_bytes(torch_file(crater))
     code, _, err = call("train", *arguments(tiny_config, tmp_path), "--resume")
@@ -115,6 +118,7 @@ def test_backbone(call: Callable, tiny_config: Config, tmp_path: Path, crater: P
     assert code == 2 and "backbone.pt does not contain torch weights" in err
 
 
+@pytest.mark.heavy
 def test_cached_features(tiny_config: Config, crater: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = load_data(tiny_config)
     extractor = build_initial_model(tiny_config, data.num_class).feature_extractor
@@ -137,6 +141,7 @@ def test_landmarks(call: Callable, make_dataset: Callable, crater: Path, form: C
     assert code in (1, 2) and "c3.npz" in out + err and "cannot read" in out + err
 
 
+@pytest.mark.heavy
 def test_cached_weights_of_timm(tmp_path: Path, crater: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     repository = timm.get_pretrained_cfg(MODEL).hf_hub_id.partition("@")[0]
@@ -214,6 +219,7 @@ def test_study_of_a_continued_search(
     assert code == 2 and "study.yaml" in err and "Traceback" not in err
 
 
+@pytest.mark.heavy
 def test_journal_of_another_search(call: Callable, tmp_path: Path, tiny_dataset: Path, crater: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "journal.log").write_bytes(oldest(crater))
@@ -265,6 +271,7 @@ def test_owner_of_a_study(tmp_path: Path, crater: Path) -> None:
         assert read_owner(tmp_path)["pid"] > 0, "rewritten"
 
 
+@pytest.mark.heavy
 def test_table_of_recorded_curves(tmp_path: Path, crater: Path) -> None:
     header, first = TABLE.read_text().splitlines()[:2]
     for content in (plain(crater), oldest(crater), f"{header}\n{first}{yaml_text(crater)}\n".encode()):

@@ -39,6 +39,7 @@ def test_sleeping_trial_reports_the_keys_of_a_real_one() -> None:
     assert reports[-1]["epoch"] == reports[-1]["epochs"] == 5
 
 
+@pytest.mark.heavy
 def test_no_sleeping_trial_is_stopped_early() -> None:
     study = with_short_trials(recorded_study(), 500)
     assert study.settings.budget.trials == 500 and study.max_epochs == EPOCHS_PER_TRIAL
@@ -93,6 +94,7 @@ def test_every_tenth_line_and_all_failures_are_printed() -> None:
     assert printed == ["[10/20] complete", "[13/20] 0012 FAILED: hung", "[20/20] complete"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("args", "problems"),
     [

@@ -9,6 +9,7 @@ from hearai.benchmarks.engines import HearaiEngine, OptunaEngine, RayEngine
 from hearai.search.storage.trial_store import open_journal
 
 
+@pytest.mark.heavy
 def test_hearai_completes_the_base_config_and_journals_it(tmp_path: Path) -> None:
     study = recorded_study()
     with open_journal(tmp_path) as storage:

@@ -8,6 +8,7 @@ from hearai.benchmarks.curves import read_curves, recorded_study
 from hearai.benchmarks.surrogate import Surrogate
 
 
+@pytest.mark.heavy
 def test_table_has_complete_curves_of_points_of_its_space() -> None:
     study, curves = recorded_study(), read_curves()
     assert len(curves) > 200 and {len(curve.values) for curve in curves} == {study.max_epochs}

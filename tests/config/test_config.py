@@ -240,6 +240,7 @@ def test_config_can_be_pickled_and_hashed() -> None:
 # -- YAML ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @settings(relaxed, max_examples=50)
 @given(
     lr=st.floats(1e-12, 10, exclude_min=True),

@@ -52,6 +52,7 @@ def test_override_is_validated_like_a_file() -> None:
         override(build_config({}), {"train_parameters.lr": "no"}, "--set")
 
 
+@pytest.mark.heavy
 @relaxed
 @given(st.dictionaries(st.sampled_from("abc"), st.integers() | st.dictionaries(st.sampled_from("ab"), st.integers())))
 def test_merge_keeps_values_that_the_diff_does_not_have(diff: Mapping) -> None:

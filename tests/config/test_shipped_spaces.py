@@ -16,6 +16,7 @@ def data_paths(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("space", SHIPPED)
 def test_200_samples_give_valid_configs(space: str, data_paths: tuple[str, ...]) -> None:
     study, rng = load_study(Request(space, data_paths=data_paths)), random.Random(0)
@@ -28,6 +29,7 @@ def test_200_samples_give_valid_configs(space: str, data_paths: tuple[str, ...])
         assert config.train_parameters.classification_mode == study.base.train_parameters.classification_mode
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("space", SHIPPED)
 def test_base_config_is_a_point_of_its_space(space: str, data_paths: tuple[str, ...]) -> None:
     study = load_study(Request(space, data_paths=data_paths))
@@ -36,6 +38,7 @@ def test_base_config_is_a_point_of_its_space(space: str, data_paths: tuple[str, 
     assert always <= study.base_params().keys(), "the first trial has a value for every unconditional parameter"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("space", SHIPPED)
 def test_study_round_trip(space: str, data_paths: tuple[str, ...]) -> None:
     study = load_study(Request(space, data_paths=data_paths))

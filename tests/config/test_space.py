@@ -46,6 +46,7 @@ def domains(draw: st.DrawFn) -> Domain:
     return parse_space({"p": spec}, "f").domains["p"]
 
 
+@pytest.mark.heavy
 @relaxed
 @given(domains(), st.integers())
 def test_samples_are_in_the_domain_and_of_its_type(domain: Domain, seed: int) -> None:

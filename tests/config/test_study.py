@@ -109,6 +109,7 @@ def test_setting_a_searched_path_makes_it_constant(load: Callable[..., Study]) -
     assert study.space.sample(random.Random(0), study.base).keys() == {"transformer.dropout_rate"}
 
 
+@pytest.mark.heavy
 def test_name_of_a_study(load: Callable[..., Study]) -> None:
     assert (load().name, load().space_name) == ("mine", "mine")
     assert (load(name="other").name, load(name="other").space_name) == ("other", "mine")

@@ -107,6 +107,7 @@ def test_cutting_is_noted_when_sampling_by_time():
     ]
 
 
+@pytest.mark.heavy
 @given(count=st.integers(1, 60), most=st.integers(1, 12), time=st.sampled_from([None, 0.04, 0.28, 1.0]))
 def test_notes_match_the_sampling(count: int, most: int, time: float | None):
     (taken,) = frames_of(count, start=3, num_segments=most, time=time, fps=25)

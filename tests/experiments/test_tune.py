@@ -54,10 +54,12 @@ def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path: Path) -> None:
     assert done.returncode == 0 and "weight_decay: 0.001" in done.stdout
 
 
+@pytest.mark.heavy
 def test_an_unknown_space_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     assert_refused(run("tune.py", "--space", "hamnosis", cwd=tmp_path), "hamnosis", "did you mean 'hamnosys'")
 
 
+@pytest.mark.heavy
 def test_a_space_over_an_unknown_config_path_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(SPACE.replace("train_parameters.lr", "train_parameters.learning_rate"))
     assert_refused(run("tune.py", "--space", "my.yaml", cwd=tmp_path), "my.yaml", "learning_rate", "choose from")

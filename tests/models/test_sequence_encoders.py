@@ -51,6 +51,7 @@ def test_output_has_the_announced_width(name: str, pooling: str):
     assert transformer(torch.randn(3, 5, 12), mask_of(5, 5, 5)).shape == (3, 7)
 
 
+@pytest.mark.heavy
 @each
 def test_clips_of_any_length(name: str):
     transformer = build(name)

@@ -56,6 +56,7 @@ def draw(path: Path, matrix: list | np.ndarray, title: str = "a head") -> np.nda
 # confusion matrices
 
 
+@pytest.mark.heavy
 def test_rows_are_true_classes_and_colours_are_shares_of_the_row(tmp_path: Path) -> None:
     image = draw(tmp_path / "m.png", [[90, 10], [3, 1]])
     cells = {share: where(image, shade(share)) for share in (0.9, 0.1, 0.75, 0.25)}
@@ -68,6 +69,7 @@ def test_rows_are_true_classes_and_colours_are_shares_of_the_row(tmp_path: Path)
     assert middle[0.9][0] < middle[0.75][0]
 
 
+@pytest.mark.heavy
 def test_a_class_without_clips_is_a_grey_row(tmp_path: Path) -> None:
     area = (CELL * DPI) ** 2
     assert len(where(draw(tmp_path / "m.png", [[5, 1], [0, 0]]), hex_colour(EMPTY_COLOUR))) > 1.6 * area
@@ -124,6 +126,7 @@ def test_of_very_many_classes_the_most_frequent_are_shown(tmp_path: Path) -> Non
     assert list(shown) == [7, 9] and note == "Showing the 2 classes that have clips; 400 classes in all"
 
 
+@pytest.mark.heavy
 def test_predictions_of_hidden_classes_fill_a_last_column(tmp_path: Path) -> None:
     matrix = np.zeros((400, 400), int)
     matrix[7, 7], matrix[9, 300] = 4, 4  # class 300 has no clips and therefore no column
@@ -177,6 +180,7 @@ def test_a_figure_replaces_the_old_file_atomically(tmp_path: Path) -> None:
 # label counts
 
 
+@pytest.mark.heavy
 def test_bars_follow_the_counts_and_are_orange_for_one_clip(tmp_path: Path) -> None:
     plot_classes(HeadCounts("a", list("wxyz"), [40, 20, 0, 1], 0), tmp_path / "c.png")
     image = pixels(tmp_path / "c.png")
@@ -188,6 +192,7 @@ def test_bars_follow_the_counts_and_are_orange_for_one_clip(tmp_path: Path) -> N
     assert len(where(image, hex_colour(RED))) > 10  # the text `no clip`
 
 
+@pytest.mark.heavy
 def test_classes_without_clips_are_marked_in_the_overview(tmp_path: Path) -> None:
     def red(*counts: int) -> int:
         plot_overview([HeadCounts("a", list("xyz"), counts, 0)], "title", tmp_path / "o.png")
@@ -197,6 +202,7 @@ def test_classes_without_clips_are_marked_in_the_overview(tmp_path: Path) -> Non
     assert red(3, 0, 1) > 10
 
 
+@pytest.mark.heavy
 def test_the_overview_explains_orange_where_it_occurs(tmp_path: Path) -> None:
     def orange(*counts: int) -> int:
         plot_overview([HeadCounts("a", list("xyz"), counts, 0)], "title", tmp_path / "o.png")

@@ -55,6 +55,7 @@ def test_run_trains_as_far_as_asked_and_on_when_promoted(runner: Path) -> None:
         assert engine.ask() is None, "what it asks for again was answered from the curve"
 
 
+@pytest.mark.heavy
 def test_peer_that_ends_is_an_error(runner: Path) -> None:
     runner.write_text("import sys; sys.exit(1)")
     with ExitStack() as stack, pytest.raises(UserError, match=r"peer: runner\.py has ended"):

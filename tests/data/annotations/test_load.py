@@ -273,6 +273,7 @@ def test_published_sanity_datasets_load(real_data: Path, mode: str):
             assert batch.labels[head].tolist() == [label] * 3
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("folder", "classes", "clips"), [("sign_digits", 10, 200), ("isl_avatar/frames", 151, 151)])
 def test_real_gloss_folders_load(real_data: Path, tiny_config: Config, folder: str, classes: int, clips: int):
     data = check_folder(real_data / folder, tiny_config)

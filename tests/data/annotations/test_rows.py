@@ -418,12 +418,14 @@ def test_messages_of_invalid_rows_take_no_memory(tmp_path: Path, row: str, most:
     assert (many - few) / 19_000 < most + 1  # bytes per row: its name, to detect duplicates, but no message
 
 
+@pytest.mark.heavy
 def test_clips_take_little_memory(tmp_path: Path):
     rows = (f"clip{i:07d} {i % 50} {i % 50 + 40} {i % 2000}" for i in itertools.count())
     write_rows(tmp_path, *itertools.islice(rows, 20_000), name="rows")
     assert peak(tmp_path, "rows", GLOSS, frames=False) < 20_000 * 400
 
 
+@pytest.mark.heavy
 def test_many_rows_are_read_quickly(tmp_path: Path):
     write_rows(tmp_path, *(f"clip{i:07d} 0 40 {i % 2000}" for i in range(50_000)), name="rows")
     start = time.process_time()

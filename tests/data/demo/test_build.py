@@ -48,6 +48,7 @@ def test_every_clip_has_a_gloss_and_a_signer(tiny: Path) -> None:
     assert [line.split(",")[0] for line in (tiny / "signers.csv").read_text().splitlines()[1:]] == names
 
 
+@pytest.mark.heavy
 def test_number_of_workers_does_not_change_a_byte(tiny: Path, tmp_path: Path) -> None:
     other = demo_dataset(tmp_path, **TINY, workers=2)
     files = sorted(p.relative_to(tiny) for p in tiny.rglob("*") if p.is_file())
@@ -62,6 +63,7 @@ def test_second_call_builds_nothing(tiny: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == written
 
 
+@pytest.mark.heavy
 def test_another_seed_gives_another_folder(tiny: Path) -> None:
     assert demo_dataset(tiny.parent, **TINY, seed=1, workers=1) != tiny
 
@@ -81,6 +83,7 @@ def test_sizes_below_one_are_refused(tmp_path: Path) -> None:
         demo_dataset(tmp_path, frames=0)
 
 
+@pytest.mark.heavy
 def test_workers_import_neither_torch_nor_ray() -> None:
     code = "import sys, hearai.data.demo; print({'torch', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

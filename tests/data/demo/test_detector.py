@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hearai.data.demo import demo_dataset
 from hearai.data.demo.detector import FINDS, HANDS, JITTER, LOSES, SWAPS, detected
@@ -34,6 +35,7 @@ def test_rates_of_errors_are_as_stated() -> None:
     assert np.isnan(found["pose"][:, 25:]).all() and found["face"].dtype == np.float32
 
 
+@pytest.mark.heavy
 def test_same_images_and_labels_with_other_landmarks(tmp_path: Path) -> None:
     tiny = {"clips": 4, "frames": 3, "size": 16, "workers": 1}
     exact, noisy = demo_dataset(tmp_path, **tiny), demo_dataset(tmp_path, **tiny, landmarks="detected")

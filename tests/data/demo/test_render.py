@@ -74,6 +74,7 @@ def test_palm_and_back_look_different_on_every_skin() -> None:
         assert shades[0] > 1.15 * shades[1]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("head", HEADS)
 def test_every_class_of_a_head_looks_different(head: str) -> None:
     images = []
@@ -96,6 +97,7 @@ def test_two_hands_are_mirrored_or_parallel() -> None:
         assert right * (side, 1, 1) @ left > 0.9
 
 
+@pytest.mark.heavy
 def test_alternating_hands_differ_in_posture_and_motion() -> None:
     for symmetry, axis in ((5, 1), (6, 1), (3, 2), (4, 2)):
         _, marks = show(frames=12, symmetry_operator=symmetry)

@@ -163,6 +163,7 @@ def test_landmarks_are_in_the_right_arrays(make_source: Callable, tmp_path: Path
         assert arrays["right_hand"][0, 0] == pytest.approx([532 * 3 / 5000, (532 * 3 + 1) / 5000, (532 * 3 + 2) / 5000])
 
 
+@pytest.mark.heavy
 def test_limit_takes_the_first_classes(make_source: Callable, tmp_path: Path):
     result = run("lsa64", make_source("lsa64"), tmp_path / "data", limit=2)
     assert result.imported == 2 and [row[0] for row in table(tmp_path / "data" / "splits.csv")[1:]] == [
@@ -206,6 +207,7 @@ def test_numbers_that_mean_two_words_are_refused(make_source: Callable, tmp_path
         run("msasl", source, tmp_path / "data")
 
 
+@pytest.mark.heavy
 def test_command_reports_and_sets_the_exit_code(call: Callable, make_source: Callable, tmp_path: Path):
     source = make_source("csv")
     columns = ("--columns", "video=path,gloss=label,signer=who")
@@ -279,6 +281,7 @@ def test_mediapipe_finds_the_landmarks_of_each_clip(tmp_path: Path, waving: Path
     assert both.imported == 1 and len(list((tmp_path / "data" / "a__1").iterdir())) == 5, "3 frames, npz, properties"
 
 
+@pytest.mark.heavy
 def test_two_workers_import_the_same_as_one(make_source: Callable, tmp_path: Path):
     source = make_source("csv")
     for workers, data in ((1, tmp_path / "one"), (2, tmp_path / "two")):

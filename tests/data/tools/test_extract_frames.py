@@ -154,6 +154,7 @@ def test_name_with_whitespace_is_noted(videos: Path, tmp_path: Path):
     assert "my clip.mp4: the name contains whitespace" in note
 
 
+@pytest.mark.heavy
 def test_any_video_is_extracted_and_other_files_are_counted(videos: Path, tmp_path: Path, make_video: Callable):
     make_video(videos / "c.avi", form="avi", codec="mpeg4")
     make_video(videos / "d.mkv", form="matroska")
@@ -317,6 +318,7 @@ def test_dead_worker_ends_the_command_with_a_message(tmp_path: Path, started: su
     assert not (tmp_path / "data" / ".partial").exists()
 
 
+@pytest.mark.heavy
 def test_two_commands_do_not_write_the_same_folder(videos: Path, tmp_path: Path):
     from filelock import FileLock
 

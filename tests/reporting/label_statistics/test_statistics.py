@@ -75,6 +75,7 @@ def test_command_writes_table_and_plots_without_the_frames(write: Callable[..., 
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["deep"]
 
 
+@pytest.mark.heavy
 def test_invalid_rows_exit_with_2_and_write_nothing(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write([*glosses(0, 1), "c2 0 7", "c3 7 0 1", "c4 0 x 1", "c0 0 7 1", "c5 0 7 -2", "c6 0 7 1.5"])
     done = run("--file_path", path, "--output_directory", "out", cwd=tmp_path)
@@ -91,6 +92,7 @@ def test_invalid_rows_exit_with_2_and_write_nothing(write: Callable[..., Path], 
     assert [file.name for file in tmp_path.iterdir()] == ["data"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -276,6 +278,7 @@ def test_many_classes_are_summarised(write: Callable[..., Path], tmp_path: Path)
         assert image.width < 2500 and image.height < 2500
 
 
+@pytest.mark.heavy
 def test_head_without_labels_is_supported(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(["name start end gloss hand_location_x", "a 0 7 -1 -1", "b 0 7 -1 -1"])
     text = write_statistics(path, tmp_path / "out")

@@ -28,6 +28,7 @@ def warned(folder: Path, space: Mapping, score: Score, trials: int = 60, **how) 
     return boundary_warnings(simulate_search(study_of(space, folder), score, trials, **how))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_the_best_values_at_an_end_give_a_warning_with_advice(tmp_path: Path, sampler: str) -> None:
     space = {LR: LOG, DROPOUT: {"float": [0.0, 0.5]}}

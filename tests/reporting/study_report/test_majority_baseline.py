@@ -23,6 +23,7 @@ def test_the_most_frequent_training_class_is_scored_on_test(finished: Path) -> N
     assert found["top5"] is None, "there are three classes"
 
 
+@pytest.mark.heavy
 def test_omitted_for_a_missing_or_changed_dataset(finished: Path, dataset: Path, tmp_path: Path) -> None:
     study = (finished / "study.yaml").read_text()
     (finished / "study.yaml").write_text(study.replace(str(dataset), str(tmp_path / "data")))
@@ -34,6 +35,7 @@ def test_omitted_for_a_missing_or_changed_dataset(finished: Path, dataset: Path,
     assert summary_of(finished)["most_frequent"] is None
 
 
+@pytest.mark.heavy
 def test_known_for_a_copy_of_the_dataset(finished: Path, dataset: Path, tmp_path: Path) -> None:
     before = summary_of(finished)["most_frequent"]
     copy = shutil.copytree(dataset, tmp_path / "elsewhere" / dataset.name, copy_function=shutil.copyfile)

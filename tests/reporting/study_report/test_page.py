@@ -19,6 +19,7 @@ from tests.helpers.simulated_search import simulate_search, study_of
 from tests.helpers.study_builder import LR
 
 
+@pytest.mark.heavy
 def test_the_page_is_complete_self_contained_and_has_charts(finished: Path) -> None:
     page = page_of(finished)
     assert not page.open and not page.loads
@@ -36,6 +37,7 @@ def test_text_from_files_is_escaped(finished: Path) -> None:
     assert "<b>no," not in source and "tiny & <small>" in text and "<small>" not in source
 
 
+@pytest.mark.heavy
 def test_finalists_have_a_dot_per_seed_and_their_selection_score(finished: Path) -> None:
     source = html_of(finished)
     chart = source[source.index('aria-label="validation macro-F1">') :]
@@ -45,6 +47,7 @@ def test_finalists_have_a_dot_per_seed_and_their_selection_score(finished: Path)
     assert '<g class="winner"><title>trial 1: mean 0.580; seeds 0.550, 0.610' in chart
 
 
+@pytest.mark.heavy
 def test_no_finalist_is_the_winner_before_one_is_chosen(finished: Path) -> None:
     (finished / "test.json").unlink()
     source = html_of(finished)
@@ -52,6 +55,7 @@ def test_no_finalist_is_the_winner_before_one_is_chosen(finished: Path) -> None:
     assert 'class="winner"' not in finalists and 'class="base"' in finalists
 
 
+@pytest.mark.heavy
 def test_a_stopped_finalist_has_no_selection_score(build_study: Callable) -> None:
     with build_study() as builder:
         builder.run(builder.study.base_params(), [0.2, 0.1], "PRUNED")
@@ -82,6 +86,7 @@ def test_the_page_of_a_long_search_stays_usable(tmp_path: Path) -> None:
     assert not Page(text).open and len(text) < 500_000
 
 
+@pytest.mark.heavy
 def test_important_parameters_are_bars_and_warnings_come_first(tmp_path: Path) -> None:
     study = study_of(
         {"train_parameters.lr": {"float": [1e-4, 1e-2], "log": True}, "transformer.dropout_rate": {"float": [0, 0.5]}},
@@ -109,6 +114,7 @@ def test_stopping_criterion_and_code_versions_are_shown_if_known(finished: Path)
     assert "Stopping criterion" not in render_page(record, summarize(record))
 
 
+@pytest.mark.heavy
 def test_at_most_five_failed_trials_are_listed_with_reasons(build_study: Callable) -> None:
     with build_study() as builder:
         builder.run(builder.study.base_params(), [0.2, 0.4], "COMPLETE")
@@ -122,6 +128,7 @@ def test_at_most_five_failed_trials_are_listed_with_reasons(build_study: Callabl
     assert "1\u00a0running" in page
 
 
+@pytest.mark.heavy
 def test_a_failed_retraining_is_listed_by_finalist_and_seed(finished: Path, build_study: Callable) -> None:
     with build_study(finished) as builder:
         builder.finals.enqueue({}, {"kind": "final", "source": 1, "seed": 9})
@@ -132,6 +139,7 @@ def test_a_failed_retraining_is_listed_by_finalist_and_seed(finished: Path, buil
     assert "0001-seed9: out of memory" in page_of(finished).text
 
 
+@pytest.mark.heavy
 def test_a_report_beside_a_running_search_changes_nothing_else(finished: Path, build_study: Callable) -> None:
     with build_study(finished):  # holds the lock
         before = files_of(finished)

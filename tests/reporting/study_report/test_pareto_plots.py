@@ -59,6 +59,7 @@ def test_trials_outside_of_a_narrowed_space_are_not_on_the_front(build_study: Ca
     assert [plot.count("<circle") for plot in pareto_plots(narrowed, pareto_points(narrowed))] == [4], "all are drawn"
 
 
+@pytest.mark.heavy
 def test_the_page_draws_and_lists_the_front(build_study: Callable) -> None:
     with build_study(metric=[*TWO, "parameters"]) as builder:
         folder = run_five(builder)
@@ -99,6 +100,7 @@ def test_the_terminal_shows_the_front_at_80_columns(build_study: Callable) -> No
     assert re.search(r"and 11 more in summary\.json", text)
 
 
+@pytest.mark.heavy
 def test_trials_csv_has_a_column_per_cost_of_the_study(build_study: Callable) -> None:
     with build_study(metric=TWO) as builder:
         folder = run_five(builder)
@@ -107,6 +109,7 @@ def test_trials_csv_has_a_column_per_cost_of_the_study(build_study: Callable) ->
     assert "parameters" not in rows[0]
 
 
+@pytest.mark.heavy
 def test_with_one_metric_there_is_no_front(finished: Path) -> None:
     assert "Pareto" not in page_of(finished).text + write_results(finished)
 
@@ -151,12 +154,14 @@ def test_curves_show_the_score_of_the_named_heads(named: Path) -> None:
     assert [trial.curve for trial in read_record(named).trials] == [{1: 0.4, 2: 0.5, 3: 0.4}, {1: 0.6, 2: 0.7, 3: 0.6}]
 
 
+@pytest.mark.heavy
 def test_the_summary_names_the_searched_heads(named: Path) -> None:
     objective = summary_of(named)["objective"]
     assert objective["metric"] == "val/objective" and objective["heads"] == [FIRST, SECOND]
     assert objective["words"] == "macro-F1 over 2 of 8 heads"
 
 
+@pytest.mark.heavy
 def test_base_and_winner_are_compared_by_the_named_heads(named: Path) -> None:
     text, page = write_results(named), page_of(named).text
     verdict = "beats the base config: macro-F1 over 2 of 8 heads 0.750 +- 0.010 against 0.450 +- 0.010"

@@ -29,6 +29,7 @@ def test_a_report_of_a_study_whose_yaml_asks_for_a_call(call: Callable, finished
     assert code == 2 and "study.yaml:1" in err
 
 
+@pytest.mark.heavy
 def test_the_list_of_studies_shows_a_bomb_as_broken(call: Callable, finished: Path, tmp_path: Path) -> None:
     (finished / "journal.log").write_bytes(plain(tmp_path / "crater"))
     (finished / "owner.json").write_bytes(plain(tmp_path / "crater"))

@@ -13,6 +13,7 @@ from hearai.reporting.study_report.study_record import read_record
 from tests.helpers.report_files import csv_rows_of, summary_of
 
 
+@pytest.mark.heavy
 def test_a_torn_last_journal_line_is_ignored_and_kept(finished: Path) -> None:
     before = summary_of(finished)
     path = finished / "journal.log"
@@ -47,6 +48,7 @@ SCORES = {"trial": 1, "std": 0.1, "per_seed": [0.5], "mean_macro_f1": 0.5, "head
 DEEP = "[" * 100_000
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "content",
     [
@@ -72,6 +74,7 @@ def test_scores_of_a_trial_that_the_journal_lacks(finished: Path) -> None:
         read_record(finished)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "line",
     [

@@ -54,6 +54,7 @@ def test_the_test_scores_are_those_of_the_file(finished: Path) -> None:
     assert summary["test"] == json.loads((finished / "test.json").read_text())
 
 
+@pytest.mark.heavy
 def test_a_duplicate_point_is_counted_once(finished: Path, build_study: Callable) -> None:
     with build_study(finished) as builder:
         builder.search.enqueue(SHARP, {"wish": "the winner's point"})
@@ -64,6 +65,7 @@ def test_a_duplicate_point_is_counted_once(finished: Path, build_study: Callable
     assert [row["number"] for row in csv_rows_of(finished)] == ["0", "1", "2", "3", "4", "6"]
 
 
+@pytest.mark.heavy
 def test_a_search_continued_after_its_test_scores_is_unfinished(finished: Path, build_study: Callable) -> None:
     with build_study(finished) as builder:
         builder.run({LR: 0.05}, [0.7], "RUNNING")
@@ -111,6 +113,7 @@ def test_a_search_without_trials(build_study: Callable, journal: str) -> None:
     assert csv_rows_of(builder.folder) == []
 
 
+@pytest.mark.heavy
 def test_writing_again_gives_the_same_tables(finished: Path) -> None:
     first = summary_of(finished), csv_rows_of(finished)
     assert (summary_of(finished), csv_rows_of(finished)) == first

@@ -22,6 +22,7 @@ def test_keys_order_and_values_equal_the_stored_file(finished: Path) -> None:
     assert json.dumps({**summary, "versions": stored["versions"]}) == json.dumps(stored)
 
 
+@pytest.mark.heavy
 def test_the_file_is_indented_by_one_space(finished: Path) -> None:
     summary_of(finished)
     lines = (finished / "summary.json").read_text().splitlines()

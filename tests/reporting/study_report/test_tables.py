@@ -12,6 +12,7 @@ from tests.helpers.study_builder import LR
 BLUR = "augmentations_parameters.blur_limit"
 
 
+@pytest.mark.heavy
 def test_one_row_per_trial_with_parameters_scores_and_reason(finished: Path) -> None:
     base, best, stopped, failed, diverged = csv_rows_of(finished)
     assert (base["kind"], base["state"], base["objective"], base["seconds"]) == ("base", "COMPLETE", "0.4", "2.0")
@@ -33,6 +34,7 @@ def test_numbers_and_other_text_stay(value: object) -> None:
     assert csv_cell(value) is value
 
 
+@pytest.mark.heavy
 def test_failures_are_no_formulas_and_no_escape_sequences(finished: Path, call: Callable) -> None:
     path = finished / "journal.log"
     path.write_text(path.read_text().replace("ValueError: <b>no", "=HYPERLINK(0)\\u001b[2J\\u009b31m"))

@@ -16,6 +16,7 @@ from tests.helpers.report_files import page_of
 from tests.helpers.study_builder import LR, SHARP, StudyBuilder, write_test_scores
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("base", "best", "winner", "verdict"),
     [
@@ -34,6 +35,7 @@ def test_the_verdict_compares_gain_and_spread(
     assert verdict in page_of(finished).text
 
 
+@pytest.mark.heavy
 def test_a_single_run_each_may_be_chance(finished: Path) -> None:
     scores = json.loads((finished / "test.json").read_text())
     for one in scores.values():
@@ -48,6 +50,7 @@ def test_older_test_scores_are_compared_by_the_mean_of_heads(finished: Path) -> 
     assert "macro-F1 0.520 +- 0.028 against 0.410 +- 0.014" in " ".join(write_results(finished).split())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("test", "remark"),
     [
@@ -91,6 +94,7 @@ LATE_WINNER = [*([0.5 - number / 100] * 3 for number in range(10)), [0.2, 0.7, 0
 """Ten trials of which each is worse than the one before it, and one that is poor in its first epoch and ends best."""
 
 
+@pytest.mark.heavy
 def test_what_earlier_stopping_would_have_saved_is_said(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, LATE_WINNER)
@@ -102,6 +106,7 @@ def test_what_earlier_stopping_would_have_saved_is_said(build_study: Callable) -
     assert "would have saved" in " ".join(write_results(builder.folder).split())
 
 
+@pytest.mark.heavy
 def test_the_winner_and_the_other_finalists_are_counted(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, LATE_WINNER)
@@ -111,12 +116,14 @@ def test_the_winner_and_the_other_finalists_are_counted(build_study: Callable) -
     assert "kept the winner and 1 of 2 other finalists; from epoch 1, " in remarks_of(builder.folder)[0]
 
 
+@pytest.mark.heavy
 def test_stopping_that_loses_the_best_trial_everywhere_is_said(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, [*([0.5 - number / 100] * 3 for number in range(10)), [0.2, 0.2, 0.8]])
     assert remarks_of(builder.folder)[0].endswith(" of the epochs and lost trial 11, the best one.")
 
 
+@pytest.mark.heavy
 def test_with_early_stopping_only_more_of_it_is_judged(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, [*LATE_WINNER, [0.2, 0.2]], {12: "PRUNED"})
@@ -124,6 +131,7 @@ def test_with_early_stopping_only_more_of_it_is_judged(build_study: Callable) ->
     assert "stopping also from epoch 1 (asha" in text and text.endswith("and lost trial 11, the best one.")
 
 
+@pytest.mark.heavy
 def test_why_nothing_is_known_of_earlier_stopping_is_said(finished: Path) -> None:
     text, gain = remarks_of(finished)
     assert text == "What earlier stopping would have saved is unknown: only 2 trials are complete; 5 are needed."
@@ -131,6 +139,7 @@ def test_why_nothing_is_known_of_earlier_stopping_is_said(finished: Path) -> Non
     assert "earlier stopping" not in write_results(finished)
 
 
+@pytest.mark.heavy
 def test_the_expected_gain_is_compared_with_the_spread_of_seeds(build_study: Callable) -> None:
     with build_study() as builder:
         write_trials(builder, [[0.5 + number / 1000] * 3 for number in range(12)])

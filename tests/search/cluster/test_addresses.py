@@ -55,6 +55,7 @@ def test_an_address_that_answers_like_a_cluster_is_used(monkeypatch: pytest.Monk
         assert resolve_address("auto") == address
 
 
+@pytest.mark.heavy
 def test_addresses_of_nothing_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "ANSWER_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as closed:

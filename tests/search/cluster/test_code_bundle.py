@@ -35,6 +35,7 @@ def test_local_files_are_sent_and_options_name_the_copies(form: str, tmp_path: P
             assert (folder / path).read_text() == option
 
 
+@pytest.mark.heavy
 def test_two_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -44,6 +45,7 @@ def test_two_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
         assert [(folder / path).read_text() for path in bundled[1::2]] == ["a", "b"]
 
 
+@pytest.mark.heavy
 def test_journals_are_sent_with_the_records_of_their_studies(tmp_path: Path) -> None:
     arguments = []
     for name in ("a", "b"):

@@ -63,6 +63,7 @@ def test_the_spread_of_seeds_is_pooled_over_configs() -> None:
     assert seed_spread({0: [0.4], 1: [0.9]}) is None and seed_spread({}) is None
 
 
+@pytest.mark.heavy
 def test_noise_of_recorded_curves_is_near_the_spread_of_seeds() -> None:
     curves = read_curves()
     runs = [dict(enumerate(accumulate(curve.values, max), start=1)) for curve in curves]

@@ -31,6 +31,7 @@ def test_every_trial_continues_between_rungs() -> None:
     assert not stopper.should_continue(2, 2, 0.1)
 
 
+@pytest.mark.heavy
 @no_deadline
 @given(st.lists(scores, min_size=1, max_size=30), st.integers(2, 5))
 def test_a_trial_among_the_best_share_of_earlier_ones_continues(values: list[float], factor: int) -> None:
@@ -41,6 +42,7 @@ def test_a_trial_among_the_best_share_of_earlier_ones_continues(values: list[flo
         assert stopper.should_continue(number, 2, value) == (better < room)
 
 
+@pytest.mark.heavy
 @no_deadline
 @given(st.lists(scores, min_size=2, max_size=30, unique=True), st.integers(2, 5))
 def test_of_worse_and_worse_trials_only_the_first_continues(values: list[float], factor: int) -> None:

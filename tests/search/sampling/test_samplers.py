@@ -109,6 +109,7 @@ def test_the_grid_proposes_every_point_once(tmp_path: Path) -> None:
     assert len({point[NAME] for point in found[:10]}) == 3, "the first points cover the space"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_continued_grid_resumes_where_it_stopped(tmp_path: Path, seed: int) -> None:
     study = study_of(tmp_path, sampler={"name": "grid"}, seed=seed)
@@ -172,6 +173,7 @@ def test_samplers_of_one_metric_are_refused_for_several(name: str) -> None:
     assert StudySettings(sampler=sampler, space={}).metric == ("objective",)
 
 
+@pytest.mark.heavy
 def test_tpe_samples_along_the_front_and_avoids_pruned_regions(open_store: Callable, tmp_path: Path) -> None:
     """Score and time both grow with x up to 0.5; above that, trials are pruned."""
     sampler = build_sampler(Sampler(name="tpe", startup_trials=10), 0)

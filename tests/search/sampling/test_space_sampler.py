@@ -127,6 +127,7 @@ def test_every_sampler_continues_in_a_wider_space(sampler: str, tmp_path: Path) 
         run(store, new, 2)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS.keys() - {"random", "grid", "freeze_thaw"}))
 def test_samplers_propose_together_what_was_widened(sampler: str, tmp_path: Path) -> None:
     """With the distributions in the journal, Optuna leaves widened parameters out, or keeps to the first range."""
@@ -218,6 +219,7 @@ def test_an_interrupted_base_config_keeps_its_values(started: bool, tmp_path: Pa
         assert new.config_of(base.params) == new.base
 
 
+@pytest.mark.heavy
 def test_the_base_config_is_a_point_of_a_space_that_has_it_now(tmp_path: Path) -> None:
     config = {"train_parameters": {**BASE["train_parameters"], "lr": 0.05}}
     old, new = study_of(tmp_path, SPACE, **config), study_of(tmp_path, WIDER, **config)
@@ -250,6 +252,7 @@ def test_an_unchanged_space_shows_the_trials_of_the_journal(tmp_path: Path) -> N
         assert sampler.best_of_earlier_spaces(trials) is None and hidden_note(store) is None
 
 
+@pytest.mark.heavy
 def test_optuna_itself_reads_the_journal_without_widened_choices(tmp_path: Path) -> None:
     """As its dashboard does: later trials lack the parameter whose choices have changed, and nothing else."""
     old, new = study_of(tmp_path, SPACE), study_of(tmp_path, WIDER)

@@ -195,6 +195,7 @@ def test_what_freeze_thaw_cannot_place_is_left_out(make_study: MakeStudy, older:
     assert len(read_one(with_warm_start(single, older)).trials) == 1
 
 
+@pytest.mark.heavy
 def test_values_that_are_not_comparable_are_tried_inside_only(make_study: MakeStudy, older: Path) -> None:
     study = make_study({**FREEZE_THAW, "space": {LR: {"float": [5e-4, 5e-3], "log": True}}})
     other = replace(study, base=override(study.base, {"general_parameters.split_seed": 7}))

@@ -68,6 +68,7 @@ def test_a_study_without_results_takes_a_changed_config(
     assert search(changed, folder, None) == [], "the second time it is the same study"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
 def test_a_study_with_a_result_refuses_a_changed_config(
     state: TrialState, make_study: MakeStudy, tmp_path: Path
@@ -97,6 +98,7 @@ def test_a_changed_study_is_removed_from_an_object_store(bucket: Bucket, make_st
 # -- a changed space ------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.RUNNING])
 def test_a_widened_space_continues_and_is_recorded(state: TrialState, make_study: MakeStudy, tmp_path: Path) -> None:
     folder = tmp_path / "study"
@@ -110,6 +112,7 @@ def test_a_widened_space_continues_and_is_recorded(state: TrialState, make_study
     assert history_of(study) == [f"from trial 1 on: {WIDENED}"]
 
 
+@pytest.mark.heavy
 def test_a_space_without_trials_of_its_own_is_not_in_the_history(make_study: MakeStudy, tmp_path: Path) -> None:
     """Killed between the record and the first trial, then widened further."""
     folder = tmp_path / "study"
@@ -127,6 +130,7 @@ def test_a_space_without_trials_of_its_own_is_not_in_the_history(make_study: Mak
     ]
 
 
+@pytest.mark.heavy
 def test_a_changed_space_is_refused_with_every_difference(make_study: MakeStudy, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     search(make_study(), folder, TrialState.COMPLETE)
@@ -148,6 +152,7 @@ def test_a_changed_space_is_refused_with_every_difference(make_study: MakeStudy,
     assert (folder / STUDY_FILE).read_bytes() == record
 
 
+@pytest.mark.heavy
 def test_options_that_a_tied_choice_had_are_still_known(make_study: MakeStudy, tmp_path: Path) -> None:
     both = {"small": {"transformer.output_size": 16}, "large": {"transformer.output_size": 32}}
     wide, narrow = ({"space": {"size": {"choice": options}}} for options in (both, {"small": both["small"]}))
@@ -161,6 +166,7 @@ def test_options_that_a_tied_choice_had_are_still_known(make_study: MakeStudy, t
     assert load_study(Request(str(folder / STUDY_FILE))).earlier_spaces == (), "a space for another study"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("entry", ["5", "[5]", "[{before_trial: 0, space: {}}]", "[{before_trial: 1, space: {a: []}}]"])
 def test_a_damaged_history_is_refused(entry: str, make_study: MakeStudy, tmp_path: Path) -> None:
     folder = tmp_path / "study"
@@ -182,6 +188,7 @@ def test_a_widened_space_continues_in_an_object_store(bucket: Bucket, make_study
     assert history_of(read_study(tmp_path / "third" / "study" / STUDY_FILE)[0]) == [f"from trial 1 on: {WIDENED}"]
 
 
+@pytest.mark.heavy
 def test_what_a_search_would_do_is_said_without_writing(make_study: MakeStudy, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     search(make_study(), folder, TrialState.COMPLETE)  # the base config: lr 0.001

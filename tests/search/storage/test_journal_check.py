@@ -94,6 +94,7 @@ FORGED = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("line", [DEEP, *(json.dumps({**log, "worker_id": "w"}) for log in FORGED.values())])
 def test_a_forged_line_is_refused_with_its_number(journal: Path, line: str) -> None:
     lines = journal.read_text().splitlines(keepends=True)

@@ -81,6 +81,7 @@ with open_journal(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.heavy
 def test_a_killed_search_does_not_block_the_next_one(open_store: Callable, tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

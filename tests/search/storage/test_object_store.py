@@ -45,6 +45,7 @@ def test_local_files_changed_after_sending_are_kept(bucket: Bucket, folder: Path
     assert (folder / "metrics.jsonl").read_text() == "its last lines"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [

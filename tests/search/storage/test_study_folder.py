@@ -140,6 +140,7 @@ def test_description_may_change(make_study: MakeStudy) -> None:
 GLOSSES = "gloss_id,word\n0,book\n1,tree\n2,cat\n"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("later", "changes"),
     [
@@ -174,6 +175,7 @@ def test_numbers_keep_their_words_when_a_search_continues(
     assert (folder / "class_names.csv").exists()
 
 
+@pytest.mark.heavy
 def test_classes_without_names_may_get_some(make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path) -> None:
     def plan(mode: str) -> Plan:
         folders._read.cache_clear()

@@ -30,6 +30,7 @@ def test_a_study_continues_from_the_store_if_it_has_more(bucket: Bucket, tmp_pat
         assert (here.folder / JOURNAL).read_text() == "one\ntwo\nthree\n"
 
 
+@pytest.mark.heavy
 def test_diverged_journals_are_refused_and_not_changed(bucket: Bucket, tmp_path: Path) -> None:
     here, there = (StudySync(tmp_path / name / "study", bucket.uri) for name in ("here", "there"))
     with here.syncing():
@@ -44,6 +45,7 @@ def test_diverged_journals_are_refused_and_not_changed(bucket: Bucket, tmp_path:
     assert ObjectStore(bucket.uri).read(f"study/{JOURNAL}") == b"one\ntwo\n"
 
 
+@pytest.mark.heavy
 def test_a_study_searched_by_another_machine_is_refused(bucket: Bucket, tmp_path: Path) -> None:
     owner = {"pid": 7, "host": "elsewhere", "since": time.time() - 60, "command": "tune.py", "seen": time.time() - 5}
     ObjectStore(bucket.uri).write("study/owner.json", json.dumps(owner).encode())
@@ -57,6 +59,7 @@ def test_a_study_searched_by_another_machine_is_refused(bucket: Bucket, tmp_path
     assert ObjectStore(bucket.uri).list() == []
 
 
+@pytest.mark.heavy
 def test_a_driver_considered_dead_does_not_overwrite_the_journal(bucket: Bucket, tmp_path: Path) -> None:
     sync, store = StudySync(tmp_path / "study", bucket.uri), ObjectStore(bucket.uri).below("study")
     other = json.dumps({"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py", "seen": 0}).encode()

@@ -261,6 +261,7 @@ def journal_of_two(open_store: Callable, tmp_path_factory: pytest.TempPathFactor
     return (folder / "journal.log").read_bytes()
 
 
+@pytest.mark.heavy
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(share=st.floats(0, 1))
 def test_a_search_continues_from_a_journal_torn_at_any_byte(

@@ -51,6 +51,7 @@ def test_the_other_workers_of_a_group_record_no_attempt(make_spec: MakeSpec) -> 
         first.ensure_current_attempt(), other.ensure_current_attempt()
 
 
+@pytest.mark.heavy
 def test_a_superseded_attempt_uploads_nothing(
     make_spec: MakeSpec, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

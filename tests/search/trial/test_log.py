@@ -106,6 +106,7 @@ def end_of(folder: Path, how: str, kill: signal.Signals | None = None) -> str:
     return failure_of(folder, 0, "killed by SIGKILL")
 
 
+@pytest.mark.heavy
 def test_a_crash_is_named_and_its_stacks_are_logged(tmp_path: Path) -> None:
     assert end_of(tmp_path, "wait", signal.SIGSEGV).startswith("segmentation fault (SIGSEGV)")
     log = (tmp_path / "train.log").read_text()
@@ -118,5 +119,6 @@ def test_a_process_that_hangs_logs_where(tmp_path: Path) -> None:
     assert re.fullmatch(r"killed by SIGKILL in data/images\.py:\d+ \(read_image\)", reason)
 
 
+@pytest.mark.heavy
 def test_a_process_that_exits_without_a_reason_keeps_its_log(tmp_path: Path) -> None:
     assert re.fullmatch(r"killed by SIGKILL; last line of its log: .* process \d+ started", end_of(tmp_path, "exit"))

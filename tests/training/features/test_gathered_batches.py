@@ -46,6 +46,7 @@ def clip_by_clip(
     return dataset, GatheredBatches(dataset, plain, flipped, CPU)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("rank", "world", "first"), [(0, 1, 0), (0, 1, 2), (0, 3, 0), (2, 3, 0)])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_gathered_batches_are_those_read_clip_by_clip(

@@ -65,6 +65,7 @@ def test_promising_curves_are_trained_on() -> None:
     assert set(resumed) <= {curve.number for curve in best[:6]}
 
 
+@pytest.mark.heavy
 def test_new_points_are_better_than_random_ones() -> None:
     curves = [curve_of(c.number, c.params, EPOCHS, "complete") for c in curves_of(25)]
     points = [engine_of(seed=seed).next(curves) for seed in range(20)]
@@ -196,6 +197,7 @@ def test_the_model_sees_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch
     assert sizes and max(sizes) <= MOST_ROWS + MOST_RUNNING
 
 
+@pytest.mark.heavy
 def test_a_search_over_conditional_and_tied_choices_learns() -> None:
     raw = {
         "transformer.name": {"choice": ["sign_language_transformer", "lstm", "fake_transformer"]},

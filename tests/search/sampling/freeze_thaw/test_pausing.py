@@ -138,6 +138,7 @@ def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield search
 
 
+@pytest.mark.heavy
 def test_trials_pause_at_levels_and_train_on_where_they_paused(finished: Search) -> None:
     search = finished
     resumed = [(number, epoch) for what, number, epoch in search.events if what == "start" and epoch]
@@ -191,6 +192,7 @@ def test_few_trials_stay_paused(study: Study, journal: Journal) -> None:
     assert 0 < most <= PAUSED_PER_SLOT + 2
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("steps", [1, 17, 40])
 def test_a_killed_search_continues_with_its_paused_trials(study: Study, tmp_path: Path, steps: int) -> None:
     with open_journal(tmp_path) as journal:
@@ -225,6 +227,7 @@ def test_trials_running_when_the_budget_ended_are_closed(study: Study, tmp_path:
         assert states == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
+@pytest.mark.heavy
 def test_a_disk_that_is_full_at_a_pause_loses_nothing(study: Study, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m"):
         folder = tmp_path / "disk" / "study"
@@ -245,6 +248,7 @@ def test_a_disk_that_is_full_at_a_pause_loses_nothing(study: Study, tmp_path: Pa
             assert {trial.state for trial in search.store.trials()} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("trials", [1, 7])
 def test_no_trial_beyond_the_limit_starts_and_none_is_stopped(study: Study, journal: Journal, trials: int) -> None:
     search = Search(study, journal, slots=6, trials=trials, epochs=1000)
@@ -278,6 +282,7 @@ def test_the_next_stage_waits_for_trials_that_may_be_paused(study: Study, journa
     assert second is None and searcher.stage is search.stage
 
 
+@pytest.mark.heavy
 def test_one_slot_and_the_same_seed_give_the_same_search(study: Study, tmp_path: Path) -> None:
     def run(name: str) -> list:
         (tmp_path / name).mkdir()
