@@ -24,11 +24,11 @@ from hearai.errors import ConfigError, UserError
 from hearai.models.model import build_initial_model
 from hearai.models.pretrained import load_pretrained, load_torchvision
 from hearai.search.finals import score_test_split
-from hearai.search.storage.journal_backend import JournalFile
+from hearai.search.storage.journal_backend import JournalFile, open_journal
 from hearai.search.storage.journal_reader import read_journal
 from hearai.search.storage.layout import OWNER
 from hearai.search.storage.lock import read_owner, study_lock
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from hearai.search.trial.resume import clear_unusable
 from hearai.training.features.feature_cache import load_or_compute
 from hearai.training.fit import fit

@@ -35,9 +35,9 @@ from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import BASE_KIND, KIND
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import TRIALS
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import open_journal
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.search.tune.tuner import SearchContext, run_stages
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 from hearai.config.study import Study
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import UserError

@@ -18,7 +18,7 @@ from hearai.benchmarks.worker_pool import WorkerPool
 from hearai.config.study import Study
 from hearai.config.study_schema import Sampler
 from hearai.errors import UserError
-from hearai.search.storage.trial_store import open_journal
+from hearai.search.storage.journal_backend import open_journal
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from hearai.benchmarks.surrogate import Surrogate
 from hearai.config.study import Study
 from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import JOURNAL, TRIALS, label_of
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import open_journal
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.training.outputs.checkpoint import save_checkpoint

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 
 START_SECONDS = 0.5
 """Between two trials of a reused actor, as measured."""

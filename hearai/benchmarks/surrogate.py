@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from hearai.benchmarks.curves import Curve, read_curves, recorded_study
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 
 # N recorded runs, D parameters, E epochs, P principal components
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from hearai.benchmarks.simulation import Engine, Run
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Study
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime

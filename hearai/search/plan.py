@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hearai.config.config import Config, dataset_folders
 from hearai.config.overrides import override
+from hearai.config.search_space.space_check import space_problems
 from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
@@ -45,7 +46,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
         load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
     start = with_weights(start, pretraining_follows=follows)
-    if problems := study.space.problems(start):  # such as an extractor without published weights
+    if problems := space_problems(study.space, start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
     searched = [

@@ -43,7 +43,7 @@ from hearai.search.storage.attributes import (
     TOTAL_SECONDS,
 )
 from hearai.search.storage.changed_study import syncing_changed
-from hearai.search.storage.journal_backend import Journal
+from hearai.search.storage.journal_backend import Journal, open_journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
 from hearai.search.storage.output_log import output_log
@@ -55,7 +55,6 @@ from hearai.search.storage.study_folder import (
     with_known_schedule,
 )
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import open_journal
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.search.tune.study_metrics import StudyMetrics
 from hearai.search.tune.tuner import SearchContext, run_stages

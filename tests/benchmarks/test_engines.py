@@ -6,7 +6,7 @@ import pytest
 
 from hearai.benchmarks.curves import recorded_study
 from hearai.benchmarks.engines import HearaiEngine, OptunaEngine, RayEngine
-from hearai.search.storage.trial_store import open_journal
+from hearai.search.storage.journal_backend import open_journal
 
 
 @pytest.mark.heavy

@@ -7,7 +7,8 @@ import pytest
 
 from hearai.config.config import build_config, to_yaml
 from hearai.config.overrides import get_path, override
-from hearai.config.space import parse_space
+from hearai.config.search_space.space import parse_space
+from hearai.config.search_space.space_check import space_problems
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
 
@@ -131,7 +132,7 @@ def test_options_that_can_be_lists_are_searched(path: str, values: list[Any]) ->
         else {path: {"choice": values}},
         "space.yml",
     )
-    assert not space.problems(base)
+    assert not space_problems(space, base)
     points = [space.sample(random.Random(seed), base) for seed in range(30)]
     found = [get_path(override(base, space.expand(point)), path) for point in points]
     assert all(value in found for value in values)
@@ -143,7 +144,7 @@ def test_options_that_can_be_lists_are_searched(path: str, values: list[Any]) ->
 
 def test_invalid_list_in_a_space_is_an_error_with_its_path() -> None:
     base = build_config({})
-    (problem,) = parse_space({f"{JITTER}hue": {"choice": [0.1, [0.3, 0.1]]}}, "f").problems(base)
+    (problem,) = space_problems(parse_space({f"{JITTER}hue": {"choice": [0.1, [0.3, 0.1]]}}, "f"), base)
     assert problem.startswith(f"space: {JITTER}hue: got [0.3, 0.1]; must be a number")
     with pytest.raises(ConfigError, match="contains duplicates"):
         parse_space({f"{JITTER}hue": {"choice": [[0, 0.1], [0, 0.1]]}}, "f")

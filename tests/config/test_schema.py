@@ -7,7 +7,8 @@ import pytest
 
 from hearai.config.config import build_config, load_config
 from hearai.config.overrides import get_path, override
-from hearai.config.space import parse_space
+from hearai.config.search_space.space import parse_space
+from hearai.config.search_space.space_check import space_problems
 from hearai.errors import ConfigError
 
 SEARCHED = {
@@ -26,7 +27,7 @@ def test_training_option_is_read_from_yaml_and_searched(tmp_path: Path, path: st
         (tmp_path / "run.yml").write_text(f"{section}: {{{key}: {text}}}\n")
         assert get_path(load_config(tmp_path / "run.yml"), path) == value
     space, base = parse_space({path: {"choice": SEARCHED[path]}}, "space.yml"), build_config({})
-    assert not space.problems(base)
+    assert not space_problems(space, base)
     drawn = {get_path(override(base, space.sample(random.Random(seed), base)), path) for seed in range(20)}
     assert drawn == set(SEARCHED[path])
 

@@ -14,6 +14,7 @@ from hearai.config.config import Config
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
 from hearai.config.overrides import override
 from hearai.config.schema import Transformer
+from hearai.config.search_space.space_check import space_problems
 from hearai.config.study import SPACES, Request, Study, load_study
 from hearai.errors import ConfigError
 from hearai.models.model import build_model
@@ -169,11 +170,12 @@ def test_published_weights_of_an_extractor_without_any(tmp_path: Path) -> None:
     study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OTHER_DATA))
     with_weights = override(study.base, {"feature_extractor.pretrained": True})
     assert any(
-        "there are no published weights for gcn_extractor" in problem for problem in study.space.problems(with_weights)
+        "there are no published weights for gcn_extractor" in problem
+        for problem in space_problems(study.space, with_weights)
     )
     (tmp_path / "inputs.yaml").write_text(
         ALL_EXTRACTORS
         + "  feature_extractor.pretrained: {choice: [false], when: {feature_extractor.name: gcn_extractor}}\n"
     )
     study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OTHER_DATA))
-    assert study.space.problems(with_weights) == []
+    assert space_problems(study.space, with_weights) == []

@@ -9,7 +9,7 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Request, Study, load_study
 from hearai.config.study_schema import Sampler
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord

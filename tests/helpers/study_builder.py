@@ -10,12 +10,13 @@ import yaml
 from optuna.trial import Trial, TrialState
 from PIL import Image
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Request, Study, load_study
 from hearai.data.annotations.load import load_data
 from hearai.data.annotations.split import write_split
 from hearai.search.sampling.samplers import build_sampler
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 
 SPACE = """
 description: tiny & <small>

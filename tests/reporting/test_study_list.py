@@ -14,8 +14,9 @@ from optuna.trial import TrialState
 from hearai.errors import ConfigError, UserError
 from hearai.files import lock_cache
 from hearai.reporting.study_list import delete_caches, delete_studies, find_study, list_studies, studies_text
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.lock import study_lock
-from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from hearai.search.storage.trial_store import SEARCH, TrialStore
 from tests.helpers import ROOT
 
 SCRIPT = ROOT / "experiments" / "studies.py"

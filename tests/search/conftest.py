@@ -11,7 +11,8 @@ import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 
 from hearai.config.study import Request, Study, load_study
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from tests.helpers.small_space import small_space
 
 SMALL_SPACE = small_space(trials=3, epochs=3, finalists="{count: 1, seeds: 2}")

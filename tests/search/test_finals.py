@@ -9,7 +9,8 @@ from hearai.config.config import build_config
 from hearai.search.finals import winner
 from hearai.search.sampling.policy import Stopping
 from hearai.search.stage import Stage
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from hearai.search.tune.callbacks import standing
 from tests.helpers.suggestions import run_trial, suggest_x_and_y
 

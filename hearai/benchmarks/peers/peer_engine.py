@@ -17,7 +17,7 @@ from typing import Any
 
 from hearai.benchmarks.engines import WorstSoFar
 from hearai.benchmarks.simulation import Run
-from hearai.config.domains import Domain
+from hearai.config.search_space.domains import Domain
 from hearai.config.study import Study
 from hearai.errors import UserError
 

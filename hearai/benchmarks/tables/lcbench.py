@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hearai.benchmarks.tables.table_study import TableStudy, table_study
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 
 EPOCHS = 52
 INPUTS = ("batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout")

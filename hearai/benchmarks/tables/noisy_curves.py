@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from hearai.benchmarks.tables.table_study import TableStudy
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 
 OFFSET_SHARE = 0.5
 """Share of the variance that a seed adds to a whole curve; the rest changes along it."""

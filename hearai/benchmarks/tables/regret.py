@@ -9,8 +9,8 @@ import numpy as np
 
 from hearai.benchmarks.curves import moved_number
 from hearai.config.config import Config
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 from hearai.files import atomic_write_text, cache_folder
 
 Point = Mapping[str, Value]

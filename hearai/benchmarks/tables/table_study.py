@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hearai.config.config import build_config
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 from hearai.config.study import Study
 from hearai.config.study_schema import EarlyStopping, StudySettings
 from hearai.config.validation import FrozenDict

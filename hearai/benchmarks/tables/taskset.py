@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hearai.benchmarks.tables.table_study import TableStudy, table_study
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 
 NEAREST = 5
 HIGHEST_LOSS = 2.0

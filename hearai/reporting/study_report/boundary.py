@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 from hearai.errors import ConfigError
 from hearai.reporting.study_report.importance import MIN_COMPLETE
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord

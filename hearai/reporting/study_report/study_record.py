@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Study, read_study
 from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.metrics import MACRO_F1, SCORES
 from hearai.reporting.study_report.final_scores import MajorityScores, TestScores
 from hearai.reporting.study_report.pareto_plots import ParetoPoint

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 from hearai.files import csv_text
 from hearai.metrics import MACRO_F1
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore

@@ -13,8 +13,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial
 
-from hearai.config.domains import Domain, Value
-from hearai.config.grid import grid_points
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.grid import grid_points
 from hearai.config.study import Study
 from hearai.config.study_schema import Sampler
 from hearai.search.sampling.smoothed_sampler import SmoothedSampler
@@ -70,7 +70,7 @@ SAMPLERS: dict[str, Callable[[int, int, bool], BaseSampler]] = {
     "nsga2": _nsga2,
     "nsga3": _nsga3,
     "freeze_thaw": _random,  # is asked only where the engine's point was tried already
-    "grid": _random,  # is never used: the points come from `hearai.config.grid`
+    "grid": _random,  # is never used: the points come from `hearai.config.search_space.grid`
 }
 
 SMOOTHED = ("tpe", "gp")

@@ -12,8 +12,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 from hearai.config.study import Study
 from hearai.search.sampling.viewing_sampler import ViewingSampler
 from hearai.search.storage.attributes import BASE_KIND, KIND

@@ -16,8 +16,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hearai.config.config import Config
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 from hearai.config.study import Study, read_study
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset

@@ -3,13 +3,16 @@
 Optuna's own `JournalFileBackend` locks, writes, syncs and reads back for each parameter of each trial. A study has one
 writer (`open_journal` holds its lock), so one append and one sync per proposal suffice: 40 lines with 18 parameters.
 The format is Optuna's; its dashboard can read the file during a search.
+
+Optuna's reader skips a torn last line, but its next append is glued to it and makes the file unreadable, and the lock
+of a dead process is taken over after 30 s only: `open_journal` repairs the file, and its lock dies with its process.
 """
 
 import copy
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ from optuna.storages.journal._storage import JournalStorageReplayResult
 
 from hearai.errors import UserError
 from hearai.search.storage.journal_check import in_order, parse_line
-from hearai.search.storage.lock import JournalGone
+from hearai.search.storage.journal_repair import repair
+from hearai.search.storage.layout import JOURNAL
+from hearai.search.storage.lock import JournalGone, study_lock
 
 
 class JournalFile(BaseJournalBackend):
@@ -167,3 +172,19 @@ class Journal(WideningStorage):
     def batch(self) -> AbstractContextManager[None]:
         """Writes the lines of a with block together at its end."""
         return self._file.batch()
+
+
+@contextmanager
+def open_journal(folder: Path, sync: AbstractContextManager | None = None) -> Iterator[Journal]:
+    """The journal of a study folder, locked and repaired, for the duration of a with block.
+
+    sync: entered after locking the folder and before reading the journal, see `hearai.search.storage.study_sync`.
+
+    Raises:
+        UserError: another process is searching in this folder, or the journal is damaged before its end.
+    """
+    path = folder / JOURNAL
+    with study_lock(folder), sync or nullcontext():
+        repair(path)
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a dead dashboard: would block for 30 s
+        yield Journal(path)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space, parse_space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space, parse_space
 from hearai.config.study import EARLIER_SPACES, Study
 from hearai.config.study_schema import EarlierSpace
 

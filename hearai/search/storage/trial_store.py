@@ -3,17 +3,13 @@
 A call that changes a trial returns once its lines are on the disk, in `journal.log`, so a search killed at any moment
 continues from the file alone. One file holds two Optuna studies: `search` (proposed by the sampler) and `finals` (the
 finalists' retraining with new seeds). A journal has one writer.
-
-Optuna alone would not do: its reader skips a torn last line, but the next append is glued to it and makes the file
-unreadable, and the lock of a dead process is taken over after 30 s only. Hence `open_journal`.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -21,7 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.metrics import METRICS, OBJECTIVE
 from hearai.search.storage.attributes import (
     BREAKS_RULE,
@@ -33,9 +29,6 @@ from hearai.search.storage.attributes import (
     WARM_KIND,
 )
 from hearai.search.storage.journal_backend import Journal
-from hearai.search.storage.journal_repair import repair
-from hearai.search.storage.layout import JOURNAL
-from hearai.search.storage.lock import study_lock
 
 SEARCH, FINALS = "search", "finals"
 """Names of the two Optuna studies in a journal."""
@@ -49,22 +42,6 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Suggest = Callable[[Trial], Mapping[str, Value]]
 """Asks an Optuna trial for its parameters and returns them."""
-
-
-@contextmanager
-def open_journal(folder: Path, sync: AbstractContextManager | None = None) -> Iterator[Journal]:
-    """The journal of a study folder, locked and repaired, for the duration of a with block.
-
-    sync: entered after locking the folder and before reading the journal, see `hearai.search.storage.study_sync`.
-
-    Raises:
-        UserError: another process is searching in this folder, or the journal is damaged before its end.
-    """
-    path = folder / JOURNAL
-    with study_lock(folder), sync or nullcontext():
-        repair(path)
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a dead dashboard: would block for 30 s
-        yield Journal(path)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Request, load_study
 from hearai.reporting.study_report.boundary import boundary_warnings
 from hearai.search.storage.space_change import compare_spaces

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Study
 from hearai.reporting.study_report.importance import importance_of
 from tests.helpers.simulated_search import noise, simulate_search, study_of

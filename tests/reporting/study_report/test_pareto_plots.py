@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hearai.config.space import Space
+from hearai.config.search_space.space import Space
 from hearai.reporting.study_report.page import write_results
 from hearai.reporting.study_report.pareto_plots import pareto_plots, pareto_points
 from hearai.reporting.study_report.study_record import read_record

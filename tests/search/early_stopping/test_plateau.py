@@ -12,7 +12,8 @@ from hearai.config.study_schema import Budget
 from hearai.search.budget import BudgetTracker
 from hearai.search.early_stopping.plateau import Plateau
 from hearai.search.storage.attributes import ENDED_BY
-from hearai.search.storage.trial_store import FINALS, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import FINALS, TrialStore
 from tests.helpers.suggestions import suggest_x
 
 EPOCHS = 8

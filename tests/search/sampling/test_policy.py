@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from hearai.search.early_stopping import Asha
 from hearai.search.sampling.policy import Stopping, Verdict
-from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import SEARCH, TrialStore
 from tests.helpers.suggestions import run_trial, suggest_x_and_y
 
 

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from hearai.config.grid import grid_points
+from hearai.config.search_space.grid import grid_points
 from hearai.config.study import Request, Study, load_study
 from hearai.config.study_schema import SINGLE_OBJECTIVE_SAMPLERS, Sampler, StudySettings
 from hearai.errors import ConfigError
@@ -20,8 +20,8 @@ from hearai.search.sampling.samplers import (
     sampler_note,
     suggest_params,
 )
-from hearai.search.storage.journal_backend import Journal
-from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import Journal, open_journal
+from hearai.search.storage.trial_store import SEARCH, TrialStore
 from tests.helpers.suggestions import run_trial, suggest_x, suggest_x_and_y
 
 NAME, HEADS, LAYERS = "transformer.name", "transformer.num_attention_heads", "transformer.num_encoder_layers"

@@ -24,9 +24,10 @@ from hearai.search.sampling.samplers import (
 )
 from hearai.search.sampling.space_sampler import SpaceSampler, distribution_of
 from hearai.search.storage.attributes import BASE_KIND, KIND, POINT, SEARCH_KIND, SEED, SOURCE
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.journal_reader import read_journal
 from hearai.search.storage.layout import JOURNAL
-from hearai.search.storage.trial_store import SEARCH, Proposal, TrialStore, open_journal
+from hearai.search.storage.trial_store import SEARCH, Proposal, TrialStore
 
 LR, NAME, LAYERS = "train_parameters.lr", "transformer.name", "transformer.num_encoder_layers"
 DROPOUT = "transformer.dropout_rate"

@@ -20,7 +20,7 @@ from hearai.search.sampling.policies import build_engine
 from hearai.search.sampling.samplers import build_search_store, suggest_params
 from hearai.search.sampling.warm_start import WarmStart, apply_warm_start, check_warm_starts, read_warm_starts
 from hearai.search.storage.attributes import WARM_KIND
-from hearai.search.storage.trial_store import open_journal
+from hearai.search.storage.journal_backend import open_journal
 
 MakeStudy = Callable[..., Study]
 LR, LAYERS = "train_parameters.lr", "transformer.num_encoder_layers"

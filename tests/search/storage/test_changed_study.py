@@ -13,11 +13,12 @@ from hearai.errors import ConfigError
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import KIND, WARM_KIND
 from hearai.search.storage.changed_study import continuation_notes, syncing_changed
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TRIALS
 from hearai.search.storage.space_change import history_of
 from hearai.search.storage.study_folder import ensure_study_folder
 from hearai.search.storage.study_sync import StudyLocation, StudySync
-from hearai.search.storage.trial_store import SEARCH, TrialStore, open_journal
+from hearai.search.storage.trial_store import SEARCH, TrialStore
 from tests.helpers.s3_server import Bucket
 from tests.helpers.text_files import write_text
 

@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import TrialState
 
 from hearai.errors import UserError
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.journal_reader import read_journal
-from hearai.search.storage.trial_store import open_journal
 from tests.helpers.suggestions import suggest_x
 
 

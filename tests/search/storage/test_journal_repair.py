@@ -11,8 +11,9 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from hearai.errors import UserError
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.journal_reader import read_journal
-from hearai.search.storage.trial_store import SEARCH, open_journal
+from hearai.search.storage.trial_store import SEARCH
 from tests.helpers.suggestions import suggest_x
 
 OpenStore = Callable

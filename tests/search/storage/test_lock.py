@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hearai.errors import UserError
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import OWNER
 from hearai.search.storage.lock import STALE_S, is_locked, study_lock, watch_ownership
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import open_journal
 from tests.helpers.suggestions import suggest_x
 
 
@@ -73,7 +73,7 @@ def test_a_search_learns_that_its_folder_is_gone(tmp_path: Path, monkeypatch: py
 HOLD = """
 import os, sys
 from pathlib import Path
-from hearai.search.storage.trial_store import open_journal
+from hearai.search.storage.journal_backend import open_journal
 with open_journal(Path(sys.argv[1])):
     os.symlink("journal.log", Path(sys.argv[1]) / "journal.log.lock")  # as a writer holds it
     print(os.getpid(), flush=True)

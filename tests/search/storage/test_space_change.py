@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hearai.config.space import parse_space
+from hearai.config.search_space.space import parse_space
 from hearai.search.storage.space_change import compare_spaces, is_in_space
 
 LR, LAYERS, DROPOUT = "train_parameters.lr", "transformer.num_encoder_layers", "transformer.dropout_rate"

@@ -13,8 +13,9 @@ from hearai.config.study import Request, Study, load_study
 from hearai.config.study_schema import Sampler
 from hearai.search.sampling.samplers import SAMPLERS, build_sampler, suggest_params
 from hearai.search.storage.attributes import DUPLICATE_OF
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.journal_reader import read_journal
-from hearai.search.storage.trial_store import SEARCH, Proposal, Suggest, TrialStore, open_journal, primary_value
+from hearai.search.storage.trial_store import SEARCH, Proposal, Suggest, TrialStore, primary_value
 from tests.helpers.suggestions import run_trial, suggest_x_and_y
 
 LR, LAYERS, BLUR = "train_parameters.lr", "transformer.num_encoder_layers", "augmentations_parameters.apply_blur"

@@ -8,8 +8,9 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 
+from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup, unneeded
 

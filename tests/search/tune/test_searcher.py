@@ -17,7 +17,8 @@ from hearai.config.study_schema import Budget
 from hearai.errors import DataError
 from hearai.search.budget import BudgetTracker
 from hearai.search.stage import Stage
-from hearai.search.storage.trial_store import Proposal, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import Proposal, TrialStore
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.callbacks import ProgressLines
 from hearai.search.tune.failures import Failure

@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from hearai.config.study import Study
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.run import Options, run_study
-from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore, open_journal
+from hearai.search.storage.journal_backend import open_journal
+from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from hearai.search.trial.trial_metrics import CLIPS, MEMORY, TRIAL_GAUGES
 from hearai.search.tune.study_metrics import (
     BEST_OBJECTIVE,

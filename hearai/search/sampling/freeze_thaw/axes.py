@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hearai.config.domains import Domain, Value
+from hearai.config.search_space.domains import Domain, Value
 
 # M points, W coordinates of a parameter
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 
 State = Literal["running", "paused", "complete", "stopped"]
 

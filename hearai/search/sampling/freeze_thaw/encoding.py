@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearai.config.config import Config
-from hearai.config.domains import Domain, Value, tied_by
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value, tied_by
+from hearai.config.search_space.space import Space
 from hearai.search.sampling.freeze_thaw.axes import UNKNOWN, Axis, axis_of
 
 # P parameters, C coordinates, M points, W coordinates of a parameter

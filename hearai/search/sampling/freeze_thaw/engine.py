@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from hearai.config.config import Config
-from hearai.config.domains import Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Value
+from hearai.config.search_space.space import Space
 from hearai.search.sampling.freeze_thaw.candidates import Candidates
 from hearai.search.sampling.freeze_thaw.curve_model import CurveModel, Posterior, Rows
 from hearai.search.sampling.freeze_thaw.curves import Curve

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hearai.config.domains import Value
+from hearai.config.search_space.domains import Value
 from hearai.search.sampling.freeze_thaw.curves import Curve, State
 from hearai.search.sampling.freeze_thaw.engine import FreezeThaw
 from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict, best_complete

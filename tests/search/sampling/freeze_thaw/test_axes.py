@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hearai.config.domains import parse_domain
+from hearai.config.search_space.domains import parse_domain
 from hearai.search.sampling.freeze_thaw.axes import axis_of
 
 DOMAINS = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hearai.config.config import build_config
-from hearai.config.space import Space, parse_space
+from hearai.config.search_space.space import Space, parse_space
 from hearai.search.sampling.freeze_thaw.candidates import Candidates
 from hearai.search.sampling.freeze_thaw.encoding import Encoding, key_of
 

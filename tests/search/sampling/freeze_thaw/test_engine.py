@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hearai.config.config import build_config
-from hearai.config.space import Space, parse_space
+from hearai.config.search_space.space import Space, parse_space
 from hearai.search.sampling.freeze_thaw.curve_model import Posterior
 from hearai.search.sampling.freeze_thaw.curves import Curve, State
 from hearai.search.sampling.freeze_thaw.engine import MOST_RUNNING, FreezeThaw

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hearai.config.config import build_config
-from hearai.config.space import parse_space
+from hearai.config.search_space.space import parse_space
 from hearai.search.sampling.freeze_thaw.curves import Curve
 from hearai.search.sampling.freeze_thaw.encoding import Encoding
 from hearai.search.sampling.freeze_thaw.observations import MOST_ROWS, Observations, PointBook, Timeline

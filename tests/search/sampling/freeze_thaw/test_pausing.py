@@ -17,8 +17,8 @@ from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import BASE_KIND, KIND, PAUSED
-from hearai.search.storage.journal_backend import Journal
-from hearai.search.storage.trial_store import Proposal, TrialStore, is_paused, open_journal
+from hearai.search.storage.journal_backend import Journal, open_journal
+from hearai.search.storage.trial_store import Proposal, TrialStore, is_paused
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.tune.searcher import JournalSearcher
 from tests.helpers.fault_injection import fill_disk, small_disk

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hearai.config.config import build_config
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space, parse_space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space, parse_space
+from hearai.config.search_space.space_check import space_problems
 from hearai.errors import ConfigError
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # do not fail on a busy machine
@@ -21,7 +22,7 @@ NAME, DROPOUT = "transformer.name", "transformer.dropout_rate"
 def problem_of(spec: object, path: str = LR) -> str:
     with pytest.raises(ConfigError) as caught:
         space = parse_space({path: spec}, "s.yaml")
-        raise ConfigError(space.problems(BASE) or "no problem")
+        raise ConfigError(space_problems(space, BASE) or "no problem")
     return "\n".join(caught.value.problems)
 
 
@@ -214,14 +215,14 @@ def test_values_invalid_in_the_config_are_errors(path: str, spec: object, words:
 
 def test_condition_on_a_value_outside_the_space_is_an_error() -> None:
     space = parse_space({LAYERS: {"int": [1, 4]}, DROPOUT: {"float": [0, 0.5], "when": {LAYERS: [4, 5]}}}, "f")
-    (problem,) = space.problems(BASE)
+    (problem,) = space_problems(space, BASE)
     assert f"{DROPOUT}: when: {LAYERS}: got 5, which is not in the space; choose from int 1 .. 4" in problem
 
 
 def test_incompatible_combinations_are_errors() -> None:
     width = {"choice": [100, 128, 512]}
     space = parse_space({"feature_extractor.representation_size": width, HEADS: {"choice": [2, 4, 8]}}, "f")
-    (problem,) = space.problems(BASE)
+    (problem,) = space_problems(space, BASE)
     assert "incompatible values" in problem and "8 does not divide feature_extractor.representation_size 100" in problem
 
 
@@ -229,15 +230,15 @@ def test_values_are_validated_where_their_conditions_hold() -> None:
     pooling = {"choice": ["mean", "attention"], "when": {NAME: ["lstm", "hubert_transformer"]}}
     space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
     base = build_config({"transformer": {"name": "fake_transformer"}})
-    assert space.problems(base) == [
+    assert space_problems(space, base) == [
         "space: transformer.pooling: when: transformer.name: got 'hubert_transformer', "
         "which is not in the space; choose from fake_transformer | lstm"
     ]
     pooling["when"][NAME] = "lstm"
     space = parse_space({NAME: {"choice": ["fake_transformer", "lstm"]}, "transformer.pooling": pooling}, "f")
-    assert space.problems(base) == []
+    assert space_problems(space, base) == []
     pooling["when"][NAME] = "fake_transformer"
-    (problem,) = parse_space({"transformer.pooling": pooling}, "f").problems(BASE)
+    (problem,) = space_problems(parse_space({"transformer.pooling": pooling}, "f"), BASE)
     assert "transformer.pooling: got 'attention', but fake_transformer always takes the mean" in problem
 
 
@@ -250,7 +251,7 @@ def test_values_are_validated_where_nested_conditions_hold() -> None:
         },
         "f",
     )
-    assert space.problems(build_config({"transformer": {"name": "fake_transformer"}})) == []
+    assert space_problems(space, build_config({"transformer": {"name": "fake_transformer"}})) == []
 
 
 # -- rules and validity ------------------------------------------------------------------
@@ -269,19 +270,19 @@ DIVIDES = [{"divides": [WIDTH, HEADS]}]
 )
 def test_a_value_is_valid_if_the_rules_allow_it_with_others(widths: dict, heads: dict) -> None:
     space = parse_space({WIDTH: widths, HEADS: heads}, "f", DIVIDES)
-    assert space.problems(BASE) == []
-    assert parse_space({WIDTH: widths, HEADS: heads}, "f").problems(BASE), "without the rule it is not"
+    assert space_problems(space, BASE) == []
+    assert space_problems(parse_space({WIDTH: widths, HEADS: heads}, "f"), BASE), "without the rule it is not"
     rng = random.Random(0)
     assert all(point[WIDTH] % point[HEADS] == 0 for point in (space.sample(rng, BASE) for _ in range(50)))
 
 
 def test_a_choice_that_the_rules_always_exclude_is_an_error() -> None:
     space = parse_space({WIDTH: {"choice": [64, 128]}, HEADS: {"choice": [3, 4]}}, "f", DIVIDES)
-    (problem,) = space.problems(BASE)
+    (problem,) = space_problems(space, BASE)
     assert problem.startswith(f"space: {HEADS}: 3: excluded by the rules in every combination (divides: ")
 
 
 def test_rules_that_no_point_satisfies_are_an_error_in_the_list() -> None:
     rules = [{"at_most": [WIDTH, "transformer.feedforward_size"]}]
     space = parse_space({WIDTH: {"choice": [512]}, "transformer.feedforward_size": {"choice": [64]}}, "f", rules)
-    assert any("rules: none of" in problem for problem in space.problems(BASE))
+    assert any("rules: none of" in problem for problem in space_problems(space, BASE))

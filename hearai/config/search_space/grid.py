@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from hearai.config.config import Config
-from hearai.config.domains import Domain, Value
-from hearai.config.space import Space
+from hearai.config.search_space.domains import Domain, Value
+from hearai.config.search_space.space import Space
 
 MAX_POINTS = 100_000
 """Maximum size of a grid; a larger one would take years."""
