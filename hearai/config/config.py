@@ -60,11 +60,29 @@ class Config(Section):
         return self
 
     def _head_problems(self) -> list[str]:
-        mode = self.train_parameters.classification_mode
-        if mode not in self.heads.groups:
-            return [f"train_parameters.classification_mode: unknown {mode!r}; {choices(mode, self.heads.groups)}"]
+        path, modes, groups = (
+            "train_parameters.classification_mode",
+            self.train_parameters.head_groups,
+            self.heads.groups,
+        )
+        if unknown := [mode for mode in modes if mode not in groups]:
+            return [f"{path}: unknown {mode!r}; {choices(mode, groups)}" for mode in unknown]
+        if repeated := [mode for mode in dict.fromkeys(modes) if modes.count(mode) > 1]:
+            return [f"{path}: {mode!r} is listed twice; list it once" for mode in repeated]
+        owners: dict[str, list[str]] = {}
+        for mode in modes:
+            for head in groups[mode]:
+                owners.setdefault(head, []).append(mode)
+        shared = [
+            f"{path}: the groups {' and '.join(found)} both have a head {head!r}; rename it in one of them"
+            for head, found in owners.items()
+            if len(found) > 1
+        ]
+        if shared:
+            return shared
         if not any(head.loss_weight for head in self.active_heads.values()):
-            return [f"heads.{mode}: every loss_weight is 0, so nothing is trained; set at least one above 0"]
+            where = " and ".join(f"heads.{mode}" for mode in modes)
+            return [f"{where}: every loss_weight is 0, so nothing is trained; set at least one above 0"]
         return self._objective_problems()
 
     def _objective_problems(self) -> list[str]:
@@ -154,8 +172,9 @@ class Config(Section):
 
     @property
     def active_heads(self) -> dict[str, HeadParameters]:
-        """{head: parameters} of the group that classification_mode selects."""
-        return self.heads.groups[self.train_parameters.classification_mode]
+        """{head: parameters} of the groups that classification_mode selects."""
+        modes, groups = self.train_parameters.head_groups, self.heads.groups
+        return {head: parameters for mode in modes for head, parameters in groups[mode].items()}
 
 
 def build_config(raw: Mapping, where: str = "config") -> Config:

@@ -17,6 +17,7 @@ from hearai.config.validation import (
     FramePattern,
     Frozen,
     FrozenDict,
+    HeadGroupNames,
     HueJitter,
     Integer,
     Jitter,
@@ -62,7 +63,9 @@ class GeneralParameters(Section):
         "unset = demo data.",
     )
     annotation_file: str | None = Field(
-        None, description="Annotation file in each dataset folder; unset = test_<classification_mode>.txt."
+        None,
+        description="Annotation file in each dataset folder; unset = test_<classification_mode>.txt, of several groups "
+        "one each.",
     )
     frame_pattern: FramePattern | None = Field(
         None,
@@ -169,7 +172,11 @@ class AugmentationsParameters(Section):
 class TrainParameters(Section):
     """Training of one run."""
 
-    classification_mode: str = Field("hamnosys", description="The group of `heads` to train.")
+    classification_mode: HeadGroupNames = Field(
+        "hamnosys",
+        description="The group of `heads` to train; or several, such as [gloss, hamnosys], from an annotation file of "
+        "each: a clip in one of the files only trains the heads of that.",
+    )
     objective_heads: Names = Field(
         (),
         description="Heads whose mean score selects the best epoch, and in a search the best trial; [] = all heads.",
@@ -233,6 +240,12 @@ class TrainParameters(Section):
     compile: bool = Field(
         False, description="Use torch.compile; without a C++ compiler the run logs a warning and continues without it."
     )
+
+    @property
+    def head_groups(self) -> tuple[str, ...]:
+        """The names of the groups of heads, one or several."""
+        mode = self.classification_mode
+        return (mode,) if isinstance(mode, str) else mode
 
 
 class FeatureExtractorParameters(Section):

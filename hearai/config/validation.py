@@ -82,6 +82,11 @@ def name_or_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else list_to_tuple(value)
 
 
+def list_of_one_to_name(value: Any) -> Any:
+    """A YAML list of one name as that name, a longer one as a tuple; other values unchanged."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else list_to_tuple(value)
+
+
 def check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the names.
 
@@ -146,6 +151,8 @@ FramePattern = Annotated[str, BeforeValidator(check_frame_pattern)]
 """The names of the files of frames."""
 Names = Annotated[tuple[str, ...], BeforeValidator(name_or_list)]
 """A list of names; a single name is a list of one."""
+HeadGroupNames = Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(list_of_one_to_name)]
+"""The name of a group of heads, or a list of several."""
 Frozen = AfterValidator(FrozenDict)
 
 

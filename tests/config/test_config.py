@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hearai.config.config import Config, build_config, load_config, to_dict, to_yaml
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
+from hearai.sign.hamnosys import HEADS
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # do not fail on a busy machine
 
@@ -99,7 +100,8 @@ def train(**values: Any) -> dict[str, Any]:
         ("frames", "no", "must be true or false"),
         ("frames", 1, "must be true or false"),
         ("loss", "hinge", "must be 'cross_entropy' or 'bce'"),
-        ("classification_mode", 3, "must be a string"),
+        ("classification_mode", 3, "must be a string or a list"),
+        ("classification_mode", [], "must be a string or a list of at least one entry"),
     ],
 )
 def test_invalid_value_is_an_error_with_path_and_allowed_values(key: str, value: Any, words: str) -> None:
@@ -148,6 +150,12 @@ def test_all_problems_are_reported_at_once() -> None:
         ),
         ({"transformer": {"pooling": "max"}}, "transformer.pooling: got 'max'; must be 'mean' or 'attention'"),
         (train(classification_mode="glos"), "(did you mean 'gloss'?)"),
+        (train(classification_mode=["hamnosys", "glos"]), "unknown 'glos'; choose from"),
+        (train(classification_mode=["gloss", "gloss"]), "'gloss' is listed twice"),
+        (
+            {"heads": {"mine": {"gloss": {}}}, **train(classification_mode=["gloss", "mine"])},
+            "the groups gloss and mine both have a head 'gloss'",
+        ),
         (
             {"heads": {"gloss": {"gloss": {"loss_weight": 0}}}, **train(classification_mode="gloss")},
             "every loss_weight",
@@ -204,6 +212,17 @@ def test_custom_group_of_heads_needs_only_the_config() -> None:
         ("mouth", "auto"),
     ]
     assert build_config(parse_yaml(to_yaml(config), "f")) == config
+
+
+def test_several_groups_of_heads_are_trained_together() -> None:
+    config = build_config(train(classification_mode=["gloss", "hamnosys"]))
+    assert list(config.active_heads) == ["gloss", *HEADS]
+    assert config.active_heads["gloss"].loss_weight == sum(config.active_heads[head].loss_weight for head in HEADS)
+    assert build_config(parse_yaml(to_yaml(config), "f")) == config
+
+
+def test_list_of_one_group_is_that_group() -> None:
+    assert build_config(train(classification_mode=["gloss"])) == build_config(train(classification_mode="gloss"))
 
 
 def test_default_heads_have_equal_weights() -> None:

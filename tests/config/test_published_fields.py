@@ -40,7 +40,7 @@ PUBLISHED: dict[str, list[Any]] = {
     "augmentations_parameters.rgb_shift_g_shift_limit": [0.2],
     "augmentations_parameters.rgb_shift_b_shift_limit": [0.2],
     "augmentations_parameters.blur_limit": [1, 3],
-    "train_parameters.classification_mode": ["hamnosys", "gloss"],
+    "train_parameters.classification_mode": ["hamnosys", "gloss", ["gloss", "hamnosys"]],
     "train_parameters.epochs": [100],
     "train_parameters.batch_size": [4],
     "train_parameters.lr": [0.001, "1e-4"],

@@ -70,6 +70,34 @@ def dataset_warnings(clips: Sequence[Clip], lists: Mapping[str, Mapping[str, Map
     return lines
 
 
+def differing_frames(files: Mapping[str, Sequence[Clip]]) -> Iterator[str]:
+    """One line for each clip with other frames in a later annotation file of a folder: they cannot be read together.
+
+    Args:
+        files: {annotation file: its clips}.
+    """
+    first: dict[str, tuple[str, Clip]] = {}
+    for file, clips in files.items():
+        for clip in clips:
+            other_file, other = first.setdefault(clip.name, (file, clip))
+            if (clip.start, clip.end) != (other.start, other.end):
+                yield (
+                    f"{clip.name} has the frames {clip.start}..{clip.end} in {file} and {other.start}..{other.end} in "
+                    f"{other_file}: they cannot be trained together"
+                )
+
+
+def unlabelled_warnings(clips: Sequence[Clip]) -> list[str]:
+    """One line if clips have no label of any head."""
+    unlabelled = [clip.key for clip in clips if all(label == MISSING for label in clip.labels.values())]
+    if not unlabelled:
+        return []
+    return [
+        f"{len(unlabelled)} of {len(clips)} clips have no label of any head (such as {unlabelled[0]}): nothing is "
+        "learned from them, and they are not scored; remove their rows, or add labels"
+    ]
+
+
 def class_number_notes(clips: Iterable[Clip], num_class: Mapping[str, int]) -> list[str]:
     """One line for each head with many class numbers of which most are not used.
 

@@ -12,13 +12,13 @@ from hearai.config.schema import DataFolder
 from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.clip_files import ClipFiles, read_no_fps_reason
-from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings
+from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, unlabelled_warnings
 from hearai.data.annotations.fingerprint import Fingerprints, compute_fingerprints
 from hearai.data.annotations.label_words import numbered_notes
 from hearai.data.annotations.metadata import ClassNames, class_names, collect_class_names
 from hearai.data.annotations.problems import Problems, raise_problems
-from hearai.data.annotations.row_reader import NumClasses
-from hearai.data.annotations.rows import Rows, number_over_union, read_rows
+from hearai.data.annotations.row_reader import NumClasses, find_annotations, open_annotations
+from hearai.data.annotations.rows import Rows, number_over_union, read_joined_rows
 from hearai.data.annotations.split import Split, SplitMode, make_fold, split_clips, unseen_classes
 from hearai.errors import ConfigError, DataError
 
@@ -79,11 +79,23 @@ def unsplit_data(config: Config) -> Data:
 
 
 @dataclass(frozen=True)
+class _Folder:
+    """A dataset folder."""
+
+    path: Path
+    files: tuple[tuple[str, tuple[str, ...]], ...]
+    """(annotation file, its heads)"""
+    frame_pattern: str | None
+    """File names of the frames."""
+    needs_header: bool
+    """The file holds labels of several groups of heads, whose columns have no fixed order."""
+
+
+@dataclass(frozen=True)
 class _Source:
     """Everything that determines the clips."""
 
-    folders: tuple[tuple[Path, str, str | None], ...]
-    """(dataset folder, annotation file, file names of the frames)"""
+    folders: tuple["_Folder", ...]
     heads: tuple[tuple[str, NumClasses], ...]
     """(head, classes)"""
     frames: bool
@@ -99,31 +111,33 @@ def _source_of(config: Config, merge_names: bool) -> _Source:
     general, train = config.general_parameters, config.train_parameters
     if general.data_path is None:
         raise ConfigError("general_parameters.data_path: not set; give a dataset folder or a list of them")
-    default = general.annotation_file or f"test_{train.classification_mode}.txt"
+    own = tuple((f"test_{group}.txt", tuple(config.heads.groups[group])) for group in train.head_groups)
     items = [DataFolder(path=item) if isinstance(item, str) else item for item in general.data_path]
-    folders = tuple(
-        (Path(item.path), item.annotation_file or default, item.frame_pattern or general.frame_pattern)
-        for item in items
-    )
+    folders = []
+    for item in items:
+        file = item.annotation_file or general.annotation_file
+        files = ((file, tuple(config.active_heads)),) if file else own
+        needs_header = file is not None and len(own) > 1
+        folders.append(_Folder(Path(item.path), files, item.frame_pattern or general.frame_pattern, needs_header))
     heads = tuple((head, parameters.num_class) for head, parameters in config.active_heads.items())
     fps = train.time is not None
-    return _Source(folders, heads, train.frames, train.landmarks, fps, merge_names, general.follow_symlinks)
+    return _Source(tuple(folders), heads, train.frames, train.landmarks, fps, merge_names, general.follow_symlinks)
 
 
 @functools.lru_cache(maxsize=4)
 def _read(source: _Source) -> Data:
-    datasets = dataset_names([folder for folder, _, _ in source.folders])
+    datasets = dataset_names([folder.path for folder in source.folders])
     clips, words = _read_all(source, datasets)
     check_no_duplicates(clips)
     if source.fps:
         raise_problems([_no_fps(clip) for clip in clips if clip.fps is None])
-    lists = _read_class_lists({datasets[folder]: folder for folder, _, _ in source.folders})
+    lists = _read_class_lists({datasets[folder.path]: folder.path for folder in source.folders})
     for dataset, numbered in words.items():
         lists[dataset] = lists[dataset] | numbered
-    for note in numbered_notes(words):
+    for note in [*_absent_files(source), *numbered_notes(words)]:
         logger.info("%s", note)
     names = class_names(lists if source.merge_names else {}, dict(source.heads))
-    for warning in dataset_warnings(clips, lists) if source.merge_names else ():
+    for warning in [*dataset_warnings(clips, lists), *unlabelled_warnings(clips)] if source.merge_names else ():
         logger.warning("%s", warning)
     num_class = {
         head: max(2, 1 + max(clip.labels[head] for clip in clips)) if number == "auto" else number
@@ -159,11 +173,15 @@ def _read_all(source: _Source, datasets: Mapping[Path, str]) -> tuple[list[Clip]
     """(clips, {dataset: words that were numbered in alphabetical order, over all datasets together})."""
     rows: dict[int, Rows] = {}
     problems, heads = Problems(), dict(source.heads)
-    for number, (folder, file, pattern) in enumerate(source.folders):
+    for number, folder in enumerate(source.folders):
+        path, pattern = folder.path, folder.frame_pattern
         needs = {"frames": source.frames, "landmarks": source.landmarks, "follow_symlinks": source.follow_symlinks}
-        files = ClipFiles(folder, **needs, frame_pattern=pattern) if folder.is_dir() else None
+        files = ClipFiles(path, **needs, frame_pattern=pattern) if path.is_dir() else None
+        own = {file: {head: heads[head] for head in names} for file, names in folder.files}
         try:
-            rows[number] = read_rows(folder, file, heads, problems, files=files, dataset=datasets[folder])
+            if folder.needs_header:
+                _check_named(path, folder.files[0][0])
+            rows[number] = read_joined_rows(path, own, problems, files=files, dataset=datasets[path])
         except DataError as error:
             problems.add_all("annotation files", error.problems)
     problems.raise_any()
@@ -171,9 +189,30 @@ def _read_all(source: _Source, datasets: Mapping[Path, str]) -> tuple[list[Clip]
         rows = number_over_union(rows)
         raise_problems(_too_many_words(rows, heads))
     words: dict[str, ClassNames] = {}
-    for (folder, _, _), found in zip(source.folders, rows.values(), strict=True):
-        words[datasets[folder]] = words.get(datasets[folder], {}) | found.words
+    for folder, found in zip(source.folders, rows.values(), strict=True):
+        name = datasets[folder.path]
+        words[name] = words.get(name, {}) | found.words
     return [clip for found in rows.values() for clip in found.clips], words
+
+
+def _check_named(folder: Path, file: str) -> None:
+    """Refuses an annotation file with labels of several groups whose header does not name them."""
+    opened = open_annotations(find_annotations(folder, file))
+    if not opened.label_columns:
+        raise DataError(
+            f"{opened.path}:{opened.first_line}: no names of the label columns; expected a header such as "
+            "`name,start,end,gloss,hamnosys`, since labels of several groups of heads have no fixed order"
+        )
+
+
+def _absent_files(source: _Source) -> list[str]:
+    """One line for each annotation file that a folder with another one lacks."""
+    return [
+        f"{folder.path}: has no {file}: its clips have no labels of {', '.join(heads)}"
+        for folder in source.folders
+        for file, heads in folder.files
+        if not os.path.lexists(folder.path / file)
+    ]
 
 
 def _too_many_words(rows: Mapping[int, Rows], heads: Mapping[str, NumClasses]) -> list[str]:

@@ -1,7 +1,7 @@
 """Annotation rows -> clips. Every row is checked, and all problems are reported together."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming
 from hearai.data.annotations.header import find_columns, read_notations
 from hearai.data.annotations.metadata import SIGNERS, SPLITS, ClassNames, normalise_word, read_signers, read_splits
-from hearai.data.annotations.problems import Problems
+from hearai.data.annotations.problems import LineProblems, Problems
 from hearai.data.annotations.row_reader import (
     HEADER,
     OPEN_END,
@@ -23,7 +23,8 @@ from hearai.data.annotations.row_reader import (
     open_annotations,
 )
 from hearai.data.annotations.text_files import quoted
-from hearai.sign.hamnosys import HEADS
+from hearai.errors import DataError
+from hearai.sign.hamnosys import HEADS, MISSING
 
 Key = TypeVar("Key")
 
@@ -100,6 +101,64 @@ def read_rows(
     for line, fields in file.rows:
         reader.read(line, fields)
     return Rows(reader.clips, reader.checker.first_lines, reader.count, reader.checker.words.numbered)
+
+
+def read_joined_rows(
+    folder: Path,
+    heads_of_file: Mapping[str, Mapping[str, NumClasses]],
+    problems: Problems,
+    *,
+    files: ClipFiles | None = None,
+    dataset: str = "",
+) -> Rows:
+    """Like `read_rows`, of several annotation files: a clip that a file does not name lacks the labels of its heads.
+
+    Args:
+        heads_of_file: {annotation file: its heads}; not all have to be there.
+
+    Raises:
+        DataError: as `read_rows`; or none of the files is there.
+    """
+    found = {file: heads for file, heads in heads_of_file.items() if os.path.lexists(folder / file)}
+    if not found and len(heads_of_file) > 1 and folder.is_dir():
+        raise DataError(
+            f"{folder}: contains neither {' nor '.join(heads_of_file)}; add one, or set "
+            "general_parameters.annotation_file to the name of a file with the labels of all heads"
+        )
+    all_heads = [head for heads in heads_of_file.values() for head in heads]
+    joined = Rows()
+    for file, heads in (found or heads_of_file).items():
+        rows = read_rows(folder, file, heads, problems, files=files, dataset=dataset)
+        joined = _join(joined, rows, folder / file, problems) if joined.count else rows
+    return joined if len(heads_of_file) == 1 else replace(joined, clips=_with_heads(joined.clips, all_heads))
+
+
+def _join(joined: Rows, rows: Rows, path: Path, problems: Problems) -> Rows:
+    """path: of the file of `rows`."""
+    clips = {clip.name: clip for clip in joined.clips}
+    lines = LineProblems(path, problems)
+    for clip in rows.clips:
+        other = clips.get(clip.name)
+        if other is not None and (other.start, other.end) != (clip.start, clip.end):
+            lines.line = rows.lines[clip.name]
+            given = f"clip {quoted(clip.name)} has the frames {clip.start}..{clip.end}"
+            expected = f"expected {other.start}..{other.end}, as in another annotation file of this folder"
+            lines.add("frames that differ between annotation files", given, expected)
+        labels = clip.labels if other is None else FrozenDict({**other.labels, **clip.labels})
+        clips[clip.name] = replace(clip, labels=labels)
+    first_lines = {**rows.lines, **joined.lines}
+    return Rows(list(clips.values()), first_lines, joined.count + rows.count, {**joined.words, **rows.words})
+
+
+def _with_heads(clips: Sequence[Clip], heads: Sequence[str]) -> list[Clip]:
+    """The clips with labels of all heads, in their order, MISSING where a clip had none; equal ones are shared."""
+    shared: dict[tuple[int, ...], FrozenDict] = {}
+    complete = []
+    for clip in clips:
+        values = tuple(clip.labels.get(head, MISSING) for head in heads)
+        labels = shared.setdefault(values, FrozenDict(zip(heads, values, strict=True)))
+        complete.append(replace(clip, labels=labels))
+    return complete
 
 
 def number_over_union(files: Mapping[Key, Rows]) -> dict[Key, Rows]:

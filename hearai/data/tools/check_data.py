@@ -12,6 +12,7 @@ from hearai.data.annotations.consistency import (
     check_no_duplicates,
     class_number_notes,
     dataset_warnings,
+    differing_frames,
     find_identical_images,
 )
 from hearai.data.annotations.header import canonical_names, read_notations
@@ -178,6 +179,8 @@ def _check_rows(folder: Path, dataset: str, names: Sequence[str], reading: _Read
     if report.files:
         named = {name for rows in report.files.values() for name in rows.lines}
         report.warnings.add_all("clip folders in no row", _folders_in_no_row(folder, "", named, reading))
+        differing = differing_frames({name: rows.clips for name, rows in report.files.items()})
+        report.warnings.add_all("frames that differ between annotation files", differing)
         parents = {(folder / name).parent for name in report.files}
         for kind, message in split_warnings(parents, named, report.clips.values()):
             report.warnings.add(kind, message)

@@ -163,9 +163,10 @@ def config_for(
     raw["general_parameters"] |= reading
     if data_path:
         raw["general_parameters"]["data_path"] = list(data_path)
-    for head, parameters in raw["heads"][config.train_parameters.classification_mode].items():
-        if head not in HEADS:
-            parameters["num_class"] = "auto"
+    for group in config.train_parameters.head_groups:
+        for head, parameters in raw["heads"][group].items():
+            if head not in HEADS:
+                parameters["num_class"] = "auto"
     return build_config(raw, option)
 
 

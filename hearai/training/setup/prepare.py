@@ -141,9 +141,25 @@ def check_objective(config: Config, data: Data) -> None:
         for part, clips in parts.items()
         if clips and all(clip.labels[head] == MISSING for clip in clips)
     ]
-    problems += _meaningless_scores(config, data)
+    problems += [*_unlabelled_parts(config, data), *_meaningless_scores(config, data)]
     if problems:
         raise DataError(problems)
+
+
+def _unlabelled_parts(config: Config, data: Data) -> list[str]:
+    """Groups of heads that no training clip has a label of; and validation clips without any label."""
+    path, groups = "train_parameters.classification_mode", config.train_parameters.head_groups
+    problems = [
+        f"{path}: no training clip has a label of {group!r}; add labels, or give another group of heads"
+        for group in groups
+        if not any(clip.labels[head] != MISSING for clip in data.split.train for head in config.heads.groups[group])
+    ]
+    if not any(label != MISSING for clip in data.split.val for label in clip.labels.values()):
+        problems.append(
+            f"{path}: no validation clip has a label of {' or '.join(map(repr, groups))}, so that no epoch could be "
+            "chosen; add labels, or give another general_parameters.split_seed"
+        )
+    return problems
 
 
 def _meaningless_scores(config: Config, data: Data) -> list[str]:

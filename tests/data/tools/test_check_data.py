@@ -218,7 +218,10 @@ def test_frames_of_every_row_are_checked(distinct: Path):
     rows = (distinct / "test_hamnosys.txt").read_text().replace("c0 0 4 ", "c0 0 2 ")
     (distinct / "test_hamnosys.txt").write_text(rows)
     (distinct / "c0" / "c0_4.jpg").write_bytes(b"")
-    assert problems_of(check_data([distinct])) == {"images": 1}
+    findings = check_data([distinct])
+    assert problems_of(findings) == {"images": 1}
+    assert warnings_of(findings)["frames that differ between annotation files"] == 1
+    assert "c0 has the frames 0..2 in test_hamnosys.txt and 0..4 in test_gloss.txt" in report_of(findings)
     assert problems_of(check_data([distinct], "test_hamnosys.txt")) == {}
 
 
