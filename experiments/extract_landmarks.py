@@ -18,7 +18,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of videos, or a dataset folder with frames")
     parser.add_argument("out_dir", type=Path, metavar="OUT", help="the folder to write")
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of MediaPipe's models (default: the cache)")
-    parser.add_argument("--face", action="store_true", help="also the face, which our models do not read")
+    parser.add_argument(
+        "--face", action="store_true", help="also the face mesh, for models that read face_lips, face_nose or face_eyes"
+    )
     parser.add_argument("--format", choices=["npz", "pose"], default="npz", help="npz: ours; pose: .pose files")
     parser.add_argument(
         "--preview", action="store_true", help="also NAME_preview.jpg: the frame in the middle with its points"

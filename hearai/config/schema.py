@@ -35,7 +35,7 @@ from hearai.config.validation import (
 )
 from hearai.metrics import MACRO_F1, SCORES
 from hearai.sign.hamnosys import HEADS
-from hearai.sign.skeleton import POINT_GROUPS
+from hearai.sign.skeleton import BODY_GROUPS, FACE_PARTS, POINT_GROUPS
 
 
 class DataFolder(Section):
@@ -268,14 +268,20 @@ class FeatureExtractorParameters(Section):
         BeforeValidator(name_or_list),
         AfterValidator(check_distinct),
     ] = Field(
-        tuple(POINT_GROUPS),
-        description="Which landmarks the extractor `points` reads; those that the data does not have count as unknown.",
+        tuple(BODY_GROUPS),
+        description="Which landmarks the extractor `points` reads; those that the data does not have count as unknown. "
+        "eyes and lips are the few points of the pose; face_lips, face_nose and face_eyes are read from the face mesh.",
     )
 
     @property
     def spec(self) -> FeatureExtractorSpec:
         """What is known about the extractor of this name."""
         return EXTRACTORS[self.name]
+
+    @property
+    def reads_face(self) -> bool:
+        """Whether it reads points of the face mesh."""
+        return "points" in self.spec.options and any(name in FACE_PARTS for name in self.points)
 
 
 class Transformer(Section):

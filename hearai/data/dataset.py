@@ -145,7 +145,7 @@ def build_dataset(
     elif parameters.frames:
         readers["frames"] = functools.partial(_read_clip, build_reader(config))
     if parameters.landmarks:
-        readers["landmarks"] = read_landmarks
+        readers["landmarks"] = functools.partial(read_landmarks, face=config.feature_extractor.reads_face)
     return ClipDataset(
         clips,
         config.active_heads,

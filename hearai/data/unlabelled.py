@@ -41,6 +41,7 @@ def unlabelled_clips(
     keep_damaged: bool = False,
     frame_patterns: Sequence[str | None] = (None,),
     landmark_models: Path | None = None,
+    face: bool = False,
 ) -> Iterator[list[Clip]]:
     """A clip for each frame folder (NAME/NAME_0.jpg ...) or video file, in their order; no head has a label.
 
@@ -52,6 +53,7 @@ def unlabelled_clips(
         needs_fps: the model reads frames a given time apart.
         frame_patterns: names that the frames in a folder may have; None = our own. Of these, only one may occur in it.
         landmark_models: folder of MediaPipe's models; None = the cache.
+        face: the model reads the face mesh, which is then extracted from videos, too.
         keep_damaged: use the readable frames of truncated and damaged videos; the log says what is wrong with them.
 
     Raises:
@@ -68,7 +70,7 @@ def unlabelled_clips(
                 else:
                     clip = _video_clip(path, Path(temporary, str(number)), labels, keep_damaged=keep_damaged)
                     if landmarks:
-                        _extract_landmarks(path, clip, landmark_models)
+                        _extract_landmarks(path, clip, landmark_models, face=face)
                 if needs_fps and clip.fps is None:
                     raise DataError(_no_fps(path, clip))
                 clips.append(clip)
@@ -78,7 +80,7 @@ def unlabelled_clips(
         yield clips
 
 
-def _extract_landmarks(path: Path, clip: Clip, models: Path | None) -> None:
+def _extract_landmarks(path: Path, clip: Clip, models: Path | None, *, face: bool) -> None:
     """Writes the landmark file of a video's clip, from its frames."""
     from hearai.data.landmarks.extraction import extract, require_mediapipe
     from hearai.data.landmarks.mediapipe_models import find_models
@@ -86,7 +88,7 @@ def _extract_landmarks(path: Path, clip: Clip, models: Path | None) -> None:
     try:
         require_mediapipe()
         images = (np.asarray(read_image(clip.frame_path(frame))) for frame in range(clip.end + 1))
-        extract(images, clip.fps, find_models(models)).landmarks.save(clip.landmarks_path)
+        extract(images, clip.fps, find_models(models, face=face)).landmarks.save(clip.landmarks_path)
     except DataError as error:
         first, *others = error.problems
         expected = "or give a folder NAME with NAME.npz"

@@ -13,11 +13,12 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import MACRO_F1, METRICS, objective_label
+from hearai.sign.skeleton import FACE_PARTS
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
-from hearai.training.setup.prepare import wants_pretraining, with_data, with_weights
+from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Plan:
     """Number of clips of the demo data; None = the user's own data."""
 
 
+def _may_read_face(study: Study) -> bool:
+    lists = study.space.paths.get("feature_extractor.points", ())
+    return any(FACE_PARTS.keys() & ({value} if isinstance(value, str) else set(value)) for value in lists)
+
+
 def make_plan(study: Study, folder: Path) -> Plan:
     """Checks all input and chooses data, weights and pre-training.
 
@@ -42,6 +48,8 @@ def make_plan(study: Study, folder: Path) -> Plan:
     start, data = with_data(study.base, study.settings.demo_clips, study.settings.demo_landmarks)
     if True in study.space.paths.get("train_parameters.landmarks", ()):  # read by trials, but not by the base config
         check_all_landmarks(data.clips)
+    if not start.feature_extractor.reads_face and _may_read_face(study):
+        warn_of_missing_faces(data.clips)
     for fold in range(1, study.settings.splits):
         load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame

@@ -1,8 +1,9 @@
 """Landmark files -> normalised points. T frames, P points, C channels (x, y, z, known).
 
 A clip's file `NAME/NAME.npz` contains arrays `left_hand`, `right_hand` (F, 21, 2 or 3), `pose` (F, 33, 2 or 3) and
-optionally `face`, one row per frame from frame 0 on, x and y as shares of the image's width and height (MediaPipe's
-output). An array may be left out. A point that was not detected is NaN, or 0 in both x and y, and is masked.
+optionally `face` (F, any, 2 or 3; read if it is a face mesh), one row per frame from frame 0 on, x and y as shares of
+the image's width and height (MediaPipe's output). An array may be left out. A point that was not detected is NaN, or 0
+in both x and y, and is masked.
 """
 
 import functools
@@ -20,13 +21,14 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.problems import raise_problems
 from hearai.data.media.array_header import read_array_header
 from hearai.errors import DataError, load_failure
-from hearai.sign.skeleton import CHANNELS, FACE, MIRRORED, PARTS, SHOULDERS
+from hearai.sign.skeleton import CHANNELS, FACE, FACE_POINTS, LARGE_MESH, MIRRORED, PARTS, POINTS, SHOULDERS, SMALL_MESH
 
 CACHED_CLIPS = 2048
 """Clips whose points stay in memory; 60 frames take 72 KB."""
 
 MAX_BYTES = 1_000_000_000
 """Of one array: the hands of 20 hours, or the face of an hour, at 25 frames per second."""
+MESHES = (SMALL_MESH, LARGE_MESH)
 ENCRYPTED = 0x1
 """Flag of a zip entry."""
 UNREADABLE = (
@@ -49,13 +51,16 @@ class InvalidLandmarks(ValueError):
     """`what was found; what is expected` of a landmark file, without its name."""
 
 
-def read_landmarks(clip: Clip, frames: Sequence[int]) -> torch.Tensor:
+def read_landmarks(clip: Clip, frames: Sequence[int], *, face: bool = False) -> torch.Tensor:
     """(T, P, C) of the given frame numbers, normalised over the clip; see `normalise_points`.
+
+    Args:
+        face: `FACE_POINTS` follow the points of hands and body; unknown in a file without a face mesh.
 
     Raises:
         DataError: the clip's landmark file is missing or invalid.
     """
-    return _clip_points(clip.landmarks_path, clip.start, clip.end)[[frame - clip.start for frame in frames]]
+    return _clip_points(clip.landmarks_path, clip.start, clip.end, face)[[frame - clip.start for frame in frames]]
 
 
 def count_frames(path: Path) -> int:
@@ -90,15 +95,15 @@ def check_all_landmarks(clips: Iterable[Clip]) -> None:
 
 
 @functools.lru_cache(maxsize=CACHED_CLIPS)
-def _clip_points(path: Path, start: int, end: int) -> torch.Tensor:
+def _clip_points(path: Path, start: int, end: int, face: bool) -> torch.Tensor:
     try:
-        points = _read_file(path, end + 1)[start : end + 1]
+        points = _read_file(path, end + 1, face=face)[start : end + 1]
     except InvalidLandmarks as problem:
         raise DataError(f"{path}: {problem}") from None
     return torch.from_numpy(normalise_points(points))
 
 
-def _read_file(path: Path, rows: int) -> np.ndarray:
+def _read_file(path: Path, rows: int, *, face: bool = False) -> np.ndarray:
     """(rows, P, 3), NaN where a point is unknown.
 
     Raises:
@@ -109,7 +114,12 @@ def _read_file(path: Path, rows: int) -> np.ndarray:
     points = np.concatenate(parts, axis=1)
     if np.isnan(points[..., 0]).all():
         raise InvalidLandmarks("no point is known in any frame; remove the clip, or extract its landmarks again")
-    return points
+    return np.concatenate((points, _face_points(arrays.get(FACE), rows)), axis=1) if face else points
+
+
+def _face_points(array: np.ndarray | None, rows: int) -> np.ndarray:
+    is_mesh = array is not None and array.shape[1] in MESHES
+    return _part_points(array[:, FACE_POINTS] if is_mesh else None, rows, len(FACE_POINTS))
 
 
 def _read_arrays(path: Path, rows: int) -> dict[str, np.ndarray]:
@@ -185,8 +195,9 @@ def normalise_points(points: np.ndarray) -> np.ndarray:
     """(T, P, 3) with NaN where unknown -> (T, P, C): the midpoint of the shoulders is 0, their distance 1.
 
     Both are means over the clip, so that a shrug remains visible. If no frame has both shoulders, the centre of all
-    known points and twice their mean distance from it are used instead. Unknown points are 0 in every channel; z is 0
-    if the file has none. x and y are shares of the image size, so the aspect ratio of the image is not corrected.
+    known points of hands and body, and twice their mean distance from it, are used instead. Unknown points are 0 in
+    every channel; z is 0 if the file has none. x and y are shares of the image size, so the aspect ratio of the image
+    is not corrected.
     """
     known = ~np.isnan(points[..., 0])
     first, second = (points[:, shoulder, :2] for shoulder in SHOULDERS)
@@ -195,8 +206,9 @@ def normalise_points(points: np.ndarray) -> np.ndarray:
     if scale > 1e-6:
         centre = ((first[both] + second[both]) / 2).mean(0)
     else:
-        centre = points[known][:, :2].mean(0)
-        scale = 2 * np.linalg.norm(points[known][:, :2] - centre, axis=-1).mean() or 1.0
+        seen = points[:, :POINTS, :2][known[:, :POINTS]]
+        centre = seen.mean(0)
+        scale = 2 * np.linalg.norm(seen - centre, axis=-1).mean() or 1.0
     coordinates = (points - np.append(centre, 0)) / scale
     normalised = np.zeros((*points.shape[:2], CHANNELS), np.float32)
     normalised[..., :3] = np.nan_to_num(np.where(known[..., None], coordinates, 0))
@@ -207,7 +219,7 @@ def normalise_points(points: np.ndarray) -> np.ndarray:
 def mirrored(points: torch.Tensor) -> torch.Tensor:
     """(..., P, C) of the mirror image: x negated, left and right points swapped."""
     sign_C = points.new_tensor([-1, 1, 1, 1])
-    return points[..., list(MIRRORED), :] * sign_C
+    return points[..., list(MIRRORED[: points.shape[-2]]), :] * sign_C
 
 
 def rotated(points: torch.Tensor, degrees: float) -> torch.Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hearai.data.landmarks.mediapipe_models import FACE, HAND, POSE
-from hearai.data.landmarks.points import LARGE_MESH, Landmarks
+from hearai.data.landmarks.points import Landmarks
 from hearai.errors import DataError
-from hearai.sign.skeleton import BODY, LEFT, POINTS, RIGHT
+from hearai.sign.skeleton import BODY, LARGE_MESH, LEFT, POINTS, RIGHT
 
 LEFT_WRIST, RIGHT_WRIST = BODY + 15, BODY + 16
 UNKNOWN_FPS = 25.0

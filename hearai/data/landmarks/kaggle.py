@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hearai.data.landmarks.points import SMALL_MESH, Landmarks, assemble, check_size, landmarks_of, to_shares
+from hearai.data.landmarks.points import Landmarks, assemble, check_size, landmarks_of, to_shares
 from hearai.data.landmarks.skeletons import KAGGLE
 from hearai.errors import DataError, load_failure
+from hearai.sign.skeleton import SMALL_MESH
 
 COLUMNS = ("x", "y", "z")
 ORDER = ["face"] * SMALL_MESH + ["left_hand"] * 21 + ["pose"] * 33 + ["right_hand"] * 21

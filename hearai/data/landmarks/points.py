@@ -9,7 +9,7 @@ import numpy as np
 
 from hearai.errors import DataError
 from hearai.files import atomic_write
-from hearai.sign.skeleton import BODY, FACE, LEFT, PARTS, POINTS, RIGHT
+from hearai.sign.skeleton import BODY, FACE, LARGE_MESH, LEFT, PARTS, POINTS, RIGHT, SMALL_MESH
 
 MAX_BYTES = 1_000_000_000
 """Of a foreign file: an hour of 543 points with confidences at 25 frames per second."""
@@ -17,8 +17,6 @@ LARGEST_SHARE = 4.0
 """Coordinates beyond are pixels: a point outside the image is at most a few image sizes away."""
 FACE_MESH = POINTS
 """Target of the first point of MediaPipe's face mesh, after all points that models read."""
-SMALL_MESH, LARGE_MESH = 468, 478
-"""Points of the mesh without and with the irises."""
 UNREAD = -1
 """Target of a point that has no place in our order."""
 

@@ -6,8 +6,8 @@ Sources: MediaPipe Holistic, OpenPose BODY_25 with hands, and COCO-WholeBody, ea
 import re
 from collections.abc import Sequence
 
-from hearai.data.landmarks.points import FACE_MESH, LARGE_MESH, SMALL_MESH, TARGETS, UNREAD
-from hearai.sign.skeleton import BODY, LEFT, RIGHT
+from hearai.data.landmarks.points import FACE_MESH, TARGETS, UNREAD
+from hearai.sign.skeleton import BODY, LARGE_MESH, LEFT, RIGHT, SMALL_MESH
 
 LEFT_HAND, RIGHT_HAND, POSE = range(LEFT, RIGHT), range(RIGHT, BODY), range(BODY, BODY + 33)
 

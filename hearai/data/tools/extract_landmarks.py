@@ -76,7 +76,7 @@ def extract_landmarks(
 
     Args:
         models: the folder of MediaPipe's models; None = the cache.
-        face: also the 478 points of the face, which models do not read.
+        face: also the 478 points of the face.
         format: npz, or pose for NAME.pose.
         preview: also NAME_preview.jpg, the frame in the middle with its points.
         workers: processes; None = one per core, 1 = this process.

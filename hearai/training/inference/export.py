@@ -19,7 +19,7 @@ from hearai.data.annotations.metadata import class_name
 from hearai.data.transforms import normalise
 from hearai.errors import ConfigError, UserError
 from hearai.files import atomic_write, atomic_write_text, require_writable_file
-from hearai.sign.skeleton import CHANNELS, POINTS
+from hearai.sign.skeleton import CHANNELS, count_points
 from hearai.training.inference.trained_model import TrainedModel
 
 EXPORT_FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
@@ -105,9 +105,10 @@ def example_inputs(trained: TrainedModel, clips: int, extra: int = 0, shortest: 
     generator = torch.Generator().manual_seed(0)
     height, width = image_size(trained) if "frames" in inputs_of(trained) else (0, 0)
     images = (clips, frames, 3, height, width)
+    points = count_points(face=trained.config.feature_extractor.reads_face)
     draw = {
         "frames": lambda: torch.randint(0, 256, images, generator=generator, dtype=torch.uint8),
-        "landmarks": lambda: torch.randn(clips, frames, POINTS, CHANNELS, generator=generator),
+        "landmarks": lambda: torch.randn(clips, frames, points, CHANNELS, generator=generator),
     }
     mask_BT = torch.ones(clips, frames, dtype=torch.bool)
     mask_BT[-1, max(1, round(shortest * frames)) :] = False
@@ -146,7 +147,8 @@ def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
             "colours": "RGB",
         }
     if train.landmarks:
-        shapes["landmarks"] = {"shape": ["batch", frames, POINTS, CHANNELS], "type": "float32"}
+        points = count_points(face=trained.config.feature_extractor.reads_face)
+        shapes["landmarks"] = {"shape": ["batch", frames, points, CHANNELS], "type": "float32"}
     shapes["mask"] = {"shape": ["batch", frames], "type": "bool", "meaning": "true at real frames, they come first"}
     return {
         "inputs": shapes,

@@ -95,5 +95,6 @@ def clips_of_paths(
         keep_damaged=keep_damaged,
         frame_patterns=[frame_pattern] if frame_pattern else [*frame_patterns(trained.config), None],
         landmark_models=landmark_models,
+        face=trained.config.feature_extractor.reads_face,
     ) as clips:
         yield clips

@@ -5,7 +5,7 @@ A search makes them in its driver and writes them into the study, so that they a
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from hearai.data.demo import DEMO_CLIPS, demo_dataset
 from hearai.data.frame_sampling import sampling_notes
 from hearai.data.frames import check_images
 from hearai.data.landmarks.clip_points import check_all_landmarks
+from hearai.data.landmarks.face import missing_face_notes
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import TOP, has_meaning
 from hearai.models.feature_extractors import weight_source
@@ -54,6 +55,8 @@ def with_data(
         log.info("%s", note)
     for note in class_number_notes(data.clips, data.num_class):
         log.info("%s", note)
+    if config.feature_extractor.reads_face:
+        warn_of_missing_faces(data.clips)
     return config, data
 
 
@@ -67,6 +70,12 @@ def check_files(config: Config, clips: Sequence[Clip]) -> None:
         check_images(clips)
     if config.train_parameters.landmarks:
         check_all_landmarks(clips)
+
+
+def warn_of_missing_faces(clips: Iterable[Clip]) -> None:
+    """Logs how many clips lack the face mesh that a model reads; it counts as unknown, which is no error."""
+    for note in missing_face_notes(clips):
+        log.warning("%s", note)
 
 
 def _absolute(folder: str | dict) -> str | dict:

@@ -170,7 +170,7 @@ def test_mirroring_commutes_with_normalisation():
     """Normalising the points of the mirrored body yields the mirrored points."""
     arrays = body()
     points = np.concatenate(list(arrays.values()), axis=1)
-    mirror_image = points[:, list(MIRRORED)] * [-1, 1, 1] + [1, 0, 0]
+    mirror_image = points[:, list(MIRRORED[:POINTS])] * [-1, 1, 1] + [1, 0, 0]
     found = mirrored(torch.from_numpy(normalise_points(points)))
     assert torch.allclose(found, torch.from_numpy(normalise_points(mirror_image.astype(np.float32))), atol=1e-4)
     assert torch.equal(mirrored(found), torch.from_numpy(normalise_points(points)))

@@ -8,7 +8,7 @@ from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor
 from hearai.models.landmarks.points import CHANNELS_PER_POINT, differences, fill_in_time, from_wrist
-from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINT_GROUPS, POINTS
+from hearai.sign.skeleton import BODY, CHANNELS, FACE_PARTS, FACE_POINTS, LEFT, POINT_GROUPS, POINTS, count_points
 
 NAN = float("nan")
 
@@ -89,7 +89,19 @@ def test_hand_shape_is_independent_of_place_and_size():
 
 def test_groups_are_disjoint_points_of_the_skeleton():
     chosen = [index for group in POINT_GROUPS.values() for index in group]
-    assert len(chosen) == len(set(chosen)) and set(chosen) <= set(range(POINTS))
+    assert len(chosen) == len(set(chosen)) and set(chosen) <= set(range(count_points(face=True)))
+
+
+def test_an_unknown_face_has_no_influence():
+    extractor, mask_BT = build("hands", *FACE_PARTS), torch.ones(1, 4, dtype=torch.bool)
+    x = torch.cat((clip(4), torch.zeros(1, 4, len(FACE_POINTS), CHANNELS)), 2)
+    unknown = x.clone()
+    unknown[:, :, POINTS:, :3] = NAN
+    seen = x.clone()
+    seen[:, :, POINTS:, :] = 1
+    with torch.no_grad():
+        assert torch.equal(extractor(x, mask_BT), extractor(unknown, mask_BT))
+        assert not torch.allclose(extractor(x, mask_BT), extractor(seen, mask_BT), atol=1e-3)
 
 
 def test_order_of_groups_has_no_influence():

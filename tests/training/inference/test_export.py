@@ -29,6 +29,13 @@ MODELS = {
         "feature_extractor.name": "points",
         "transformer.name": "conv1d_transformer",
     },
+    "points of the face": {
+        **WITH_LANDMARKS,
+        "train_parameters.frames": False,
+        "feature_extractor.name": "points",
+        "feature_extractor.points": ["hands", "face_lips"],
+        "transformer.name": "fake_transformer",
+    },
     "landmarks and images": WITH_LANDMARKS,
 }
 
