@@ -118,8 +118,8 @@ def _read_file(path: Path, rows: int, *, face: bool = False) -> np.ndarray:
 
 
 def _face_points(array: np.ndarray | None, rows: int) -> np.ndarray:
-    is_mesh = array is not None and array.shape[1] in MESHES
-    return _part_points(array[:, FACE_POINTS] if is_mesh else None, rows, len(FACE_POINTS))
+    chosen = array[:, FACE_POINTS] if array is not None and array.shape[1] in MESHES else None
+    return _part_points(chosen, rows, len(FACE_POINTS))
 
 
 def _read_arrays(path: Path, rows: int) -> dict[str, np.ndarray]:
