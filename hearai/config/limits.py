@@ -28,5 +28,7 @@ MAX_SECONDS = 1e9
 MAX_WEIGHT = 1e300
 """Factors in a step; what is too large for training diverges in its first steps."""
 MAX_LR = 10
+MAX_GIGABYTES = 1_000_000
+"""Of a cache: a thousand terabytes."""
 MAX_SIDE = 16_384
 """Pixels of an image's side."""

@@ -98,6 +98,11 @@ class GeneralParameters(Section):
     gpu: Annotated[Integer, Field(ge=-1, le=limits.MAX_GPU)] = Field(
         0, description="GPU index of a single run; -1 = CPU. Without a GPU the run falls back to the CPU and logs it."
     )
+    frame_cache_gb: Annotated[Number, Field(ge=0, le=limits.MAX_GIGABYTES)] = Field(
+        10,
+        description="Gigabytes of decoded frames kept in the cache for runs that train the extractor on images; frames "
+        "beyond it are decoded in every epoch. 0 = keep none.",
+    )
     path_to_save: str | None = Field(
         None, description="Output folder of a single run; a path ending in .pth names the weights file."
     )

@@ -131,19 +131,21 @@ def build_dataset(
     *,
     train: bool,
     features: Callable[[Clip, list[int]], torch.Tensor] | None = None,
+    frames: Callable[[Clip, list[int]], torch.Tensor] | None = None,
 ) -> ClipDataset:
     """The dataset of a config's clips.
 
     Args:
         train: jitter the frames and augment the inputs; otherwise every epoch is the same.
         features: reads cached features instead of images; they are not augmented.
+        frames: reads images that were decoded before; None = from their files.
     """
     parameters = config.train_parameters
     readers: dict[str, Callable[[Clip, list[int]], torch.Tensor]] = {}
     if features is not None:
         readers["features"] = features
     elif parameters.frames:
-        readers["frames"] = functools.partial(_read_clip, build_reader(config))
+        readers["frames"] = frames or functools.partial(_read_clip, build_reader(config))
     if parameters.landmarks:
         readers["landmarks"] = functools.partial(read_landmarks, face=config.feature_extractor.reads_face)
     return ClipDataset(

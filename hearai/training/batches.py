@@ -13,6 +13,7 @@ from hearai.data.batch import Batch
 from hearai.data.dataset import BatchSampler, ClipDataset, build_dataset, build_loader
 from hearai.data.transforms import build_feature_augmentation, normalise
 from hearai.models.model import SignModel
+from hearai.training.features.decoded_frames import DecodedFrames, load_frames
 from hearai.training.features.feature_cache import (
     Features,
     FlippedFeatures,
@@ -88,7 +89,18 @@ class Batches:
 
     @cached_property
     def _train_images(self) -> ClipDataset:
-        return build_dataset(self._config, self._data.split.train, train=True)
+        return build_dataset(self._config, self._data.split.train, train=True, frames=self._decoded)
+
+    @cached_property
+    def _decoded(self) -> DecodedFrames | None:
+        """Frames that were decoded before; None where they are decoded in each epoch. Made when they are needed."""
+        if self._fast or not self._config.train_parameters.frames:
+            return None
+        split, train = self._data.split, self._config.train_parameters
+        epochs = self.last_epoch - self._epochs_on_features
+        return load_frames(
+            self._config, [*split.train, *split.val], reads=epochs * len(split.train) * train.num_segments
+        )
 
     @cached_property
     def _val_features(self) -> Iterable[Batch]:
@@ -96,7 +108,7 @@ class Batches:
 
     @cached_property
     def _val_images(self) -> Iterable[Batch]:
-        return eval_batches(self._config, self._data.split.val, self._runtime, None)
+        return eval_batches(self._config, self._data.split.val, self._runtime, None, self._decoded)
 
 
 def derived_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -104,9 +116,18 @@ def derived_seed(seed: int, epoch: int, rank: int = 0) -> int:
     return ((seed * 1_000_003 + epoch) * 1_009 + rank) % 2**63
 
 
-def eval_batches(config: Config, clips: Sequence[Clip], runtime: Runtime, features: Features | None) -> Iterable[Batch]:
-    """Batches for evaluation: no jitter, no augmentation, in the order of `clips`. Features are kept in memory."""
-    dataset = build_dataset(config, clips, train=False, features=features)
+def eval_batches(
+    config: Config,
+    clips: Sequence[Clip],
+    runtime: Runtime,
+    features: Features | None,
+    frames: DecodedFrames | None = None,
+) -> Iterable[Batch]:
+    """Batches for evaluation: no jitter, no augmentation, in the order of `clips`. Features are kept in memory.
+
+    frames: decoded before; None = they are decoded each time.
+    """
+    dataset = build_dataset(config, clips, train=False, features=features, frames=frames)
     if features is None:
         return _loader(dataset, config, runtime, shuffle_seed=None)
     if not config.train_parameters.landmarks:

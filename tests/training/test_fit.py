@@ -146,6 +146,20 @@ def test_cached_features_give_the_same_numbers_as_images(
             assert found[key] == pytest.approx(expected[key], abs=tolerance), key
 
 
+def test_decoded_frames_give_the_same_run_as_files(make_config, tiny_dataset, tmp_path):
+    values = {
+        **NEVER_FROZEN,
+        "train_parameters.epochs": 4,
+        "augmentations_parameters.apply_horizontal_flip": True,
+        "augmentations_parameters.apply_color_jitter": True,
+    }
+    for folder, workers, gigabytes in (("cached", 1, 1), ("files", 0, 0)):
+        keys = {"general_parameters.workers": workers, "general_parameters.frame_cache_gb": gigabytes}
+        fit(make_config(tiny_dataset, {**values, **keys}), LocalRuntime("cpu", tmp_path / folder))
+        assert len(list((tmp_path / "cache").glob("frames-*/images.npy"))) == 1
+    assert equal(weights_of(tmp_path / "cached"), weights_of(tmp_path / "files"))
+
+
 @pytest.mark.parametrize("after_epoch", [1, 2, 3], ids=["while frozen", "when unfrozen", "after it"])
 def test_resuming_around_the_unfreezing_changes_nothing(make_config, tiny_dataset, tmp_path, after_epoch):
     values = {"train_parameters.epochs": 4, "freeze_scheduler.freeze_pattern_repeats": 2}

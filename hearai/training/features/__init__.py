@@ -1,1 +1,1 @@
-"""Outputs of a frozen backbone: computed once, stored, and made into batches."""
+"""Outputs of a frozen backbone, and decoded frames: computed once, stored, and made into batches."""

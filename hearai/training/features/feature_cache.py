@@ -27,6 +27,7 @@ from hearai.errors import ConfigError
 from hearai.files import cache_folder, lock_cache
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.model import build_initial_model
+from hearai.training.features.decoded_frames import ensure_frames
 from hearai.training.features.feature_rows import are_valid, map_rows, replacing_rows
 from hearai.training.optim.freeze import FreezeSchedule
 from hearai.training.runtime import choose_device
@@ -127,8 +128,13 @@ def load_features(
 
 
 def ensure_features(config: Config) -> None:
-    """Computes the features that runs of this config need, with all threads, before many runs start at once."""
+    """Computes the features that runs of this config need, with all threads, before many runs start at once.
+
+    Where they train the extractor on images, those are decoded too.
+    """
     data = load_data(config)
+    if config.train_parameters.frames and epochs_on_features(config, data) < run_length(config, data)[0]:
+        ensure_frames(config, [*data.split.train, *data.split.val])
     if epochs_on_features(config, data):
         device = choose_device(config.general_parameters.gpu)
         extractor = build_initial_model(config, data.num_class).feature_extractor.to(device)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 FREE = (
     "general_parameters.gpu",
     "general_parameters.workers",
+    "general_parameters.frame_cache_gb",
     "general_parameters.path_to_save",
     "general_parameters.neptune",
     "general_parameters.mlflow",
