@@ -11,6 +11,7 @@ from hearai.models.model import build_initial_model
 from hearai.training.batches import Batches
 from hearai.training.cost import costs_of
 from hearai.training.evaluation import evaluate
+from hearai.training.optim.torch_options import use_fast_layout
 from hearai.training.outputs.saved_state import load_last
 from hearai.training.run_state import RunState
 from hearai.training.run_writer import RunWriter
@@ -53,6 +54,8 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
 
     data = load_data(config)
     model = build_initial_model(config, data.num_class).to(runtime.device)
+    if config.train_parameters.frames:
+        use_fast_layout(model.feature_extractor, runtime.device)
     progress.costs = progress.costs or costs_of(model, config, data, runtime)
     batches = Batches(config, data, model, runtime)
     trainer = Trainer(config, data, model, runtime, batches)

@@ -1,4 +1,4 @@
-"""torch's threads; `train_parameters.compile` and `.precision`: torch.compile and bfloat16 where they work."""
+"""torch's threads and the layout of images; torch.compile and bfloat16 (`train_parameters`), where they work."""
 
 import functools
 import logging
@@ -25,6 +25,18 @@ def use_threads(wanted: int | None = None) -> int:
         )
     torch.set_num_threads(threads)
     return threads
+
+
+def use_fast_layout(network: nn.Module, device: torch.device) -> None:
+    """Stores the weights of convolutions with their channels last, which images then follow: faster on CPUs.
+
+    Values and names stay, and loading keeps the layout. Elsewhere it was not measured, and nothing is changed.
+    """
+    if device.type != "cpu":
+        return
+    for parameter in network.parameters():
+        if parameter.ndim == 4:  # of two-dimensional convolutions
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def compiled(model: nn.Module, device: torch.device) -> nn.Module:
