@@ -194,6 +194,7 @@ class _Call:
             self.print_line,
             settings.hang_seconds,
             settings.splits,
+            may_pause=settings.sampler.name == "freeze_thaw",
             dashboard=cluster.dashboard if resources.workers > 1 else None,
         )
 

@@ -70,9 +70,11 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
             _report(runtime, progress, last)  # the earlier attempt may have died before it could
         while progress.epoch < batches.last_epoch and not progress.diverged:
             _run_epoch(trainer, batches, progress)
-            checkpoint = writer.save(trainer, progress)
+            is_last = progress.diverged or progress.epoch >= batches.last_epoch
+            checkpoint = writer.save_if_due(trainer, progress, is_last=is_last)
             writer.log(progress.history[-1])
-            _report(runtime, progress, checkpoint)
+            with writer.saving_if_ended(trainer, progress):
+                _report(runtime, progress, checkpoint)
     except Preempted:
         progress.pause()
         writer.save(trainer, progress)

@@ -1,6 +1,9 @@
 """The folder of a run: config.yaml, metrics.jsonl, tensorboard/, last/ and best/. Worker 0 alone writes."""
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,9 @@ class RunWriter:
 
     def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState):
         self._config, self._folder = to_dict(config), runtime.folder  # config.yaml may be edited by people
-        self._ensure_current_attempt = runtime.ensure_current_attempt
+        self._ensure_current_attempt, self._save_seconds = runtime.ensure_current_attempt, runtime.save_seconds
+        self._saved_epoch, self._saved_at = -1, -math.inf
+        """The epoch after which `last/` was written by this attempt, and when."""
         self._dataset_facts = dataset_facts(data) if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
@@ -43,7 +48,25 @@ class RunWriter:
         if self._current_trackers() is None:
             return None
         state = {**trainer.state(), "progress": progress.state(), "config": self._config, **self._dataset_facts}
-        return save_checkpoint(self._folder / LAST, state)
+        folder = save_checkpoint(self._folder / LAST, state)
+        self._saved_epoch, self._saved_at = progress.epoch, time.monotonic()
+        return folder
+
+    def save_if_due(self, trainer: Trainer, progress: RunState, *, is_last: bool) -> Path | None:
+        """`save` after the first epoch, after the last one, and when enough time has passed since."""
+        if is_last or time.monotonic() - self._saved_at >= self._save_seconds:
+            return self.save(trainer, progress)
+        return None if self._current_trackers() is None else self._folder / LAST
+
+    @contextmanager
+    def saving_if_ended(self, trainer: Trainer, progress: RunState) -> Iterator[None]:
+        """Within a with block between two epochs: an exception that ends the run does so with this epoch in `last/`."""
+        try:
+            yield
+        except BaseException:
+            if self._saved_epoch != progress.epoch:
+                self.save(trainer, progress)
+            raise
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """Passes the metrics of an epoch to the trackers."""

@@ -15,6 +15,9 @@ from hearai.training.outputs.layout import LAST, holds_checkpoint
 
 log = logging.getLogger(__name__)
 
+SAVE_SECONDS = 5.0
+"""A run that is killed repeats at most these seconds, and the epoch in which it was killed."""
+
 
 class Runtime(Protocol):
     """All that `fit` knows of its environment."""
@@ -28,6 +31,8 @@ class Runtime(Protocol):
     """Folder of this run: config.yaml, metrics.jsonl, tensorboard/, last/, best/."""
     study: str | None
     """Name of the study that this run is a trial of."""
+    save_seconds: float
+    """At least between two checkpoints while nothing ends the run; 0 = one after each epoch, before it is reported."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module to call in training, so that all workers' gradients are averaged.
@@ -44,7 +49,8 @@ class Runtime(Protocol):
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         """One finished epoch. Called by all workers with equal metrics; rank 0 passes its `last` folder.
 
-        May raise to end the run. The folder is overwritten after this returns.
+        May raise to end the run, whose folder then holds this epoch. Otherwise it may hold an earlier one (see
+        `save_seconds`), and is overwritten after this returns.
         """
 
     def restore_from(self) -> Path | None:
@@ -91,6 +97,7 @@ class LocalRuntime:
 
     rank, world = 0, 1
     study: str | None = None
+    save_seconds = SAVE_SECONDS
 
     def __init__(self, device: torch.device | str, folder: str | Path, *, resume: bool = False):
         self.device, self.folder = torch.device(device), Path(folder)

@@ -103,6 +103,31 @@ def test_a_resumed_run_equals_an_uninterrupted_one(make_config, tiny_dataset, tm
     assert resumed.seconds >= lines[1]["seconds"]
 
 
+class SavedEpochs(InterruptedRuntime):
+    """Notes at each report after which epoch the checkpoint was saved."""
+
+    def __init__(self, folder, save_seconds, after_epoch=-1):
+        super().__init__(folder, after_epoch)
+        self.save_seconds, self.saved = save_seconds, []
+
+    def report(self, metrics, checkpoint):
+        self.saved.append(load_checkpoint(checkpoint)["progress"]["epoch"])
+        super().report(metrics, checkpoint)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1e9, [1, 1, 1, 4]), (0, [1, 2, 3, 4])])
+def test_checkpoints_are_saved_first_last_and_when_due(make_config, tiny_dataset, tmp_path, seconds, expected):
+    runtime = SavedEpochs(tmp_path, seconds)
+    fit(make_config(tiny_dataset, {"train_parameters.epochs": 4}), runtime)
+    assert runtime.saved == expected
+
+
+def test_a_run_that_is_ended_by_its_report_is_saved(make_config, tiny_dataset, tmp_path):
+    with pytest.raises(Interrupted):
+        fit(make_config(tiny_dataset, {"train_parameters.epochs": 4}), SavedEpochs(tmp_path, 1e9, after_epoch=3))
+    assert load_checkpoint(tmp_path / "last")["progress"]["epoch"] == 3
+
+
 def test_a_finished_run_only_repeats_its_last_report(tiny_config, tmp_path):
     """The search may not have received it."""
     first = fit(tiny_config, LocalRuntime("cpu", tmp_path))
@@ -184,6 +209,8 @@ def test_a_frozen_backbone_keeps_its_state_then_learns(make_config, tiny_dataset
     )
 
     class WeightsRuntime(RecordingRuntime):
+        save_seconds = 0.0
+
         def report(self, metrics, checkpoint):
             self.reports.append(load_checkpoint(checkpoint)["model"])
 

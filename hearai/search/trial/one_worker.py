@@ -24,6 +24,8 @@ class TuneRuntime(LocalRuntime):
     def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
         super().__init__(choose_device(assigned_gpu(context.folder.config)), folder, resume=True)
         self.study, self._context, self._progress = context.spec.study, context, progress
+        if context.spec.may_pause:
+            self.save_seconds = 0.0
 
     def is_preempted(self, step: int) -> bool:
         return bool(self._context.preemption)

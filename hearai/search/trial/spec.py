@@ -44,6 +44,8 @@ class TrialSpec:
     """GPUs of each worker."""
     hang_seconds: float | None = None
     """Seconds without a report after which the trial counts as hung; None = never."""
+    may_pause: bool = False
+    """Whether the search may pause the trial after any report, and let another process resume it at once."""
     log_start: int = 0
     """Size of the trial's log in bytes before this attempt."""
     home: str = ""

@@ -42,6 +42,8 @@ WORKERS_STARTED = "begun"
 class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
+    save_seconds = 0.0  # a group that is stopped or paused ends without notice
+
     def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
         worker = ray.train.get_context()
         self.rank, self.world = worker.get_world_rank(), worker.get_world_size()

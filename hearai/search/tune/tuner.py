@@ -54,6 +54,8 @@ class SearchContext:
     """Seconds without a report after which a trial counts as hung."""
     folds: int = 1
     """Number of divisions of the clips on which each trial is scored."""
+    may_pause: bool = False
+    """Whether the search pauses trials and resumes them."""
     dashboard: str | None = None
     """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
     trial_function: Callable[[dict[str, Any]], None] = run_trial
@@ -95,6 +97,7 @@ class SearchContext:
             cpus=resources.cpus,
             gpus=resources.gpus,
             hang_seconds=self.hang_seconds,
+            may_pause=self.may_pause,
             log_start=log_size(folder),
             home=str(self.sync.study.folder),
             storage=self.sync.storage,
