@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hearai.benchmarks.simulation import Run
+from hearai.config.search_space.domains import Value
 from hearai.config.study import Study
+from hearai.search.sampling.freeze_thaw.pausing import Pausing
 from hearai.search.sampling.policies import build_policy
 from hearai.search.sampling.policy import Verdict
 from hearai.search.sampling.samplers import build_search_store, distribution_of, suggest_params
@@ -61,6 +64,7 @@ class HearaiEngine:
             slots=workers,
             policy=build_policy(study, self.store, workers),
         )
+        self._policy = stage.policy
         self._searcher, self._stage = JournalSearcher(iter([stage]), self._make_spec), stage
         self._epochs, self._tune_ids = study.max_epochs, map(str, itertools.count())
         self._running: dict[str, str] = {}
@@ -81,6 +85,12 @@ class HearaiEngine:
         number = TrialSpec.from_dict(config).number
         self._running[str(number)] = tune_id
         return Run(str(number), self._params.pop(number))
+
+    def recommended(self) -> Mapping[str, Value] | None:
+        """Of a policy with a model of the curves, the config with the best expected final value."""
+        if not isinstance(self._policy, Pausing):
+            return None
+        return self.store[self._policy.expected_best()].params
 
     def number_of(self, key: str) -> int:
         """The trial number in the journal of a current run."""

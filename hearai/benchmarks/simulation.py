@@ -8,7 +8,7 @@ import heapq
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hearai.config.search_space.domains import Value
 
@@ -39,6 +39,14 @@ class Engine(Protocol):
 
         value: NaN if the run has diverged; it has then ended, and `last` is true.
         """
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """An engine with an opinion of its own on which config is the best."""
+
+    def recommended(self) -> Mapping[str, Value] | None:
+        """The config that it would choose now; None = the one with the best report."""
 
 
 class Task(Protocol):

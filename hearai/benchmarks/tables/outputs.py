@@ -32,6 +32,11 @@ def regret_table(summaries: Sequence[EngineSummary], *, title: str) -> str:
             *lines,
             f"cost: share of the budget to reach the final mean of {REFERENCE};",
             "task: the same per task (median); clock: by time; p: Wilcoxon over the tasks",
+            *(
+                f"{row.engine}: the config that it would choose itself at the end: {row.recommended:.3f}"
+                for row in summaries
+                if row.recommended is not None
+            ),
         ]
     )
 

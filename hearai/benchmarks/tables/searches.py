@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hearai.benchmarks.engine_comparison import ENGINES, EngineContext, with_seed
-from hearai.benchmarks.simulation import simulate
+from hearai.benchmarks.simulation import Recommends, simulate
 from hearai.benchmarks.tables.tasks import load_task
 from hearai.errors import UserError
 
@@ -38,6 +38,8 @@ class Result:
     """(trainings, seconds, regret of the best config from then on), whenever another config became the best."""
     seconds: float
     """Of the whole search, on the virtual clock."""
+    recommended: float | None = None
+    """Regret of the config that the engine itself would choose at the end; None: the one with the best report."""
 
     def at(self, trainings: float) -> float:
         """The regret after a part of the budget; before the first report that of the first config."""
@@ -70,7 +72,9 @@ def run_search(search: Search, peer_python: Path | None = None) -> Result:
             seconds, regret = state.seconds, round(task.scale.regret(state.true_value), 6)
             if not steps or regret != steps[-1][2]:
                 steps.append((round(state.epochs / epochs, 4), round(seconds, 2), regret))
-    return Result(search, steps, round(seconds, 2))
+        params = engine.recommended() if isinstance(engine, Recommends) else None
+    chosen = None if params is None else round(task.scale.regret(task.task.true_value(params)), 6)
+    return Result(search, steps, round(seconds, 2), chosen)
 
 
 def run_searches(
@@ -130,7 +134,8 @@ def read_results(log: Path) -> list[Result]:
         try:
             raw = json.loads(line)
             steps = [(float(spent), float(time), float(regret)) for spent, time, regret in raw["steps"]]
-            results.append(Result(Search(**raw["search"]), steps, float(raw["seconds"])))
+            chosen = None if raw.get("recommended") is None else float(raw["recommended"])
+            results.append(Result(Search(**raw["search"]), steps, float(raw["seconds"]), chosen))
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"{log}: line {number} is not the result of a search; delete the file or choose another --out"

@@ -2,12 +2,12 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from hearai.benchmarks.engine_comparison import RANDOM, TABLE_ENGINES, unavailable
+from hearai.benchmarks.engine_comparison import FREEZE_THAW, RANDOM, TABLE_ENGINES, unavailable
 from hearai.benchmarks.tables.searches import Result, Search, read_results, run_search, run_searches
 from hearai.benchmarks.tables.tasks import task_names
 from hearai.errors import UserError
@@ -53,6 +53,15 @@ def test_a_search_is_reproducible_within_its_budget(curves_folder: Path) -> None
     assert result == run_search(search), "equal searches have equal results"
     spent = [step[0] for step in result.steps]
     assert spent == sorted(spent) and spent[-1] <= 3 and result.at(3) <= result.at(0.01)
+
+
+@pytest.mark.heavy
+def test_what_an_engine_itself_would_choose_is_kept(curves_folder: Path, tmp_path: Path) -> None:
+    search = Search("taskset", "patch32_IRNN64_relu_avg_bs128", FREEZE_THAW, 0, 4, 4, 0.3)
+    (result,) = run_searches([search], tmp_path / "log.jsonl", processes=1)
+    assert read_results(tmp_path / "log.jsonl") == [result]
+    assert result.recommended is not None and -0.1 < result.recommended < 20
+    assert run_search(replace(search, engine=RANDOM)).recommended is None, "the one with the best report"
 
 
 @pytest.mark.heavy

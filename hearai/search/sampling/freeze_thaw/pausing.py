@@ -153,6 +153,12 @@ class Pausing:
     def contenders(self, count: int) -> int:
         return 2 * count + 3
 
+    def expected_best(self) -> int:
+        """The trial with the best expected final value, whether it has been trained to its end or not."""
+        expected = self._engine.expected_finals(curves_of(self._store))
+        reported = [trial.number for trial in self._store.trials() if trial.intermediate_values]
+        return max(reported, key=lambda number: expected[number][0])
+
     def _advance(self) -> None:
         """Acts on an answer of the engine, and asks the next question."""
         if self._job is not None and self._job.answer.done():
