@@ -78,6 +78,6 @@ def test_work_for_a_gpu_runs_on_the_node_that_has_one(space: Path, data: Path, t
         assert search.finish() == 0, search.output
     assert "features of every frame: computing missing ones on 1 node\n" in search.output
     assert "1 trial at a time, each 1 CPU, 1 GPU" in search.output
-    caches = {(path.parts[-3], path.name.partition("-")[0]) for path in cluster.folder.glob("*/cache/*-*")}
+    caches = {(path.parts[-3], path.name.partition("-")[0]) for path in cluster.folder.glob("*/cache/[!.]*-*")}
     assert caches == {("with", "pretrained"), ("with", "features"), ("driver", "features")}, "driver: test clips"
     assert StudyFolder(tmp_path / "runs" / "gpu").summary["retrained"]
