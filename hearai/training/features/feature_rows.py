@@ -3,8 +3,10 @@
 Rows of older code have no checksum: they are accepted if their shape is right and all numbers are finite, and get one.
 """
 
+import errno
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,9 +53,14 @@ def map_rows(path: Path) -> np.ndarray:
 
 @contextmanager
 def replacing_rows(path: Path, shape: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Rows (F, W) to fill, which replace the file when the block ends without an exception; then their checksum."""
+    """Rows (F, W) to fill, which replace the file when the block ends without an exception; then their checksum.
+
+    Raises:
+        DiskFull: no space left; the previous file is intact.
+    """
     with atomic_write(path) as temporary:
         rows_FW = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+        _reserve(temporary)
         yield rows_FW
         rows_FW.flush()
         checksum = _checksum(temporary)
@@ -61,6 +68,22 @@ def replacing_rows(path: Path, shape: tuple[int, int]) -> Iterator[np.ndarray]:
         _checksum_file(path).unlink(missing_ok=True)
     atomic_write_text(_checksum_file(path), f"{checksum}\n")
     _checked.add(_identity(path))
+
+
+def _reserve(path: Path) -> None:
+    """Takes the disk space of a file that has a size but no content: on a full disk a mapped write kills the process.
+
+    Raises:
+        OSError: no space left.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot
+            raise
 
 
 def _problem(path: Path, shape: tuple[int, int]) -> str | None:

@@ -11,7 +11,7 @@ import torch
 from hearai.data.annotations.load import load_data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import normalise
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, DiskFull
 from hearai.files import deleting_cache
 from hearai.models.model import build_initial_model
 from hearai.training.features.feature_cache import (
@@ -21,6 +21,7 @@ from hearai.training.features.feature_cache import (
     load_features,
     weights_hash,
 )
+from tests.helpers.fault_injection import small_disk
 
 pytestmark = pytest.mark.training
 
@@ -127,6 +128,15 @@ def test_a_cache_that_cannot_be_written_is_refused(tiny_config, parts, tmp_path,
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(ConfigError, match="set HEARAI_CACHE to a folder with free space"):
         compute(tiny_config, parts)
+
+
+def test_features_that_do_not_fit_on_the_disk_are_refused(tiny_config, parts, tmp_path, monkeypatch):
+    """They are written through a memory map, where a full disk would otherwise kill the process."""
+    with small_disk(tmp_path / "disk", "8k"):
+        monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "disk"))
+        with pytest.raises(DiskFull, match=r"rows\.npy: cannot be written, its disk is full"):
+            compute(tiny_config, parts)
+        assert not list((tmp_path / "disk").glob("features-*/*.npy*"))
 
 
 def flip(path):
