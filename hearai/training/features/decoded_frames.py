@@ -164,11 +164,14 @@ def _is_valid(folder: Path, shape: tuple[int, ...]) -> bool:
     except (OSError, ValueError, EOFError):
         log.warning("%s: damaged; its frames are decoded again", folder)
         return False
-    expected = ((shape, np.uint8), (shape[:1], np.uint32))
-    if [(one.shape, one.dtype) for one in (images, checksums)] == [(size, np.dtype(kind)) for size, kind in expected]:
+    if _is_array(images, shape, np.uint8) and _is_array(checksums, shape[:1], np.uint32):
         return True
     log.warning("%s: holds other frames than its name says; they are decoded again", folder)
     return False
+
+
+def _is_array(found: object, shape: tuple[int, ...], kind: type) -> bool:
+    return isinstance(found, np.ndarray) and (found.shape, found.dtype) == (shape, np.dtype(kind))
 
 
 def _has_room(folder: Path, config: Config, shape: tuple[int, ...]) -> bool:
@@ -207,7 +210,7 @@ class _only_builder:
 
 def _decode(folder: Path, config: Config, clips: Sequence[Clip], shape: tuple[int, ...], name: str) -> bool:
     """Writes the images, all or none, then their checksums. False: a file has changed meanwhile."""
-    started, checksums = time.monotonic(), []
+    started, checksums, is_unchanged = time.monotonic(), [], False
     log.info("decoding %d frames once for all runs (%.1f GB)", shape[0], np.prod(shape, dtype=float) / 1e9)
     with suppress(_Changed), atomic_write(folder / IMAGES) as temporary:
         with temporary.open("wb") as file:  # written, not mapped: a full disk is an error, not a signal
@@ -217,17 +220,27 @@ def _decode(folder: Path, config: Config, clips: Sequence[Clip], shape: tuple[in
                 content = image_CHW.numpy().tobytes()
                 checksums.append(zlib.crc32(content))
                 file.write(content)
-        if fingerprint(config, clips) != name:
-            raise _Changed
+        _require_unchanged(config, clips, name)
         # A process killed from here on leaves images without checksums, not with wrong ones.
         (folder / CHECKSUMS).unlink(missing_ok=True)
-    if not (folder / IMAGES).exists():
+        is_unchanged = True
+    if not is_unchanged:
         _explained("some were changed while they were read; the next run decodes them once")
         return False
     with atomic_write(folder / CHECKSUMS) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(checksums, np.uint32))
     log.info("frames ready after %.1f s", time.monotonic() - started)
     return True
+
+
+def _require_unchanged(config: Config, clips: Sequence[Clip], name: str) -> None:
+    """Raises _Changed if the files are not those of the fingerprint `name`."""
+    try:
+        is_same = fingerprint(config, clips) == name
+    except OSError:  # one was removed
+        is_same = False
+    if not is_same:
+        raise _Changed
 
 
 class _Changed(Exception):

@@ -1,26 +1,24 @@
 """Decoded frames: equal to those of the files, decoded once, never stale, and never in the way of training."""
 
 import gc
+import itertools
 import logging
+import multiprocessing
 import os
 import pickle
-import signal
-import subprocess
-import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from hearai.config.config import to_yaml
 from hearai.data.annotations.load import load_data
 from hearai.data.frames import build_reader
 from hearai.errors import DataError
 from hearai.files import deleting_cache
 from hearai.training.features import decoded_frames
 from hearai.training.features.decoded_frames import fingerprint, load_frames
-from tests.helpers import ROOT
 from tests.helpers.fault_injection import small_disk, wait_for
 
 
@@ -86,10 +84,11 @@ def test_a_changed_file_is_decoded_again(tiny_config, clips, cache):
     assert len(folders(cache)) == 2
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept(tiny_config, clips, cache, monkeypatch, caplog):
+@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"other"), lambda path: path.unlink()])
+def test_a_file_that_changes_while_it_is_read_is_not_kept(tiny_config, clips, cache, monkeypatch, caplog, change):
     def read_and_change(*args):
         yield from read_all(*args)
-        clips[0].frame_path(0).write_bytes(clips[1].frame_path(1).read_bytes())
+        change(clips[0].frame_path(0))
 
     read_all = decoded_frames._read_all
     monkeypatch.setattr(decoded_frames, "_read_all", read_and_change)
@@ -109,10 +108,11 @@ def cut(path):
         lambda path: np.save(path, np.load(path).astype(np.int64)),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(pickle.dumps([1])),
+        lambda path: np.savez(path.open("wb"), images=np.zeros(3)),
         cut,
         lambda path: path.unlink(),
     ],
-    ids=["fewer", "another type", "empty", "a pickle", "half", "missing"],
+    ids=["fewer", "another type", "empty", "a pickle", "an archive", "half", "missing"],
 )
 def test_a_damaged_file_of_frames_is_written_again(tiny_config, clips, cache, name, damage):
     load_frames(tiny_config, clips)
@@ -226,28 +226,21 @@ def test_frames_in_use_are_protected_from_deletion(tiny_config, clips, cache):
         assert free
 
 
-BUILDER = """
-import sys, time
-from hearai.config.config import load_config
-from hearai.data.annotations.load import load_data
-from hearai.training.features import decoded_frames
-
-def never_ends(*args):
-    yield from decoded(*args)
-    time.sleep(600)
-
-decoded, decoded_frames._read_all = decoded_frames._read_all, never_ends
-config = load_config(sys.argv[1])
-decoded_frames.load_frames(config, load_data(config).clips)
-"""
+def build_without_end(config, clips):
+    """Decodes all frames and hangs before they are complete."""
+    read_all = decoded_frames._read_all
+    decoded_frames._read_all = lambda *args: itertools.chain(read_all(*args), iter(lambda: time.sleep(600), None))
+    load_frames(config, clips)
 
 
-@pytest.mark.heavy
-def test_after_a_killed_builder_the_next_one_decodes(tiny_config, clips, cache, tmp_path):
-    (tmp_path / "config.yaml").write_text(to_yaml(tiny_config))
-    builder = subprocess.Popen([sys.executable, "-c", BUILDER, tmp_path / "config.yaml"], cwd=ROOT)
+def test_after_a_killed_builder_the_next_one_decodes(tiny_config, clips, cache):
+    builder = multiprocessing.get_context("fork").Process(
+        target=build_without_end, args=(tiny_config, clips), daemon=True
+    )
+    builder.start()
     wait_for(lambda: any(cache.glob("frames-*/.images.npy.*")))
-    builder.send_signal(signal.SIGKILL)
-    builder.wait()
+    builder.kill()
+    builder.join()
+    assert any(cache.glob("frames-*/.images.npy.*")), "it was killed while it wrote"
     assert_right(load_frames(tiny_config, clips), tiny_config, clips)
     assert not list(cache.glob("frames-*/.images.npy.*"))
