@@ -57,12 +57,10 @@ def main() -> int:
     if args.json:
         log_to_stderr()  # log lines are not JSON
     from hearai.reporting.prediction import (  # heavy: only after the options are checked
-        prediction_rows,
+        predict_rows,
         prediction_text,
     )
-    from hearai.training.inference.dictionary import embed_clips, read_dictionary
     from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
-    from hearai.training.inference.predict import clips_of_paths, predict_clips
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
@@ -73,18 +71,16 @@ def main() -> int:
     lexicon = read_lexicon(args.lexicon) if args.lexicon else None
     if lexicon:
         check_lexicon_fits(trained.num_class)
-    dictionary = read_dictionary(trained, args.dictionary) if args.dictionary else None
-    with clips_of_paths(
+    rows = predict_rows(
         trained,
         args.clips,
+        top=args.top,
+        lexicon=lexicon,
+        dictionary=args.dictionary,
         frame_pattern=args.frame_pattern,
         keep_damaged=args.keep_damaged,
         landmark_models=args.landmark_models,
-    ) as clips:
-        probabilities = predict_clips(trained, clips)
-        neighbours = dictionary.nearest(embed_clips(trained, clips), args.top) if dictionary else None
-    names = [str(clip) for clip in args.clips]
-    rows = prediction_rows(trained, names, probabilities, top=args.top, lexicon=lexicon, neighbours=neighbours)
+    )
     if args.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:

@@ -254,26 +254,31 @@ class Model:
         return {head: dict(names) for head, names in self.trained.class_names.items()}
 
     def predict(
-        self, clips: str | Path | Sequence[str | Path], *, top: int = 3, **reading: Any
+        self,
+        clips: str | Path | Sequence[str | Path],
+        *,
+        top: int = 3,
+        dictionary: str | Path | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """The likeliest classes of clips: frame folders (NAME/NAME_0.jpg ...) and video files.
 
         Args:
-            top: classes listed per head.
+            top: classes listed per head, and clips of the dictionary.
+            dictionary: a dataset folder, whose most similar clips are listed, too; their signs need not be classes.
             reading: as in `clips_of_paths`: frame_pattern, keep_damaged, landmark_models.
 
         Returns:
-            [{"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}}, ...], as `predict.py --json`.
+            [{"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}}, ...], as `predict.py --json`;
+            with a dictionary also "dictionary": [{"clip", "word", "distance"}, ...].
 
         Raises:
-            DataError: every path that is not a usable clip, and why.
+            UserError: every path that is not a usable clip, and why; or a dictionary that cannot be read.
         """
-        from hearai.reporting.prediction import prediction_rows
-        from hearai.training.inference.predict import predict_paths
+        from hearai.reporting.prediction import predict_rows
 
-        paths = [Path(path) for path in _paths(clips)]
-        probabilities = predict_paths(self.trained, paths, **reading)
-        return prediction_rows(self.trained, [str(path) for path in paths], probabilities, top=top)
+        paths, words = [Path(path) for path in _paths(clips)], Path(dictionary) if dictionary is not None else None
+        return predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
     def probabilities(self, clips: str | Path | Sequence[str | Path], **reading: Any) -> "dict[str, np.ndarray]":
         """{head: (N, K) float32} of N clips, K classes; arguments and errors as of `predict`."""

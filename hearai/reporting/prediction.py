@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -9,9 +10,37 @@ from torch import Tensor
 from hearai.data.annotations.metadata import class_name
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
-from hearai.training.inference.dictionary import Entry
+from hearai.training.inference.dictionary import Entry, embed_clips, read_dictionary
 from hearai.training.inference.lexicon import Lexicon
+from hearai.training.inference.predict import clips_of_paths, predict_clips
 from hearai.training.inference.trained_model import TrainedModel
+
+
+def predict_rows(
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    *,
+    top: int,
+    lexicon: Lexicon | None = None,
+    dictionary: Path | None = None,
+    **reading: Any,
+) -> list[dict[str, Any]]:
+    """Predicts frame folders and videos, and lists what was found as `prediction_rows`.
+
+    Args:
+        dictionary: a dataset folder, whose most similar clips are listed, too.
+        reading: as in `clips_of_paths`.
+
+    Raises:
+        ConfigError: the dictionary has no clips.
+        DataError: all problems of the dictionary; every path that is not a usable clip, and why.
+    """
+    known = read_dictionary(trained, dictionary) if dictionary is not None else None
+    with clips_of_paths(trained, paths, **reading) as clips:
+        probabilities = predict_clips(trained, clips)
+        neighbours = known.nearest(embed_clips(trained, clips), top) if known else None
+    names = [str(path) for path in paths]
+    return prediction_rows(trained, names, probabilities, top=top, lexicon=lexicon, neighbours=neighbours)
 
 
 def prediction_rows(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hearai
 from hearai.sign.hamnosys import HEADS
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
@@ -78,6 +79,7 @@ def test_a_dictionary_ranks_its_clips_by_similarity(call: Callable, run: Path, m
     assert code == 0 and len(found) == 8 and distances == sorted(distances)
     assert found[0]["word"] == "moon" and found[0]["distance"] == pytest.approx(0, abs=1e-4)
     assert {entry["clip"].split("/")[-1] for entry in found} == {f"c{i}" for i in range(8)}
+    assert hearai.load_model(run, gpu=-1).predict(words / "c3", top=8, dictionary=words) == [row]
     code, out, _ = call(*args)
     assert code == 0 and "most similar clips" in out and max(map(len, out.splitlines()[1:])) <= 80
 
