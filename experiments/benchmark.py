@@ -78,6 +78,12 @@ def parse_args() -> argparse.Namespace:
     models.add_argument(
         "--data-path", metavar="DIR", help="landmarks: a dataset folder with gloss labels instead of demo data"
     )
+    models.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="landmarks: keep results, so that the command continues after an interruption (default: none are kept)",
+    )
     models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     add_search_options(parts.add_parser("search", help="compare search engines"))
     scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
@@ -144,18 +150,22 @@ def run_landmark_models(args: argparse.Namespace) -> None:
     from hearai.benchmarks.model_comparison import LANDMARK_CASES, compare_on_landmarks
     from hearai.training.setup.prepare import with_data
 
+    if args.out:
+        require_writable_folder(args.out, "--out")
     changes = {"general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
     if args.data_path:
         changes |= {"general_parameters.data_path": [args.data_path], "train_parameters.classification_mode": "gloss"}
     asked = override(build_config(LANDMARKS), changes)
     base, data = with_data(asked, args.clips, "detected" if args.detected else "exact")
     print(f"{len(data.split.train)} training clips, {args.epochs} epochs, {args.seeds} seeds: mean and deviation")
-    print(f"{'':<38}{'parameters':>12}{'val':>8}{'':>6}{'test':>8}{'':>6}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="hearai-") as folder:
+    print(f"{'':<38}{'parameters':>12}{'val':>8}{'':>6}{'test':>8}{'':>6}{'CPU s':>8}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
+        folder = args.out or temporary
         for rows in compare_on_landmarks(base, LANDMARK_CASES, Path(folder), range(args.seeds)):
             scores = ([row.val for row in rows], [row.test for row in rows])
             figures = "".join(f"{mean(of_seeds):>8.3f}{pstdev(of_seeds):>6.3f}" for of_seeds in scores)
-            print(f"{rows[0].label:<38}{rows[0].parameters:>12,}{figures}", flush=True)
+            cost = mean(row.cpu_seconds for row in rows)
+            print(f"{rows[0].label:<38}{rows[0].parameters:>12,}{figures}{cost:>8.0f}", flush=True)
 
 
 def run_search(args: argparse.Namespace) -> None:

@@ -1,22 +1,27 @@
 """Compares extractors, sequence encoders and augmentation: the same data, seeds and budget, one part exchanged."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hearai.config.config import Config
+from hearai.config.config import Config, to_dict
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
 from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
+from hearai.files import atomic_write_text
 from hearai.models.model import build_initial_model
 from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.layout import BACKBONE_FILE, BEST
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.backbone_cache import ensure_backbone
+
+RESULT = "result.json"
+"""In the folder of a run: its result, and the config that it belongs to."""
 
 ENCODER_CASES = {name: {"transformer.name": name} for name in SEQUENCE_ENCODERS}
 """{label: changes of the base config}, one per sequence encoder."""
@@ -73,6 +78,8 @@ class ModelResult:
     """Test macro-F1 of that epoch's model."""
     seconds: float
     """Wall time in `fit`, without pre-training."""
+    cpu_seconds: float
+    """CPU time of this process in `fit`: unlike wall time, hardly longer on a busy machine."""
 
 
 def compare_models(
@@ -102,6 +109,8 @@ def compare_on_landmarks(
 ) -> Iterator[list[ModelResult]]:
     """Trains and scores each case with every seed, nothing pre-trained; a seed also divides the clips differently.
 
+    Results are kept in `folder`: runs with the same config are not repeated, so an interrupted comparison continues.
+
     Raises:
         ConfigError, DataError: a case cannot be trained.
     """
@@ -111,14 +120,32 @@ def compare_on_landmarks(
         for seed in seeds:
             both = {"general_parameters.seed": seed, "general_parameters.split_seed": seed}
             case_folder = folder / f"{label.replace(', ', '-')}-{seed}"
-            results.append(_trained(label, override(base, {**changes, **both}), LocalRuntime(device, case_folder)))
+            config = override(base, {**changes, **both})
+            results.append(_kept(case_folder, config) or _trained(label, config, LocalRuntime(device, case_folder)))
+            _keep(case_folder, config, results[-1])
         yield results
+
+
+def _kept(folder: Path, config: Config) -> ModelResult | None:
+    try:
+        kept = json.loads((folder / RESULT).read_text())
+    except FileNotFoundError:
+        return None
+    return ModelResult(**kept["result"]) if kept["config"] == _plain(config) else None
+
+
+def _keep(folder: Path, config: Config, result: ModelResult) -> None:
+    atomic_write_text(folder / RESULT, json.dumps({"config": _plain(config), "result": asdict(result)}))
+
+
+def _plain(config: Config) -> Any:
+    return json.loads(json.dumps(to_dict(config)))
 
 
 def _trained(label: str, config: Config, runtime: LocalRuntime) -> ModelResult:
     parameters = sum(p.numel() for p in build_initial_model(config, load_data(config).num_class).parameters())
-    started = time.monotonic()
+    started, started_cpu = time.monotonic(), time.process_time()
     result = fit(config, runtime)
-    seconds = time.monotonic() - started
+    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - started_cpu
     test = score_split(runtime.folder / BEST, runtime)["mean_macro_f1"] if result.best_epoch else 0.0
-    return ModelResult(label, parameters, result.best, result.best_epoch, test, seconds)
+    return ModelResult(label, parameters, result.best, result.best_epoch, test, seconds, cpu_seconds)

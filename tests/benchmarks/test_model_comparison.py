@@ -14,6 +14,7 @@ from hearai.benchmarks.model_comparison import (
 )
 from hearai.config.config import Config
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
+from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 
 pytestmark = pytest.mark.training
@@ -53,6 +54,11 @@ def test_landmark_models_are_trained_with_every_seed(
     cases = {label: LANDMARK_CASES[label] for label in ("points, conv1d", "points, conv1d, augmented")}
     plain, augmented = compare_on_landmarks(base, cases, tmp_path, range(2))
     assert [row.label for row in (*plain, *augmented)] == [label for label in cases for _ in range(2)]
+    assert all(row.cpu_seconds > 0 for row in (*plain, *augmented))
     assert plain[0].parameters == augmented[0].parameters and all(0 <= row.test <= 1 for row in plain)
+    again = list(compare_on_landmarks(base, cases, tmp_path, range(2)))
+    assert again == [plain, augmented], "results are kept, with their seconds"
+    longer = override(base, {"train_parameters.epochs": 2})
+    assert next(compare_on_landmarks(longer, cases, tmp_path, [0]))[0].seconds != plain[0].seconds, "another config"
     names = {(changes["feature_extractor.name"], changes["transformer.name"]) for changes in LANDMARK_CASES.values()}
     assert len(names) == 4 and len(LANDMARK_CASES) == 8

@@ -8,6 +8,7 @@ import torch
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
+from hearai.models.model import build_initial_model
 from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
@@ -45,6 +46,17 @@ def test_a_run_trains_on_every_kind_of_input(make_config, folder, tmp_path, case
     assert "frozen" in case or losses[-1] < losses[0], "little can be learned from a frozen random backbone"
     scores = score_split(tmp_path / "run" / "best", LocalRuntime("cpu", tmp_path), split="val")
     assert scores["mean_macro_f1"] == pytest.approx(result.best, abs=1e-6)
+
+
+@pytest.mark.parametrize("change", [LANDMARKS_ONLY, CASES["points"], WITH_IMAGES], ids=["gcn", "points", "images too"])
+def test_landmark_extractors_learn_by_default(make_config, folder, tmp_path, change):
+    config = make_config(folder, {**change, "train_parameters.epochs": 1, "train_parameters.lr": 0.01})
+    fit(config, LocalRuntime("cpu", tmp_path / "run"))
+    before = build_initial_model(config, load_data(config).num_class).state_dict()
+    after = load_checkpoint(tmp_path / "run" / "best")["model"]
+    extractor = "landmark_extractor.backbone." if change is WITH_IMAGES else "feature_extractor.backbone."
+    learned = [not torch.equal(after[name], before[name]) for name in before if name.startswith(extractor)]
+    assert learned and all(learned)
 
 
 def test_landmarks_distinguish_classes_that_images_do_not(make_config, make_dataset, tmp_path):
