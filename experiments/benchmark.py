@@ -39,6 +39,7 @@ COMMON = {
 }
 LANDMARKS = {
     "train_parameters": {
+        "classification_mode": "gloss",
         "frames": False,
         "landmarks": True,
         "batch_size": 32,
@@ -154,7 +155,7 @@ def run_landmark_models(args: argparse.Namespace) -> None:
         require_writable_folder(args.out, "--out")
     changes = {"general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
     if args.data_path:
-        changes |= {"general_parameters.data_path": [args.data_path], "train_parameters.classification_mode": "gloss"}
+        changes["general_parameters.data_path"] = [args.data_path]
     asked = override(build_config(LANDMARKS), changes)
     base, data = with_data(asked, args.clips, "detected" if args.detected else "exact")
     print(f"{len(data.split.train)} training clips, {args.epochs} epochs, {args.seeds} seeds: mean and deviation")

@@ -8,8 +8,9 @@ differences as channels, through one linear layer. Filling missing points by int
 Differences: the points are those of our landmark files; second differences are those of neighbouring frames instead of
 lag two (together with the first ones they span the same space); a further channel says which points are known; the
 joints of a hand are also given relative to its wrist and size, without which few clips do not suffice to learn hand
-shapes (compare Bohacek & Hruz 2022, "Sign Pose-based Transformer"); a GELU follows the linear layer; no batch norm,
-whose statistics would depend on the padding.
+shapes (compare Bohacek & Hruz 2022, "Sign Pose-based Transformer"); a second linear layer, since one cannot relate
+points to each other (docs/models.md has what it gave); layer norm instead of batch norm, whose statistics would depend
+on the padding.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ HAND_CHANNELS = 2 * (BODY - LEFT)
 
 
 class LandmarkPoints(nn.Module):
-    """Features of the chosen points, through one linear layer and a GELU.
+    """Features of the chosen points, through two linear layers.
 
     Args:
         points: names of `POINT_GROUPS`; their order has no influence.
@@ -43,13 +44,15 @@ class LandmarkPoints(nn.Module):
         self.reads_hands = "hands" in points
         features = len(chosen) * CHANNELS_PER_POINT + HAND_CHANNELS * self.reads_hands
         self.enter = nn.Linear(features, width)
+        self.norm, self.second = nn.LayerNorm(width), nn.Linear(width, width)
 
     def forward(self, landmarks_BTPC: Tensor, mask_BT: Tensor) -> Tensor:
         """(B, T, W) from normalised points with a `known` channel, see `hearai.data.landmarks.clip_points`.
 
         The content of unknown points and of frames where the mask is false has no influence, NaN included.
         """
-        return F.gelu(self.enter(self.features(landmarks_BTPC, mask_BT)))
+        hidden_BTW = F.gelu(self.norm(self.enter(self.features(landmarks_BTPC, mask_BT))))
+        return F.gelu(self.second(hidden_BTW))
 
     def features(self, landmarks_BTPC: Tensor, mask_BT: Tensor) -> Tensor:
         """(B, T, F): `CHANNELS_PER_POINT` of each chosen point, then `HAND_CHANNELS`; 0 in padded frames."""
