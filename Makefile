@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := hearai experiments tests cluster
+BASELINE := hearai/benchmarks/speed/baseline.json
 
 # Compiled test modules are kept: pytest rewrites the assertions of changed ones only.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv landmarks tune test test-fast test-slow lint format-check format-apply docs clean
+.PHONY: help venv landmarks tune test test-fast test-slow test-gpu bench lint format-check format-apply docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -37,6 +38,13 @@ test-fast: $(READY)  ## tests without Ray, training and whatever takes seconds
 
 test-slow: $(READY)  ## tests that take too long for the suite: kills, clusters, long runs
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(READY)  ## a GPU computes what the CPU does; skipped with a reason where there is none
+	$(BIN)/python -m pytest -rs tests/gpu
+
+bench: $(READY)  ## the benchmarks of speed on the CPU; warns where a ratio is a fifth lower than the baseline
+	$(BIN)/python experiments/benchmark.py throughput --baseline $(BASELINE)
+	$(BIN)/python experiments/benchmark.py search-cost --baseline $(BASELINE)
 
 lint: $(READY) format-check  ## formatting, lint rules and types
 	$(BIN)/ruff check $(CODE)

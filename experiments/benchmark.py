@@ -1,10 +1,11 @@
-"""Benchmarks: `python experiments/benchmark.py models|search|scale|record`, each with --help.
+"""Benchmarks: `python experiments/benchmark.py NAME`, each with --help.
 
 models: compares sequence encoders and extractors on the demo data, or (--only landmarks) those of landmarks. search:
 compares hearai with random search, Ray, Optuna and a peer on public learning curves, a surrogate of the demo task, or
 (--real) that task itself. scale: thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray
 cluster, simulated on this machine (5 minutes). record: records the table of learning curves again (an hour).
-docs/benchmarks.md has the results.
+throughput, search-cost: an epoch of training beside a plain loop, and a search beside the way that Ray documents.
+launch: where the start of a trial goes. gpu: what needs one. docs/benchmarks.md and docs/performance.md have results.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import warnings
 from pathlib import Path
 from statistics import mean, pstdev
 
+from hearai.benchmarks.speed.options import add_speed_options, run_speed
 from hearai.cli import (
     DONE,
     MAX_COUNT,
@@ -103,6 +105,7 @@ def parse_args() -> argparse.Namespace:
     record.add_argument("--drawn", type=positive, default=170, metavar="N", help="random configs (default: 170)")
     record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best (default: 90)")
     record.add_argument("--to", type=Path, required=True, metavar="FILE.csv")
+    add_speed_options(parts)
     return parser.parse_args()
 
 
@@ -223,7 +226,7 @@ def run_scale(args: argparse.Namespace) -> None:
         raise ConfigError(problems)
     from hearai.benchmarks.curves import recorded_study
     from hearai.benchmarks.result_tables import search_scale_table
-    from hearai.benchmarks.search_scale import measure_search_scale
+    from hearai.benchmarks.scale.search_scale import measure_search_scale
     from hearai.benchmarks.surrogate import demo_surrogate
 
     with tempfile.TemporaryDirectory(prefix="hearai-scale-") as folder:
@@ -234,9 +237,9 @@ def run_scale(args: argparse.Namespace) -> None:
 def run_cluster_scale(args: argparse.Namespace) -> None:
     if args.in_flight:
         raise ConfigError("--in-flight: not allowed with --nodes, where each CPU runs one trial; use --cpus-per-node")
-    from hearai.benchmarks.cluster_scale import measure_cluster_scale
     from hearai.benchmarks.curves import recorded_study
     from hearai.benchmarks.result_tables import cluster_scale_table
+    from hearai.benchmarks.scale.cluster_scale import measure_cluster_scale
 
     limits = {"cpus": args.cpus_per_node or 4, "trials": args.trials or 500, "seconds": args.seconds or 10.0}
     print(f"starting {args.nodes} nodes and a head on this machine", flush=True)
@@ -261,7 +264,11 @@ def main() -> int:
     args = parse_args()
     logging.getLogger("hearai").setLevel(logging.WARNING)  # the tables are the output
     warnings.filterwarnings("ignore", module="optuna")
-    {"models": run_models, "search": run_search, "scale": run_scale, "record": run_record}[args.benchmark](args)
+    others = {"models": run_models, "search": run_search, "scale": run_scale, "record": run_record}
+    if run := others.get(args.benchmark):
+        run(args)
+    else:
+        run_speed(args, lambda line: print(line, flush=True))
     return DONE
 
 

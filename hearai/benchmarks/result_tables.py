@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from hearai.benchmarks.cluster_scale import ClusterScaleResult
 from hearai.benchmarks.engine_comparison import REFERENCE, Trace, summarise
-from hearai.benchmarks.search_scale import SearchScaleResult
+from hearai.benchmarks.scale.cluster_scale import ClusterScaleResult
+from hearai.benchmarks.scale.search_scale import SearchScaleResult
 
 
 def engine_table(traces: Sequence[Trace], epoch_budget: int, *, task: str) -> str:

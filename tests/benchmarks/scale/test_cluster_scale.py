@@ -9,17 +9,17 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
-from hearai.benchmarks.cluster_scale import (
+from hearai.benchmarks.curves import recorded_study
+from hearai.benchmarks.result_tables import cluster_scale_table
+from hearai.benchmarks.scale.cluster_scale import (
     EPOCHS_PER_TRIAL,
     HEAD_PROCESSES,
     ClusterScaleResult,
     every_nth_line,
     with_short_trials,
 )
-from hearai.benchmarks.curves import recorded_study
-from hearai.benchmarks.result_tables import cluster_scale_table
-from hearai.benchmarks.sleeper import report_of, sleep_trial
-from hearai.benchmarks.utilisation import Phases
+from hearai.benchmarks.scale.sleeper import report_of, sleep_trial
+from hearai.benchmarks.scale.utilisation import Phases
 from hearai.metrics import COSTS
 from hearai.search.early_stopping import build_stopper
 from hearai.search.trial.one_worker import KEYS
@@ -54,7 +54,7 @@ def test_unpickling_the_sleeping_trial_imports_no_torch(tmp_path: Path) -> None:
     assert callable(pickle.loads((tmp_path / "trial.pkl").read_bytes()))
     code = (
         "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')); "
-        "assert 'hearai.benchmarks.sleeper' in sys.modules; "
+        "assert 'hearai.benchmarks.scale.sleeper' in sys.modules; "
         "sys.exit(' '.join(m for m in ('torch', 'torchvision', 'optuna') if m in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "trial.pkl")], capture_output=True, text=True)

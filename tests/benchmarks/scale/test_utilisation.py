@@ -2,7 +2,7 @@
 
 import pytest
 
-from hearai.benchmarks.utilisation import busy_seconds, first_full, phases_of, utilisation
+from hearai.benchmarks.scale.utilisation import busy_seconds, first_full, phases_of, utilisation
 
 
 def test_busy_seconds_counts_only_the_window() -> None:

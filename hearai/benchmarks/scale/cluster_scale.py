@@ -21,8 +21,8 @@ import ray.tune
 from optuna.trial import TrialState
 from ray.cluster_utils import Cluster as Nodes
 
-from hearai.benchmarks.sleeper import RECORD, sleep_trial
-from hearai.benchmarks.utilisation import Phases, phases_of
+from hearai.benchmarks.scale.sleeper import RECORD, sleep_trial
+from hearai.benchmarks.scale.utilisation import Phases, phases_of
 from hearai.cli import Print
 from hearai.config.overrides import override
 from hearai.config.study import Study
@@ -102,7 +102,7 @@ def measure_cluster_scale(
             study.settings.hang_seconds,
             trial_function=sleeping_trial,
         )
-        complete = _search(with_short_trials(study, trials), context, head)
+        complete = search_without_finals(with_short_trials(study, trials), context, head)
         took = time.time() - ready
     records = [json.loads(path.read_text()) for path in sorted((folder / TRIALS).glob(f"*/{RECORD}"))]
     return ClusterScaleResult(
@@ -124,7 +124,7 @@ def measure_cluster_scale(
     )
 
 
-def _search(study: Study, context: SearchContext, head: ray.tune.Callback) -> int:
+def search_without_finals(study: Study, context: SearchContext, *callbacks: ray.tune.Callback) -> int:
     """Runs a search like `hearai.search.run`, without data, finals and test. Returns the number of completed trials."""
     settings = study.settings
     with open_journal(context.folder) as storage:
@@ -140,7 +140,7 @@ def _search(study: Study, context: SearchContext, head: ray.tune.Callback) -> in
             policy=build_policy(study, search, context.slots),
         )
         cleanup = CheckpointCleanup(context.sync, search, finals, keep=settings.finalists.count, slots=context.slots)
-        run_stages(iter([stage]), context, [cleanup, head])
+        run_stages(iter([stage]), context, [cleanup, *callbacks])
         return len(search.trials(TrialState.COMPLETE))
 
 

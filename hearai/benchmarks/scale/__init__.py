@@ -1,0 +1,1 @@
+"""The search engine at scale: thousands of trials, and a cluster of many nodes."""
