@@ -1,6 +1,7 @@
 """Ratios of earlier measurements, in the repository: `make bench` warns where the present ones are lower."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,23 +14,25 @@ Baseline = dict[str, dict[str, float]]
 """{benchmark: {name of a ratio: reference's CPU time / ours}}"""
 
 
-def read_baseline(path: Path) -> Baseline:
-    """The ratios in a file that `write_baseline` has written.
+def read_baseline(path: Path, option: str = "--baseline") -> Baseline:
+    """The ratios in a file that `write_baseline` has written. option: which one names the file, for the message.
 
     Raises:
         ConfigError: no file, or other content.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: {key: float(value) for key, value in ratios.items()} for name, ratios in content.items()}
+        baseline = {name: {key: float(value) for key, value in ratios.items()} for name, ratios in content.items()}
     except OSError as error:
-        raise ConfigError(
-            f"--baseline {path}: cannot be read ({error.strerror}); write it by --write-baseline"
-        ) from None
+        raise ConfigError(f"{option} {path}: cannot be read ({error.strerror}); write it by --write-baseline") from None
     except (ValueError, TypeError, AttributeError):
+        baseline = {"": {"": 0.0}}
+    if not all(0 < ratio < math.inf for ratios in baseline.values() for ratio in ratios.values()):
         raise ConfigError(
-            f"--baseline {path}: not a baseline ({{benchmark: {{name: ratio}}}} as JSON); write it by --write-baseline"
-        ) from None
+            f"{option} {path}: not a baseline ({{benchmark: {{name: ratio above 0}}}} as JSON); delete it, write it "
+            "by --write-baseline"
+        )
+    return baseline
 
 
 def write_baseline(path: Path, benchmark: str, ratios: Mapping[str, float]) -> None:
@@ -38,7 +41,7 @@ def write_baseline(path: Path, benchmark: str, ratios: Mapping[str, float]) -> N
     Raises:
         ConfigError: the file has other content.
     """
-    baseline = read_baseline(path) if path.exists() else {}
+    baseline = read_baseline(path, "--write-baseline") if path.exists() else {}
     baseline[benchmark] = {name: round(ratio, 2) for name, ratio in ratios.items()}
     atomic_write_text(path, json.dumps(baseline, indent=1) + "\n")
 

@@ -45,7 +45,7 @@ def throughput_report(results: Sequence[Epochs], steps: int) -> SpeedReport:
         shares=shares,
         notes=[
             f"an epoch with validation and checkpoint; of the reference {steps} steps each are measured, the rest by",
-            "rule of three. Features of a frozen backbone are not counted: all trials share them.",
+            "rule of three. Features and decoded frames are not counted: all trials share them.",
             "clips of an epoch: " + ", ".join(f"{one.case} {one.clips:,}" for one in results),
         ],
     )

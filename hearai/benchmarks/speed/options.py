@@ -63,7 +63,6 @@ def run_speed(args: argparse.Namespace, print_line: Print) -> "SpeedReport":
     Raises:
         ConfigError, DataError: unusable options or data.
     """
-    from hearai.benchmarks.speed import commands
     from hearai.benchmarks.speed.baseline import compare, read_baseline, write_baseline
     from hearai.files import require_writable_folder
 
@@ -71,6 +70,10 @@ def run_speed(args: argparse.Namespace, print_line: Print) -> "SpeedReport":
     baseline = read_baseline(args.baseline) if args.baseline else None
     if args.write_baseline:
         require_writable_folder(args.write_baseline.parent, "--write-baseline")
+        if args.write_baseline.exists():
+            read_baseline(args.write_baseline, "--write-baseline")
+    from hearai.benchmarks.speed import commands  # heavy imports come after the options have been checked
+
     common = {"repeats": args.repeats, "threads": args.threads}
     runs = {
         "throughput": lambda: commands.throughput(

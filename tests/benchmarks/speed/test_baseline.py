@@ -28,7 +28,10 @@ def test_a_benchmark_replaces_its_own_ratios_only(tmp_path: Path) -> None:
     assert read_baseline(path) == {"throughput": {"demo": 60.0}, "search-cost": {"search phase": 40.0}}
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"a": 1}', '{"a": {"b": "x"}}', '{"a": {"b": null}}', None])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", '{"a": {"b": 0}}', '{"a": {"b": NaN}}', '{"a": 1}', '{"a": {"b": "x"}}', '{"a": {"b": null}}', None],
+)
 def test_other_content_is_refused(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     if content is not None:
