@@ -20,6 +20,8 @@ def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
     for script, options in re.findall(r"python experiments/(\w+\.py)([^\n]*(?:\\\n[^\n]*)*)", text):
         scripts = [script, "tune.py"] if script == "submit.py" else [script]  # it passes its options on
         source = "".join((ROOT / "experiments" / name).read_text(encoding="utf-8") for name in scripts)
+        if script == "benchmark.py":
+            source += (ROOT / "hearai/benchmarks/speed/options.py").read_text(encoding="utf-8")
         for option in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", options.split("#")[0]):
             assert f'"{option}"' in source, f"{page.name}: {script} has no {option}"
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):

@@ -39,7 +39,11 @@ LAUNCH_RULES: Sequence[Rule] = (
     ("optimizer and schedules", "training/trainer.py", "__init__"),
     ("report", "search/trial/one_worker.py", "report"),
     ("release of memory", "search/trial/context.py", "release_memory"),
-    ("folder, log, notices", "search/trial/", ""),
+    ("folder, log, notices", "search/trial/context.py", ""),
+    ("folder, log, notices", "search/trial/log.py", ""),
+    ("folder, log, notices", "search/trial/preemption.py", ""),
+    ("folder, log, notices", "search/trial/trial_metrics.py", ""),
+    ("payload", "search/trial/spec.py", ""),
     ("payload", "hearai/config/", ""),
 )
 """The parts of a trial in its process."""

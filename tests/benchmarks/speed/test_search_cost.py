@@ -5,9 +5,12 @@ import pytest
 from hearai.benchmarks.speed.costs import Cost
 from hearai.benchmarks.speed.documented_way import DocumentedSearch, summary
 from hearai.benchmarks.speed.launch import launch_of
-from hearai.benchmarks.speed.measured_trials import EPOCHS, TrialRecord
+from hearai.benchmarks.speed.measured_trials import EPOCHS, LAUNCH_RULES, TrialRecord
 from hearai.benchmarks.speed.search_cost import Rates, Schedule, Shared, cost_report, demo_schedule
 from hearai.errors import UserError
+from hearai.search.trial import one_worker
+from hearai.training import fit
+from hearai.training.setup import cross_validation
 
 
 def record(start: float, *, pid: int = 1) -> TrialRecord:
@@ -20,6 +23,11 @@ def test_the_launch_is_what_is_not_training_of_later_trials() -> None:
     launch = launch_of([record(0), record(10.5), record(21), record(3, pid=2)])
     assert launch.trials == 2 and launch.between == 0.5
     assert launch.parts == {"last checkpoint": 2.0, "model": 2.0} and launch.seconds == 4.5
+
+
+def test_no_rule_takes_the_whole_trial_for_one_of_its_parts() -> None:
+    files = [module.__file__ or "" for module in (one_worker, cross_validation, fit)]
+    assert not [rule for rule in LAUNCH_RULES if not rule[2] and any(rule[1] in file for file in files)]
 
 
 def test_a_launch_needs_a_process_that_ran_two_trials() -> None:
