@@ -35,7 +35,7 @@ LAUNCH_RULES: Sequence[Rule] = (
     ("trackers and config.yaml", "training/run_writer.py", "__init__"),
     ("last checkpoint", "training/run_writer.py", "save"),
     ("metrics", "training/run_writer.py", "log"),
-    ("best checkpoint, confusion matrix", "training/run_writer.py", "close"),
+    ("best checkpoint, images", "training/run_writer.py", "close"),
     ("optimizer and schedules", "training/trainer.py", "__init__"),
     ("report", "search/trial/one_worker.py", "report"),
     ("release of memory", "search/trial/context.py", "release_memory"),
