@@ -151,7 +151,7 @@ def cost_report(sides: Sequence[tuple[Rates, Rates]], schedule: Schedule, shared
         notes=[
             f"{schedule.trials} trials, {schedule.epochs} trial-epochs: those of a simulated search under ASHA,",
             "the same for both sides. Wall time is that of slots. Overhead: everything but epochs, all of",
-            f"Ray's processes included. {steps} steps of an epoch of the documented way are measured, the rest,",
+            f"Ray's processes included. Of the documented way {steps} steps an epoch are measured, the rest,",
             "pre-training and features by rule of three.",
         ],
     )
