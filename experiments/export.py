@@ -6,7 +6,8 @@ The exported model is run and compared with the original first. Exit codes: 0 do
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, run_script
+from hearai.cli import CODE_HELP, DONE, code_dir, run_script
+from hearai.config.model_parts.code_folder import use_code
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,11 +19,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="output file (default: model.onnx or model.pt2 in the checkpoint)"
     )
+    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
+    use_code(args.code)
     import torch  # heavy imports only after the options are checked
 
     from hearai.training.inference.export import EXPORT_FORMATS, export

@@ -7,7 +7,18 @@ import argparse
 import json
 from pathlib import Path
 
-from hearai.cli import DONE, frame_pattern, gpu_index, log_to_stderr, positive, print_text, run_script
+from hearai.cli import (
+    CODE_HELP,
+    DONE,
+    code_dir,
+    frame_pattern,
+    gpu_index,
+    log_to_stderr,
+    positive,
+    print_text,
+    run_script,
+)
+from hearai.config.model_parts.code_folder import use_code
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,11 +60,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
+    use_code(args.code)
     if args.json:
         log_to_stderr()  # log lines are not JSON
     from hearai.reporting.prediction import (  # heavy: only after the options are checked

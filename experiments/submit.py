@@ -30,7 +30,8 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         help="start a search; all options of tune.py",
         usage="submit.py tune [--no-follow] [--address URL] --space NAME [tune.py options]",
         epilog="All other options are those of `python experiments/tune.py --help`. --storage and --data-path are "
-        "absolute paths on the cluster; files given by --space, --config and --warm-start are sent from here. "
+        "absolute paths on the cluster; files given by --space, --config, --warm-start and --code are sent "
+        "from here. "
         "--dry-run lists what would be sent: files that git tracks, and these.",
         allow_abbrev=False,
     )
@@ -85,6 +86,7 @@ def start(args: argparse.Namespace, tune_options: list[str]) -> int:
         is_dry_run=tune_args.dry_run,
         is_estimate=tune_args.estimate,
     )
+    tune.check_own_parts(study)
     if tune_args.dry_run:
         print_text("\n".join(bundle_lines(tune_options)))
         return DONE

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearai.cli import (
+    CODE_HELP,
     DIVERGED,
     DONE,
     INTERRUPTED,
     assignment,
+    code_dir,
     integer,
     print_problems,
     run_script,
 )
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
+from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import override
 from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
@@ -56,6 +59,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=integer(1, MAX_PROCESSES), metavar="K", help="through a Ray Train group of K processes"
     )
+    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
     return parser.parse_args()
 
 
@@ -124,6 +128,7 @@ def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
 
 def main() -> int:
     args = parse_args()
+    use_code(args.code)
     config = config_of(args)
     folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))
     require_writable_folder(folder, "path_to_save")

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from hearai.cli import (
+    CODE_HELP,
     DONE,
     INTERRUPTED,
     NO_TRIAL_SUCCEEDED,
     assignment,
+    code_dir,
     comma_separated,
     duration,
     gpus,
@@ -33,6 +35,7 @@ from hearai.cli import (
     study_name,
 )
 from hearai.config.limits import MAX_THREADS
+from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.config.study_schema import PLATEAU
@@ -103,6 +106,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_execution_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
     group.add_argument("--name", type=study_name, metavar="STUDY", help="name of the study folder (default: the space)")
     group.add_argument(
         "--storage",
@@ -134,6 +138,7 @@ def _add_execution_options(group: argparse._ArgumentGroup) -> None:
 
 
 def build_study(args: argparse.Namespace) -> Study:
+    use_code(args.code)
     changes = dict(args.changes)
     if args.max_epochs:
         changes["train_parameters.epochs"] = args.max_epochs
@@ -166,6 +171,14 @@ def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
     """Without the options that were not given."""
     inner = {key: _without_none(value) if isinstance(value, dict) else value for key, value in settings.items()}
     return {key: value for key, value in inner.items() if value is not None and value != {}}
+
+
+def check_own_parts(study: Study) -> None:
+    """Checks parts of the user's own where nothing else does: before a dry run, or before a job is submitted."""
+    if any(part.is_own for config in study.part_configs for part in config.parts):
+        from hearai.training.setup.part_checks import check_parts  # heavy: torch
+
+        check_parts(study.part_configs)
 
 
 def show(study: Study) -> None:
@@ -243,6 +256,7 @@ def main() -> int:
     args = parse_args()
     study = build_study(args)
     if args.dry_run:
+        check_own_parts(study)
         if study.settings.warm_start:
             from hearai.search.sampling.warm_start import check_warm_starts  # heavy: torch and Optuna
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hearai.config.config import Config, build_config, load_config
+from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import override
 from hearai.config.study import Request
 from hearai.config.study import load_study as build_study
@@ -43,6 +44,7 @@ def fit(
     data: DataPaths = None,
     values: Mapping[str, Any] | None = None,
     resume: bool = False,
+    code: str | Path | None = None,
 ) -> "FitResult":
     """Trains one config in this process, as `train.py` does.
 
@@ -52,6 +54,7 @@ def fit(
         data: dataset folders, in place of the config's.
         values: {dotted path: value}, over the config.
         resume: continue the run that the folder holds, after its last saved epoch.
+        code: folder with parts of your own, which the config names as `module:Class`.
 
     Returns:
         The best validation score in [0, 1], its epoch, and its metrics.
@@ -59,6 +62,7 @@ def fit(
     Raises:
         UserError: invalid config or data, or the folder holds a run and `resume` is False; nothing was trained.
     """
+    use_code(code)
     if isinstance(config, str | Path):
         config = load_config(config)
     elif not isinstance(config, Config):
@@ -87,6 +91,7 @@ def search(
     settings: Mapping[str, Any] | None = None,
     address: str | None = None,
     max_concurrent: int | None = None,
+    code: str | Path | None = None,
 ) -> "SavedStudy":
     """Runs a search, as `tune.py` does; called again with the same arguments, it continues or returns at once.
 
@@ -103,10 +108,12 @@ def search(
         settings: {section of the study: {key: value}}, such as {"objective": {"metric": "top1"}}.
         address: of a Ray cluster; None = this machine.
         max_concurrent: most trials that run at once.
+        code: folder with parts of your own, as in `fit`.
 
     Raises:
         UserError: invalid input, of which nothing was written; or the search cannot continue.
     """
+    use_code(code)
     merged = dict(settings or {})
     if trials is not None:
         merged["budget"] = {**merged.get("budget", {}), "trials": trials}
@@ -138,15 +145,17 @@ def load_study(folder: str | Path) -> "SavedStudy":
     return study
 
 
-def load_model(folder: str | Path, *, gpu: int = 0) -> "Model":
+def load_model(folder: str | Path, *, gpu: int = 0, code: str | Path | None = None) -> "Model":
     """The trained model of a run, of its `best` folder, or of a study.
 
     Args:
         gpu: which GPU; -1 = CPU. Without a GPU it is the CPU.
+        code: folder with parts of your own, as in `fit`.
 
     Raises:
         UserError: there is no model, or an unreadable one.
     """
+    use_code(code)
     from hearai.training.inference.trained_model import find_best, load_trained  # torch
     from hearai.training.runtime import choose_device
 

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from hearai.config.config import Config, build_config
+from hearai.config.model_parts.code_folder import forget_code
 from hearai.config.overrides import override
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import PARTS
@@ -52,6 +53,13 @@ def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
     os.environ.pop("HEARAI_CACHE") if before is None else os.environ.update(HEARAI_CACHE=before)
+
+
+@pytest.fixture(autouse=True)
+def no_own_code() -> Iterator[None]:
+    """Ends the use of a folder with code of the user's own after each test."""
+    yield
+    forget_code()
 
 
 def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fps: float | None) -> None:

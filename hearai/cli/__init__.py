@@ -1,9 +1,11 @@
 """Shared code of the scripts in `experiments/`."""
 
 from hearai.cli.arguments import (
+    CODE_HELP,
     MAX_COUNT,
     add_data_options,
     assignment,
+    code_dir,
     comma_separated,
     duration,
     frame_pattern,
@@ -37,6 +39,7 @@ from hearai.cli.script import (
 
 __all__ = [
     "BAD_INPUT",
+    "CODE_HELP",
     "DIVERGED",
     "DONE",
     "INTERRUPTED",
@@ -46,6 +49,7 @@ __all__ = [
     "Print",
     "add_data_options",
     "assignment",
+    "code_dir",
     "comma_separated",
     "duration",
     "frame_pattern",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS, MAX_SEED
+from hearai.config.model_parts.code_folder import check_code
 from hearai.config.validation import check_frame_pattern
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
@@ -52,6 +53,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read clip folders and files that are symlinks to places outside the dataset folder, too",
     )
+
+
+CODE_HELP = "folder with parts of your own, which the config names as module:Class; see docs/extend.md"
+
+
+def code_dir(text: str) -> Path:
+    """A folder with Python files of the user's own."""
+    try:
+        return check_code(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--code ")) from None
 
 
 def duration(text: str) -> float:

@@ -6,12 +6,15 @@ A YAML file is a diff over the defaults in `schema.py`. Unknown keys, wrong type
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError, model_validator
 
-from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
+from hearai.config.model_parts import AUGMENTATIONS, EXTRACTORS, LOSSES, SEQUENCE_ENCODERS
+from hearai.config.model_parts.part_names import AUGMENTATION, ENCODER, EXTRACTOR, LOSS, OWN_NAME, PartKind
 from hearai.config.schema import (
     AugmentationsParameters,
     DataFolder,
@@ -31,6 +34,17 @@ MAX_REPAIRS = 10
 """Removing a refused value may bring up others, a few times."""
 
 
+@dataclass(frozen=True)
+class NamedPart:
+    """A part of a model or its training, as a config names it."""
+
+    kind: PartKind
+    name: str
+    kwargs: Mapping[str, Any]
+    is_own: bool
+    """Whether it is one of the user's own."""
+
+
 class Config(Section):
     """The complete description of one run."""
 
@@ -45,6 +59,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
         problems = [*self._head_problems(), *self._input_problems(), *self._transformer_problems()]
+        problems += self._kwargs_problems()
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -164,6 +179,32 @@ class Config(Section):
                     f"set transformer.name: {owner}"
                 )
         return problems
+
+    def _kwargs_problems(self) -> list[str]:
+        """Keyword arguments of parts that take none."""
+        return [
+            f"{part.kind.kwargs_path}: got {dict(part.kwargs)}, but {part.name} takes none; remove them, or name a "
+            f"part of your own ({OWN_NAME}) in {part.kind.name_path}"
+            for part in self.parts
+            if part.kwargs and not part.is_own
+        ]
+
+    @property
+    def parts(self) -> tuple[NamedPart, ...]:
+        """The parts that can be of the user's own."""
+        train, augmentations = self.train_parameters, self.augmentations_parameters
+        extractor, encoder, loss = self.feature_extractor, self.transformer, train.loss
+        return (
+            NamedPart(EXTRACTOR, extractor.name, extractor.kwargs, extractor.spec.is_own),
+            NamedPart(ENCODER, encoder.name, encoder.kwargs, encoder.spec.is_own),
+            NamedPart(LOSS, loss, train.loss_kwargs, loss not in LOSSES),
+            NamedPart(
+                AUGMENTATION,
+                augmentations.augmentation,
+                augmentations.augmentation_kwargs,
+                augmentations.augmentation not in AUGMENTATIONS,
+            ),
+        )
 
     @property
     def states_frozen_parts(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hearai.config.config import Config, build_config, to_dict
+from hearai.config.model_parts.part_names import is_kwarg
 from hearai.config.validation import explain
 from hearai.errors import ConfigError, choices
 
@@ -13,12 +14,16 @@ from hearai.errors import ConfigError, choices
 def override(config: Config, values: Mapping[str, Any], where: str = "override") -> Config:
     """A copy of the config with the values at dotted paths replaced: `{"train_parameters.lr": 1e-3}`.
 
-    What is frozen by default is decided again if neither the config nor the values state it.
+    What is frozen by default is decided again if neither the config nor the values state it. Keyword arguments belong
+    to the part that the config names: another part starts without them.
 
     Raises:
         ConfigError: a path does not exist, or its value is not valid.
     """
     raw = to_dict(config)
+    for part in config.parts:
+        if part.kwargs and values.get(part.kind.name_path, part.name) != part.name:
+            _set(raw, part.kind.kwargs_path, {})
     problems = [problem for path, value in values.items() if (problem := _set(raw, path, value))]
     if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
@@ -78,6 +83,8 @@ def changes_nothing(base: Config, values: Mapping[str, Any]) -> bool:
 def path_problems(base: Config, path: str) -> list[str]:
     """What is wrong with a path, whatever its value."""
     try:
+        if is_kwarg(path) and get_path(base, path) is None:
+            return []  # a new key; whether the part takes it is checked where it is named
         return override_problems(base, {path: get_path(base, path)})
     except ConfigError as error:  # raised by get_path
         return [problem.removeprefix("override: ") for problem in error.problems]
@@ -113,7 +120,7 @@ def _set(raw: dict, path: str, value: Any) -> str | None:
         if not isinstance(node, dict) or key not in node:
             return _no_such(path, ".".join(parents[:i]), key, node)
         node = node[key]
-    accepts_new_keys = parents == ["freeze_scheduler", "model_params"]
+    accepts_new_keys = parents == ["freeze_scheduler", "model_params"] or (is_kwarg(path) and last.isidentifier())
     if not isinstance(node, dict) or (last not in node and not accepts_new_keys):
         return _no_such(path, ".".join(parents), last, node)
     node[last] = value

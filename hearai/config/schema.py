@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from hearai.config import limits
-from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
+from hearai.config.model_parts import (
+    AUGMENTATIONS,
+    EXTRACTORS,
+    LOSSES,
+    OWN_ENCODER,
+    OWN_EXTRACTOR,
+    SEQUENCE_ENCODERS,
+    FeatureExtractorSpec,
+    SequenceEncoderSpec,
+)
+from hearai.config.model_parts.part_names import AUGMENTATION, ENCODER, EXTRACTOR, LOSS
 from hearai.config.validation import (
     BatchSize,
     Epochs,
@@ -21,10 +31,12 @@ from hearai.config.validation import (
     HueJitter,
     Integer,
     Jitter,
+    Kwargs,
     Names,
     Number,
     OneOf,
     PartName,
+    PartOf,
     Section,
     Seed,
     Sides,
@@ -166,6 +178,10 @@ class AugmentationsParameters(Section):
     landmark_point_mask: Fraction = Field(
         0.0, description="Landmarks: the largest share of points that become unknown for the whole clip."
     )
+    augmentation: Annotated[str, PartOf(AUGMENTATIONS, AUGMENTATION)] = Field(
+        "none", description="An augmentation of your own, after all others; see extend.md."
+    )
+    augmentation_kwargs: Kwargs = Field(FrozenDict(), description="Keyword arguments of an augmentation of your own.")
 
     @property
     def crop_sides(self) -> tuple[int, int]:
@@ -229,9 +245,10 @@ class TrainParameters(Section):
     gradient_clip: Annotated[Number, Field(gt=0, le=1e38)] | None = Field(
         None, description="Maximum global gradient norm."
     )
-    loss: Literal["cross_entropy", "bce"] = Field(
+    loss: Annotated[str, PartOf(LOSSES, LOSS)] = Field(
         "cross_entropy", description="Loss of each head; bce = binary cross-entropy with one-hot targets."
     )
+    loss_kwargs: Kwargs = Field(FrozenDict(), description="Keyword arguments of a loss of your own, see extend.md.")
     label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.0, description="Label smoothing: the fraction of each label spread over all classes, in training only."
     )
@@ -256,9 +273,10 @@ class TrainParameters(Section):
 class FeatureExtractorParameters(Section):
     """Image or landmarks -> vector: a backbone and a projection to representation_size."""
 
-    name: Annotated[str, OneOf(EXTRACTORS)] = Field(
-        "cnn_extractor", description="Feature extractor; see the table below."
+    name: Annotated[str, PartOf(EXTRACTORS, EXTRACTOR)] = Field(
+        "cnn_extractor", description="Feature extractor; see the table below, and extend.md for your own."
     )
+    kwargs: Kwargs = Field(FrozenDict(), description="Keyword arguments of an extractor of your own, see extend.md.")
     model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
     representation_size: Width = Field(512, description="Width of a frame vector, the input of the sequence encoder.")
     pretrained: Literal["auto"] | bool = Field(
@@ -281,7 +299,7 @@ class FeatureExtractorParameters(Section):
     @property
     def spec(self) -> FeatureExtractorSpec:
         """What is known about the extractor of this name."""
-        return EXTRACTORS[self.name]
+        return EXTRACTORS.get(self.name, OWN_EXTRACTOR)
 
     @property
     def reads_face(self) -> bool:
@@ -292,9 +310,10 @@ class FeatureExtractorParameters(Section):
 class Transformer(Section):
     """Sequence encoder: frame vectors -> one vector."""
 
-    name: Annotated[str, OneOf(SEQUENCE_ENCODERS)] = Field(
-        "sign_language_transformer", description="Sequence encoder; see the table below."
+    name: Annotated[str, PartOf(SEQUENCE_ENCODERS, ENCODER)] = Field(
+        "sign_language_transformer", description="Sequence encoder; see the table below, and extend.md for your own."
     )
+    kwargs: Kwargs = Field(FrozenDict(), description="Keyword arguments of an encoder of your own, see extend.md.")
     feedforward_size: Width = Field(
         1024, description="Hidden width of each block; of an LSTM layer's two directions together."
     )
@@ -320,7 +339,7 @@ class Transformer(Section):
     @property
     def spec(self) -> SequenceEncoderSpec:
         """What is known about the encoder of this name."""
-        return SEQUENCE_ENCODERS[self.name]
+        return SEQUENCE_ENCODERS.get(self.name, OWN_ENCODER)
 
 
 class HeadParameters(Section):

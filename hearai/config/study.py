@@ -3,7 +3,7 @@
 A study is data only; `hearai.search` runs it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hearai.config.config import Config, to_dict
 from hearai.config.overrides import merge, override
 from hearai.config.search_space.domains import Value
 from hearai.config.search_space.space import Space, read_space
+from hearai.config.search_space.space_check import corner_points
 from hearai.config.study_check import read_base, read_settings, study_problems
 from hearai.config.study_schema import EarlierSpace, StudySettings
 from hearai.config.validation import FrozenDict, explain, rename_old_keys
@@ -58,6 +59,15 @@ class Study:
     def max_epochs(self) -> int:
         """Epochs of a complete trial, over all its folds."""
         return self.base.train_parameters.epochs * self.settings.splits
+
+    @property
+    def part_configs(self) -> Iterator[Config]:
+        """The base config; where parts are searched or are the user's own, also one of each value of the space (of
+        ranges, the bounds)."""
+        yield self.base
+        names = any(part.kind.name_path in self.space.paths for part in self.base.parts)
+        if names or any(part.is_own for part in self.base.parts):
+            yield from (self.config_of(params) for params in corner_points(self.space, self.base))
 
     def config_of(self, params: Mapping[str, Value], seed: int | None = None) -> Config:
         """The complete config of a trial."""

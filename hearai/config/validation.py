@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from hearai.config import limits
+from hearai.config.model_parts.part_names import OWN_NAME, PartKind, installed_parts, is_own_name
 from hearai.errors import choices
 
 OLD_KEYS = {"data_paths": "data_path", "use_frames": "frames", "use_landmarks": "landmarks"}
@@ -261,6 +262,79 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "enum": list(self.table)}
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """Annotates the name of a part: a key of `table`, `module:Class`, or what an installed package offers.
+
+    Nothing is imported, so that studies and reports can be read without the user's code.
+    """
+
+    table: Mapping[str, Any]
+    kind: PartKind
+
+    def check(self, name: str) -> str:
+        """Returns the name.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        if name in self.table or is_own_name(name) or name in installed_parts(self.kind.group):
+            return name
+        known = choices(name, [*self.table, *installed_parts(self.kind.group)])
+        raise ValueError(f"got {name!r}; {known}, or name your own as {OWN_NAME}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{**handler(schema), "enum": list(self.table)}, {"const": OWN_NAME}]}
+
+
+MAX_KWARGS = 100
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+def check_kwargs(given: Any) -> Any:
+    """Returns keyword arguments of a part of the user's own, lists as tuples; `1e-4`, which PyYAML reads as text, too.
+
+    Raises:
+        ValueError: a name is no name of Python's, or a value is neither plain nor a list of plain values.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    if len(given) > MAX_KWARGS:
+        raise ValueError(f"got {len(given)} keyword arguments; at most {MAX_KWARGS} are allowed")
+    problems = [
+        f"got the name {name!r}; must be a name of a keyword argument, without dots"
+        for name in given
+        if not isinstance(name, str) or not name.isidentifier()
+    ]
+    plain: dict[str, Any] = {}
+    for name, value in given.items():
+        plain[name] = tuple(map(_plain, value)) if _is_list(value) else _plain(value)
+        if not all(map(_is_plain, plain[name] if _is_list(value) else [value])):
+            problems.append(
+                f"{name}: got {value!r}; must be a finite number, a text, true, false, null, or a list of these"
+            )
+    if problems:
+        raise ValueError("\n".join(problems))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return abs(value) < math.inf
+    return value is None or isinstance(value, str | bool)
+
+
+Kwargs = Annotated[dict[str, Any], BeforeValidator(check_kwargs), Frozen]
+"""Keyword arguments of a part of the user's own."""
 
 
 class Section(BaseModel):

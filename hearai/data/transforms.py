@@ -1,6 +1,6 @@
 """Random augmentation, one draw per clip, and normalisation. T frames, C/H/W channels, height, width, P points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,9 @@ from torchvision.transforms.v2 import functional as F
 from torchvision.tv_tensors import TVTensor
 
 from hearai.config.config import Config
+from hearai.config.model_parts import AUGMENTATIONS
+from hearai.config.model_parts.load_part import make_part
+from hearai.config.model_parts.part_names import AUGMENTATION
 from hearai.config.schema import AugmentationsParameters
 from hearai.data.landmarks.augmentation import LandmarkAugmentation
 from hearai.data.landmarks.clip_points import mirrored, rotated
@@ -71,16 +74,23 @@ class Augmentation:
     Args:
         steps: what is done to images, and to landmarks where they would no longer fit otherwise.
         landmarks: what is done to landmarks alone, afterwards.
+        own: what a part of the user's own does to both, at the end.
     """
 
-    def __init__(self, steps: Sequence[v2.Transform], landmarks: LandmarkAugmentation):
+    def __init__(
+        self,
+        steps: Sequence[v2.Transform],
+        landmarks: LandmarkAugmentation,
+        own: Callable[[dict[str, torch.Tensor]], Inputs] | None = None,
+    ):
         self.transform = v2.Compose(steps) if steps else v2.Identity()
-        self.landmarks = landmarks
+        self.landmarks, self.own = landmarks, own
 
     def __call__(self, inputs: Inputs) -> Inputs:
         typed = {name: Points(tensor) if name == "landmarks" else tensor for name, tensor in inputs.items()}
-        changed = {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.transform(typed).items()}
-        return _changed_landmarks(changed, self.landmarks)
+        changed: Inputs = {name: tensor.as_subclass(torch.Tensor) for name, tensor in self.transform(typed).items()}
+        changed = _changed_landmarks(changed, self.landmarks)
+        return changed if self.own is None else self.own(dict(changed))
 
 
 class FeatureAugmentation:
@@ -104,9 +114,15 @@ def _changed_landmarks(inputs: Inputs, change: LandmarkAugmentation) -> Inputs:
 
 
 def build_augmentation(config: Config) -> Augmentation:
-    """The augmentation that the config enables."""
+    """The augmentation that the config enables.
+
+    Raises:
+        ConfigError: no such augmentation of the user's own, or it cannot be made.
+    """
+    p = config.augmentations_parameters
+    own = None if p.augmentation in AUGMENTATIONS else make_part(AUGMENTATION, p.augmentation, p.augmentation_kwargs)
     steps = _random_steps(config.augmentations_parameters, images=config.train_parameters.frames)
-    return Augmentation(steps, _landmark_augmentation(config))
+    return Augmentation(steps, _landmark_augmentation(config), own)
 
 
 def build_feature_augmentation(config: Config, *, mirrored: bool) -> FeatureAugmentation | None:
@@ -149,7 +165,8 @@ def has_random_augmentation(config: Config) -> bool:
 
     What is done to landmarks alone does not count: nothing computed from them is cached.
     """
-    return bool(_random_steps(config.augmentations_parameters, images=True))
+    p = config.augmentations_parameters
+    return p.augmentation not in AUGMENTATIONS or bool(_random_steps(p, images=True))
 
 
 def _random_steps(p: AugmentationsParameters, *, images: bool) -> list[v2.Transform]:

@@ -13,6 +13,8 @@ from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
+from hearai.config.model_parts.load_part import make_part, width_of
+from hearai.config.model_parts.part_names import EXTRACTOR
 from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.models.batch_norm import accept_single_values
 from hearai.models.landmarks.gcn import LandmarkGraph
@@ -138,8 +140,12 @@ def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor
     """The extractor that the config describes; its projection and, unless `pretrained`, its backbone are random.
 
     Raises:
-        ConfigError: no such model, or weights that are not available.
+        ConfigError: no such model, or weights that are not available; or no such part of the user's own.
     """
+    if settings.spec.is_own:
+        own = make_part(EXTRACTOR, settings.name, settings.kwargs, base=nn.Module)
+        width = width_of(EXTRACTOR, settings.name, own)
+        return FeatureExtractor(Backbone(own, width), settings.representation_size, per_frame=False)
     options = {name: getattr(settings, name) for name in settings.spec.options}
     backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained, **options)
     return FeatureExtractor(backbone, settings.representation_size, per_frame=settings.spec.per_frame)

@@ -94,7 +94,7 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         extractor,
         encoder,
         Heads(encoder.width, num_class, additional_layers=head.additional_layers, dropout_rate=head.dropout_rate),
-        reads=settings.spec.reads,
+        reads="frames" if config.train_parameters.frames else "landmarks",
         landmark_extractor=build_landmark_extractor(extractor.width) if reads_both else None,
     )
 

@@ -11,6 +11,8 @@ import pkgutil
 import torch
 from torch import nn
 
+from hearai.config.model_parts.load_part import make_part, width_of
+from hearai.config.model_parts.part_names import ENCODER
 from hearai.config.schema import Transformer
 from hearai.models.pooling import masked_mean
 
@@ -36,15 +38,14 @@ def build_sequence_encoder(settings: Transformer, input_size: int) -> nn.Module:
 
     Args:
         input_size: width of a frame vector.
+
+    Raises:
+        ConfigError: no such part of the user's own, or it cannot be made.
     """
-    options = {name: getattr(settings, name) for name in settings.spec.options}
-    return pkgutil.resolve_name(settings.spec.build)(
-        input_size,
-        feedforward_size=settings.feedforward_size,
-        num_attention_heads=settings.num_attention_heads,
-        num_encoder_layers=settings.num_encoder_layers,
-        output_size=settings.output_size,
-        dropout_rate=settings.dropout_rate,
-        pooling=settings.pooling,
-        **options,
-    )
+    fields = ("feedforward_size", "num_attention_heads", "num_encoder_layers", "output_size", "dropout_rate", "pooling")
+    options = {name: getattr(settings, name) for name in (*fields, *settings.spec.options)}
+    if settings.spec.is_own:
+        own = make_part(ENCODER, settings.name, settings.kwargs, input_size, offered=options, base=nn.Module)
+        width_of(ENCODER, settings.name, own)
+        return own
+    return pkgutil.resolve_name(settings.spec.build)(input_size, **options)

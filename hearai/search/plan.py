@@ -18,6 +18,7 @@ from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
+from hearai.training.setup.part_checks import check_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
 
 
@@ -43,8 +44,9 @@ def make_plan(study: Study, folder: Path) -> Plan:
     """Checks all input and chooses data, weights and pre-training.
 
     Raises:
-        UserError: every problem of the data, or weights that are not available.
+        UserError: every problem of the data, or of parts of the user's own, or weights that are not available.
     """
+    check_parts(study.part_configs)
     start, data = with_data(study.base, study.settings.demo_clips, study.settings.demo_landmarks)
     if True in study.space.paths.get("train_parameters.landmarks", ()):  # read by trials, but not by the base config
         check_all_landmarks(data.clips)

@@ -12,7 +12,7 @@ from hearai.config.config import Config
 from hearai.data.dataset import Batch
 from hearai.models.model import SignModel
 from hearai.training.batches import on_device
-from hearai.training.optim.loss import head_losses, trained_heads, weighted_loss
+from hearai.training.optim.loss import build_loss, head_losses, trained_heads, weighted_loss
 from hearai.training.optim.torch_options import autocast
 from hearai.training.outputs.confusion import Confusion
 from hearai.training.outputs.ranks import Ranks, ranks_of
@@ -30,6 +30,7 @@ def evaluate(
     """
     model.eval()
     trained, weights = trained_heads(config, runtime.device)
+    loss = build_loss(config, runtime.device)
     losses = torch.zeros(2, len(trained), dtype=torch.float64, device=runtime.device)
     num_class: dict[str, int] = {}
     found: dict[str, list[Tensor]] = {}
@@ -37,7 +38,7 @@ def evaluate(
         batch = on_device(batch, runtime.device)
         with autocast(config, runtime.device):
             logits = model(batch.inputs, batch.mask)
-        losses += torch.stack(head_losses(logits, batch.labels, trained, config.train_parameters.loss))
+        losses += torch.stack(head_losses(logits, batch.labels, trained, loss))
         for head, logits_BK in logits.items():
             num_class[head] = logits_BK.shape[-1]
             labels_B = batch.labels[head]

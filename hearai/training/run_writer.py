@@ -1,5 +1,6 @@
 """The folder of a run: config.yaml, metrics.jsonl, tensorboard/, last/ and best/. Worker 0 alone writes."""
 
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.config import Config, to_dict, to_yaml
+from hearai.config.model_parts.code_folder import code_record
+from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
 from hearai.training.outputs.checkpoint import save_checkpoint
-from hearai.training.outputs.layout import BEST, CONFIG_FILE, LAST
+from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST
 from hearai.training.outputs.tracker import TrackedRun
 from hearai.training.outputs.trackers import Trackers
 from hearai.training.run_state import RunState
@@ -28,13 +31,15 @@ class RunWriter:
         self._ensure_current_attempt, self._save_seconds = runtime.ensure_current_attempt, runtime.save_seconds
         self._saved_epoch, self._saved_at = -1, -math.inf
         """The epoch after which `last/` was written by this attempt, and when."""
-        self._dataset_facts = dataset_facts(data) if runtime.rank == 0 else {}
+        self._facts = {**dataset_facts(data), **_code_facts(config)} if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
             if not self._folder.exists():
                 self._ensure_current_attempt()  # a study that was moved away must not get a second folder
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
+            if code := self._facts.get("code"):
+                (self._folder / CODE_FILE).write_text(json.dumps(code, indent=1, ensure_ascii=False), encoding="utf-8")
             run = TrackedRun(self._folder, self._config, runtime.study, progress.run_id, tuple(progress.history))
             general = config.general_parameters
             self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)
@@ -47,7 +52,7 @@ class RunWriter:
         """
         if self._current_trackers() is None:
             return None
-        state = {**trainer.state(), "progress": progress.state(), "config": self._config, **self._dataset_facts}
+        state = {**trainer.state(), "progress": progress.state(), "config": self._config, **self._facts}
         folder = save_checkpoint(self._folder / LAST, state)
         self._saved_epoch, self._saved_at = progress.epoch, time.monotonic()
         return folder
@@ -88,7 +93,7 @@ class RunWriter:
             state = {
                 "model": {**trainer.model.state_dict(), **progress.best_weights},
                 "config": self._config,
-                **self._dataset_facts,
+                **self._facts,
                 "epoch": progress.best_epoch,
                 "metrics": progress.history[progress.best_epoch - 1],
             }
@@ -103,6 +108,12 @@ class RunWriter:
                 self._trackers = None
                 raise
         return self._trackers
+
+
+def _code_facts(config: Config) -> dict[str, Any]:
+    """Path and hash of the code that parts of the user's own come from."""
+    record = code_record() if any(is_own_name(part.name) for part in config.parts) else None
+    return {"code": record} if record else {}
 
 
 def dataset_facts(data: Data) -> dict[str, Any]:

@@ -20,7 +20,14 @@ from hearai.training.batches import Batches, derived_seed, on_device
 from hearai.training.features.feature_cache import BACKBONE_MODULE
 from hearai.training.optim.divergence import StepGuard, backward, describe_settings, gradient_norm, remedy
 from hearai.training.optim.freeze import FreezeSchedule, apply_freeze, check_parts
-from hearai.training.optim.loss import build_class_weights, head_losses, label_sums, trained_heads, weighted_loss
+from hearai.training.optim.loss import (
+    build_class_weights,
+    build_loss,
+    head_losses,
+    label_sums,
+    trained_heads,
+    weighted_loss,
+)
 from hearai.training.optim.lr_schedule import LRSchedule
 from hearai.training.optim.optimizer import build_optimizer, load_optimizer, set_lr
 from hearai.training.optim.torch_options import autocast, compiled, precision_of
@@ -44,6 +51,7 @@ class Trainer:
         self._lr_schedule = LRSchedule.build(train, batches.steps_per_epoch, batches.epochs)
         self.heads, self._loss_weights = trained_heads(config, runtime.device)
         self._class_weights = build_class_weights(config, data, runtime.device)
+        self._loss = build_loss(config, runtime.device)
         self._skip_idle_heads()
         check_parts(model, self.freeze_schedule)
         self.optimizer = build_optimizer(model, name=train.optimizer, lr=train.lr, weight_decay=train.weight_decay)
@@ -179,7 +187,7 @@ class Trainer:
             logits,
             part.labels,
             self.heads,
-            train.loss,
+            self._loss,
             smoothing=train.label_smoothing,
             class_weights=self._class_weights,
         )

@@ -99,7 +99,7 @@ def train(**values: Any) -> dict[str, Any]:
         ("epochs", 0, "must be greater than or equal to 1"),
         ("frames", "no", "must be true or false"),
         ("frames", 1, "must be true or false"),
-        ("loss", "hinge", "must be 'cross_entropy' or 'bce'"),
+        ("loss", "hinge", "choose from bce, cross_entropy"),
         ("classification_mode", 3, "must be a string or a list"),
         ("classification_mode", [], "must be a string or a list of at least one entry"),
     ],

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter
 
 from hearai.config.config import Config
+from hearai.config.model_parts.part_names import is_kwarg
 from hearai.errors import choices
 
 KINDS = ("float", "int", "choice")
@@ -118,6 +119,8 @@ def parse_domain(spec: Any, path: str = "") -> Domain:
 @functools.cache
 def _takes_list(path: str) -> bool:
     """Whether the option at a dotted path can be a list."""
+    if is_kwarg(path):
+        return True
     section, _, key = path.partition(".")
     field = Config.model_fields.get(section)
     if field is None or field.annotation is None or key not in field.annotation.model_fields:

@@ -28,6 +28,19 @@ def space_problems(
     return _SpaceCheck(space, base).problems(malformed, is_certain)
 
 
+def corner_points(space: Space, base: Config) -> Iterator[dict[str, Value]]:
+    """For each value of each parameter (of ranges, the bounds) a complete point with it, close to the base config.
+
+    Points that the rules exclude are left out.
+    """
+    check = _SpaceCheck(space, base)
+    for name, domain in space.domains.items():
+        for value in domain.corners():
+            point = check._complete({**check._values_where_active(domain), name: value}, base)
+            if not space.violation(point, base):
+                yield point
+
+
 class _SpaceCheck:
     """A space beside the base config around which it would be searched."""
 

@@ -12,15 +12,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hearai.config.model_parts.code_folder import CODE_VARIABLE, SENT_MARK, SENT_PACKAGE, code_folder, copy_code
+from hearai.config.model_parts.code_folder import code_files as own_files
 from hearai.search.storage.layout import CLASS_NAMES, STUDY_FILE
 
 ROOT = Path(__file__).parents[3]
 CODE_FOLDERS = ("hearai", "experiments", "search_spaces")
 CODE_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".csv", ".j2")
 """Kinds of files that code consists of: modules, spaces, tables, templates."""
-FILE_OPTIONS = ("--space", "--config", "--warm-start")
-"""Options of `tune.py` whose value may be a file of this machine."""
+CODE_OPTION = "--code"
+"""Option of `tune.py` whose value is a folder of this machine."""
+FILE_OPTIONS = ("--space", "--config", "--warm-start", CODE_OPTION)
+"""Options of `tune.py` whose value may be a file of this machine, and that."""
 COMPANIONS = {"--warm-start": (STUDY_FILE, CLASS_NAMES)}
 """Files beside the one that an option names that are read with it, where they exist."""
 
@@ -105,6 +110,22 @@ def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
         yield folder, bundled
 
 
+@contextmanager
+def own_code_for_nodes() -> Iterator[dict[str, Any]]:
+    """What Ray's runtime environment needs so that the nodes get the folder of `--code`; {} without one.
+
+    The folder's copy must exist until Ray has sent it.
+    """
+    folder = code_folder()
+    if folder is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="hearai-code-") as scratch:
+        copy = Path(scratch) / SENT_PACKAGE
+        copy_code(folder, copy)
+        yield {"py_modules": [str(copy)], "env_vars": {CODE_VARIABLE: f"{SENT_MARK}{folder}"}}
+
+
 def _bundle_file(option: str, value: str, folder: Path) -> str:
     """Copies the file that `value` names, if any, into the folder; the value to use there."""
     if not _is_given_file(option, value):
@@ -112,6 +133,10 @@ def _bundle_file(option: str, value: str, folder: Path) -> str:
     given = Path("given") / option.strip("-")
     target = given / str(len(list((folder / given).glob("*"))))  # an option may be repeated with files of one name
     (folder / target).mkdir(parents=True)
+    if option == CODE_OPTION:
+        name = _own_folder(value).name
+        copy_code(_own_folder(value), folder / target / name)
+        return (target / name).as_posix()
     for path in _files_of(option, value):
         shutil.copyfile(path, folder / target / path.name)
     return (target / Path(value).name).as_posix()
@@ -128,7 +153,9 @@ def _given_files(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _files_of(option: str, value: str) -> list[Path]:
-    """The local file that an option names, and those that are read with it."""
+    """The local file that an option names, and those that are read with it; the files of a folder with code."""
+    if option == CODE_OPTION:
+        return [_own_folder(value) / name for name in own_files(_own_folder(value))]
     beside = [Path(value).with_name(name) for name in COMPANIONS.get(option, ())]
     return [Path(value), *(path for path in beside if path.is_file())]
 
@@ -149,4 +176,10 @@ def _file_options(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
 def _is_given_file(option: str, value: str) -> bool:
     """Whether the value of an option is a file of this machine; `--space hamnosys` is a shipped one."""
+    if option == CODE_OPTION:
+        return _own_folder(value).is_dir()
     return Path(value).is_file() and not (option == "--space" and not Path(value).suffix)
+
+
+def _own_folder(value: str) -> Path:
+    return Path(value).expanduser().resolve()

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hearai.cli import Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
 from hearai.search.cluster.addresses import bypass_proxy, resolve_address
+from hearai.search.cluster.code_bundle import own_code_for_nodes
 from hearai.search.cluster.dashboard import is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
 from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
@@ -73,9 +74,13 @@ def connect(address: str | None, cancelled: threading.Event | None = None) -> Cl
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
     logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # the message below has the reason
     try:
-        if address is not None:
-            options |= {"runtime_env": _runtime_env()}
-        with _patient(cancelled or threading.Event()) if address is None else nullcontext(), _hangups_blocked():
+        with (
+            _patient(cancelled or threading.Event()) if address is None else nullcontext(),
+            _hangups_blocked(),
+            own_code_for_nodes() as own_code,
+        ):
+            if address is not None:
+                options |= {"runtime_env": _runtime_env(own_code)}
             context = ray.init(address=address or "local", **options)
     except UserError:
         raise
@@ -147,15 +152,19 @@ def _patient(cancelled: threading.Event) -> Iterator[None]:
         services.get_node = get_node
 
 
-def _runtime_env() -> dict[str, Any]:
+def _runtime_env(own_code: Mapping[str, Any]) -> dict[str, Any]:
     """What the driver sends to the nodes: this package, which need not be installed there, and Ray's settings.
 
     A submitted job has already brought the code, see `hearai.search.cluster.jobs`.
+
+    Args:
+        own_code: `own_code_for_nodes`, the user's own.
     """
-    runtime_env: dict[str, Any] = {"env_vars": {key: os.environ[key] for key in ENVIRONMENT}}
-    if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
-        runtime_env["py_modules"] = [str(Path(__file__).parents[2])]
-    return runtime_env
+    settings = {key: os.environ[key] for key in ENVIRONMENT}
+    modules = [str(Path(__file__).parents[2])] if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ else []
+    modules += own_code.get("py_modules", [])
+    runtime_env: dict[str, Any] = {"env_vars": {**settings, **own_code.get("env_vars", {})}}
+    return runtime_env | ({"py_modules": modules} if modules else {})
 
 
 class RayConnection:

@@ -31,6 +31,7 @@ from hearai.training.fit import fit
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device
+from hearai.training.setup.part_checks import check_parts
 from hearai.training.setup.prepare import with_weights
 
 REPLY_TIMEOUT_S = 900.0
@@ -118,9 +119,10 @@ def versions() -> dict[str, str]:
 def check_node(request: NodeRequest) -> NodeReply:
     """Whether trials can run on this node: checks its storage, dataset and weights."""
     problems: list[str] = []
-    config = build_config(request.configs[0])
     marker = None
     try:
+        config = build_config(request.configs[0])
+        check_parts([config])
         marker = _exchange_markers(request)
         if request.demo_clips:
             _render_demo(config, request.demo_clips, request.demo_landmarks)

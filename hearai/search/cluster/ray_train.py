@@ -6,6 +6,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from hearai.config.config import Config, to_dict
+from hearai.config.model_parts.code_folder import code_folder
 from hearai.search.cluster.connect import RayConnection
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.trial.spec import TrialSpec
@@ -27,7 +28,11 @@ def train_with_ray(config: Config, folder: Path, workers: int, threads: int | No
         use_gpu = cluster.gpus >= workers and config.general_parameters.gpu >= 0
         scaling = ScalingConfig(num_workers=workers, use_gpu=use_gpu)
     spec = TrialSpec.single_run(
-        folder, to_dict(config), threads=threads or per_worker.threads, workers=per_worker.workers
+        folder,
+        to_dict(config),
+        threads=threads or per_worker.threads,
+        workers=per_worker.workers,
+        code=str(code) if (code := code_folder()) else None,
     )
     TorchTrainer(
         train_worker,

@@ -19,6 +19,7 @@ import yaml
 
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict, to_yaml
+from hearai.config.model_parts.code_folder import code_record
 from hearai.config.overrides import leaves, override
 from hearai.config.study import EARLIER_SPACES, ID_KEY, Study, read_study, read_study_id
 from hearai.data.annotations.consistency import changed_names
@@ -193,9 +194,17 @@ PACKAGE = Path(__file__).parents[2]
 """Folder of the code that is versioned: `hearai/`."""
 
 
-@functools.cache
 def code_version() -> str:
-    """`hearai 0.1.0, commit 1a2b3c4d5e, code 9f8e7d6c5b`; uncommitted changes change the last part."""
+    """`hearai 0.1.0, commit 1a2b3c4d5e, code 9f8e7d6c5b`; uncommitted changes change the last part.
+
+    Where parts of the user's own are used: `, own code 0a1b2c3d4e`.
+    """
+    own = code_record()
+    return f"{_package_version()}, own code {own['sha256'][:10]}" if own else _package_version()
+
+
+@functools.cache
+def _package_version() -> str:
     digest = hashlib.blake2b(digest_size=5)
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE)}\n".encode() + path.read_bytes())

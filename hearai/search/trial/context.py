@@ -13,6 +13,7 @@ import ray
 import torch
 
 from hearai.config.config import Config, build_config, dataset_folders
+from hearai.config.model_parts.code_folder import use_sent_code
 from hearai.config.overrides import override
 from hearai.errors import Superseded, UserError
 from hearai.files import using_caches
@@ -193,6 +194,7 @@ def trial_context(
         StoreLost: the store cannot be reached, or refuses.
         Superseded: a later attempt at the trial has started.
     """
+    use_sent_code(spec.code)
     with ExitStack() as stack:
         folder = stack.enter_context(open_trial_folder(spec, writes=rank == 0, fetches=first_on_node))
         barrier()

@@ -52,11 +52,15 @@ class TrialSpec:
     """The study's folder on the driver."""
     storage: str | None = None
     """Address of the object store given by `--storage`; None = `home` is in a shared folder."""
+    code: str | None = None
+    """The driver's folder with parts of the user's own; None = there is none."""
 
     @classmethod
-    def single_run(cls, folder: Path, config: Mapping[str, Any], *, threads: int = 1, workers: int = 1) -> "TrialSpec":
+    def single_run(
+        cls, folder: Path, config: Mapping[str, Any], *, threads: int = 1, workers: int = 1, code: str | None = None
+    ) -> "TrialSpec":
         """A run that belongs to no search. It is never considered hung: a debugger may hold it for any time."""
-        return cls(0, str(folder.absolute()), config, threads=threads, workers=workers)
+        return cls(0, str(folder.absolute()), config, threads=threads, workers=workers, code=code)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "TrialSpec":

@@ -15,6 +15,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from hearai.cli import Print
 from hearai.config.config import Config, to_dict
+from hearai.config.model_parts.code_folder import code_folder
 from hearai.search.cluster.dashboard import watch_dashboard
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.stage import Stage
@@ -101,6 +102,7 @@ class SearchContext:
             log_start=log_size(folder),
             home=str(self.sync.study.folder),
             storage=self.sync.storage,
+            code=str(code) if (code := code_folder()) else None,
         )
 
     def _clear_unusable(self, folder: Path, config: Config) -> None:

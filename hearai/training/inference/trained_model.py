@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from hearai.config.config import Config, build_config
+from hearai.config.model_parts.code_folder import note_code
 from hearai.config.overrides import override
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data
@@ -76,8 +77,14 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
             f"{folder}: holds classes of the heads {', '.join(content.num_class)}, but its config has "
             f"{', '.join(config.active_heads)}; give the `{BEST}` folder of a run"
         )
+    if content.code:
+        note_code(content.code.model_dump(), folder)
     random = override(config, {"feature_extractor.checkpoint": None, "feature_extractor.pretrained": False})
-    model = build_model(random, content.num_class)
+    try:
+        model = build_model(random, content.num_class)
+    except ConfigError as error:
+        trained = f" (it was trained with --code {content.code.path})" if content.code else ""
+        raise ConfigError([f"{folder}: {problem}{trained}" for problem in error.problems]) from None
     try:
         load_weights(model, content.model)
     except ValueError as problem:

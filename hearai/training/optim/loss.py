@@ -6,15 +6,23 @@ the clips were divided into batches.
 H heads, B clips, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hearai.config.config import Config
+from hearai.config.model_parts import LOSSES
+from hearai.config.model_parts.load_part import make_part, takes
+from hearai.config.model_parts.part_names import LOSS
 from hearai.data.annotations.load import Data
 from hearai.sign.hamnosys import MISSING
+
+Loss = Callable[[Tensor, Tensor, float], Tensor]
+"""(logits (B, K), labels (B,), label smoothing) -> losses (B,); 0 where a label is MISSING, or ignored there."""
 
 
 def trained_heads(config: Config, device: torch.device) -> tuple[list[str], Tensor]:
@@ -51,7 +59,7 @@ def head_losses(
     logits: Mapping[str, Tensor],
     labels: Mapping[str, Tensor],
     heads: Sequence[str],
-    kind: str,
+    kind: str | Loss,
     *,
     smoothing: float = 0.0,
     class_weights: Mapping[str, Tensor] | None = None,
@@ -64,11 +72,11 @@ def head_losses(
     Args:
         logits: {head: (B, K)}.
         labels: {head: (B,)}, class or MISSING.
-        kind: "cross_entropy", or "bce" (on one-hot labels, mean over classes).
+        kind: one of `LOSSES` (bce: on one-hot labels, mean over classes), or what `build_loss` gives.
         smoothing: share of each label that is distributed over all K classes, in [0, 1).
         class_weights: {head: (K,)}; None = all 1.
     """
-    loss = {"cross_entropy": _cross_entropy, "bce": _bce}[kind]
+    loss = pkgutil.resolve_name(LOSSES[kind]) if isinstance(kind, str) else kind
     losses = [loss(logits[head], labels[head], smoothing) for head in heads]
     weights = [_label_weights(labels[head], head, class_weights) for head in heads]
     sums = torch.stack([(loss_B * weight_B).sum() for loss_B, weight_B in zip(losses, weights, strict=True)])
@@ -97,13 +105,40 @@ def _label_weights(labels_B: Tensor, head: str, class_weights: Mapping[str, Tens
     return known_B if class_weights is None else class_weights[head][labels_B.clamp(min=0)] * known_B
 
 
-def _cross_entropy(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+def build_loss(config: Config, device: torch.device) -> Loss:
+    """The loss that a config names.
+
+    Raises:
+        ConfigError: no such part of the user's own, or it cannot be made.
+    """
+    train = config.train_parameters
+    if train.loss in LOSSES:
+        return pkgutil.resolve_name(LOSSES[train.loss])
+    own = make_part(LOSS, train.loss, train.loss_kwargs, base=torch.nn.Module).to(device)
+    smooths = takes_smoothing(own)
+
+    def loss(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+        options = {"label_smoothing": smoothing} if smooths else {}
+        loss_B = own(logits_BK.float(), labels_B.clamp(min=0), **options)
+        return loss_B.where(labels_B != MISSING, 0)
+
+    return loss
+
+
+def takes_smoothing(own: torch.nn.Module) -> bool:
+    """Whether a loss of the user's own takes `label_smoothing`; without it, only 0 is allowed."""
+    return takes(inspect.signature(own.forward), "label_smoothing")
+
+
+def cross_entropy(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    """A `Loss`."""
     return F.cross_entropy(
         logits_BK.float(), labels_B, ignore_index=MISSING, reduction="none", label_smoothing=smoothing
     )
 
 
-def _bce(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+def bce(logits_BK: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
+    """A `Loss`."""
     classes = logits_BK.shape[-1]
     target_BK = F.one_hot(labels_B.clamp(min=0), classes) * (1 - smoothing) + smoothing / classes
     return F.binary_cross_entropy_with_logits(logits_BK.float(), target_BK, reduction="none").mean(-1)

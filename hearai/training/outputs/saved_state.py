@@ -30,12 +30,20 @@ class _Content(BaseModel):
     model_config = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class CodeContent(_Content):
+    """The folder with the code of parts of the user's own."""
+
+    path: str
+    sha256: str
+
+
 class _DatasetContent(_Content):
-    """What identifies the dataset of a run; older checkpoints lack it."""
+    """What identifies the dataset of a run, and the user's own code; older checkpoints lack it."""
 
     fingerprint: str | None = None
     content: str | None = None
     class_names: dict[str, Names] | None = None
+    code: CodeContent | None = None
 
     @property
     def fingerprints(self) -> dict[str, str]:

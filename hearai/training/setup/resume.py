@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hearai.config.config import Config, build_config, load_config, to_dict
+from hearai.config.model_parts.code_folder import note_code
 from hearai.config.overrides import leaves, override
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
@@ -103,6 +104,8 @@ def check_same_run(config: Config, data: Data, stored: Config, last: LastContent
                 *(f"  {line}" for line in lines),
             ]
         )
+    if last.code:
+        note_code(last.code.model_dump(), folder)
     log.info("resuming %s after epoch %d", folder, last.progress.epoch)
 
 

@@ -5,6 +5,9 @@ benchmark, the tests and docs/options.md. See "Adding a part" in docs/models.md.
 
 Configs are validated without importing torch, so an entry names the code of its part as "module:object"; it is
 imported when the first model with that part is built.
+
+Parts of a user's own have no entry: they are named `module:Class`, or by an entry point of an installed package, see
+`part_names.py`. What is known of them is in `OWN_EXTRACTOR` and `OWN_ENCODER`.
 """
 
 from dataclasses import dataclass
@@ -21,19 +24,21 @@ class FeatureExtractorSpec:
     """What it is, for docs/options.md."""
     weights: str | None = None
     """"module:function" of (model_path) -> `WeightSource`; None = there are no published weights."""
-    reads: Literal["frames", "landmarks"] = "frames"
-    """Which of the model's inputs it takes."""
+    reads: Literal["frames", "landmarks", "either"] = "frames"
+    """Which of the model's inputs it takes; either = images where the model has any."""
     per_frame: bool = True
     """Whether the features of a frame depend on that frame alone, so that they can be cached and pre-trained."""
     uses_model_path: bool = False
     """Whether `feature_extractor.model_path` chooses the network."""
     options: tuple[str, ...] = ()
     """Further fields of `feature_extractor` that it alone understands, passed to `build` by name."""
+    is_own: bool = False
+    """Whether it is a part of the user's own."""
 
     @property
     def input(self) -> str:
         """What it reads, for people."""
-        whole = {"frames": "whole clips", "landmarks": "landmarks of whole clips"}
+        whole = {"frames": "whole clips", "landmarks": "landmarks of whole clips", "either": "whole clips"}
         return self.reads if self.per_frame else whole[self.reads]
 
 
@@ -51,6 +56,8 @@ class SequenceEncoderSpec:
     """Whether `transformer.pooling` chooses how frames become one vector; otherwise it is always the mean."""
     options: tuple[str, ...] = ()
     """Further fields of `transformer` that it understands, passed to `build` by name; without it they are refused."""
+    is_own: bool = False
+    """Whether it is a part of the user's own."""
 
 
 _TIMM = FeatureExtractorSpec(
@@ -125,3 +132,18 @@ SEQUENCE_ENCODERS = {
     ),
 }
 """{`transformer.name`: what is known about it}."""
+
+OWN_EXTRACTOR = FeatureExtractorSpec("", "a part of your own", reads="either", per_frame=False, is_own=True)
+"""What is known about every feature extractor without an entry."""
+
+OWN_ENCODER = SequenceEncoderSpec("", "a part of your own", is_own=True)
+"""What is known about every sequence encoder without an entry; it need not use the fields that it is offered."""
+
+LOSSES = {
+    "cross_entropy": "hearai.training.optim.loss:cross_entropy",
+    "bce": "hearai.training.optim.loss:bce",
+}
+"""{`train_parameters.loss`: "module:function" of (logits, labels, label smoothing) -> losses of the clips}."""
+
+AUGMENTATIONS = {"none": None}
+"""{`augmentations_parameters.augmentation`: what it is}. All of ours are options of their own."""
