@@ -20,13 +20,16 @@ from hearai.cli import (
     assignment,
     code_dir,
     integer,
+    local_path,
     print_problems,
     run_script,
 )
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.model_parts.code_folder import use_code
-from hearai.config.overrides import override
+from hearai.config.overrides import leaves, override
+from hearai.config.validation import rename_old_keys
+from hearai.config.yaml_io import read_yaml
 from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
 from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
@@ -45,6 +48,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
     parser.add_argument(
         "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN",
+        type=local_path,
+        help="start with extractor and encoder of a run, a study's winner or a checkpoint, and new heads",
     )
     parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
     parser.add_argument(
@@ -70,7 +80,13 @@ def config_of(args: argparse.Namespace) -> Config:
         changes["general_parameters.data_path"] = args.data_path
     if args.neptune:
         changes["general_parameters.neptune"] = True
-    return override(config, changes, "--set")
+    config = override(config, changes, "--set")
+    if args.start is None:
+        return config
+    from hearai.training.setup.from_run import find_run, values_from  # imports torch
+
+    stated = dict(leaves(rename_old_keys(read_yaml(args.config)))) if args.config else {}
+    return override(config, values_from(find_run(str(args.start)), {**stated, **changes}), "--from")
 
 
 def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult":

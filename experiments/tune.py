@@ -25,6 +25,7 @@ from hearai.cli import (
     gpus,
     integer,
     is_uri,
+    local_path,
     number_or,
     positive,
     print_text,
@@ -39,6 +40,8 @@ from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.config.study_schema import PLATEAU
+from hearai.config.validation import rename_old_keys
+from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
@@ -67,6 +70,13 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
         metavar="a.b={...}",
         dest="domains",
         help="a range or choice of the space, e.g. 'train_parameters.lr={float: [1.0e-4, 0.1], log: true}'",
+    )
+    group.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN",
+        type=local_path,
+        help="start all trials with extractor and encoder of a run, a study's winner or a checkpoint, and new heads",
     )
     group.add_argument("--trials", type=positive, metavar="N", help="number of trials; raise it to extend a search")
     group.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
@@ -164,7 +174,18 @@ def build_study(args: argparse.Namespace) -> Study:
     if empty := [path for path, domain in args.domains if domain is None]:
         raise ConfigError([f"--space-set {path}: no value; give a domain, or one value" for path in empty])
     settings = {**_without_none(settings), **({"space": dict(args.domains)} if args.domains else {})}
-    return load_study(Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings))
+    request = Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings)
+    return load_study(request) if args.start is None else study_from_run(request, str(args.start))
+
+
+def study_from_run(request: Request, run: str) -> Study:
+    """The study whose trials all start with a trained run; prints what that decides."""
+    from hearai.training.setup.from_run import find_run, request_from  # imports torch
+
+    stated = dict(leaves(rename_old_keys(read_yaml(request.base_config)))) if request.base_config else {}
+    request, notes = request_from(request, load_study(request), find_run(run), {**stated, **(request.changes or {})})
+    print_comment("\n".join(notes))
+    return load_study(request)
 
 
 def _without_none(settings: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hearai.config.study import Request, load_study
 from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError, UserError
 from hearai.models.model import build_initial_model
-from hearai.models.pretrained import load_pretrained, load_torchvision
+from hearai.models.pretrained.published import load_pretrained, load_torchvision
 from hearai.search.finals import score_test_split
 from hearai.search.storage.journal_backend import JournalFile, open_journal
 from hearai.search.storage.journal_reader import read_journal

@@ -68,7 +68,8 @@ class Config(Section):
     def _train_what_has_no_weights(self) -> "Config":
         """By default nothing is frozen where the backbone can only start from random weights."""
         schedule, extractor = self.freeze_scheduler, self.feature_extractor
-        if not self.states_frozen_parts and extractor.spec.weights is None and extractor.checkpoint is None:
+        has_file = extractor.checkpoint is not None or extractor.weights_path is not None
+        if not self.states_frozen_parts and extractor.spec.weights is None and not has_file:
             values = {**dict(schedule), "model_params": FrozenDict()}
             unstated = FreezeScheduler.model_construct(_fields_set=set(schedule.model_fields_set), **values)
             self.__dict__["freeze_scheduler"] = unstated  # frozen: cannot be assigned
@@ -137,7 +138,7 @@ class Config(Section):
         if spec.weights is None and self.feature_extractor.pretrained is True:
             return [
                 f"feature_extractor.pretrained: true, but there are no published weights for {name}; "
-                "set it to auto or false"
+                "set it to auto or false, or to the path of weights"
             ]
         if spec.reads == "frames" and not train.frames:
             readers = [other for other, known in EXTRACTORS.items() if known.reads == "landmarks"]
@@ -260,13 +261,17 @@ def _remove(raw: dict, path: str) -> bool:
 def load_config(path: str | Path) -> Config:
     """Reads a YAML config file; an empty file gives the defaults.
 
-    `feature_extractor.checkpoint` may be relative to the file's folder.
+    The files of weights in `feature_extractor` may be relative to the file's folder.
     """
     config = build_config(read_yaml(path), str(path))
-    checkpoint = Path(path).parent / (config.feature_extractor.checkpoint or "")
-    if not checkpoint.is_file():
+    folder, changes = Path(path).parent, {}
+    if (checkpoint := folder / (config.feature_extractor.checkpoint or "")).is_file():
+        changes["checkpoint"] = str(checkpoint)
+    if (weights := config.feature_extractor.weights_path) and (folder / weights).exists():
+        changes["pretrained"] = str(folder / weights)
+    if not changes:
         return config
-    extractor = config.feature_extractor.model_copy(update={"checkpoint": str(checkpoint)})
+    extractor = config.feature_extractor.model_copy(update=changes)
     return config.model_copy(update={"feature_extractor": extractor})
 
 

@@ -279,11 +279,18 @@ class FeatureExtractorParameters(Section):
     kwargs: Kwargs = Field(FrozenDict(), description="Keyword arguments of an extractor of your own, see extend.md.")
     model_path: str = Field("efficientnet_b1", description="Name of a timm model, for cnn_extractor.")
     representation_size: Width = Field(512, description="Width of a frame vector, the input of the sequence encoder.")
-    pretrained: Literal["auto"] | bool = Field(
-        "auto", description="Published weights: true = required, auto = if available, false = random weights."
+    pretrained: Literal["auto"] | bool | str = Field(
+        "auto",
+        description="Published weights: true = required, auto = if available, false = random weights; or the path of "
+        "weights: a folder of timm (config.json, model.safetensors), a file, or a backbone, run or checkpoint.",
     )
     checkpoint: str | None = Field(
-        None, description="Backbone weights written by pre-training; takes precedence over pretrained."
+        None,
+        description="Weights to start from: a backbone written by pre-training, or extractor and encoder of a run's "
+        "checkpoint (--from); takes precedence over pretrained.",
+    )
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, description="SHA-256 of the file of those weights; written by the run, which refuses another file."
     )
     points: Annotated[
         tuple[Annotated[str, OneOf(POINT_GROUPS)], ...],
@@ -305,6 +312,11 @@ class FeatureExtractorParameters(Section):
     def reads_face(self) -> bool:
         """Whether it reads points of the face mesh."""
         return "points" in self.spec.options and any(name in FACE_PARTS for name in self.points)
+
+    @property
+    def weights_path(self) -> str | None:
+        """The path that `pretrained` gives, if it is one."""
+        return self.pretrained if isinstance(self.pretrained, str) and self.pretrained != "auto" else None
 
 
 class Transformer(Section):

@@ -3,22 +3,27 @@
 C/H/W image, or P points with C channels. The table of all extractors is in `hearai.config.model_parts`.
 """
 
+import logging
 import pkgutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
 import torch.nn.functional as F
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights
 
+from hearai.config.model_parts import EXTRACTORS
 from hearai.config.model_parts.load_part import make_part, width_of
 from hearai.config.model_parts.part_names import EXTRACTOR
 from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.errors import ConfigError, load_failure
 from hearai.models.batch_norm import accept_single_values
 from hearai.models.landmarks.gcn import LandmarkGraph
-from hearai.models.pretrained import (
+from hearai.models.pretrained.local import Taken, WeightFile, load_backbone_weights, read_weights
+from hearai.models.pretrained.published import (
     WeightSource,
     check_model_name,
     load_pretrained,
@@ -26,6 +31,8 @@ from hearai.models.pretrained import (
     torchvision_weights,
 )
 from hearai.models.video_resnet import DenseR2Plus1D
+
+log = logging.getLogger(__name__)
 
 
 class Backbone(NamedTuple):
@@ -149,6 +156,81 @@ def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor
     options = {name: getattr(settings, name) for name in settings.spec.options}
     backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained, **options)
     return FeatureExtractor(backbone, settings.representation_size, per_frame=settings.spec.per_frame)
+
+
+def load_local(extractor: FeatureExtractor, settings: Settings) -> Taken:
+    """Loads the weights at the path `pretrained` into the backbone; no network is used.
+
+    Raises:
+        ConfigError: there are none, or they are those of another network.
+    """
+    assert isinstance(settings.pretrained, str)
+    where = "feature_extractor.pretrained"
+    file = read_weights(settings.pretrained, where)
+    _check_network(file, settings, where)
+    return load_backbone_weights(extractor.backbone, file, where, _classifier_names(settings))
+
+
+def _check_network(file: WeightFile, settings: Settings, where: str) -> None:
+    """Compares what the file says about its network with the config, before its weights are compared."""
+    wanted, found = backbone_name(settings), file.network
+    if found and found.partition(".")[0] != wanted.partition(".")[0]:
+        remedy = f"feature_extractor.name: {found}"
+        if found not in EXTRACTORS:
+            also = "" if settings.spec.uses_model_path else " and feature_extractor.name: cnn_extractor"
+            remedy = f"feature_extractor.model_path: {found}{also}"
+        raise ConfigError(
+            f"{where}: {file.path}: has weights of {found!r}, but the config asks for {wanted!r}; set {remedy}, or "
+            "give other weights"
+        )
+    if arguments := file.settings.get("model_args"):
+        _check_arguments(file, settings, arguments, where)
+    described = file.settings.get("pretrained_cfg")
+    known = described if isinstance(described, dict) else {}
+    mean, std = known.get("mean", list(IMAGENET_DEFAULT_MEAN)), known.get("std", list(IMAGENET_DEFAULT_STD))
+    if (mean, std) != (list(IMAGENET_DEFAULT_MEAN), list(IMAGENET_DEFAULT_STD)):
+        log.warning(
+            "%s: its images were normalised by mean %s and std %s, here they are by those of ImageNet: features may be "
+            "worse while the backbone is frozen",
+            file.path.parent,
+            mean,
+            std,
+        )
+
+
+def _check_arguments(file: WeightFile, settings: Settings, arguments: Any, where: str) -> None:
+    """Refuses arguments of timm's config.json with which its model is not the one that its name gives."""
+    try:
+        with torch.device("meta"):
+            plain = timm.create_model(settings.model_path, num_classes=0)
+            described = timm.create_model(settings.model_path, **{**arguments, "num_classes": 0})
+        if _description(plain) == _description(described):
+            return
+    except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"{where}: {file.path.with_name('config.json')}: model_args {arguments!r} are not those of "
+            f"{settings.model_path} ({load_failure(error)}); copy the file again"
+        ) from None
+    raise ConfigError(
+        f"{where}: {file.path.with_name('config.json')}: model_args {arguments!r} change the network; expected those "
+        f"with which timm builds {settings.model_path}; give other weights"
+    )
+
+
+def _description(net: nn.Module) -> tuple[Any, ...]:
+    """What two networks of the same class have in common if they compute the same with the same weights."""
+    shapes = {name: tuple(x.shape) for name, x in net.state_dict().items()}
+    plain = {name: x for name, x in vars(net).items() if isinstance(x, bool | int | float | str | tuple)}
+    return repr(net), shapes, plain
+
+
+def _classifier_names(settings: Settings) -> set[str]:
+    """Names of the weights that the published network has beyond the backbone."""
+    if not settings.spec.uses_model_path:
+        return {"fc.weight", "fc.bias", "net.fc.weight", "net.fc.bias"}  # of torchvision
+    with torch.device("meta"):
+        whole, backbone = (timm.create_model(settings.model_path, **keys) for keys in ({}, {"num_classes": 0}))
+    return {*whole.state_dict()} - {*backbone.state_dict()}
 
 
 def build_landmark_extractor(representation_size: int) -> FeatureExtractor:

@@ -6,6 +6,7 @@ C/H/W image, or P points with C channels.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,10 +18,13 @@ from hearai.models.feature_extractors import (
     backbone_name,
     build_extractor,
     build_landmark_extractor,
+    load_local,
     weight_source,
 )
 from hearai.models.heads import Heads
-from hearai.models.pretrained import resolve_pretrained
+from hearai.models.pretrained.local import Taken
+from hearai.models.pretrained.published import resolve_pretrained
+from hearai.models.pretrained.transfer import is_run, load_run
 from hearai.models.sequence_encoders import build_sequence_encoder
 from hearai.models.weights import UNREADABLE, load_weights, read_tensors
 
@@ -49,6 +53,8 @@ class SignModel(nn.Module):
         """The input of the feature extractor: "frames" or "landmarks"."""
         self.feature_extractor, self.landmark_extractor = feature_extractor, landmark_extractor
         self.transformer, self.heads = transformer, heads
+        self.start: Taken | None = None
+        """What was taken from a file of weights that was not made for this study or run."""
 
     def forward(self, inputs: Mapping[str, torch.Tensor], mask_BT: torch.Tensor) -> dict[str, torch.Tensor]:
         """{head: logits (B, K)}.
@@ -78,25 +84,30 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
 
     Args:
         num_class: {head: number of classes}.
-        pretrained: load published weights, see `resolve_pretrained`; `feature_extractor.checkpoint` takes precedence.
+        pretrained: load the weights that `feature_extractor.pretrained` names: published ones, see
+            `resolve_pretrained`, or those of a path; `feature_extractor.checkpoint` takes precedence.
 
     Raises:
         ConfigError: an unknown timm model, or weights that do not fit.
     """
     check_size(config, num_class)
     settings, head = config.feature_extractor, config.heads.model
-    extractor = build_extractor(settings, pretrained=pretrained and settings.checkpoint is None)
-    if settings.checkpoint is not None:
-        load_backbone(extractor.backbone, backbone_name(settings), Path(settings.checkpoint))
+    published = pretrained and settings.checkpoint is None and settings.weights_path is None
+    extractor = build_extractor(settings, pretrained=published)
+    start = None
+    if pretrained and settings.checkpoint is None and settings.weights_path is not None:
+        start = load_local(extractor, settings)
     encoder = build_sequence_encoder(config.transformer, extractor.width)
     reads_both = config.train_parameters.frames and config.train_parameters.landmarks
-    return SignModel(
+    model = SignModel(
         extractor,
         encoder,
         Heads(encoder.width, num_class, additional_layers=head.additional_layers, dropout_rate=head.dropout_rate),
         reads="frames" if config.train_parameters.frames else "landmarks",
         landmark_extractor=build_landmark_extractor(extractor.width) if reads_both else None,
     )
+    model.start = start if settings.checkpoint is None else load_checkpoint(model, config)
+    return model
 
 
 def check_size(config: Config, num_class: Mapping[str, int]) -> None:
@@ -120,32 +131,64 @@ def check_size(config: Config, num_class: Mapping[str, int]) -> None:
         )
 
 
-def load_backbone(backbone: nn.Module, model: str, checkpoint: Path) -> None:
-    """Loads `{"backbone": state_dict, "model_path": name}`, the file that pre-training writes.
+def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
+    """Loads `feature_extractor.checkpoint`: a backbone written by pre-training, or extractor and encoder of a run.
+
+    Returns:
+        What was taken; None for a backbone that was pre-trained for this study or run.
 
     Raises:
         ConfigError: the file is missing, has other content, or has the weights of another model.
     """
-    where = f"feature_extractor.checkpoint: {checkpoint}"
+    settings, file = config.feature_extractor, Path(config.feature_extractor.checkpoint or "")
+    where = f"feature_extractor.checkpoint: {file}"
+    saved = read_start(file, where)
+    if is_run(saved):
+        return load_run(model, config, saved, file, where)
+    wanted = backbone_name(settings)
+    if saved["model_path"] != wanted:
+        raise ConfigError(
+            f"{where} has weights of {saved['model_path']!r}, but the config asks for {wanted!r}; "
+            "set feature_extractor.model_path (or name) to the former, or give another checkpoint"
+        )
     try:
-        saved = read_tensors(checkpoint)
+        load_weights(model.feature_extractor.backbone, saved["backbone"])
+    except ValueError as problem:
+        raise ConfigError(f"{where} does not fit {wanted} ({problem}); give another checkpoint") from None
+    if (sha256 := stated_sha256(saved)) is None:
+        return None
+    left = saved.get("not_taken")
+    names = tuple(map(str, left)) if isinstance(left, list) else ()
+    source = Path(str(saved.get("source", file)))
+    return Taken(source, sha256, {"feature_extractor.backbone": len(saved["backbone"])}, names)
+
+
+def read_start(file: Path, where: str) -> dict[str, Any]:
+    """What a file for `feature_extractor.checkpoint` holds; where: for messages.
+
+    Raises:
+        ConfigError: the file is missing, or has other content.
+    """
+    try:
+        saved = read_tensors(file)
     except OSError as error:
         raise ConfigError(f"{where} cannot be read ({error.strerror}); give a file written by pre-training") from None
     except UNREADABLE:
         raise ConfigError(
             f"{where} does not contain torch weights, or is truncated; give a file written by pre-training"
         ) from None
-    if not isinstance(saved, dict) or not {"backbone", "model_path"} <= saved.keys():
-        raise ConfigError(f"{where} does not contain `backbone` and `model_path`; give a file written by pre-training")
-    if saved["model_path"] != model:
-        raise ConfigError(
-            f"{where} has weights of {saved['model_path']!r}, but the config asks for {model!r}; "
-            "set feature_extractor.model_path (or name) to the former, or give another checkpoint"
-        )
-    try:
-        load_weights(backbone, saved["backbone"])
-    except ValueError as problem:
-        raise ConfigError(f"{where} does not fit {model} ({problem}); give another checkpoint") from None
+    if is_run(saved) or (isinstance(saved, dict) and {"backbone", "model_path"} <= saved.keys()):
+        return saved
+    raise ConfigError(
+        f"{where} does not contain `backbone` and `model_path`; give a file written by pre-training, or the checkpoint "
+        "of a run"
+    )
+
+
+def stated_sha256(saved: Mapping[str, Any]) -> str | None:
+    """The SHA-256 of the file from which a backbone was taken, as the copy in a study states it."""
+    sha256 = saved.get("sha256")
+    return sha256 if isinstance(sha256, str) else None
 
 
 def build_initial_model(config: Config, num_class: Mapping[str, int]) -> SignModel:
@@ -156,6 +199,9 @@ def build_initial_model(config: Config, num_class: Mapping[str, int]) -> SignMod
     """
     extractor = config.feature_extractor
     source = weight_source(extractor)
-    pretrained = extractor.checkpoint is None and resolve_pretrained(source, extractor.pretrained)
+    if extractor.weights_path is not None:
+        pretrained = True
+    else:
+        pretrained = extractor.checkpoint is None and resolve_pretrained(source, extractor.pretrained)
     torch.manual_seed(config.general_parameters.seed)
     return build_model(config, num_class, pretrained=pretrained)

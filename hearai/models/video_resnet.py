@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models.video import r2plus1d_18
 from torchvision.models.video.resnet import BasicBlock, R2Plus1D_18_Weights
 
-from hearai.models.pretrained import load_torchvision
+from hearai.models.pretrained.published import load_torchvision
 
 KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
 """Mean and standard deviation of the images on which torchvision's video weights were trained."""

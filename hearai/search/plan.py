@@ -13,6 +13,7 @@ from hearai.data.annotations.load import Data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import MACRO_F1, METRICS, objective_label
+from hearai.models.pretrained.transfer import OF_BACKBONE, architecture_of
 from hearai.sign.skeleton import FACE_PARTS
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
@@ -20,6 +21,7 @@ from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.part_checks import check_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
+from hearai.training.setup.starting_weights import travels, with_copy, write_copy
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Plan:
     pretrain: Pretrain | None
     demo_clips: int | None = None
     """Number of clips of the demo data; None = the user's own data."""
+
+    @property
+    def checked_on_nodes(self) -> Config:
+        """`start`, for nodes that get weights of a path or of another run only with the study."""
+        names = ("checkpoint", "weights_sha256") if travels(self.start) else ()
+        unset = dict.fromkeys((f"feature_extractor.{name}" for name in names), None)
+        return override(self.start, {**unset, "feature_extractor.pretrained": False}) if unset else self.start
 
 
 def _may_read_face(study: Study) -> bool:
@@ -68,6 +77,9 @@ def make_plan(study: Study, folder: Path) -> Plan:
             "give feature_extractor.pretrained: true, or pretrain: false"
         )
     base = start
+    if travels(start):
+        _check_space_of_transfer(study, start)
+        base = with_copy(start, folder / BACKBONE_FILE)
     if pretrain:
         checkpoint = str((folder / BACKBONE_FILE).absolute())
         base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
@@ -75,9 +87,27 @@ def make_plan(study: Study, folder: Path) -> Plan:
     return Plan(replace(study, base=base), data, start, pretrain, demo_clips)
 
 
+def _check_space_of_transfer(study: Study, start: Config) -> None:
+    """Refuses to search what the weights with which all trials start have decided.
+
+    Raises:
+        ConfigError: each such parameter.
+    """
+    extractor = start.feature_extractor
+    decided = [path for path in architecture_of(start) if extractor.checkpoint or path in OF_BACKBONE]
+    starts = [f"feature_extractor.{name}" for name in ("pretrained", "checkpoint", "weights_sha256")]
+    if searched := [path for path in (*decided, *starts) if path in study.space.paths]:
+        raise ConfigError(
+            f"space: {', '.join(searched)}: searched, but all trials start with the weights of "
+            f"{extractor.checkpoint or extractor.pretrained}; give each one value (--space-set PATH=VALUE)"
+        )
+
+
 def prepare_inputs(plan: Plan, folder: Path) -> float:
     """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds."""
     started, splits = time.monotonic(), plan.study.settings.splits
+    if travels(plan.start):
+        write_copy(plan.start, folder / BACKBONE_FILE)
     for fold, start in enumerate(fold_configs(plan.start, splits)):
         backbone = folder / backbone_file(fold)
         # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.

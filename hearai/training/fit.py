@@ -64,7 +64,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
         if problem := progress.misfit(model.state_dict(), data.num_class):
             raise ConfigError(f"{last}: holds the progress of another run ({problem}); give another folder")
 
-    writer = RunWriter(config, data, runtime, progress)
+    writer = RunWriter(config, data, runtime, progress, model.start)
     try:
         if last and progress.history:
             _report(runtime, progress, last)  # the earlier attempt may have died before it could

@@ -1,4 +1,7 @@
-"""The folder of a run: config.yaml, metrics.jsonl, tensorboard/, last/ and best/. Worker 0 alone writes."""
+"""The folder of a run: its config, what weights it started with, metrics, trackers, last/ and best/.
+
+Worker 0 alone writes.
+"""
 
 import json
 import math
@@ -8,13 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hearai.config.config import Config, to_dict, to_yaml
 from hearai.config.model_parts.code_folder import code_record
 from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
+from hearai.models.pretrained.local import Taken
 from hearai.training.outputs.checkpoint import save_checkpoint
-from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST
+from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST, WEIGHTS_FILE
 from hearai.training.outputs.tracker import TrackedRun
 from hearai.training.outputs.trackers import Trackers
 from hearai.training.run_state import RunState
@@ -26,7 +32,8 @@ from hearai.training.trainer import Trainer
 class RunWriter:
     """Writes the files of a run."""
 
-    def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState):
+    def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState, start: Taken | None = None):
+        """start: what the model took from a file of weights, for `weights.yaml`."""
         self._config, self._folder = to_dict(config), runtime.folder  # config.yaml may be edited by people
         self._ensure_current_attempt, self._save_seconds = runtime.ensure_current_attempt, runtime.save_seconds
         self._saved_epoch, self._saved_at = -1, -math.inf
@@ -40,6 +47,9 @@ class RunWriter:
             (self._folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             if code := self._facts.get("code"):
                 (self._folder / CODE_FILE).write_text(json.dumps(code, indent=1, ensure_ascii=False), encoding="utf-8")
+            if start is not None:
+                text = yaml.safe_dump(start.to_dict(), sort_keys=False)
+                (self._folder / WEIGHTS_FILE).write_text(text, encoding="utf-8")
             run = TrackedRun(self._folder, self._config, runtime.study, progress.run_id, tuple(progress.history))
             general = config.general_parameters
             self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)

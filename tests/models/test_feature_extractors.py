@@ -13,7 +13,7 @@ from hearai.config.schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name, build_extractor, weight_source
 from hearai.models.landmarks.gcn import LandmarkGraph, adjacency
-from hearai.models.pretrained import resolve_pretrained
+from hearai.models.pretrained.published import resolve_pretrained
 from hearai.models.video_resnet import DenseR2Plus1D
 from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINTS, RIGHT
 

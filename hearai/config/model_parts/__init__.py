@@ -63,7 +63,7 @@ class SequenceEncoderSpec:
 _TIMM = FeatureExtractorSpec(
     "hearai.models.feature_extractors:timm_backbone",
     "any [timm](https://github.com/huggingface/pytorch-image-models) model (`model_path`), one frame at a time",
-    weights="hearai.models.pretrained:timm_weights",
+    weights="hearai.models.pretrained.published:timm_weights",
     uses_model_path=True,
 )
 

@@ -31,9 +31,10 @@ from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.features.feature_cache import epochs_on_features
-from hearai.training.outputs.layout import backbone_file
+from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import is_backbone
 from hearai.training.setup.cross_validation import fold_configs
+from hearai.training.setup.starting_weights import travels, write_copy
 
 KINDS = ("CPU", "GPU")
 
@@ -84,6 +85,8 @@ def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResourc
     for line in check_nodes(plan, sync, others):
         print_line(line)
     splits = plan.study.settings.splits
+    if travels(plan.start):
+        write_copy(plan.start, sync.folder / BACKBONE_FILE)
     starts = enumerate(fold_configs(plan.start, splits))
     seconds = sum(_pretrain(plan, start, sync, backbone_file(i), resources, print_line) for i, start in starts)
     sync.publish()
@@ -99,7 +102,7 @@ def check_nodes(plan: Plan, sync: StudySync, nodes: Sequence[Node]) -> list[str]
     """
     marker, content = f"marker-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
     request = NodeRequest(
-        [to_dict(plan.start)],
+        [to_dict(plan.checked_on_nodes)],
         sync.study,
         dataset=plan.data.fingerprints.content,
         demo_clips=plan.demo_clips,

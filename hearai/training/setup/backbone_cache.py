@@ -158,14 +158,15 @@ def _fingerprint(config: Config, settings: Pretrain, data: str) -> str:
 
     The keys are part of it: a backbone of a study that is resumed must be found again in the cache.
     """
-    raw = to_dict(config)
+    raw, extractor = to_dict(config), config.feature_extractor
+    weights = extractor.weights_sha256 if extractor.weights_path else extractor.pretrained
     general = raw["general_parameters"]
     parts = {
         "data": data,
         "split": [general[key] for key in ("ratio_train_test", "ratio_test", "split", "split_seed")],
         "seed": general["seed"],
         "pictures": raw["augmentations_parameters"],
-        "extractor": [backbone_name(config.feature_extractor), config.feature_extractor.pretrained],
+        "extractor": [backbone_name(extractor), weights],
         "heads": sorted(config.active_heads),
         "settings": settings.model_dump(),
         **{key: general[key] for key in ("fold", "train_on_validation") if general[key]},

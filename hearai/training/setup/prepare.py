@@ -23,10 +23,12 @@ from hearai.data.landmarks.face import missing_face_notes
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import TOP, has_meaning
 from hearai.models.feature_extractors import weight_source
-from hearai.models.pretrained import resolve_pretrained
+from hearai.models.pretrained.local import Taken
+from hearai.models.pretrained.published import resolve_pretrained
 from hearai.sign.hamnosys import MISSING
 from hearai.training.features.feature_cache import BACKBONE_MODULE
 from hearai.training.outputs.layout import BACKBONE_FILE
+from hearai.training.setup.starting_weights import load_starting_weights, travels
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +87,12 @@ def _absolute(folder: str | dict) -> str | dict:
 
 
 def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config:
-    """The config with `pretrained` resolved to true or false, and what is frozen by default.
+    """The config with `pretrained` resolved to true, false or a checked path, and what is frozen by default.
 
     A backbone at random weights is frozen only where the config says so.
 
     Raises:
-        ConfigError: the weights are required but not available, or the checkpoint file is missing.
+        ConfigError: the weights are required but not available, do not fit, or the checkpoint file is missing.
     """
     extractor = config.feature_extractor
     if extractor.checkpoint and not Path(extractor.checkpoint).is_file():
@@ -98,9 +100,13 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
             f"feature_extractor.checkpoint: no file {extractor.checkpoint!r}; give a {BACKBONE_FILE} written by "
             "pre-training, or omit it"
         )
+    if taken := load_starting_weights(config):
+        log.info("%s", taken.summary)
     if extractor.checkpoint:
-        absolute = str(Path(extractor.checkpoint).absolute())
-        return override(config, {"feature_extractor.checkpoint": absolute, "feature_extractor.pretrained": False})
+        return _with_extractor(config, taken, checkpoint=str(Path(extractor.checkpoint).absolute()), pretrained=False)
+    if extractor.weights_path:
+        path = str(Path(extractor.weights_path).expanduser().absolute())
+        return _with_extractor(config, taken, pretrained=path)
     source = weight_source(extractor)
     has_weights = resolve_pretrained(source, extractor.pretrained)
     frozen = config.freeze_scheduler.model_params.get(BACKBONE_MODULE, (False,))[0]
@@ -117,6 +123,12 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
     return override(config, {"freeze_scheduler.model_params": {}})
 
 
+def _with_extractor(config: Config, taken: Taken | None, **values: str | bool) -> Config:
+    """The config with these values in `feature_extractor`, and the SHA-256 of what was taken from a file."""
+    sha256 = {"weights_sha256": taken.sha256} if taken else {}
+    return override(config, {f"feature_extractor.{key}": value for key, value in {**values, **sha256}.items()})
+
+
 def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrain | None:
     """The settings of a study's pre-training; None where it is off or, with `auto`, not needed or not possible.
 
@@ -130,6 +142,11 @@ def wants_pretraining(config: Config, setting: Pretrain | str | None) -> Pretrai
         raise ConfigError(
             f"pretrain: it trains on single frames, but {extractor.name} reads complete clips; set pretrain: false and "
             "train the backbone in the run (freeze_scheduler)"
+        )
+    if isinstance(setting, Pretrain) and travels(config):
+        source = extractor.checkpoint or extractor.pretrained
+        raise ConfigError(
+            f"pretrain: on, but the extractor starts with the weights of {source}; set pretrain: false or auto"
         )
     if setting != "auto":
         return setting if isinstance(setting, Pretrain) else None

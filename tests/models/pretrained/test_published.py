@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from hearai.errors import ConfigError
-from hearai.models import pretrained
-from hearai.models.pretrained import check_model_name, load_pretrained, resolve_pretrained, timm_weights
+from hearai.models.pretrained import published as pretrained
+from hearai.models.pretrained.published import check_model_name, load_pretrained, resolve_pretrained, timm_weights
 
 MODEL = "test_efficientnet"
 

@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import timm
 import torch
@@ -79,8 +78,11 @@ def torchvision_weights(weights: WeightsEnum) -> WeightSource:
     return WeightSource(str(weights), (weights.url,), _torch_hub_file(weights.url))
 
 
-def resolve_pretrained(source: WeightSource, wanted: bool | Literal["auto"]) -> bool:
+def resolve_pretrained(source: WeightSource, wanted: bool | str) -> bool:
     """Whether to start from published weights; checks the cache, then the network for a few seconds at most.
+
+    Args:
+        wanted: true, false or `auto`; the path of weights says nothing about published ones.
 
     Raises:
         ConfigError: `wanted` is true and the weights are not available.
