@@ -303,6 +303,12 @@ class FeatureExtractorParameters(Section):
         "eyes and lips are the few points of the pose; face_lips, face_nose and face_eyes are read from the face mesh.",
     )
 
+    network: Annotated[dict[str, bool | int | float | str], Frozen] = Field(
+        FrozenDict(),
+        description="Of videomae and vjepa2: values as in config.json, such as hidden_size; read from the folder of "
+        "pretrained. {} without such a folder = a small network.",
+    )
+
     @property
     def spec(self) -> FeatureExtractorSpec:
         """What is known about the extractor of this name."""

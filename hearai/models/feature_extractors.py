@@ -5,6 +5,7 @@ C/H/W image, or P points with C channels. The table of all extractors is in `hea
 
 import logging
 import pkgutil
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import timm
@@ -30,7 +31,8 @@ from hearai.models.pretrained.published import (
     load_torchvision,
     torchvision_weights,
 )
-from hearai.models.video_resnet import DenseR2Plus1D
+from hearai.models.video.resnet import DenseR2Plus1D
+from hearai.models.video.tubelets import build_tubelet_net, described_network, tubelet_mask
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Backbone(NamedTuple):
     """Width of its pooled output."""
     fixed_size: tuple[int, int] | None = None
     """(H, W) of the only image size it accepts; None = any."""
+    stride: int = 1
+    """Frames of a clip for which it gives one vector."""
 
 
 class FeatureExtractor(nn.Module):
@@ -54,7 +58,7 @@ class FeatureExtractor(nn.Module):
 
     def __init__(self, backbone: Backbone, representation_size: int, *, per_frame: bool = True):
         super().__init__()
-        self.backbone, self.backbone_width, self.fixed_size = backbone
+        self.backbone, self.backbone_width, self.fixed_size, self.stride = backbone
         accept_single_values(self.backbone)
         self.per_frame = per_frame
         self.projection = nn.Sequential(
@@ -68,8 +72,12 @@ class FeatureExtractor(nn.Module):
             x_N = F.interpolate(x_N, self.fixed_size, mode="bilinear", antialias=True)
         return self.backbone(x_N)
 
+    def vector_mask(self, mask_BT: torch.Tensor) -> torch.Tensor:
+        """The mask of the vectors of a clip, from that of its frames: true where a vector has a real frame."""
+        return mask_BT if self.stride == 1 else tubelet_mask(mask_BT, self.stride)
+
     def forward(self, x_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """(B, T, D); the content of padded frames has no influence."""
+        """(B, T, D), or with a stride (B, ceil(T / stride), D); the content of padded frames has no influence."""
         if not self.per_frame:
             return self.projection(self.backbone(x_BT, mask_BT))
         if torch.compiler.is_exporting():  # an exported graph cannot have a shape that depends on the mask's values
@@ -117,6 +125,20 @@ def video_resnet_weights(_: str) -> WeightSource:
     return torchvision_weights(R2Plus1D_18_Weights.KINETICS400_V1)
 
 
+def videomae_backbone(_: str, pretrained: bool, network: Mapping[str, Any]) -> Backbone:
+    """VideoMAE with one vector per tubelet."""
+    assert not pretrained, "its weights come from a path"
+    net = build_tubelet_net("videomae", network)
+    return Backbone(net, net.width, stride=net.stride)
+
+
+def vjepa2_backbone(_: str, pretrained: bool, network: Mapping[str, Any]) -> Backbone:
+    """V-JEPA 2 with one vector per tubelet."""
+    assert not pretrained, "its weights come from a path"
+    net = build_tubelet_net("vjepa2", network)
+    return Backbone(net, net.width, stride=net.stride)
+
+
 def gcn_backbone(_: str, pretrained: bool) -> Backbone:
     """A graph over landmarks."""
     assert not pretrained, "it has no published weights"
@@ -156,6 +178,31 @@ def build_extractor(settings: Settings, *, pretrained: bool) -> FeatureExtractor
     options = {name: getattr(settings, name) for name in settings.spec.options}
     backbone = pkgutil.resolve_name(settings.spec.build)(settings.model_path, pretrained, **options)
     return FeatureExtractor(backbone, settings.representation_size, per_frame=settings.spec.per_frame)
+
+
+def network_of_path(settings: Settings) -> dict[str, Any]:
+    """`feature_extractor.network` as config.json (or the run) at the path of the weights has it; {} for others.
+
+    Raises:
+        ConfigError: there is no such description, it is of another network, or the config states another one.
+    """
+    if "network" not in settings.spec.options or settings.weights_path is None:
+        return {}
+    where = "feature_extractor.pretrained"
+    file = read_weights(settings.weights_path, where)
+    _check_network(file, settings, where)
+    network = described_network(settings.name, file.settings)
+    if not network and not settings.network:
+        raise ConfigError(
+            f"{where}: {file.path}: no config.json beside it describes the network; copy it there, or give its values "
+            "in feature_extractor.network"
+        )
+    if network and settings.network and network != settings.network:
+        raise ConfigError(
+            f"feature_extractor.network: {dict(settings.network)!r}, but {file.path.parent} has {network!r}; leave it "
+            "out to take over the latter"
+        )
+    return network or dict(settings.network)
 
 
 def load_local(extractor: FeatureExtractor, settings: Settings) -> Taken:
@@ -226,6 +273,8 @@ def _description(net: nn.Module) -> tuple[Any, ...]:
 
 def _classifier_names(settings: Settings) -> set[str]:
     """Names of the weights that the published network has beyond the backbone."""
+    if "network" in settings.spec.options:
+        return set()
     if not settings.spec.uses_model_path:
         return {"fc.weight", "fc.bias", "net.fc.weight", "net.fc.bias"}  # of torchvision
     with torch.device("meta"):

@@ -26,6 +26,7 @@ from hearai.models.pretrained.local import Taken
 from hearai.models.pretrained.published import resolve_pretrained
 from hearai.models.pretrained.transfer import is_run, load_run
 from hearai.models.sequence_encoders import build_sequence_encoder
+from hearai.models.video.tubelets import tubelet_means
 from hearai.models.weights import UNREADABLE, load_weights, read_tensors
 
 BYTES_PER_WEIGHT = 4
@@ -70,13 +71,15 @@ class SignModel(nn.Module):
 
     def embed(self, inputs: Mapping[str, torch.Tensor], mask_BT: torch.Tensor) -> torch.Tensor:
         """The vector of each clip from which the heads predict, (B, width of the encoder); arguments as `forward`."""
+        vectors_BU = self.feature_extractor.vector_mask(mask_BT)
         if "features" in inputs:
             x_BTD = self.feature_extractor.projection(inputs["features"])
         else:
             x_BTD = self.feature_extractor(inputs[self.reads], mask_BT)
         if self.landmark_extractor is not None:
-            x_BTD = x_BTD + self.landmark_extractor(inputs["landmarks"], mask_BT)
-        return self.transformer(x_BTD, mask_BT)
+            points_BTD = self.landmark_extractor(inputs["landmarks"], mask_BT)
+            x_BTD = x_BTD + tubelet_means(points_BTD, mask_BT, self.feature_extractor.stride)
+        return self.transformer(x_BTD, vectors_BU)
 
 
 def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: bool = False) -> SignModel:

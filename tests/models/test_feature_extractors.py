@@ -14,7 +14,7 @@ from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name, build_extractor, weight_source
 from hearai.models.landmarks.gcn import LandmarkGraph, adjacency
 from hearai.models.pretrained.published import resolve_pretrained
-from hearai.models.video_resnet import DenseR2Plus1D
+from hearai.models.video.resnet import DenseR2Plus1D
 from hearai.sign.skeleton import BODY, CHANNELS, LEFT, POINTS, RIGHT
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "mobilenetv3_small_050"]
@@ -43,7 +43,8 @@ def test_one_vector_of_the_announced_width_per_frame(name: str):
     extractor = build(name)
     with torch.no_grad():
         x_BTD = extractor(clip_for(name, 2, 3), MASK_BT)
-    assert extractor.width == 10 and x_BTD.shape == (2, 3, 10) and x_BTD.isfinite().all()
+    vectors = -(-3 // extractor.stride)
+    assert extractor.width == 10 and x_BTD.shape == (2, vectors, 10) and x_BTD.isfinite().all()
     assert not torch.allclose(x_BTD[0, 0], x_BTD[0, 1], atol=1e-4), "different frames have different vectors"
 
 
@@ -56,7 +57,7 @@ def test_content_of_padded_frames_has_no_influence(name: str, content: float):
     padded[1, 2] = content
     with torch.no_grad():
         together, alone = extractor(padded, MASK_BT), extractor(clip[1:, :2], MASK_BT[1:, :2])
-    assert torch.allclose(together[1, :2], alone[0], atol=1e-4)
+    assert torch.allclose(together[1, : len(alone[0])], alone[0], atol=1e-4)
 
 
 @pytest.mark.heavy
@@ -76,12 +77,17 @@ def test_backbone_and_projection_get_gradients(name: str):
 def test_export_with_any_number_of_clips_and_frames(name: str):
     extractor, clip = build(name), clip_for(name, 2, 3)
     batch, frames = torch.export.Dim("batch", max=64), torch.export.Dim("frames", max=64)
+    if (
+        extractor.stride > 1
+    ):  # a single tubelet is a special case of torch's kernels; export.py leaves the range to torch
+        frames = torch.export.Dim.AUTO
     shapes = ({0: batch, 1: frames}, {0: batch, 1: frames})
     exported = torch.export.export(extractor, (clip, MASK_BT), dynamic_shapes=shapes)
     other, mask_BT = clip_for(name, 3, 5), torch.arange(5) < torch.tensor([[5], [2], [3]])
     with torch.no_grad():
         expected, actual = extractor(other, mask_BT), exported.module()(other, mask_BT)
-    assert torch.allclose(actual[mask_BT], expected[mask_BT], atol=1e-4)
+    vectors_BT = extractor.vector_mask(mask_BT)
+    assert torch.allclose(actual[vectors_BT], expected[vectors_BT], atol=1e-4)
 
 
 @pytest.mark.heavy

@@ -82,6 +82,20 @@ EXTRACTORS = {
         weights="hearai.models.feature_extractors:video_resnet_weights",
         per_frame=False,
     ),
+    "videomae": FeatureExtractorSpec(
+        "hearai.models.feature_extractors:videomae_backbone",
+        "VideoMAE (Tong et al. 2022) from a folder of `transformers` (`pretrained`): one vector per tubelet of two "
+        "frames",
+        per_frame=False,
+        options=("network",),
+    ),
+    "vjepa2": FeatureExtractorSpec(
+        "hearai.models.feature_extractors:vjepa2_backbone",
+        "V-JEPA 2 (Assran et al. 2025) from a folder of `transformers` (`pretrained`): one vector per tubelet of two "
+        "frames",
+        per_frame=False,
+        options=("network",),
+    ),
     "gcn_extractor": FeatureExtractorSpec(
         "hearai.models.feature_extractors:gcn_backbone",
         "graph convolutions over the hands and body (Kipf & Welling 2017), one frame at a time",

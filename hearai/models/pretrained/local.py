@@ -117,25 +117,27 @@ def read_weights(path: str, where: str) -> WeightFile:
         raise ConfigError(
             f"{where}: {file}: cannot be read as weights ({load_failure(error)}); give {ALLOWED}"
         ) from None
-    network, weights = _unwrapped(content, file, where)
+    network, weights, settings = _unwrapped(content, file, where)
     if not weights or not all(isinstance(name, str) and isinstance(x, Tensor) for name, x in weights.items()):
         raise ConfigError(f"{where}: {file}: holds no mapping of names to tensors; give {ALLOWED}")
-    settings = _read_settings(file.with_name("config.json"), where) if file.name in WEIGHT_FILES else {}
+    if file.name in WEIGHT_FILES:
+        settings = _read_settings(file.with_name("config.json"), where)
     named = settings.get("architecture") or settings.get("model_type")
     return WeightFile(file, weights, network or (str(named) if named else None), settings)
 
 
-def _unwrapped(content: Any, file: Path, where: str) -> tuple[str | None, Mapping[str, Tensor]]:
-    """(the network, the mapping of weights) in what was read."""
+def _unwrapped(content: Any, file: Path, where: str) -> tuple[str | None, Mapping[str, Tensor], Mapping[str, Any]]:
+    """(the network, the mapping of weights, what else describes the network) in what was read."""
     if not isinstance(content, dict):
-        return None, {}
+        return None, {}, {}
     if {"backbone", "model_path"} <= content.keys():
-        return str(content["model_path"]), _mapping(content["backbone"])
+        return str(content["model_path"]), _mapping(content["backbone"]), {}
     if isinstance(content.get("model"), dict) and isinstance(content.get("config"), dict):
         extractor = build_config(content["config"], f"{where}: {file}: config").feature_extractor
-        return extractor.model_path if extractor.spec.uses_model_path else extractor.name, content["model"]
+        name = extractor.model_path if extractor.spec.uses_model_path else extractor.name
+        return name, content["model"], extractor.network
     inner = content.get("state_dict", content.get("model"))
-    return None, inner if isinstance(inner, dict) else content
+    return None, inner if isinstance(inner, dict) else content, {}
 
 
 def _mapping(value: Any) -> Mapping[str, Tensor]:

@@ -22,7 +22,7 @@ from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.data.landmarks.face import missing_face_notes
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import TOP, has_meaning
-from hearai.models.feature_extractors import weight_source
+from hearai.models.feature_extractors import build_extractor, network_of_path, weight_source
 from hearai.models.pretrained.local import Taken
 from hearai.models.pretrained.published import resolve_pretrained
 from hearai.sign.hamnosys import MISSING
@@ -100,6 +100,10 @@ def with_weights(config: Config, *, pretraining_follows: bool = False) -> Config
             f"feature_extractor.checkpoint: no file {extractor.checkpoint!r}; give a {BACKBONE_FILE} written by "
             "pre-training, or omit it"
         )
+    if network := network_of_path(extractor):
+        config = override(config, {"feature_extractor.network": network})
+    elif "network" in extractor.spec.options and extractor.checkpoint is None:
+        build_extractor(extractor, pretrained=False)  # shows values that fit no network
     if taken := load_starting_weights(config):
         log.info("%s", taken.summary)
     if extractor.checkpoint:

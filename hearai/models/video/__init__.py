@@ -1,0 +1,1 @@
+"""Feature extractors that read whole clips of images."""
