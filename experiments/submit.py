@@ -90,23 +90,33 @@ def start(args: argparse.Namespace, tune_options: list[str]) -> int:
     if tune_args.dry_run:
         print_text("\n".join(bundle_lines(tune_options)))
         return DONE
+    from hearai.reporting.live.views import JSON_LINES, LIVE, default_view
     from hearai.search.cluster.jobs import Jobs
 
     jobs = Jobs(args.address)
+    if tune_args.view is None and not args.no_follow and default_view() == LIVE:
+        tune_options = [*tune_options, f"--{JSON_LINES}"]  # events, from which the live view here is drawn
     if left_out := left_out_lines():
         print_text("\n".join(left_out))
     job = jobs.submit(study.name, tune_args.storage, tune_options)
     print(f"job {job}; manage it with\n  submit.py status|logs|stop|fetch {study.name} --address {args.address}")
     sys.stdout.flush()
-    return DONE if args.no_follow else follow(jobs, job, study.name)
+    return DONE if args.no_follow else follow(jobs, job, study.name, is_raw=tune_args.view == JSON_LINES)
 
 
-def follow(jobs: "Jobs", job: str, study: str) -> int:
+def follow(jobs: "Jobs", job: str, study: str, *, is_raw: bool = False) -> int:
+    """is_raw: print the job's output as it is, also lines of JSON."""
+    from hearai.reporting.live.followed import FollowedSearch
+
+    view = FollowedSearch()
     try:
-        return jobs.follow(job, print_text=lambda text: print(text, end="", flush=True))
+        return jobs.follow(job, print_text=(lambda text: print(text, end="", flush=True)) if is_raw else view)
     except KeyboardInterrupt:
+        view.close()
         print(f"\nthe search continues as job {job}; to stop it: submit.py stop {study}")
         return INTERRUPTED
+    finally:
+        view.close()
 
 
 def stop(jobs: "Jobs", job: str, study: str) -> int:
@@ -122,6 +132,7 @@ def main() -> int:
     args, tune_options = parse_args()
     if args.verb == "tune":
         return start(args, tune_options)
+    from hearai.cli.progress.reader import plain_lines
     from hearai.search.cluster.jobs import Jobs
     from hearai.search.cluster.submission import fetch_results, status_lines
 
@@ -138,7 +149,7 @@ def main() -> int:
         return stop(jobs, job, args.study)
     if args.follow:
         return follow(jobs, job, args.study)
-    sys.stdout.write(jobs.log(job))
+    sys.stdout.write(plain_lines(jobs.log(job)))
     return DONE
 
 

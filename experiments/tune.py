@@ -45,6 +45,12 @@ from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
+VIEW_OPTIONS = {
+    "plain": "print lines, as in a pipe, instead of the live view of a terminal",
+    "quiet": "print only warnings and the result",
+    "json-lines": "print each event of the search as a line of JSON",
+}
+
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -142,6 +148,9 @@ def _add_execution_options(group: argparse._ArgumentGroup) -> None:
         help="a trial that reports nothing for this long fails (default: 2h)",
     )
     group.add_argument("--address", metavar="ADDR", help="address of a Ray cluster, or auto (default: this machine)")
+    view = group.add_mutually_exclusive_group()
+    for name, text in VIEW_OPTIONS.items():
+        view.add_argument(f"--{name}", action="store_const", const=name, dest="view", help=text)
     group.add_argument("--neptune", action="store_true", help="also log to Neptune, one run per trial")
     group.add_argument("--dry-run", action="store_true", help="print the study and five samples without starting")
     group.add_argument("--estimate", action="store_true", help="with --dry-run: estimate the cost from two real epochs")
@@ -294,6 +303,7 @@ def main() -> int:
     store = args.storage if is_uri(args.storage) else None
     storage = mirror_folder(store) if store else Path(args.storage)
     require_writable_folder(storage / study.name, "--storage")
+    from hearai.reporting.live.views import open_view
     from hearai.reporting.study_report.page import write_results
     from hearai.search.cluster.resources import TrialResources
     from hearai.search.run import Options, run_study
@@ -308,15 +318,16 @@ def main() -> int:
         max_concurrent=args.max_concurrent,
         store=store,
     )
-    try:
-        outcome = run_study(study, options, print_line=print_text)
-    except KeyboardInterrupt:
-        print(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
-        return INTERRUPTED
-    print_text(write_results(outcome.folder))
-    outcome.sync.publish()
-    if store:
-        print(f"uploaded to {outcome.sync}")
+    with open_view(args.view) as view:
+        try:
+            outcome = run_study(study, options, view.print_line, view.show)
+        except KeyboardInterrupt:
+            view.print_result(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
+            return INTERRUPTED
+        view.print_result(write_results(outcome.folder))
+        outcome.sync.publish()
+        if store:
+            view.print_result(f"uploaded to {outcome.sync}")
     return DONE if outcome.succeeded else NO_TRIAL_SUCCEEDED
 
 

@@ -24,7 +24,7 @@ LAYERS: dict[str, list[str]] = {
         "benchmarks reporting",
         "api",
     ],
-    "hearai.cli": ["arguments ray_auth streams", "script"],
+    "hearai.cli": ["arguments progress ray_auth streams", "script"],
     "hearai.config": [
         "limits model_parts yaml_io",
         "validation",
@@ -75,7 +75,7 @@ LAYERS: dict[str, list[str]] = {
     "hearai.reporting": [
         "figures records text",
         "study_report",
-        "assessment label_statistics",
+        "assessment label_statistics live",
         "prediction study_list",
     ],
 }

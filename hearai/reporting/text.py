@@ -1,8 +1,9 @@
 """Formats numbers, durations and names for people; shared by the page, the terminal and the scripts."""
 
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
+
+from hearai.cli.progress.names import short_names as short_names
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 """Spreadsheets run a cell that begins with one of them."""
@@ -58,16 +59,3 @@ def csv_cell(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
-
-
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """{dotted path: its shortest suffix, in whole parts, that no other path ends in}."""
-    paths = list(dict.fromkeys(paths))
-    names: dict[str, str] = {}
-    for path in paths:
-        parts = path.split(".")
-        suffixes = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        names[path] = next(
-            end for end in suffixes if end == path or sum(f".{other}".endswith(f".{end}") for other in paths) == 1
-        )
-    return names

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hearai.cli.progress import events
 from hearai.config.config import Config, dataset_folders
 from hearai.config.overrides import override
 from hearai.config.search_space.space_check import space_problems
@@ -103,7 +104,7 @@ def _check_space_of_transfer(study: Study, start: Config) -> None:
         )
 
 
-def prepare_inputs(plan: Plan, folder: Path) -> float:
+def prepare_inputs(plan: Plan, folder: Path, show: events.Show = events.ignore) -> float:
     """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds."""
     started, splits = time.monotonic(), plan.study.settings.splits
     if travels(plan.start):
@@ -112,7 +113,9 @@ def prepare_inputs(plan: Plan, folder: Path) -> float:
         backbone = folder / backbone_file(fold)
         # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.
         if plan.pretrain and not is_backbone(backbone):
+            show(events.PhaseStarted(events.PRETRAINING))
             ensure_backbone(start, load_data(start), plan.pretrain, backbone)
+        show(events.PhaseStarted(events.FEATURES))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from hearai.cli import Print
+from hearai.cli.progress import events
 from hearai.config.config import dataset_folders
 from hearai.config.study import Study
 from hearai.files import atomic_write_text, using_caches
@@ -56,10 +57,13 @@ from hearai.search.storage.study_folder import (
 )
 from hearai.search.storage.study_sync import StudySync
 from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
+from hearai.search.tune.live_trials import study_opened
 from hearai.search.tune.study_metrics import StudyMetrics
 from hearai.search.tune.tuner import SearchContext, run_stages
 from hearai.training.outputs.checkpoint import copy_checkpoint
 from hearai.training.outputs.layout import BEST, run_folders
+
+CLOSING = "interrupted: saving the state and stopping Ray"
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,18 @@ class Outcome:
     """Sends the folder to the object store, if there is one."""
 
 
-def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
+def run_study(study: Study, options: Options, print_line: Print, show: events.Show = events.ignore) -> Outcome:
     """Runs the whole search. Called again, it continues, or does nothing if the search has finished.
+
+    Args:
+        show: is given the events of the search, for a view of it; `print_line` says the same as lines.
 
     Raises:
         UserError: invalid input, of which nothing was written; or the search cannot continue.
         KeyboardInterrupt: interrupted; the state is in the journal.
     """
     folder, started = options.storage / study.name, time.monotonic()
+    show(events.PhaseStarted(events.DATA))
     check_connection(options.address)
     sync = StudySync(folder, options.store)
     plan = make_plan(with_known_schedule(study, folder), folder)
@@ -105,13 +113,16 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
     with MemoryMeter() as memory, in_use, open_journal(folder, syncing) as journal:
         study, changes = ensure_study_folder(plan, folder)
         with output_log(folder, print_line) as print_and_log:
-            call = _Call(replace(plan, study=study), sync, journal, print_and_log)
+            call = _Call(replace(plan, study=study), sync, journal, print_and_log, show)
             for line in filter(None, (*changes, hidden_note(call.search))):
                 print_and_log(line)
             call.enqueue_first_trials(warm_starts)
             connection = RayConnection(options.address)
             try:
                 succeeded = call.run(options, connection)
+            except KeyboardInterrupt:
+                show(events.Interrupted(CLOSING))
+                raise
             finally:
                 try:
                     if not is_taken_over(folder):
@@ -124,10 +135,10 @@ def run_study(study: Study, options: Options, print_line: Print) -> Outcome:
 class _Call:
     """One call of `run_study`, with its journal open."""
 
-    def __init__(self, plan: Plan, sync: StudySync, journal: Journal, print_line: Print):
+    def __init__(self, plan: Plan, sync: StudySync, journal: Journal, print_line: Print, show: events.Show):
         self.plan, self.study, self.sync, self.folder = plan, plan.study, sync, sync.folder
         self.search, self.finals = build_search_store(journal, plan.study), build_finals_store(journal)
-        self.print_line = print_line
+        self.print_line, self.show = print_line, show
 
     def enqueue_first_trials(self, warm_starts: Sequence[WarmStart]) -> None:
         """The base config first, then what is known from other searches."""
@@ -137,6 +148,7 @@ class _Call:
         for warm_start in warm_starts:
             self.print_line(warm_start.note)
             apply_warm_start(self.search, warm_start, self.study.space)
+        self.show(study_opened(self.plan, self.folder, self.search, self.finals))
 
     def run(self, options: Options, connection: RayConnection) -> bool:
         """Runs all stages, then scores and saves the winner; returns whether any trial succeeded."""
@@ -156,6 +168,7 @@ class _Call:
             run_stages(self._stages(policy, context.slots), context, callbacks, lambda: check_inputs(self.plan))
         succeeded = bool(self.search.eligible_trials(TrialState.COMPLETE))
         if succeeded:
+            self.show(events.PhaseStarted(events.TEST))
             self.sync.fetch_best_checkpoints()
             trainer = NodeTrainer(self.sync, context.resources, self.print_line)
             self._save_winner(trainer.train if options.address else train_here)
@@ -168,12 +181,13 @@ class _Call:
         Ray starts first: beside pre-training it may take longer than it waits for itself, and hours would pass before a
         failure is seen.
         """
+        self.show(events.PhaseStarted(events.RAY))
         context = self._context(options, connection.join(self.print_line))
         if options.address is None:
-            seconds = prepare_inputs(self.plan, self.folder)
+            seconds = prepare_inputs(self.plan, self.folder, self.show)
             self.sync.publish()
             return context, seconds
-        return context, prepare_inputs_on_nodes(self.plan, self.sync, context.resources, self.print_line)
+        return context, prepare_inputs_on_nodes(self.plan, self.sync, context.resources, self.print_line, self.show)
 
     def _context(self, options: Options, cluster: Cluster) -> SearchContext:
         settings, resources = self.study.settings, options.resources
@@ -186,6 +200,7 @@ class _Call:
         if cluster.is_shared:
             self.print_line(f"  Actors, column Repr: each with its first trial, `{self.study.name} 0007 lr=...`")
             self.print_line("  curves of all searches: cluster/grafana")
+        self.show(events.SlotsKnown(slots, str(resources), resources.workers * resources.gpus))
         return SearchContext(
             self.study.name,
             self.sync,
@@ -196,6 +211,7 @@ class _Call:
             settings.splits,
             may_pause=settings.sampler.name == "freeze_thaw",
             dashboard=cluster.dashboard if resources.workers > 1 else None,
+            show=self.show,
         )
 
     def _stages(self, policy: Policy, slots: int) -> Iterator[Stage]:
@@ -212,6 +228,7 @@ class _Call:
             drain=not study.settings.finalists.count,
             policy=policy,
         )
+        self.show(events.PhaseStarted(events.SEARCH, budget.trials))
         yield stage
         if stage.ended_by and stage.ended_by != self.search.optuna_study.user_attrs.get(ENDED_BY):
             self.search.optuna_study.set_user_attr(ENDED_BY, stage.ended_by)
@@ -219,6 +236,7 @@ class _Call:
                 self.print_line(f"Stopped: {stage.ended_by}")
         if not study.settings.finalists.count:
             return
+        self.show(events.PhaseStarted(events.FINALS))
         base = base_stage(study, self.search, self.finals, slots)
         yield self._announce(base, "retraining the base config with new seeds")
         if self.search.eligible_trials(TrialState.COMPLETE):
@@ -239,6 +257,7 @@ class _Call:
         self._copy_winner(number)
         write_pareto_configs(self.study, self.search, self.folder)
         if self.study.settings.finalists.retrain:
+            self.show(events.PhaseStarted(events.RETRAINING))
             retrain_winner(self.study, self.search, self.finals, self.folder, number, self.print_line, train)
 
     def _copy_winner(self, number: int) -> None:

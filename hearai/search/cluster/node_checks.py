@@ -13,6 +13,7 @@ from typing import Any
 import ray
 
 from hearai.cli import Print
+from hearai.cli.progress import events
 from hearai.config.config import Config, to_dict
 from hearai.errors import UserError
 from hearai.files import atomic_write
@@ -68,7 +69,9 @@ def _name(node: Mapping[str, Any]) -> str:
     return node["NodeName"] if has_name else node["NodeManagerHostname"]
 
 
-def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print) -> float:
+def prepare_inputs_on_nodes(
+    plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print, show: events.Show = events.ignore
+) -> float:
     """Checks every node, pre-trains on one of them, computes features on each; the seconds of the last two.
 
     If the cluster has only the driver's node, all of this happens in this process.
@@ -79,7 +82,7 @@ def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResourc
     nodes = living_nodes()
     others = [node for node in nodes if not node.is_driver]
     if not others:
-        seconds = prepare_inputs(plan, sync.folder)
+        seconds = prepare_inputs(plan, sync.folder, show)
         sync.publish()
         return seconds
     for line in check_nodes(plan, sync, others):
@@ -87,9 +90,12 @@ def prepare_inputs_on_nodes(plan: Plan, sync: StudySync, resources: TrialResourc
     splits = plan.study.settings.splits
     if travels(plan.start):
         write_copy(plan.start, sync.folder / BACKBONE_FILE)
+    if plan.pretrain is not None:
+        show(events.PhaseStarted(events.PRETRAINING))
     starts = enumerate(fold_configs(plan.start, splits))
     seconds = sum(_pretrain(plan, start, sync, backbone_file(i), resources, print_line) for i, start in starts)
     sync.publish()
+    show(events.PhaseStarted(events.FEATURES))
     usable = [node for node in nodes if resources.workers_on(node.cpus, node.gpus)]
     return round(seconds + _compute_features(plan, sync, usable, print_line), 3)
 

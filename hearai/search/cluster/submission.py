@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hearai.cli import is_uri
+from hearai.cli.progress.reader import plain_lines
 from hearai.config.config import dataset_paths
 from hearai.config.study import Study
 from hearai.errors import UserError
@@ -55,7 +56,7 @@ def status_lines(jobs: Jobs, study: str | None) -> list[str]:
     if study:
         (job,) = found
         lines.append(f"job {job.id}; the end of its log:")
-        lines += [f"  {line}".rstrip() for line in jobs.log(job.id).strip().splitlines()[-LAST_LINES:]]
+        lines += [f"  {line}".rstrip() for line in plain_lines(jobs.log(job.id)).strip().splitlines()[-LAST_LINES:]]
     return lines or ["no searches on this cluster"]
 
 

@@ -9,6 +9,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from hearai.cli import Print
+from hearai.cli.progress.events import TrialLine
 from hearai.metrics import MACRO_F1, SCORES
 from hearai.search.stage import Stage
 from hearai.search.storage import attributes
@@ -83,7 +84,7 @@ class ProgressLines(Callback):
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self.print_line(text)
+        self.print_line(TrialLine(text))
 
 
 def _score_name(trial: Trial) -> str:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import ray.tune
 from ray.tune.trainable.function_trainable import wrap_function
 
 from hearai.cli import Print
+from hearai.cli.progress import events
 from hearai.config.config import Config, to_dict
 from hearai.config.model_parts.code_folder import code_folder
 from hearai.search.cluster.dashboard import watch_dashboard
@@ -30,6 +32,7 @@ from hearai.search.trial.resume import clear_unusable
 from hearai.search.trial.spec import HasConfig, TrialSpec
 from hearai.search.trial.worker_group import DRIVER_CPU, run_worker_group
 from hearai.search.tune.callbacks import FailureReporter, HangDetector, Interruption, LogFetcher, ProgressLines
+from hearai.search.tune.live_trials import LiveTrials
 from hearai.search.tune.scheduler import EpochScheduler
 from hearai.search.tune.searcher import JournalSearcher
 from hearai.training.outputs.layout import BEST, LAST, run_folders
@@ -37,6 +40,8 @@ from hearai.training.setup.cross_validation import fold_configs
 
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the end of a job, the end of the terminal."""
+INTERRUPTION = "interrupted: the running trials end now and continue next time; once more = leave without waiting"
+"""Said at the first signal; Tune's next step, a moment later, acts on it."""
 TITLE_PARAMETERS = 4
 """How many parameters the title of a trial shows."""
 
@@ -59,6 +64,8 @@ class SearchContext:
     """Whether the search pauses trials and resumes them."""
     dashboard: str | None = None
     """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
+    show: events.Show = events.ignore
+    """Is given the events of the search."""
     trial_function: Callable[[dict[str, Any]], None] = run_trial
     """Runs a trial with one worker; a benchmark may time the search without training."""
 
@@ -131,7 +138,7 @@ def run_stages(
     with (
         tempfile.TemporaryDirectory(prefix="hearai-tune-") as scratch,
         _quiet_tune(context.folder / TUNE_LOG),
-        _interruptible(searcher),
+        _interruptible(searcher, context),
         watch_ownership(context.sync.check_owner, searcher.abort),
         watch_dashboard(context.dashboard, searcher.abort) if context.dashboard else nullcontext(),
     ):
@@ -167,6 +174,7 @@ def _tuner(
             verbose=0,
             callbacks=[
                 ProgressLines(context.print_line, searcher),
+                LiveTrials(context.show, searcher),
                 HangDetector(searcher, context.hang_seconds),
                 logs,
                 *callbacks,
@@ -238,11 +246,22 @@ def _quiet_tune(path: Path) -> Iterator[None]:
         handler.close()
 
 
+def _announce_interruption(context: SearchContext) -> None:
+    context.show(events.Interrupted(INTERRUPTION))
+    context.print_line(INTERRUPTION)
+
+
 @contextmanager
-def _interruptible(searcher: JournalSearcher) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the end of the terminal interrupt the search instead of this process."""
+def _interruptible(searcher: JournalSearcher, context: SearchContext) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and the end of the terminal interrupt the search instead of this process, and that is said."""
+
+    def interrupt(*_: object) -> None:
+        if not searcher.closed:  # in a thread: the signal may have come in the middle of a line
+            threading.Thread(target=_announce_interruption, args=(context,)).start()
+        searcher.interrupt()
+
     numbers = [number for number in INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup
-    handlers = {number: signal.signal(number, searcher.interrupt) for number in numbers}
+    handlers = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

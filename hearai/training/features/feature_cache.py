@@ -17,6 +17,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from hearai.cli.progress.events import FEATURES
+from hearai.cli.progress.work import work_done
 from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.data.annotations.clip import Clip
@@ -215,6 +217,7 @@ def _compute(
             features_NW = _backbone_features(extractor, frames_NCHW.to(device))
             rows_FW[done : done + len(features_NW)] = features_NW.cpu().numpy()
             done += len(features_NW)
+            work_done(FEATURES, done / shape[0])
         assert done == shape[0]
     log.info("features ready after %.1f s (%.0f MB)", time.monotonic() - started, rows_FW.nbytes / 1e6)
 

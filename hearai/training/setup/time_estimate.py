@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from hearai.cli.progress.events import PRETRAINING
+from hearai.cli.progress.work import work_done
 from hearai.config.study_schema import Pretrain
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class TimeLeft:
         float(total_loss)
         self._last_line = self._clock()
         left = self.seconds_left(epoch, steps, self._last_line)
+        work_done(PRETRAINING, (epoch + steps / self.steps) / self.epochs, left)
         log.info(
             "pre-training epoch %d of %d, step %d of %d: about %s left",
             *(epoch + 1, self.epochs, steps, self.steps, rough_time(left)),

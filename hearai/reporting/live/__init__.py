@@ -1,0 +1,1 @@
+"""Views of a search while it runs: a live one for terminals, plain lines, JSON lines."""
