@@ -48,7 +48,7 @@ def parts_of(config: Config) -> set[tuple]:
     options = encoder.model_dump(exclude={"dropout_rate"}).items()  # dropout has no influence on shapes
     return {
         (extractor, train.landmarks, train.frames),
-        *((encoder.name, extractor.representation_size, option, value) for option, value in options),
+        *((encoder.name, extractor.representation_size, option, repr(value)) for option, value in options),
     }
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.config import Config, build_config
-from hearai.config.domains import Domain, paths_of
 from hearai.config.overrides import get_path, override
+from hearai.config.search_space.domains import Domain, paths_of
 from hearai.config.study import Request, Study
 from hearai.errors import ConfigError
 from hearai.models.pretrained.transfer import architecture_of
