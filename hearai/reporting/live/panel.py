@@ -165,7 +165,7 @@ def _active_phase(phase: Phase, snapshot: Snapshot, glyphs: Glyphs) -> Text:
 
 def _search_left(phase: Phase, snapshot: Snapshot) -> str:
     if phase.seconds_left is None:
-        has_begun = snapshot.running or snapshot.pace_trials
+        has_begun = snapshot.running or any(snapshot.counts.values())
         return "time left: after a few trials" if has_begun else "the processes of the first trials start"
     if phase.seconds_left <= 0:
         return "the last trials run"

@@ -1,8 +1,10 @@
 """The rows of the report's tables and of trials.csv."""
 
+import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,8 @@ from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord,
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.text import csv_cell
 from hearai.search.storage.attributes import THREADS
-from hearai.search.storage.layout import BEST_CONFIG
+from hearai.search.storage.layout import BEST_CONFIG, TRIALS
+from hearai.training.outputs.layout import CODE_FILE
 
 CSV_COLUMNS = ("number", "kind", "state", "epochs", "best_epoch", "objective", "seconds", "diverged")
 MOST_FAILURES = 5
@@ -196,9 +199,20 @@ def failures(record: StudyRecord) -> list[tuple[str, str]]:
 
 
 def train_command(record: StudyRecord) -> str | None:
-    """The command that trains the winner again, with as many threads as its trial had; None before the winner."""
+    """The command that trains the winner again, with the threads and the own code of its trial; None before it."""
     best, threads = record.folder / BEST_CONFIG, record.notes.get(THREADS)
     if not best.exists():
         return None
     option = f" --threads {threads}" if threads else ""
-    return f"python experiments/train.py --config {shlex.quote(str(best))}{option}"
+    return f"python experiments/train.py --config {shlex.quote(str(best))}{_code_option(record)}{option}"
+
+
+def _code_option(record: StudyRecord) -> str:
+    """` --code DIR` if the trials used parts of the user's own."""
+    for path in sorted(record.folder.glob(f"{TRIALS}/*/{CODE_FILE}")):
+        with suppress(OSError, ValueError):
+            code = json.loads(path.read_text(encoding="utf-8"))
+            folder = code.get("path") if isinstance(code, dict) else None
+            if isinstance(folder, str) and folder.isprintable():
+                return f" --code {shlex.quote(folder)}"
+    return ""

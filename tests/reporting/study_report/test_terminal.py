@@ -65,3 +65,12 @@ def test_a_retrained_winner_has_no_scores_of_its_own(finished: Path) -> None:
     record = read_record(finished)
     text = terminal_text(record, replace(summarize(record), retrained=RetrainedWinner("final/best", "final.yaml")))
     assert "No held-out clips remain" in text and "final/best" in text
+
+
+def test_the_training_command_has_the_users_own_code(finished: Path) -> None:
+    (run := finished / "trials" / "0000").mkdir(parents=True, exist_ok=True)
+    (run / "code.json").write_text(json.dumps({"path": "my code", "sha256": "0"}))
+    assert write_results(finished).endswith(" --code 'my code'")
+    for damaged in ("{", "[]", '{"path": 1}', json.dumps({"path": "a\x1b[31m"})):
+        (run / "code.json").write_text(damaged)
+        assert "--code" not in write_results(finished)
