@@ -27,8 +27,8 @@ LAYERS: dict[str, list[str]] = {
     "hearai.cli": ["arguments progress ray_auth streams", "script"],
     "hearai.config": [
         "limits model_parts yaml_io",
-        "validation",
-        "schema",
+        "field_types validation",
+        "model_schema schema",
         "config",
         "overrides",
         "search_space",

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hearai.config.field_types import check_frame_pattern
 from hearai.config.limits import MAX_GPU, MAX_PROCESSES, MAX_SECONDS, MAX_SEED
 from hearai.config.model_parts.code_folder import check_code
-from hearai.config.validation import check_frame_pattern
 from hearai.config.yaml_io import parse_yaml
 from hearai.errors import ConfigError
 from hearai.files import folder_name_problem

@@ -13,20 +13,18 @@ from typing import Any
 import yaml
 from pydantic import ValidationError, model_validator
 
+from hearai.config.field_types import FrozenDict
 from hearai.config.model_parts import AUGMENTATIONS, EXTRACTORS, LOSSES, SEQUENCE_ENCODERS
 from hearai.config.model_parts.part_names import AUGMENTATION, ENCODER, EXTRACTOR, LOSS, OWN_NAME, PartKind
-from hearai.config.schema import (
-    AugmentationsParameters,
-    DataFolder,
+from hearai.config.model_schema import (
     FeatureExtractorParameters,
     FreezeScheduler,
-    GeneralParameters,
     HeadGroups,
     HeadParameters,
-    TrainParameters,
     Transformer,
 )
-from hearai.config.validation import FrozenDict, Section, explain
+from hearai.config.schema import AugmentationsParameters, DataFolder, GeneralParameters, TrainParameters
+from hearai.config.validation import Section, explain
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
 

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from hearai.config.config import Config, to_dict
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
-from hearai.config.schema import HeadParameters
+from hearai.config.model_schema import HeadParameters
 from hearai.config.validation import Section
 
 INTRODUCTION = """# Options of a run

@@ -12,13 +12,14 @@ import yaml
 from pydantic import ValidationError
 
 from hearai.config.config import Config, to_dict
+from hearai.config.field_types import FrozenDict
 from hearai.config.overrides import merge, override
 from hearai.config.search_space.domains import Value
 from hearai.config.search_space.space import Space, read_space
 from hearai.config.search_space.space_check import corner_points
 from hearai.config.study_check import read_base, read_settings, study_problems
 from hearai.config.study_schema import EarlierSpace, StudySettings
-from hearai.config.validation import FrozenDict, explain, rename_old_keys
+from hearai.config.validation import explain, rename_old_keys
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, choices
 from hearai.files import folder_name_problem

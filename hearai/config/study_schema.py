@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from hearai.config import limits
-from hearai.config.validation import Epochs, Frozen, FrozenDict, Integer, Names, Number, OneOf, Section, list_to_tuple
+from hearai.config.field_types import Epochs, Frozen, FrozenDict, Integer, Names, Number, OneOf, list_to_tuple
+from hearai.config.validation import Section
 from hearai.metrics import MACRO_F1, OBJECTIVE, SCORES, check_metrics
 
 SINGLE_OBJECTIVE_SAMPLERS = ("cmaes",)

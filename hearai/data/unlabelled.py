@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hearai.config.validation import IMAGE_ENDINGS, FrozenDict
+from hearai.config.field_types import IMAGE_ENDINGS, FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
 from hearai.data.annotations.clip_files import read_fps, read_no_fps_reason
 from hearai.data.annotations.frame_naming import OUR_PATTERN, find_naming, suggest_pattern

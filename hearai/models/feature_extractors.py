@@ -19,7 +19,7 @@ from torchvision.models.video import R2Plus1D_18_Weights
 from hearai.config.model_parts import EXTRACTORS
 from hearai.config.model_parts.load_part import make_part, width_of
 from hearai.config.model_parts.part_names import EXTRACTOR
-from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError, load_failure
 from hearai.models.batch_norm import accept_single_values
 from hearai.models.landmarks.gcn import LandmarkGraph

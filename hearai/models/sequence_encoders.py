@@ -13,7 +13,7 @@ from torch import nn
 
 from hearai.config.model_parts.load_part import make_part, width_of
 from hearai.config.model_parts.part_names import ENCODER
-from hearai.config.schema import Transformer
+from hearai.config.model_schema import Transformer
 from hearai.models.pooling import masked_mean
 
 

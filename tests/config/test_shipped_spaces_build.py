@@ -12,8 +12,8 @@ import yaml
 
 from hearai.config.config import Config
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
+from hearai.config.model_schema import Transformer
 from hearai.config.overrides import override
-from hearai.config.schema import Transformer
 from hearai.config.search_space.space_check import space_problems
 from hearai.config.study import SPACES, Request, Study, load_study
 from hearai.errors import ConfigError

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hearai.config.config import Config
-from hearai.config.validation import FrozenDict
+from hearai.config.field_types import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import load_data
 from hearai.data.dataset import Batch, ClipDataset, Sample, build_dataset, build_loader, collate

@@ -9,7 +9,7 @@ from torchvision.models import ResNet50_Weights, WeightsEnum, resnet50
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
 from hearai.config.model_parts import EXTRACTORS
-from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name, build_extractor, weight_source
 from hearai.models.landmarks.gcn import LandmarkGraph, adjacency

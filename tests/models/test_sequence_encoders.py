@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hearai.config.model_parts import SEQUENCE_ENCODERS
-from hearai.config.schema import Transformer
+from hearai.config.model_schema import Transformer
 from hearai.errors import ConfigError
 from hearai.models.pooling import POOLINGS
 from hearai.models.sequence_encoders import build_sequence_encoder

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from hearai.config.model_parts import SEQUENCE_ENCODERS
-from hearai.config.schema import Transformer
+from hearai.config.model_schema import Transformer
 from hearai.models.pooling import POOLINGS
 from hearai.models.sequence_encoders import build_sequence_encoder
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hearai.config.config import build_config
+from hearai.config.field_types import FrozenDict
 from hearai.config.search_space.domains import Domain, Value
 from hearai.config.search_space.space import Space
 from hearai.config.study import Study
 from hearai.config.study_schema import EarlyStopping, StudySettings
-from hearai.config.validation import FrozenDict
 
 GRACE_SHARE, REDUCTION_FACTOR = 0.3, 2
 """ASHA's settings for the engines that leave them to their user: grace period as a share of the epochs."""

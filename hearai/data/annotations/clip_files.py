@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hearai.config.validation import IMAGE_ENDINGS
+from hearai.config.field_types import IMAGE_ENDINGS
 from hearai.data.annotations.clip import file_stem, find_frames, frame_file, landmarks_file, properties_file
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming, find_naming, setting_of, suggest_pattern
 from hearai.data.annotations.problems import LineProblems

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hearai.config.validation import FRAME_NAME, FRAME_NUMBER, check_frame_pattern
+from hearai.config.field_types import FRAME_NAME, FRAME_NUMBER, check_frame_pattern
 from hearai.data.annotations.text_files import is_integer
 
 OUR_PATTERN = f"{FRAME_NAME}_{FRAME_NUMBER}.jpg"

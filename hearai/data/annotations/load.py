@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hearai.config.config import Config
+from hearai.config.field_types import FrozenDict
 from hearai.config.schema import DataFolder
-from hearai.config.validation import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.clip_files import ClipFiles, read_no_fps_reason
 from hearai.data.annotations.consistency import check_no_duplicates, dataset_warnings, unlabelled_warnings

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hearai.config.validation import FrozenDict
+from hearai.config.field_types import FrozenDict
 from hearai.data.annotations.clip import Clip, normalise_name
 from hearai.data.annotations.clip_files import OUTSIDE, ClipFiles
 from hearai.data.annotations.frame_naming import OUR_NAMING, FrameNaming

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hearai.config.validation import IMAGE_ENDINGS
+from hearai.config.field_types import IMAGE_ENDINGS
 from hearai.data.annotations.clip import frame_file, landmarks_file, properties_file
 from hearai.data.images import read_image
 from hearai.data.importers.clip_writer import Clip, ClipWriter, Output, write_properties

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hearai.config.validation import IMAGE_ENDINGS, FrozenDict
+from hearai.config.field_types import IMAGE_ENDINGS, FrozenDict
 from hearai.data.annotations.clip import Clip, find_frames
 from hearai.data.annotations.clip_files import ClipFiles
 from hearai.data.annotations.consistency import (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hearai.config.config import Config, build_config, to_dict
-from hearai.config.validation import FrozenDict
+from hearai.config.field_types import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
 from hearai.data.annotations.load import Data, load_data, unsplit_data

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from torch import nn
 
-from hearai.config.schema import FreezeScheduler
+from hearai.config.model_schema import FreezeScheduler
 from hearai.errors import ConfigError, choices
 
 log = logging.getLogger(__name__)

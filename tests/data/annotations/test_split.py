@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hearai.config.validation import FrozenDict
+from hearai.config.field_types import FrozenDict
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.rows import read_annotations
 from hearai.data.annotations.split import Split, make_fold, split_clips, unseen_classes, write_split

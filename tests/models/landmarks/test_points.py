@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hearai.config.config import build_config
-from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor
 from hearai.models.landmarks.points import CHANNELS_PER_POINT, differences, fill_in_time, from_wrist

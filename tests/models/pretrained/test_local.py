@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet50
 
-from hearai.config.schema import FeatureExtractorParameters as Settings
+from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor, load_local
 from hearai.models.pretrained.local import Taken, sha256_of

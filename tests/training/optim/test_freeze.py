@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hearai.config.schema import FreezeScheduler
+from hearai.config.model_schema import FreezeScheduler
 from hearai.errors import ConfigError
 from hearai.training.optim.freeze import FreezeSchedule, apply_freeze, check_parts
 

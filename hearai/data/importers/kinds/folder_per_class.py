@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from hearai.config.validation import IMAGE_ENDINGS
+from hearai.config.field_types import IMAGE_ENDINGS
 from hearai.data.annotations.metadata import SPLIT_WORDS
 from hearai.data.importers.samples import Samples, join_name
 from hearai.data.importers.source import Source
