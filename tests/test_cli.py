@@ -225,6 +225,7 @@ def test_dry_run_prints_the_study_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.heavy
 def test_dry_run_says_whether_the_study_in_the_folder_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

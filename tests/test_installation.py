@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.helpers import ROOT
 
 NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
@@ -40,6 +42,7 @@ def packages_imported_at_once(path: Path) -> set[str]:
     return names
 
 
+@pytest.mark.heavy
 def test_modules_import_only_declared_packages() -> None:
     scripts = list((ROOT / "experiments").glob("*.py"))
     own = {"hearai", *(path.stem for path in scripts), *sys.stdlib_module_names}

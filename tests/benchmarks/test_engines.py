@@ -33,6 +33,7 @@ def test_ray_pair_reports_a_stopped_trial_as_complete() -> None:
     assert reported["COMPLETE"] == 0.1, "what Ray's OptunaSearch does; hearai reports PRUNED"
 
 
+@pytest.mark.heavy
 def test_optuna_asks_its_pruner_after_every_epoch() -> None:
     engine = OptunaEngine(recorded_study())
     for _ in range(5):  # the median pruner waits for five

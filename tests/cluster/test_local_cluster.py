@@ -150,6 +150,7 @@ def test_three_nodes_start_lose_a_worker_and_stop_completely(
     assert not running(processes)
 
 
+@pytest.mark.heavy
 def test_stop_spares_other_processes_with_a_known_id(cluster: Run, home: Path) -> None:
     home.mkdir()
     with subprocess.Popen(["bash", "-c", "exec -a raylet sleep 60"]) as other:

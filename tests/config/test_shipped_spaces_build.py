@@ -165,6 +165,7 @@ def test_extractor_without_its_input_is_an_error(tmp_path: Path) -> None:
         load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OTHER_DATA))
 
 
+@pytest.mark.heavy
 def test_published_weights_of_an_extractor_without_any(tmp_path: Path) -> None:
     (tmp_path / "inputs.yaml").write_text(ALL_EXTRACTORS)
     study = load_study(Request(str(tmp_path / "inputs.yaml"), data_paths=OTHER_DATA))

@@ -160,6 +160,7 @@ space:
     assert load(text).base_params() == {NAME: "sign_language_transformer", HEADS: 4}
 
 
+@pytest.mark.heavy
 def test_round_trip(load: Callable[..., Study]) -> None:
     study = load(changes={"train_parameters.batch_size": 9}, settings={"seed": 3}, name="x")
     again = Study.from_dict(yaml.safe_load(study.to_yaml()), "study.yaml")

@@ -102,6 +102,7 @@ def test_objective_cannot_be_searched(tmp_path: Path) -> None:
         load_study(Request(str(tmp_path / "wrong.yaml")))
 
 
+@pytest.mark.heavy
 def test_metrics_and_heads_on_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     options = ["--metric", "objective,parameters", "--objective-heads", f"{FIRST},{SECOND}"]
     monkeypatch.setattr(sys, "argv", ["tune.py", "--space", "hamnosys", "--dry-run", *options])

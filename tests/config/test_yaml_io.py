@@ -52,6 +52,7 @@ def _alias_bomb(line: str) -> str:
     return "a0: &a0 {x: 1}\n" + "".join(line.format(n=n, below=", ".join([f"*a{n - 1}"] * 10)) for n in range(1, 10))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -44,6 +44,7 @@ def batches(config: Config, workers: int) -> list[Batch]:
     return list(build_loader(dataset, batch_size=4, shuffle_seed=0, workers=workers))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("limit", [full_shared_memory, long_tmpdir])
 def test_batches_are_the_same_without_shared_memory(
     tiny_config: Config, tmp_path: Path, limit: Callable, caplog: pytest.LogCaptureFixture

@@ -121,6 +121,7 @@ def augmented(make_config: Callable, folder: Path) -> Config:
     return make_config(folder, {f"augmentations_parameters.{name}": True for name in switches})
 
 
+@pytest.mark.heavy
 def test_loader_processes_do_not_change_the_samples(make_config: Callable, tiny_dataset: Path):
     config = augmented(make_config, tiny_dataset)
     dataset = build_dataset(config, load_data(config).clips, train=True)

@@ -67,6 +67,7 @@ def test_time_without_frames_per_second_is_refused():
         frames_of(8, time=0.1)
 
 
+@pytest.mark.heavy
 @given(
     start=st.integers(0, 50),
     counts=st.lists(st.integers(1, 200), min_size=1, max_size=4),

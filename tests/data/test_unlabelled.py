@@ -141,6 +141,7 @@ def test_landmarks_need_a_row_for_every_frame(tmp_path: Path):
             pass
 
 
+@pytest.mark.heavy
 def test_missing_landmarks_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))  # without models
     video, folder = write_video(tmp_path / "sign.mp4"), write_frames(tmp_path / "other", range(3))

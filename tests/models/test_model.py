@@ -219,6 +219,7 @@ def test_unusable_checkpoint_is_a_config_error(make_config: Callable, tmp_path: 
     assert words in problem and "give " in problem and len(problem) < 400
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("mode", ["gloss", "hamnosys"])
 def test_published_sanity_configs(real_data: Path, mode: str):
     folder = real_data / "hearai_sanity"

@@ -62,6 +62,7 @@ def test_clips_of_any_length(name: str):
     assert sum(p.numel() for p in transformer.parameters()) == before
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [6, 48])
 @each
 def test_other_widths_and_sizes(name: str, width: int):

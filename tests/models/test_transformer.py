@@ -49,6 +49,7 @@ def test_convolution_is_depthwise_and_local():
     assert not list(module.buffers()), "BatchNorm would have some"
 
 
+@pytest.mark.heavy
 def test_hubert_equals_hugging_face():
     torch.manual_seed(0)
     transformer = HubertTransformer(12, num_encoder_layers=2, **SIZES).eval()

@@ -167,6 +167,7 @@ def test_no_name_breaks_a_figure_or_warns(tmp_path: Path, name: str) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.heavy
 def test_a_figure_replaces_the_old_file_atomically(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     path.write_text("old")

@@ -72,6 +72,7 @@ def test_folder_that_is_too_large_is_refused(folder: Path, monkeypatch: pytest.M
         use_code(folder)
 
 
+@pytest.mark.heavy
 def test_changed_code_replaces_what_was_imported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     use_code(folder)
     first, record = load_class(LOSS, "mine:A"), code_record()
@@ -85,6 +86,7 @@ def test_changed_code_replaces_what_was_imported(folder: Path, caplog: pytest.Lo
     assert "RUN: made with other code of your own" in caplog.text
 
 
+@pytest.mark.heavy
 def test_another_folder_replaces_the_first(folder: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "other" / "mine.py", "class A: other = 1")
     use_code(folder)

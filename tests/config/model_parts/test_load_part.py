@@ -32,10 +32,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.heavy
 def test_modules_of_packages_are_found(folder: Path) -> None:
     assert load_class(EXTRACTOR, "package.parts:Other").__name__ == "Other"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -60,11 +62,13 @@ def test_without_a_folder_nothing_is_imported() -> None:
         load_class(EXTRACTOR, "subprocess:Popen")
 
 
+@pytest.mark.heavy
 def test_offered_arguments_are_given_where_the_class_takes_them(folder: Path) -> None:
     own = make_part(ENCODER, "mine:Own", {"depth": 2}, offered={"size": 4, "pooling": "mean"})
     assert own.size == 4
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -78,6 +82,7 @@ def test_wrong_arguments_end_in_a_message(kwargs: dict, message: str, folder: Pa
         make_part(ENCODER, "mine:Own", kwargs)
 
 
+@pytest.mark.heavy
 def test_base_class_and_width_are_required(folder: Path) -> None:
     with pytest.raises(ConfigError, match="is no subclass of builtins.dict"):
         make_part(ENCODER, "mine:Own", {"size": 1}, base=dict)

@@ -60,6 +60,7 @@ def test_samples_are_in_the_domain_and_of_its_type(domain: Domain, seed: int) ->
     assert all(domain.contains(corner) for corner in domain.corners() if not domain.step)
 
 
+@pytest.mark.heavy
 @relaxed
 @given(domains(), finite)
 def test_numbers_outside_the_bounds_are_not_in_the_domain(domain: Domain, value: float) -> None:

@@ -210,6 +210,7 @@ INVALID = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("case", INVALID)
 def test_invalid_metadata_is_refused(case: str, make_source: Callable):
     kind, file, text, expected = INVALID[case]

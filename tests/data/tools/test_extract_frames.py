@@ -60,6 +60,7 @@ def test_properties_describe_the_frames(videos: Path, tmp_path: Path, make_video
     assert uneven["FPS"] == pytest.approx(10) and "average" in uneven["FPS_note"]
 
 
+@pytest.mark.heavy
 def test_size_and_quality_are_applied(videos: Path, tmp_path: Path):
     for quality in (30, 95):
         extract_frames(videos, tmp_path / f"{quality}", size=24, quality=quality, workers=1)
@@ -81,6 +82,7 @@ def test_parallel_output_is_the_same_and_videos_unchanged(videos: Path, tmp_path
     assert {path: path.stat().st_mtime_ns for path in [videos, *videos.rglob("*")]} == before
 
 
+@pytest.mark.heavy
 def test_second_run_extracts_only_new_or_changed_videos(videos: Path, tmp_path: Path, make_video: Callable):
     data = tmp_path / "data"
     extract_frames(videos, data, workers=1)

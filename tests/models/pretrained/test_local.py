@@ -58,6 +58,7 @@ FORMS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", FORMS)
 def test_features_equal_those_of_timm_with_the_same_weights(timm_folder: Path, form: str, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", None)  # any use of the network would fail
@@ -79,6 +80,7 @@ def test_torchvision_weights_from_a_file(tmp_path: Path):
     assert len(taken.left) == 2 and taken.left[0].startswith("fc.")
 
 
+@pytest.mark.heavy
 def test_backbone_and_checkpoint_of_ours(tmp_path: Path):
     source = build_extractor(Settings(model_path=MODEL), pretrained=False)
     save_tensors(tmp_path / "backbone.pt", {"backbone": source.backbone.state_dict(), "model_path": MODEL})
@@ -114,6 +116,7 @@ def test_a_bare_file_of_another_network_is_refused(tmp_path: Path, reason: str):
     assert "holds the weights of another network" in problem and reason in problem and len(problem) < 700
 
 
+@pytest.mark.heavy
 def test_arguments_of_timm_that_change_the_network_are_refused(timm_folder: Path):
     path = timm_folder / "config.json"
     for arguments, is_refused in (

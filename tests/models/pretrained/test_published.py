@@ -94,6 +94,7 @@ def test_cached_weights_are_available_offline(full_cache: dict, monkeypatch: pyt
     assert resolve_pretrained(timm_weights(MODEL), True) is True
 
 
+@pytest.mark.heavy
 def test_weights_on_the_hub_are_available(empty_cache: Path, hub: Callable):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OldFormatHub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -124,6 +125,7 @@ def test_auto_without_network_or_cache_logs_one_line(
     assert "starting from random weights" in record.getMessage() and "\n" not in record.getMessage()
 
 
+@pytest.mark.heavy
 def test_timeout_of_an_unresponsive_host(empty_cache: Path, hub: Callable, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pretrained, "ANSWER_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as unresponsive:
@@ -133,6 +135,7 @@ def test_timeout_of_an_unresponsive_host(empty_cache: Path, hub: Callable, monke
         assert time.monotonic() - start < 2
 
 
+@pytest.mark.heavy
 def test_timeout_of_a_dns_lookup(empty_cache: Path, monkeypatch: pytest.MonkeyPatch):
     def hang(*_: object, **__: object) -> None:
         time.sleep(2)

@@ -46,6 +46,7 @@ def config_for(make_config: Callable[..., Config], name: str, path: Path) -> Con
     return make_config(None, {"feature_extractor.name": name, "feature_extractor.pretrained": str(path)})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 def test_features_equal_those_of_transformers(
     make_config: Callable[..., Config], tmp_path: Path, name: str, monkeypatch

@@ -44,6 +44,7 @@ def test_stopped_trials_count_as_evidence(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in lines] == ["lr"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("path", "domain"),
     [

@@ -44,11 +44,13 @@ def test_the_decisive_parameter_comes_first_for_each_sampler(study: Study, sampl
     assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
 
 
+@pytest.mark.heavy
 def test_importance_is_deterministic(study: Study) -> None:
     trials = simulate_search(study, by_lr, 60).trials
     assert list(importance_of(trials).shares.items()) == list(importance_of(trials).shares.items())
 
 
+@pytest.mark.heavy
 def test_a_parameter_that_gets_trials_stopped_is_important(study: Study) -> None:
     rng = random.Random(0)
 
@@ -61,17 +63,20 @@ def test_a_parameter_that_gets_trials_stopped_is_important(study: Study) -> None
     assert next(iter(importance_of(trials).shares)) == LR
 
 
+@pytest.mark.heavy
 def test_scores_of_stopped_trials_are_not_used(study: Study) -> None:
     trials = simulate_search(study, by_lr, 60, stopped=0.5).trials
     lucky = [replace(trial, value=99.0) if trial.state == "PRUNED" else trial for trial in trials]
     assert importance_of(lucky) == importance_of(trials)
 
 
+@pytest.mark.heavy
 def test_conditional_parameters_are_judged_by_trials_having_them(study: Study) -> None:
     found = importance_of(simulate_search(study, lambda params: params.get(LIMIT, 5), 120).trials)
     assert next(iter(found.shares)) == LIMIT
 
 
+@pytest.mark.heavy
 def test_a_tied_choice_is_judged_by_its_labels(study: Study) -> None:
     labels = CategoricalDistribution(("small", "large"))
     trials = [

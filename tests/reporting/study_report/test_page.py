@@ -106,6 +106,7 @@ def test_important_parameters_are_bars_and_warnings_come_first(tmp_path: Path) -
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.heavy
 def test_stopping_criterion_and_code_versions_are_shown_if_known(finished: Path) -> None:
     record = read_record(finished)
     known = replace(summarize(record), ended_by="time budget (30 min)", code_versions=["1a2b3c4", "5d6e7f8"])
@@ -159,6 +160,7 @@ def test_the_script_refuses_a_folder_that_is_not_a_study(call: Callable, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.heavy
 def test_the_script_writes_and_prints_the_report(call: Callable, finished: Path) -> None:
     code, out, _ = call("report", finished)
     assert code == 0 and "The winner, trial 1, beats the base config" in out

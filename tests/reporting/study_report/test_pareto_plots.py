@@ -33,6 +33,7 @@ def run_five(builder: StudyBuilder) -> Path:
     return builder.folder
 
 
+@pytest.mark.heavy
 def test_the_front_is_listed_with_values_and_config_files(build_study: Callable) -> None:
     with build_study(metric=TWO) as builder:
         folder = run_five(builder)
@@ -48,6 +49,7 @@ def test_the_front_is_listed_with_values_and_config_files(build_study: Callable)
     assert summary["best"]["trial"] == 1, "the best of the first metric"
 
 
+@pytest.mark.heavy
 def test_trials_outside_of_a_narrowed_space_are_not_on_the_front(build_study: Callable) -> None:
     """Trial 1 has a learning rate of 0.01, trial 3 of 0.03; the base config's always counts."""
     with build_study(metric=TWO) as builder:

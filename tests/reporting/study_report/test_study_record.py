@@ -23,6 +23,7 @@ def test_a_torn_last_journal_line_is_ignored_and_kept(finished: Path) -> None:
     assert path.read_bytes() == torn
 
 
+@pytest.mark.heavy
 def test_a_broken_line_inside_the_journal_is_named(finished: Path) -> None:
     path = finished / "journal.log"
     lines = path.read_text().splitlines(keepends=True)
@@ -31,6 +32,7 @@ def test_a_broken_line_inside_the_journal_is_named(finished: Path) -> None:
         write_results(finished)
 
 
+@pytest.mark.heavy
 def test_a_torn_line_of_metrics_is_ignored(finished: Path) -> None:
     path = finished / "trials" / "0001" / "metrics.jsonl"
     path.write_text(path.read_text() + '{"epoch": 4, "val/mac')

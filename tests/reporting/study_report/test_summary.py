@@ -15,6 +15,7 @@ STORED = Path(__file__).with_name("summary.json")
 """The summary of the fixture's study as an earlier version wrote it."""
 
 
+@pytest.mark.heavy
 def test_keys_order_and_values_equal_the_stored_file(finished: Path) -> None:
     stored = json.loads(STORED.read_text())
     summary = summary_of(finished)

@@ -16,6 +16,7 @@ from hearai.reporting.study_report.terminal import terminal_text
 from tests.helpers.report_files import page_of
 
 
+@pytest.mark.heavy
 def test_80_columns_with_figures_files_and_command(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.parent.parent)
     text = write_results(Path("runs/tiny"))
@@ -30,6 +31,7 @@ def test_80_columns_with_figures_files_and_command(finished: Path, monkeypatch: 
     assert text.endswith("  python experiments/train.py --config runs/tiny/best.yaml")
 
 
+@pytest.mark.heavy
 def test_one_seed_has_no_spread(build_study: Callable) -> None:
     with build_study() as builder:
         builder.run(builder.study.base_params(), [0.2, 0.4], "COMPLETE")
@@ -48,6 +50,7 @@ def test_a_failed_base_config_is_a_dash(finished: Path) -> None:
     assert "The base config failed" in page.text
 
 
+@pytest.mark.heavy
 def test_the_training_command_has_the_threads_of_the_trial(finished: Path, build_study: Callable) -> None:
     with build_study(finished) as builder:
         builder.search.optuna_study.set_user_attr("threads", 3)
@@ -67,6 +70,7 @@ def test_a_retrained_winner_has_no_scores_of_its_own(finished: Path) -> None:
     assert "No held-out clips remain" in text and "final/best" in text
 
 
+@pytest.mark.heavy
 def test_the_training_command_has_the_users_own_code(finished: Path) -> None:
     (run := finished / "trials" / "0000").mkdir(parents=True, exist_ok=True)
     (run / "code.json").write_text(json.dumps({"path": "my code", "sha256": "0"}))

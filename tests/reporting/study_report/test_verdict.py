@@ -44,6 +44,7 @@ def test_a_single_run_each_may_be_chance(finished: Path) -> None:
     assert "With one run each, this may be chance" in " ".join(write_results(finished).split())
 
 
+@pytest.mark.heavy
 def test_older_test_scores_are_compared_by_the_mean_of_heads(finished: Path) -> None:
     scores = json.loads((finished / "test.json").read_text())
     assert not any("objective" in one for one in scores.values())
@@ -152,6 +153,7 @@ def test_the_expected_gain_is_compared_with_the_spread_of_seeds(build_study: Cal
     assert text in page_of(builder.folder).text and text in " ".join(write_results(builder.folder).split())
 
 
+@pytest.mark.heavy
 def test_the_gain_of_freeze_thaw_is_that_of_its_own_model(build_study: Callable) -> None:
     """Two complete trials say nothing about others; nine that were stopped count."""
     with build_study(sampler={"name": "freeze_thaw"}) as builder:

@@ -19,6 +19,7 @@ def test_all_code_and_nothing_else_is_sent() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", ["two arguments", "one argument"])
 def test_local_files_are_sent_and_options_name_the_copies(form: str, tmp_path: Path) -> None:
     files = {"--space": "my space.yaml", "--config": "base.yml", "--warm-start": "journal.log"}
@@ -59,6 +60,7 @@ def test_journals_are_sent_with_the_records_of_their_studies(tmp_path: Path) -> 
     assert any(f"{tmp_path}/b/study.yaml (given by --warm-start)" in line for line in bundle_lines(arguments))
 
 
+@pytest.mark.heavy
 def test_other_arguments_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values with spaces, a study named like a local file, a file that exists on the cluster only, a space's name."""
     monkeypatch.chdir(tmp_path)

@@ -28,6 +28,7 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(name, "")
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("proxy")
 def test_an_open_dashboard_is_refused_in_spite_of_a_proxy() -> None:
     with dashboard(200) as url:
@@ -52,6 +53,7 @@ def test_any_other_answer_is_not_taken_for_safe(status: int) -> None:
         require_token(url)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("proxy")
 def test_a_dashboard_out_of_reach_is_not_taken_for_safe() -> None:
     with dashboard(200) as url:
@@ -61,6 +63,7 @@ def test_a_dashboard_out_of_reach_is_not_taken_for_safe() -> None:
         require_token(url)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("proxy")
 def test_submitting_reaches_local_addresses_without_the_proxy() -> None:
     with http_server(b"hello", 200) as url, pytest.raises(UserError, match="not the dashboard of a Ray cluster"):

@@ -18,6 +18,7 @@ class NotHttp(socketserver.BaseRequestHandler):
         self.request.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
 
 
+@pytest.mark.heavy
 def test_a_server_without_http_is_refused() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), NotHttp) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -32,6 +32,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("verb", [("status",), ("logs", "x"), ("tune", "--space", "smoke", "--storage", "/x")])
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_address_is_refused(case: str, verb: tuple[str, ...], call: Call) -> None:
@@ -40,6 +41,7 @@ def test_a_bad_address_is_refused(case: str, verb: tuple[str, ...], call: Call) 
     assert code == 2 and message in err and out == "" and "Traceback" not in err
 
 
+@pytest.mark.heavy
 def test_the_address_option_takes_precedence(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     with http_server(b"Hello", 200) as other:
         monkeypatch.setenv("RAY_API_SERVER_ADDRESS", other)
@@ -63,6 +65,7 @@ def test_all_paths_that_are_not_the_clusters_are_refused(call: Call, tmp_path: P
     assert "--dry-run" in err and UNREACHABLE not in err, "no connection was tried"
 
 
+@pytest.mark.heavy
 def test_a_dry_run_lists_what_would_be_sent(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
     options = ("--space", "smoke", "--storage", "/x", "--dry-run")

@@ -135,6 +135,7 @@ def test_the_grid_needs_steps_for_floats(tmp_path: Path) -> None:
         study_of(tmp_path, SPACE.replace(", step: 0.1", ""), sampler={"name": "grid"})
 
 
+@pytest.mark.heavy
 def test_a_grid_with_too_many_points_is_refused(tmp_path: Path) -> None:
     wide = SPACE.replace("step: 0.1", "step: 0.000001")
     with pytest.raises(ConfigError, match="the grid has more than 100,000 points"):

@@ -206,6 +206,7 @@ def test_a_running_trial_ends_with_its_old_parameters(tmp_path: Path) -> None:
         assert finalists(store, 9) == [] and run(store, narrow, 1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("started", [False, True])
 def test_an_interrupted_base_config_keeps_its_values(started: bool, tmp_path: Path) -> None:
     """Its learning rate is outside of the old range, so the journal did not have it as a parameter."""
@@ -230,6 +231,7 @@ def test_the_base_config_is_a_point_of_a_space_that_has_it_now(tmp_path: Path) -
         assert LR not in store[0].params and shown_by(store, new)[0] == new.base_params()
 
 
+@pytest.mark.heavy
 def test_a_queued_point_outside_of_a_narrowed_space_is_replaced(tmp_path: Path) -> None:
     wide, narrow = study_of(tmp_path, WIDER), study_of(tmp_path, SPACE)
     with opened(tmp_path, wide) as store:

@@ -74,6 +74,7 @@ def test_comparable_trials_are_added_for_the_sampler_only(make_study: MakeStudy,
         assert store.propose(lambda trial: suggest_params(trial, study)).user_attrs["kind"] == "base"
 
 
+@pytest.mark.heavy
 def test_parameters_not_searched_there_have_their_values_there(make_study: MakeStudy, older: Path) -> None:
     wider = make_study({"space": {LAYERS: {"int": [1, 3]}}})
     warm = read_one(with_warm_start(wider, older))

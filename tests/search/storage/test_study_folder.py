@@ -53,6 +53,7 @@ def test_a_changed_dataset_is_reported_with_its_clips(make_study: MakeStudy) -> 
     )
 
 
+@pytest.mark.heavy
 def test_a_copy_of_the_dataset_is_accepted_and_a_change_refused(
     make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_copy_of_the_dataset_is_accepted_and_a_change_refused(
         open_folder()
 
 
+@pytest.mark.heavy
 def test_the_journal_of_another_study_is_refused(make_study: MakeStudy, open_store: Callable, tmp_path: Path) -> None:
     """Its space is the same, so nothing else would tell; a copy of the whole folder is still the same study."""
     study, one, two = make_study(), tmp_path / "one", tmp_path / "two"
@@ -93,6 +95,7 @@ def test_the_journal_of_another_study_is_refused(make_study: MakeStudy, open_sto
     assert (two / "study.yaml").read_bytes() == record
 
 
+@pytest.mark.heavy
 def test_options_missing_in_an_older_study_have_their_defaults(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study()
     plan = Plan(study, load_data(study.base), study.base, None)

@@ -100,6 +100,7 @@ def cut(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["images.npy", "checksums.npy"])
 @pytest.mark.parametrize(
     "damage",
@@ -202,6 +203,7 @@ def test_a_missing_image_is_left_to_its_reader(tiny_config, clips):
     assert load_frames(tiny_config, clips) is None
 
 
+@pytest.mark.heavy
 def test_only_one_of_several_builders_decodes(tiny_config, clips, cache, caplog):
     found = []
     threads = [threading.Thread(target=lambda: found.append(load_frames(tiny_config, clips))) for _ in range(4)]
@@ -215,6 +217,7 @@ def test_only_one_of_several_builders_decodes(tiny_config, clips, cache, caplog)
         assert_right(frames, tiny_config, clips)
 
 
+@pytest.mark.heavy
 def test_frames_in_use_are_protected_from_deletion(tiny_config, clips, cache):
     frames = load_frames(tiny_config, clips)
     (folder,) = folders(cache)
@@ -233,6 +236,7 @@ def build_without_end(config, clips):
     load_frames(config, clips)
 
 
+@pytest.mark.heavy
 def test_after_a_killed_builder_the_next_one_decodes(tiny_config, clips, cache):
     builder = multiprocessing.get_context("fork").Process(
         target=build_without_end, args=(tiny_config, clips), daemon=True

@@ -43,6 +43,7 @@ def started(config: Config, source: Path) -> Config:
     return with_weights(override(config, values_from(find_run(str(source)), {})))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", ["", "best", "best/state.pt"])
 def test_all_weights_but_those_of_the_heads_are_taken(make_config: Callable[..., Config], source: Path, form: str):
     config = started(make_config(), source / form)
@@ -123,6 +124,7 @@ SEARCHED = """\
 """
 
 
+@pytest.mark.heavy
 def test_a_space_keeps_what_the_weights_leave_open(tiny_dataset: Path, source: Path, tmp_path: Path):
     asked = request(tmp_path, tiny_dataset, SEARCHED)
     asked, notes = request_from(asked, load_study(asked), find_run(str(source)), {})
@@ -133,6 +135,7 @@ def test_a_space_keeps_what_the_weights_leave_open(tiny_dataset: Path, source: P
     assert all(name in notes[2] for name in ("general", "train_parameters.weight_decay", "transformer.name"))
 
 
+@pytest.mark.heavy
 def test_a_tied_choice_of_decided_and_other_values_is_refused(tiny_dataset: Path, source: Path, tmp_path: Path):
     mixed = "  mixed: {choice: {a: {transformer.output_size: 16, train_parameters.epochs: 1}}}\n"
     asked = request(tmp_path, tiny_dataset, mixed)
@@ -140,6 +143,7 @@ def test_a_tied_choice_of_decided_and_other_values_is_refused(tiny_dataset: Path
         request_from(asked, load_study(asked), find_run(str(source)), {})
 
 
+@pytest.mark.heavy
 def test_a_study_keeps_a_copy_that_is_part_of_its_identity(tiny_dataset: Path, source: Path, tmp_path: Path):
     asked = request(tmp_path, tiny_dataset)
     plain = load_study(asked)
@@ -160,6 +164,7 @@ def test_a_study_keeps_a_copy_that_is_part_of_its_identity(tiny_dataset: Path, s
     assert any("checkpoint" in line for line in changes_of_study(make_plan(plain, folder), folder))
 
 
+@pytest.mark.heavy
 def test_a_path_of_weights_travels_with_the_study(make_config: Callable[..., Config], source: Path, tmp_path: Path):
     config = with_weights(make_config(None, {"feature_extractor.pretrained": str(source)}))
     copy = tmp_path / "copy" / "backbone.pt"
@@ -175,6 +180,7 @@ def test_a_path_of_weights_travels_with_the_study(make_config: Callable[..., Con
         with_weights(override(from_copy, {"feature_extractor.weights_sha256": "0" * 64}))
 
 
+@pytest.mark.heavy
 def test_pretraining_and_searched_extractors_are_refused(tiny_dataset: Path, source: Path, tmp_path: Path):
     weights = {"feature_extractor.pretrained": str(source)}
     for settings, reason in (

@@ -78,6 +78,7 @@ def code(tmp_path: Path) -> None:
     use_code(tmp_path / "code")
 
 
+@pytest.mark.heavy
 def test_parts_that_keep_their_promises_pass(make_config: Callable) -> None:
     names = {EXTRACTOR: "Good", ENCODER: "Encoder", LOSS: "Loss", AUGMENTATION: "Augment"}
     state = torch.get_rng_state()
@@ -85,6 +86,7 @@ def test_parts_that_keep_their_promises_pass(make_config: Callable) -> None:
     assert torch.equal(torch.get_rng_state(), state), "runs start from the same weights as without the check"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("path", "name", "problem"),
     [
@@ -111,6 +113,7 @@ def test_broken_promises_are_named(path: str, name: str, problem: str, make_conf
         check_parts([make_config(None, {path: f"checked_parts:{name}"})])
 
 
+@pytest.mark.heavy
 def test_all_problems_of_all_parts_are_told_at_once(make_config: Callable) -> None:
     parts = {EXTRACTOR: "checked_parts:Detached", LOSS: "checked_parts:Mean", ENCODER: "missing:Encoder"}
     smooth = {LOSS: "checked_parts:Loss", "train_parameters.label_smoothing": 0.1}

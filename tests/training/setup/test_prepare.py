@@ -58,6 +58,7 @@ def test_random_weights_are_trained_unless_frozen_by_the_config(caplog: pytest.L
     assert with_weights(stated).freeze_scheduler.model_params == BACKBONE
 
 
+@pytest.mark.heavy
 def test_a_study_begun_with_frozen_random_weights_keeps_them(tmp_path):
     study = load_study(Request("gloss", changes={"feature_extractor.pretrained": False}))
     assert with_known_schedule(study, tmp_path) is study

@@ -221,6 +221,7 @@ def test_a_search_over_conditional_and_tied_choices_learns() -> None:
     assert final(best.params) > 0.42
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("epochs", [1, 2, 7])
 def test_a_search_with_few_epochs_completes_every_trial(epochs: int) -> None:
     """Four workers, until every point of a small space was tried and none is paused."""

@@ -149,6 +149,7 @@ def test_trials_pause_at_levels_and_train_on_where_they_paused(finished: Search)
         assert epochs == list(range(1, len(epochs) + 1)), "no epoch is trained twice or left out"
 
 
+@pytest.mark.heavy
 def test_the_base_config_is_first_and_complete_in_the_end(finished: Search) -> None:
     search = finished
     assert search.events[0] == ("start", 0, 0) and search.store[0].state is TrialState.COMPLETE
@@ -163,6 +164,7 @@ def test_what_is_still_paused_is_closed_as_stopped_early(finished: Search) -> No
     assert states == {TrialState.COMPLETE, TrialState.PRUNED} and not any(map(is_paused, finished.store.trials()))
 
 
+@pytest.mark.heavy
 def test_after_the_budget_the_best_and_the_base_train_on(study: Study, journal: Journal) -> None:
     search = Search(study, journal, epochs=30)
     while search.step() and search.stage.budget_tracker.spent is None:
@@ -176,6 +178,7 @@ def test_after_the_budget_the_best_and_the_base_train_on(study: Study, journal: 
     assert search.stage.ended_by == "trial-epoch budget (30) used up"
 
 
+@pytest.mark.heavy
 def test_without_new_trials_those_that_were_started_train_on(study: Study, journal: Journal) -> None:
     search = Search(study, journal, trials=6, epochs=1000)
     search.run()
@@ -184,6 +187,7 @@ def test_without_new_trials_those_that_were_started_train_on(study: Study, journ
     assert search.stage.ended_by == "trial budget (6) used up"
 
 
+@pytest.mark.heavy
 def test_few_trials_stay_paused(study: Study, journal: Journal) -> None:
     search = Search(study, journal, slots=1, epochs=90)
     most = 0
@@ -214,6 +218,7 @@ def test_a_killed_search_continues_with_its_paused_trials(study: Study, tmp_path
         assert not any(map(is_paused, search.store.trials()))
 
 
+@pytest.mark.heavy
 def test_trials_running_when_the_budget_ended_are_closed(study: Study, tmp_path: Path) -> None:
     with open_journal(tmp_path) as journal:
         search = Search(study, journal)
