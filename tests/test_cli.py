@@ -314,6 +314,7 @@ def test_a_config_key_with_escape_bytes_is_escaped_by_tune(
     assert output.count("\\x1b[") >= 3 and "\x1b" not in output
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("prefix", "code"), [([], 130), (["nohup"], 0)])
 def test_a_closed_terminal_interrupts_except_under_nohup(prefix: list[str], code: int) -> None:
     script = (

@@ -133,6 +133,7 @@ def test_cached_features(tiny_config: Config, crater: Path, cache: Path, caplog:
         assert rows.read_bytes() == before
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", [array, arrays, plain], ids=lambda form: form.__name__)
 def test_landmarks(call: Callable, make_dataset: Callable, crater: Path, form: Callable) -> None:
     folder = make_dataset(landmarks=True)
@@ -208,6 +209,7 @@ def tune(call: Callable, tmp_path: Path, data: Path, *more: object) -> tuple[int
     return call("tune", "--space", "gloss", *where, "--set=feature_extractor.pretrained=false", *more)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("how", ["plain", "yaml"])
 def test_study_of_a_continued_search(
     call: Callable, tmp_path: Path, tiny_dataset: Path, crater: Path, how: str
@@ -251,6 +253,7 @@ def test_pickles_in_fields_of_a_journal(tmp_path: Path, crater: Path) -> None:
     assert not issubclass(JournalFile, BaseJournalSnapshot), "Optuna unpickles the snapshots of such backends"
 
 
+@pytest.mark.heavy
 def test_scores_of_the_test_clips(tmp_path: Path, tiny_dataset: Path, crater: Path) -> None:
     study = load_study(Request("gloss", "tiny", data_paths=(str(tiny_dataset),)))
     with open_journal(tmp_path) as storage:

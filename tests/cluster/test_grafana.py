@@ -64,6 +64,7 @@ def test_provisioning_files_are_consistent() -> None:
     assert source["jsonData"]["timeInterval"] == scraped
 
 
+@pytest.mark.heavy
 @needs_prometheus
 def test_prometheus_accepts_every_query(tmp_path: Path) -> None:
     with prometheus(tmp_path / "prometheus") as address:

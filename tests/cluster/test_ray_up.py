@@ -107,6 +107,7 @@ def test_local_files_to_send_exist(name: str) -> None:
         assert here.startswith("~") or (ROOT / here).is_file(), here
 
 
+@pytest.mark.heavy
 def test_aws_accepts_the_request() -> None:
     botocore = pytest.importorskip("botocore.session")
     from botocore.validate import ParamValidator

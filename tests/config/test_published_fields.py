@@ -73,6 +73,7 @@ PUBLISHED: dict[str, list[Any]] = {
 """{field: values of each published type}; the older names of three fields are among them."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", PUBLISHED)
 def test_published_field_takes_each_published_type(path: str) -> None:
     section, key = path.split(".")
@@ -115,6 +116,7 @@ def test_crop_must_fit_the_resized_image_on_its_shorter_side() -> None:
         build_config({"augmentations_parameters": {**size, "center_crop_size": [160, 101]}})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("path", "values"),
     [

@@ -113,6 +113,7 @@ def test_50_samples_over_all_encoders_build_a_model(all_encoders: Callable[..., 
     assert seen == both - {("fake_transformer", "attention")}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(SEQUENCE_ENCODERS))
 def test_any_encoder_can_be_the_base_config(name: str, all_encoders: Callable[..., Study]) -> None:
     study = all_encoders(name)

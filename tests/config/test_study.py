@@ -62,6 +62,7 @@ def test_demo_block_applies_to_demo_data(load: Callable[..., Study]) -> None:
     assert study.settings.demo["budget"] == {"trials": 3}, "kept to be shown"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "given",
     [
@@ -80,6 +81,7 @@ def test_demo_block_is_ignored_on_other_data(load: Callable[..., Study], given: 
     assert not study.settings.demo
 
 
+@pytest.mark.heavy
 def test_data_path_option_replaces_the_config_by_either_key(load: Callable[..., Study]) -> None:
     for name in ("data_path", "data_paths"):
         study = load(base=f"general_parameters: {{{name}: [theirs]}}", data_paths=("a", "b"))
@@ -115,12 +117,14 @@ def test_name_of_a_study(load: Callable[..., Study]) -> None:
     assert (load(name="other").name, load(name="other").space_name) == ("other", "mine")
 
 
+@pytest.mark.heavy
 def test_unknown_space_is_an_error_with_a_suggestion() -> None:
     assert load_study(Request("hamnosys")).name == "hamnosys"
     with pytest.raises(ConfigError, match=r"--space hamnosis: unknown space; .*did you mean 'hamnosys'"):
         load_study(Request("hamnosis"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("written", "epochs"), [("true", 10), ("{epochs: 2}", 2), ("false", None)])
 def test_pretrain_option(load: Callable[..., Study], written: str, epochs: int | None) -> None:
     study = load(TEXT + f"pretrain: {written}\n")
@@ -258,6 +262,7 @@ def test_a_typo_in_a_condition_hides_no_other_mistake(load: Callable[..., Study]
     assert len(problems) == 3 and all("mine.yaml: space: " in problem for problem in problems), problems
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "file", ["...yaml", "..yml", " .yaml", "a;b.yaml", "a b.yaml", "-rf.yaml", f"{'x' * 240}.yaml"]
 )

@@ -128,6 +128,7 @@ def test_loader_processes_do_not_change_the_samples(make_config: Callable, tiny_
     assert samples_of(batches_of(dataset, workers=2)) == samples_of(batches_of(dataset))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [0, 1])
 def test_broken_image_is_named_without_a_traceback(make_config: Callable, tiny_dataset: Path, workers: int):
     config = make_config(tiny_dataset)
@@ -168,6 +169,7 @@ def test_evaluation_is_neither_jittered_nor_augmented(make_config: Callable, tin
     assert not torch.equal(augmented_dataset[0].inputs["frames"], first[1])
 
 
+@pytest.mark.heavy
 def test_features_are_read_for_the_same_frames_as_images(make_config: Callable, make_dataset: Callable):
     config = make_config(make_dataset(frames=20))
     clips = load_data(config).clips

@@ -72,6 +72,7 @@ def test_name_that_looks_like_a_url_is_a_file(tmp_path: Path, make_video: Callab
     assert len(list(read_video(Path("http:a.mp4")))) == 6
 
 
+@pytest.mark.heavy
 def test_incomplete_videos_are_refused_by_name(broken_videos: dict[str, tuple[Path, str]]):
     for path, reason in broken_videos.values():
         with pytest.raises(DataError, match=rf"^{path}: cannot read \(.*{reason}.*\); expected a complete video"):
@@ -128,6 +129,7 @@ def flip_bytes(path: Path, count: int = 60) -> Path:
     return path
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mpg", "a.flv", "a.wmv"])
 def test_damage_within_a_video_is_refused_or_kept_with_a_remark(tmp_path: Path, make_video: Callable, name: str):
     form, codec = CONTAINERS.get(name, ("mp4", "libx264"))

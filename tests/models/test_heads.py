@@ -72,6 +72,7 @@ heads:
 """
 
 
+@pytest.mark.heavy
 def test_custom_group_is_trained_by_config_only(tiny_dataset: Path, tmp_path: Path):
     rows = [f"c{i} 0 4 {i % 3} {i % 5}" for i in range(12)]  # colours 0..2, sizes 0..4
     (tiny_dataset / "test_mine.txt").write_text("\n".join(["name start end colour size", *rows]) + "\n")

@@ -154,6 +154,7 @@ def with_checkpoint(make_config: Callable, path: Path) -> Config:
     return make_config(None, {"feature_extractor.checkpoint": str(path)})
 
 
+@pytest.mark.heavy
 def test_checkpoint_sets_the_weights_of_the_backbone_only(make_config: Callable, tmp_path: Path):
     source = build(make_config(None), seed=1)
     saved = {"backbone": source.feature_extractor.backbone.state_dict(), "model_path": "test_efficientnet"}

@@ -24,6 +24,7 @@ def test_an_objective_other_than_the_default_is_printed(make_study: Callable[...
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("lose", "words"),
     [

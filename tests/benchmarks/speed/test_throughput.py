@@ -14,6 +14,7 @@ from hearai.config.config import Config
 from hearai.errors import ConfigError
 
 
+@pytest.mark.heavy
 def test_the_plain_loop_trains_the_head_of_a_frozen_backbone(tiny_config: Config, tmp_path: Path) -> None:
     run = PlainRun(tiny_config, frozen=True)
     before = {name: value.clone() for name, value in run.model.state_dict().items()}

@@ -48,6 +48,7 @@ def test_median_task_counts_those_that_never_reach_the_goal() -> None:
     assert summary.median_cost is None and summary.better_tasks == 1
 
 
+@pytest.mark.heavy
 def test_signed_rank_test_sees_a_consistent_difference() -> None:
     tasks = "abcdefgh"
     results = [result(REFERENCE, task, *SLOW) for task in tasks] + [result(HEARAI, task, *FAST) for task in tasks]

@@ -107,6 +107,7 @@ def test_a_node_uses_the_copy_that_was_sent(folder: Path, tmp_path: Path, monkey
     sys.modules.pop("mine")
 
 
+@pytest.mark.heavy
 def test_a_folder_that_is_gone_ends_in_a_message(folder: Path) -> None:
     use_code(folder)
     folder.rename(folder.parent / "moved")

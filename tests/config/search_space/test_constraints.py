@@ -82,6 +82,7 @@ def test_base_config_is_the_option_that_changes_nothing(load: Callable[..., Stud
     assert study.config_of(study.base_params()) == study.base
 
 
+@pytest.mark.heavy
 def test_round_trip_of_a_study_with_tied_choices(load: Callable[..., Study]) -> None:
     study = load(SPACE)
     again = Study.from_dict(study.to_dict(), "study.yaml")

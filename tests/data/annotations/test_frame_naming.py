@@ -27,6 +27,7 @@ def config_for(make_config: Callable) -> Callable[..., Config]:
     return make
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("pattern", "name"),
     [
@@ -60,6 +61,7 @@ def test_each_dataset_may_have_its_own_pattern(make_dataset: Callable, make_conf
     assert all(clip.frame_path(2).is_file() for clip in clips)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "suggested"),
     [

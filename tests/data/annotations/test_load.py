@@ -235,6 +235,7 @@ def test_fingerprint_follows_every_change(make_config: Callable, tiny_dataset: P
     assert fingerprint(config) != before
 
 
+@pytest.mark.heavy
 def test_copy_has_the_same_content_unless_landmarks_differ(
     make_config: Callable, make_dataset: Callable, tmp_path: Path
 ):
@@ -287,6 +288,7 @@ def landmarks_config(config: Config, **needs: bool) -> Config:
     return config.model_copy(update={"train_parameters": train})
 
 
+@pytest.mark.heavy
 def test_fingerprint_covers_only_the_files_in_use(make_config: Callable, tiny_dataset: Path):
     for i in range(12):
         (tiny_dataset / f"c{i}" / f"c{i}.npz").write_bytes(b"12")

@@ -22,6 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return demo_dataset(tmp_path_factory.mktemp("demo"), **TINY, workers=1)
 
 
+@pytest.mark.heavy
 def test_folder_has_the_documented_layout(tiny: Path) -> None:
     header, *rows = [line.split() for line in (tiny / "test_hamnosys.txt").read_text().splitlines()]
     assert header == ["name", "start", "end", *HEADS]

@@ -63,6 +63,7 @@ def test_hand_points_and_faces_as_labelled(direction: int, palm: int) -> None:
     assert np.cross(along, across) @ PALM_NORMALS[direction][palm] > 0.8
 
 
+@pytest.mark.heavy
 def test_palm_and_back_look_different_on_every_skin() -> None:
     for signer in CAST[:8]:
         shades = []
@@ -139,6 +140,7 @@ def test_pose_follows_mediapipe_without_legs() -> None:
         assert np.isfinite(marks[name]).all()
 
 
+@pytest.mark.heavy
 def test_renders_150_frames_per_second_on_one_core() -> None:
     best = 0.0
     for _ in range(3):

@@ -227,6 +227,7 @@ def write_pose(path: Path, frames: int = 6) -> None:
     write_pose_file(path, Landmarks(np.where(points, points, np.float32(0.05)), "test", 25), (100, 100))
 
 
+@pytest.mark.heavy
 def test_landmarks_beside_the_videos_are_trimmed(make_source: Callable, tmp_path: Path):
     source, data = make_source("wlasl"), tmp_path / "data"
     for number in (1, 2, 3):

@@ -68,6 +68,7 @@ def test_resampling_takes_the_nearer_of_known_and_unknown():
     assert set(longer[..., 3].unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.heavy
 def test_affine_changes_stay_within_their_limits():
     known = clip()[..., 3] > 0
     factors = torch.stack([(x / clip())[known][:, :3].mean() for x in draws(scale=0.2)])

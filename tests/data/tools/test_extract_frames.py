@@ -38,6 +38,7 @@ def properties(folder: Path) -> dict:
     return json.loads((folder / f"{folder.name}_properties.json").read_text())
 
 
+@pytest.mark.heavy
 def test_frame_folders_are_valid_clips(videos: Path, tmp_path: Path):
     result = extract_frames(videos, tmp_path / "data", workers=1)
     assert (result.videos, result.extracted, result.frames, result.problems) == (4, 4, 26, [])
@@ -49,6 +50,7 @@ def test_frame_folders_are_valid_clips(videos: Path, tmp_path: Path):
     assert images == 26 and len(content(tmp_path / "data")) == 26 + 4 + 1
 
 
+@pytest.mark.heavy
 def test_properties_describe_the_frames(videos: Path, tmp_path: Path, make_video: Callable):
     make_video(videos / "uneven.mp4", times=[0, 40, 200])
     extract_frames(videos, tmp_path / "data", workers=1)
@@ -100,6 +102,7 @@ def test_second_run_extracts_only_new_or_changed_videos(videos: Path, tmp_path: 
     assert extract_frames(videos, data, size=20, workers=1, overwrite=True).extracted == 5
 
 
+@pytest.mark.heavy
 def test_video_that_became_shorter_leaves_no_old_frames(videos: Path, tmp_path: Path, make_video: Callable):
     extract_frames(videos, tmp_path / "data", workers=1)
     make_video(videos / "a.mp4", 2)
@@ -107,6 +110,7 @@ def test_video_that_became_shorter_leaves_no_old_frames(videos: Path, tmp_path: 
     assert sorted(os.listdir(tmp_path / "data" / "a")) == ["a_0.jpg", "a_1.jpg", "a_properties.json"]
 
 
+@pytest.mark.heavy
 def test_video_that_broke_keeps_its_earlier_frames(videos: Path, tmp_path: Path):
     extract_frames(videos, tmp_path / "data", workers=1)
     (videos / "a.mp4").write_text("incomplete copy")
@@ -115,6 +119,7 @@ def test_video_that_broke_keeps_its_earlier_frames(videos: Path, tmp_path: Path)
     assert properties(tmp_path / "data" / "a")["frames"] == len(list((tmp_path / "data" / "a").glob("*.jpg"))) == 5
 
 
+@pytest.mark.heavy
 def test_other_folders_are_kept_unless_overwritten(videos: Path, tmp_path: Path):
     existing = tmp_path / "data" / "a" / "a_0.jpg"
     existing.parent.mkdir(parents=True)
@@ -150,6 +155,7 @@ def test_exit_codes_and_summaries_of_successful_runs(videos: Path, tmp_path: Pat
         assert (done.returncode, done.stderr) == (0, "") and f"4 videos: {summary}" in done.stdout
 
 
+@pytest.mark.heavy
 def test_name_with_whitespace_is_noted(videos: Path, tmp_path: Path):
     (videos / "a.mp4").rename(videos / "my clip.mp4")
     (note,) = extract_frames(videos, tmp_path / "data", workers=1).notes

@@ -70,6 +70,7 @@ def test_missing_models_are_named_with_the_commands(tmp_path: Path) -> None:
         find_models(tmp_path)
 
 
+@pytest.mark.heavy
 @needs_models
 def test_models_are_found_in_subfolders() -> None:
     assert len(find_models(REAL, face=True)) == 3

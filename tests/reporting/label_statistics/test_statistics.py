@@ -294,6 +294,7 @@ def test_highest_allowed_label_needs_little_memory(write: Callable[..., Path], t
 # the folder
 
 
+@pytest.mark.heavy
 def test_existing_folder_keeps_its_other_files(write: Callable[..., Path], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -305,6 +306,7 @@ def test_existing_folder_keeps_its_other_files(write: Callable[..., Path], tmp_p
     assert len(list(folder.iterdir())) == 4 and len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.heavy
 def test_failure_while_drawing_leaves_the_folder_unchanged(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

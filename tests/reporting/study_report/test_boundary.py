@@ -120,6 +120,7 @@ def test_two_values_and_choices_have_no_boundary(tmp_path: Path) -> None:
     assert warned(tmp_path, {LAYERS: {"choice": [1, 2, 3]}}, lambda params: params[LAYERS]) == []
 
 
+@pytest.mark.heavy
 def test_conditional_parameters_are_judged_by_trials_having_them(tmp_path: Path) -> None:
     space = {BLUR: {"choice": [True, False]}, LIMIT: {"int": [1, 9], "when": {BLUR: True}}}
     (line,) = warned(tmp_path, space, lambda params: params.get(LIMIT, 20), 120)

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]) 
 NUMBERS = st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6)
 
 
+@pytest.mark.heavy
 @relaxed
 @given(NUMBERS, NUMBERS)
 def test_ticks_enclose_the_values_and_are_few(first: float, second: float) -> None:

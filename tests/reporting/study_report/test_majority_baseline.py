@@ -9,6 +9,7 @@ import pytest
 from tests.helpers.report_files import summary_of
 
 
+@pytest.mark.heavy
 def test_the_most_frequent_training_class_is_scored_on_test(finished: Path) -> None:
     with (finished / "split.csv").open() as file:
         part = {row["name"].rpartition("/c")[2]: row["split"] for row in csv.DictReader(file)}

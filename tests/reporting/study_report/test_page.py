@@ -64,6 +64,7 @@ def test_a_stopped_finalist_has_no_selection_score(build_study: Callable) -> Non
     assert 'class="mean"' in source and 'class="ring"' not in source
 
 
+@pytest.mark.heavy
 def test_the_best_score_by_the_epochs_of_all_trials(finished: Path) -> None:
     chart = score_by_cost(read_record(finished))
     points = [tuple(map(float, pair.split(","))) for pair in re.search(r'points="(.*?)"', chart)[1].split()]

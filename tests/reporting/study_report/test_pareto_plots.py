@@ -152,6 +152,7 @@ def named(build_study: Callable) -> Path:
     return builder.folder
 
 
+@pytest.mark.heavy
 def test_curves_show_the_score_of_the_named_heads(named: Path) -> None:
     assert [trial.curve for trial in read_record(named).trials] == [{1: 0.4, 2: 0.5, 3: 0.4}, {1: 0.6, 2: 0.7, 3: 0.6}]
 

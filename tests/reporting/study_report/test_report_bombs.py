@@ -10,6 +10,7 @@ from tests.helpers.pickle_bombs import oldest, plain, yaml_text
 FILES = ("study.yaml", "journal.log", "test.json", "split.csv", "trials/0001/metrics.jsonl")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("form", [plain, oldest], ids=lambda form: form.__name__)
 def test_a_report_of_a_file_that_is_a_bomb(

@@ -39,6 +39,7 @@ def test_a_torn_line_of_metrics_is_ignored(finished: Path) -> None:
     assert csv_rows_of(finished)[1]["val/gloss/macro_f1"] == "0.61"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"base": null, "winner": null}'])
 def test_broken_test_scores_are_named(finished: Path, content: str) -> None:
     (finished / "test.json").write_text(content)
@@ -70,6 +71,7 @@ def test_forged_test_scores_are_named(finished: Path, content: str) -> None:
         read_record(finished)
 
 
+@pytest.mark.heavy
 def test_scores_of_a_trial_that_the_journal_lacks(finished: Path) -> None:
     (finished / "journal.log").write_text("")
     with pytest.raises(UserError, match=r"journal\.log: has no trial 0 and 1, of which test\.json has the scores"):
@@ -97,6 +99,7 @@ def test_forged_metrics_are_named(finished: Path, line: str) -> None:
         read_record(finished)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -14,6 +14,7 @@ from tests.helpers.study_builder import LR, SHARP
 BLUR = "augmentations_parameters.blur_limit"
 
 
+@pytest.mark.heavy
 def test_the_summary_holds_the_figures_of_the_search(finished: Path) -> None:
     summary = summary_of(finished)
     assert summary["study"] == "tiny" and summary["space"] == "space" and summary["finished"]
@@ -33,6 +34,7 @@ def test_the_summary_holds_the_figures_of_the_search(finished: Path) -> None:
     assert set(summary["versions"]) == {"python", "torch", "ray", "optuna", "timm", "hearai"}
 
 
+@pytest.mark.heavy
 def test_finalists_have_mean_and_sample_std_best_first(finished: Path) -> None:
     best, base = summary_of(finished)["finalists"]
     assert (best["trial"], best["seeds"], best["values"], best["is_base"]) == (1, [1, 2], [0.55, 0.61], False)
@@ -41,6 +43,7 @@ def test_finalists_have_mean_and_sample_std_best_first(finished: Path) -> None:
     assert (base["trial"], base["mean"], base["is_base"]) == (0, pytest.approx(0.42), True)
 
 
+@pytest.mark.heavy
 def test_overhead_is_slot_time_outside_training(finished: Path) -> None:
     seconds = summary_of(finished)["seconds"]
     training = 2.0 + 2.5 + 0.5 + 1.0 + 4 * 1.0  # five trials, of which one failed, and four finals
@@ -49,6 +52,7 @@ def test_overhead_is_slot_time_outside_training(finished: Path) -> None:
     assert seconds["wall"] == 30.0
 
 
+@pytest.mark.heavy
 def test_the_test_scores_are_those_of_the_file(finished: Path) -> None:
     summary = summary_of(finished)
     assert summary["test"] == json.loads((finished / "test.json").read_text())

@@ -38,6 +38,7 @@ def test_pretraining_time_is_listed_only_where_there_was_some(finished: Path, bu
     assert summary_of(finished)["seconds"]["pretraining"] == 12.5
 
 
+@pytest.mark.heavy
 def test_running_trials_are_those_that_have_not_ended(finished: Path) -> None:
     trials = summarize(read_record(finished)).trials
     assert trials.running == 0

@@ -57,6 +57,7 @@ def test_the_training_command_has_the_threads_of_the_trial(finished: Path, build
     assert write_results(finished).endswith("train.py --config " + str(finished / "best.yaml") + " --threads 3")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("ended_by", ["trial budget (24)", "the budget of 24 trials"], ids=["current", "older"])
 def test_the_stopping_criterion_is_named(finished: Path, ended_by: str) -> None:
     record = read_record(finished)

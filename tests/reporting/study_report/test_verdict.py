@@ -70,6 +70,7 @@ def test_a_gap_between_validation_and_test_is_remarked_on(
         assert "The test scores are of 2 runs with new seeds. best/ has the winner's run in the search" in shown
 
 
+@pytest.mark.heavy
 def test_a_lucky_run_of_the_search_is_compared_too(finished: Path) -> None:
     summary = summarize(read_record(finished))
     lucky = replace(summary, best=replace(summary.best, value=0.7), finalists=[])

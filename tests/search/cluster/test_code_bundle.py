@@ -10,6 +10,7 @@ from hearai.search.cluster.code_bundle import bundle_code, bundle_lines, code_fi
 from tests.helpers.text_files import write_text
 
 
+@pytest.mark.heavy
 def test_all_code_and_nothing_else_is_sent() -> None:
     with bundle_code(["--space", "hamnosys"]) as (folder, arguments):
         assert sorted(path.name for path in folder.iterdir()) == ["experiments", "hearai", "search_spaces"]

@@ -47,6 +47,7 @@ def test_a_failed_start_is_tried_once_more_and_then_reported(starts: list[Except
     connection.close()
 
 
+@pytest.mark.heavy
 def test_a_failed_start_ends_a_search_before_pretraining(
     starts: list[Exception], make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_points_of_a_conditional_space_are_valid_and_unique(name: str, tmp_path:
         assert store.propose(lambda trial: suggest_params(trial, study)) is None, "every point was tried"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_samplers_weak_in_conditions_print_a_note(name: str, tmp_path: Path) -> None:
     note = sampler_note(study_of(tmp_path, sampler={"name": name}))

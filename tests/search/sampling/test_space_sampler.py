@@ -189,6 +189,7 @@ def test_the_winner_lies_inside_a_narrowed_space(tmp_path: Path) -> None:
         assert winner(build_search_store(journal, wide), finals) == 1, "widened again, it counts again"
 
 
+@pytest.mark.heavy
 def test_a_running_trial_ends_with_its_old_parameters(tmp_path: Path) -> None:
     wide, narrow = study_of(tmp_path, WIDER), study_of(tmp_path, SPACE)
     with opened(tmp_path, wide) as store:
@@ -244,6 +245,7 @@ def test_a_queued_point_outside_of_a_narrowed_space_is_replaced(tmp_path: Path) 
         assert proposal.params[DROPOUT] == 0.1
 
 
+@pytest.mark.heavy
 def test_an_unchanged_space_shows_the_trials_of_the_journal(tmp_path: Path) -> None:
     study = study_of(tmp_path, SPACE)
     with opened(tmp_path, study) as store:

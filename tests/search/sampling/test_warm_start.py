@@ -88,6 +88,7 @@ def test_trials_outside_of_this_space_are_left_out(make_study: MakeStudy, older:
     assert warm.trials[0].params == {LR: pytest.approx(1e-3)}
 
 
+@pytest.mark.heavy
 def test_only_points_are_taken_if_values_are_not_comparable(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
     study = with_warm_start(make_study(), older)
     other = replace(study, base=override(study.base, {"general_parameters.split_seed": 7}))
@@ -119,6 +120,7 @@ def test_a_folder_is_refused_with_the_file_to_give(
         read_one(with_warm_start(make_study(), given))
 
 
+@pytest.mark.heavy
 def test_numbers_that_mean_other_words_are_refused(make_study: MakeStudy, older: Path, tiny_dataset: Path) -> None:
     study = with_warm_start(make_study(), older)
     older.with_name("class_names.csv").write_text("head,class,name\ngloss,0,book\n")
@@ -140,6 +142,7 @@ def test_a_dry_run_refuses_what_a_start_refuses(make_study: MakeStudy, older: Pa
         check_warm_starts(with_warm_start(make_study(), older.parent))
 
 
+@pytest.mark.heavy
 def test_several_journals_are_added_once_each(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
     shutil.copytree(older.parent, tmp_path / "second")
     journals = (str(older), str(tmp_path / "second" / "journal.log"))
@@ -157,6 +160,7 @@ def test_several_journals_are_added_once_each(make_study: MakeStudy, older: Path
         assert sources == [journals[0]] * 3 + [journals[1]] * 3
 
 
+@pytest.mark.heavy
 def test_problems_of_all_journals_are_listed(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
     study = with_warm_start(make_study(), older, older, tmp_path / "nowhere" / "journal.log")
     with pytest.raises(ConfigError) as caught:
@@ -170,6 +174,7 @@ def test_problems_of_all_journals_are_listed(make_study: MakeStudy, older: Path,
 FREEZE_THAW = {"sampler": {"name": "freeze_thaw", "startup_trials": 0}}
 
 
+@pytest.mark.heavy
 def test_freeze_thaw_learns_from_trials_of_a_range_nearby(make_study: MakeStudy, older: Path, tmp_path: Path) -> None:
     """The trials have learning rates of 0.001, 0.0044 and 0.019."""
     study = make_study({**FREEZE_THAW, "space": {LR: {"float": [5e-4, 5e-3], "log": True}}})
@@ -189,6 +194,7 @@ def test_freeze_thaw_learns_from_trials_of_a_range_nearby(make_study: MakeStudy,
         assert curves_of(build_search_store(storage, study))[: len(curves)] == curves, "and is read again"
 
 
+@pytest.mark.heavy
 def test_what_freeze_thaw_cannot_place_is_left_out(make_study: MakeStudy, older: Path) -> None:
     far = make_study({**FREEZE_THAW, "space": {LR: {"float": [1e-3, 1.01e-3], "log": True}}})
     assert read_one(with_warm_start(far, older)).note.endswith("; 2 left out: not points of this space")

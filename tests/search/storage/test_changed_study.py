@@ -81,6 +81,7 @@ def test_a_study_with_a_result_refuses_a_changed_config(
     assert search(make_study(), tmp_path / "study", None) == [], "the unchanged study continues"
 
 
+@pytest.mark.heavy
 def test_results_of_another_search_do_not_count(make_study: MakeStudy, tmp_path: Path) -> None:
     search(make_study(), tmp_path / "study", TrialState.COMPLETE, **{KIND: WARM_KIND})
     assert search(make_study(settings={"seed": 5}), tmp_path / "study", None)

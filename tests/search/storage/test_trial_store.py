@@ -71,6 +71,7 @@ def test_the_seed_determines_the_suggestions(open_store: Callable, study: Study,
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.heavy
 def test_suggestions_are_points_of_the_space_and_are_stored(open_here: Callable, study: Study) -> None:
     with open_here() as store:
         for _ in range(15):

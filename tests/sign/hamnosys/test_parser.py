@@ -105,6 +105,7 @@ def test_what_cannot_be_read_is_refused_with_position(text: str, message: str) -
     assert message in str(error.value)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("text", ["<" * 20_000, "<hamnosys_nonmanual>" * 900, "<!--" * 5_000, "ham" * 6_000])
 def test_long_nonsense_is_refused(text: str) -> None:
     with pytest.raises(NotationError):

@@ -51,6 +51,7 @@ def folders(cache):
     return list(cache.glob("frames-*"))
 
 
+@pytest.mark.heavy
 def test_frames_are_those_of_the_files_and_decoded_once(tiny_config, clips, cache, caplog):
     with caplog.at_level(logging.INFO, "hearai"):
         assert_right(load_frames(tiny_config, clips), tiny_config, clips)
@@ -77,6 +78,7 @@ def test_the_fingerprint_of_frames_follows_files_and_sizes(make_config, tiny_dat
     assert fingerprint(config, clips) not in found
 
 
+@pytest.mark.heavy
 def test_a_changed_file_is_decoded_again(tiny_config, clips, cache):
     load_frames(tiny_config, clips)
     clips[0].frame_path(0).write_bytes(clips[1].frame_path(1).read_bytes())
@@ -124,6 +126,7 @@ def test_a_damaged_file_of_frames_is_written_again(tiny_config, clips, cache, na
     assert (folder / name).read_bytes() == before
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["images.npy", "checksums.npy"])
 def test_flipped_bits_never_reach_training(tiny_config, clips, cache, caplog, name):
     load_frames(tiny_config, clips)
@@ -191,6 +194,7 @@ def test_a_disk_without_room_is_seen_before_decoding(tiny_config, clips, tmp_pat
         assert "decoded frames need about" in caplog.text and not folders(tmp_path / "disk")
 
 
+@pytest.mark.heavy
 def test_a_broken_image_is_named(tiny_config, clips, cache):
     clips[-1].frame_path(1).write_bytes(b"no image")
     with pytest.raises(DataError, match=clips[-1].frame_path(1).name):

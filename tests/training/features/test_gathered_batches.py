@@ -64,6 +64,7 @@ def test_gathered_batches_are_those_read_clip_by_clip(
             assert_equal(one, other)
 
 
+@pytest.mark.heavy
 def test_batches_to_evaluate_are_in_order_and_padded(features: tuple) -> None:
     config, data, plain, _ = features
     dataset, gathered = clip_by_clip(config, data.split.val, plain, None, train=False)

@@ -48,6 +48,7 @@ def test_a_point_has_a_position_that_gives_it_again(encoding: Encoding) -> None:
         assert encoding.point(encoding.position(params)) == pytest.approx(params)
 
 
+@pytest.mark.heavy
 def test_discrete_values_have_equal_shares(encoding: Encoding) -> None:
     rng = np.random.default_rng(0)
     points = [encoding.point(position_P) for position_P in rng.random((3000, encoding.parameters))]

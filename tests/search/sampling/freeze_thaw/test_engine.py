@@ -58,6 +58,7 @@ def test_it_starts_with_random_points_after_the_base_config() -> None:
         curves.append(curve_of(number, point, 3))
 
 
+@pytest.mark.heavy
 def test_promising_curves_are_trained_on() -> None:
     curves = curves_of(20)
     best = sorted(curves[2:], key=lambda curve: -quality(curve.params))
@@ -159,6 +160,7 @@ def test_a_small_space_is_exhausted_without_repetition() -> None:
     assert answer is None and len({repr(sorted(c.params.items())) for c in curves}) == len(curves) == 12
 
 
+@pytest.mark.heavy
 def test_rules_of_the_space_hold_for_every_proposal() -> None:
     rule = {"divides": ["feature_extractor.representation_size", "transformer.num_attention_heads"]}
     raw = {
