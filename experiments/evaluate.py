@@ -8,7 +8,7 @@ compare them. Exit codes: 0 done; 2 bad input.
 import argparse
 from pathlib import Path
 
-from hearai.cli import CODE_HELP, DONE, add_data_options, code_dir, gpu_index, print_text, run_script
+from hearai.cli import DONE, add_code_option, add_data_options, gpu_index, print_text, run_script
 from hearai.config.model_parts.code_folder import use_code
 from hearai.files import require_writable_folder
 
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
     )
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
+    add_code_option(parser)
     return parser.parse_args()
 
 

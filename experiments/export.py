@@ -6,7 +6,7 @@ The exported model is run and compared with the original first. Exit codes: 0 do
 import argparse
 from pathlib import Path
 
-from hearai.cli import CODE_HELP, DONE, code_dir, run_script
+from hearai.cli import DONE, add_code_option, run_script
 from hearai.config.model_parts.code_folder import use_code
 
 
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="output file (default: model.onnx or model.pt2 in the checkpoint)"
     )
-    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
+    add_code_option(parser)
     return parser.parse_args()
 
 

@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 
 from hearai.cli import (
-    CODE_HELP,
     DONE,
-    code_dir,
+    add_code_option,
     frame_pattern,
     gpu_index,
     log_to_stderr,
@@ -60,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
+    add_code_option(parser)
     return parser.parse_args()
 
 

@@ -86,7 +86,7 @@ def start(args: argparse.Namespace, tune_options: list[str]) -> int:
         is_dry_run=tune_args.dry_run,
         is_estimate=tune_args.estimate,
     )
-    tune.check_own_parts(study)
+    tune.check_parts_of(study)
     if tune_args.dry_run:
         print_text("\n".join(bundle_lines(tune_options)))
         return DONE

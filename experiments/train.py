@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearai.cli import (
-    CODE_HELP,
     DIVERGED,
     DONE,
     INTERRUPTED,
+    add_code_option,
     assignment,
-    code_dir,
     integer,
     local_path,
     print_problems,
@@ -27,9 +26,7 @@ from hearai.cli import (
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.model_parts.code_folder import use_code
-from hearai.config.overrides import leaves, override
-from hearai.config.validation import rename_old_keys
-from hearai.config.yaml_io import read_yaml
+from hearai.config.overrides import override
 from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
 from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
@@ -69,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=integer(1, MAX_PROCESSES), metavar="K", help="through a Ray Train group of K processes"
     )
-    parser.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
+    add_code_option(parser)
     return parser.parse_args()
 
 
@@ -83,10 +80,10 @@ def config_of(args: argparse.Namespace) -> Config:
     config = override(config, changes, "--set")
     if args.start is None:
         return config
-    from hearai.training.setup.from_run import find_run, values_from  # imports torch
+    from hearai.training.setup.from_run import find_run, stated_in, values_from  # imports torch
 
-    stated = dict(leaves(rename_old_keys(read_yaml(args.config)))) if args.config else {}
-    return override(config, values_from(find_run(str(args.start)), {**stated, **changes}), "--from")
+    stated = {**stated_in(args.config), **changes}
+    return override(config, values_from(find_run(str(args.start)), stated), "--from")
 
 
 def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult":

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from hearai.cli import (
-    CODE_HELP,
     DONE,
     INTERRUPTED,
     NO_TRIAL_SUCCEEDED,
+    add_code_option,
     assignment,
-    code_dir,
     comma_separated,
     duration,
     gpus,
@@ -40,8 +39,6 @@ from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import leaves
 from hearai.config.study import SAMPLE_MARK, Request, Study, load_study
 from hearai.config.study_schema import PLATEAU
-from hearai.config.validation import rename_old_keys
-from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
@@ -122,7 +119,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_execution_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--code", type=code_dir, metavar="DIR", help=CODE_HELP)
+    add_code_option(group)
     group.add_argument("--name", type=study_name, metavar="STUDY", help="name of the study folder (default: the space)")
     group.add_argument(
         "--storage",
@@ -189,10 +186,10 @@ def build_study(args: argparse.Namespace) -> Study:
 
 def study_from_run(request: Request, run: str) -> Study:
     """The study whose trials all start with a trained run; prints what that decides."""
-    from hearai.training.setup.from_run import find_run, request_from  # imports torch
+    from hearai.training.setup.from_run import find_run, request_from, stated_in  # imports torch
 
-    stated = dict(leaves(rename_old_keys(read_yaml(request.base_config)))) if request.base_config else {}
-    request, notes = request_from(request, load_study(request), find_run(run), {**stated, **(request.changes or {})})
+    stated = {**stated_in(request.base_config), **(request.changes or {})}
+    request, notes = request_from(request, load_study(request), find_run(run), stated)
     print_comment("\n".join(notes))
     return load_study(request)
 
@@ -203,12 +200,12 @@ def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inner.items() if value is not None and value != {}}
 
 
-def check_own_parts(study: Study) -> None:
+def check_parts_of(study: Study) -> None:
     """Checks parts of the user's own where nothing else does: before a dry run, or before a job is submitted."""
     if any(part.is_own for config in study.part_configs for part in config.parts):
-        from hearai.training.setup.part_checks import check_parts  # heavy: torch
+        from hearai.training.setup.part_checks import check_own_parts  # heavy: torch
 
-        check_parts(study.part_configs)
+        check_own_parts(study.part_configs)
 
 
 def show(study: Study) -> None:
@@ -286,7 +283,7 @@ def main() -> int:
     args = parse_args()
     study = build_study(args)
     if args.dry_run:
-        check_own_parts(study)
+        check_parts_of(study)
         if study.settings.warm_start:
             from hearai.search.sampling.warm_start import check_warm_starts  # heavy: torch and Optuna
 

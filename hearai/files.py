@@ -3,6 +3,7 @@
 import csv
 import errno
 import fcntl
+import hashlib
 import io
 import os
 import re
@@ -33,6 +34,24 @@ def cache_folder() -> Path:
         UserError: neither the variable nor a home folder is known.
     """
     return home_folder("HEARAI_CACHE", ".cache", "hearai")
+
+
+@contextmanager
+def caches_in(folder: Path) -> Iterator[None]:
+    """Caches in this folder instead, within a with block: for what does not belong in the user's."""
+    before = os.environ.get("HEARAI_CACHE")
+    os.environ["HEARAI_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("HEARAI_CACHE")
+        os.environ.update({} if before is None else {"HEARAI_CACHE": before})
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def home_folder(variable: str, *default: str) -> Path:

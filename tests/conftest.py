@@ -19,6 +19,7 @@ from PIL import Image
 from hearai.config.config import Config, build_config
 from hearai.config.model_parts.code_folder import forget_code
 from hearai.config.overrides import override
+from hearai.files import caches_in
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import PARTS
 from tests.helpers import ROOT
@@ -49,10 +50,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keeps features and backbones of the tests out of the user's cache."""
-    before = os.environ.get("HEARAI_CACHE")
-    os.environ["HEARAI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("HEARAI_CACHE") if before is None else os.environ.update(HEARAI_CACHE=before)
+    with caches_in(tmp_path_factory.mktemp("cache")):
+        yield
 
 
 @pytest.fixture(autouse=True)

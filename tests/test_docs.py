@@ -1,10 +1,12 @@
 """Commands, options, links and YAML in the README and docs/ are valid."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from hearai.cli import add_code_option, add_data_options
 from hearai.config.config import build_config
 from hearai.config.study import Request, load_study
 from hearai.config.yaml_io import parse_yaml
@@ -12,6 +14,7 @@ from tests.helpers import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "cluster").rglob("*.md"))
+SHARED_OPTIONS = (add_code_option, add_data_options)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -22,6 +25,7 @@ def test_scripts_options_and_links_of_a_page_exist(page: Path) -> None:
         source = "".join((ROOT / "experiments" / name).read_text(encoding="utf-8") for name in scripts)
         if script == "benchmark.py":
             source += (ROOT / "hearai/benchmarks/speed/options.py").read_text(encoding="utf-8")
+        source += "".join(inspect.getsource(shared) for shared in SHARED_OPTIONS if f"{shared.__name__}(" in source)
         for option in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", options.split("#")[0]):
             assert f'"{option}"' in source, f"{page.name}: {script} has no {option}"
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):

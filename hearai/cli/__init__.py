@@ -1,11 +1,10 @@
 """Shared code of the scripts in `experiments/`."""
 
 from hearai.cli.arguments import (
-    CODE_HELP,
     MAX_COUNT,
+    add_code_option,
     add_data_options,
     assignment,
-    code_dir,
     comma_separated,
     duration,
     frame_pattern,
@@ -39,7 +38,6 @@ from hearai.cli.script import (
 
 __all__ = [
     "BAD_INPUT",
-    "CODE_HELP",
     "DIVERGED",
     "DONE",
     "INTERRUPTED",
@@ -47,9 +45,9 @@ __all__ = [
     "NO_TRIAL_SUCCEEDED",
     "PROBLEMS_FOUND",
     "Print",
+    "add_code_option",
     "add_data_options",
     "assignment",
-    "code_dir",
     "comma_separated",
     "duration",
     "frame_pattern",

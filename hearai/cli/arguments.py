@@ -55,10 +55,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-CODE_HELP = "folder with parts of your own, which the config names as module:Class; see docs/extend.md"
+def add_code_option(parser: argparse._ActionsContainer) -> None:
+    """The option of scripts that make models."""
+    parser.add_argument(
+        "--code",
+        type=_code_dir,
+        metavar="DIR",
+        help="folder with parts of your own, which the config names as module:Class; see docs/extend.md",
+    )
 
 
-def code_dir(text: str) -> Path:
+def _code_dir(text: str) -> Path:
     """A folder with Python files of the user's own."""
     try:
         return check_code(text)

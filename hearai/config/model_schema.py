@@ -1,6 +1,6 @@
 """The sections of the config about the model and its freeze schedule; see `schema`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -31,6 +31,11 @@ from hearai.config.model_parts.part_names import ENCODER, EXTRACTOR
 from hearai.config.validation import Section
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import BODY_GROUPS, FACE_PARTS, POINT_GROUPS
+
+
+def path_of_weights(pretrained: Any) -> str | None:
+    """The path that a value of `feature_extractor.pretrained` is, if it is one."""
+    return pretrained if isinstance(pretrained, str) and pretrained != "auto" else None
 
 
 class FeatureExtractorParameters(Section):
@@ -85,7 +90,7 @@ class FeatureExtractorParameters(Section):
     @property
     def weights_path(self) -> str | None:
         """The path that `pretrained` gives, if it is one."""
-        return self.pretrained if isinstance(self.pretrained, str) and self.pretrained != "auto" else None
+        return path_of_weights(self.pretrained)
 
 
 class Transformer(Section):

@@ -121,7 +121,7 @@ def build_augmentation(config: Config) -> Augmentation:
     """
     p = config.augmentations_parameters
     own = None if p.augmentation in AUGMENTATIONS else make_part(AUGMENTATION, p.augmentation, p.augmentation_kwargs)
-    steps = _random_steps(config.augmentations_parameters, images=config.train_parameters.frames)
+    steps = _random_steps(p, images=config.train_parameters.frames)
     return Augmentation(steps, _landmark_augmentation(config), own)
 
 

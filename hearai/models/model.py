@@ -95,11 +95,9 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
     """
     check_size(config, num_class)
     settings, head = config.feature_extractor, config.heads.model
-    published = pretrained and settings.checkpoint is None and settings.weights_path is None
-    extractor = build_extractor(settings, pretrained=published)
-    start = None
-    if pretrained and settings.checkpoint is None and settings.weights_path is not None:
-        start = load_local(extractor, settings)
+    loads = pretrained and settings.checkpoint is None
+    extractor = build_extractor(settings, pretrained=loads and settings.weights_path is None)
+    start = load_local(extractor, settings) if loads and settings.weights_path is not None else None
     encoder = build_sequence_encoder(config.transformer, extractor.width)
     reads_both = config.train_parameters.frames and config.train_parameters.landmarks
     model = SignModel(
@@ -202,9 +200,7 @@ def build_initial_model(config: Config, num_class: Mapping[str, int]) -> SignMod
     """
     extractor = config.feature_extractor
     source = weight_source(extractor)
-    if extractor.weights_path is not None:
-        pretrained = True
-    else:
-        pretrained = extractor.checkpoint is None and resolve_pretrained(source, extractor.pretrained)
+    is_path, has_checkpoint = extractor.weights_path is not None, extractor.checkpoint is not None
+    pretrained = is_path or (not has_checkpoint and resolve_pretrained(source, extractor.pretrained))
     torch.manual_seed(config.general_parameters.seed)
     return build_model(config, num_class, pretrained=pretrained)

@@ -1,18 +1,17 @@
 """Estimates the cost of a search from two epochs of its base config, without Ray and without a study folder."""
 
 import json
-import os
 import random
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearai.config.overrides import override
 from hearai.config.study import Study
 from hearai.data.annotations.load import load_data
+from hearai.files import caches_in
 from hearai.search.budget import budget_of
 from hearai.search.early_stopping import Stopper, build_stopper
 from hearai.search.plan import Plan, make_plan
@@ -83,7 +82,7 @@ def estimate(study: Study, slots: int) -> Estimate:
         length = {"train_parameters.epochs": MEASURED_EPOCHS}
         short = override(plan.start, length if keeps_features else {**length, **untrained})
         run = Path(folder) / "run"
-        with nullcontext() if keeps_features else _cache_in(Path(folder) / "cache"):
+        with nullcontext() if keeps_features else caches_in(Path(folder) / "cache"):
             fit(short, LocalRuntime(choose_device(short.general_parameters.gpu), run))
         ends = [json.loads(line)["seconds"] for line in (run / METRICS_FILE).read_text().splitlines()]
         checkpoints, total = (sum(map(_size, (run / LAST, run / BEST))), _size(run))
@@ -114,18 +113,6 @@ def _pretraining_seconds(plan: Plan) -> float | None:
         return None
     starts = fold_configs(plan.start, plan.study.settings.splits)
     return sum(estimate_pretraining(start, load_data(start), plan.pretrain) for start in starts)
-
-
-@contextmanager
-def _cache_in(folder: Path) -> Iterator[None]:
-    """Caches in a folder, within a with block."""
-    before = os.environ.get("HEARAI_CACHE")
-    os.environ["HEARAI_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("HEARAI_CACHE")
-        os.environ.update({} if before is None else {"HEARAI_CACHE": before})
 
 
 def search_epochs(study: Study) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
 from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
-from hearai.training.setup.part_checks import check_parts
+from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
 from hearai.training.setup.starting_weights import travels, with_copy, write_copy
 
@@ -56,7 +56,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
     Raises:
         UserError: every problem of the data, or of parts of the user's own, or weights that are not available.
     """
-    check_parts(study.part_configs)
+    check_own_parts(study.part_configs)
     start, data = with_data(study.base, study.settings.demo_clips, study.settings.demo_landmarks)
     if True in study.space.paths.get("train_parameters.landmarks", ()):  # read by trials, but not by the base config
         check_all_landmarks(data.clips)

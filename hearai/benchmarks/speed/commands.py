@@ -66,7 +66,7 @@ def launch(
     """
     from hearai.benchmarks.speed.launch import launch_of, seconds_to_first_trial, suggestion_costs
     from hearai.benchmarks.speed.measured_trials import demo_study, local_ray, run_measured_trials
-    from hearai.benchmarks.speed.throughput import caches_in
+    from hearai.files import caches_in
 
     use_threads(threads)
     print_line(f"{trials} trials of {epochs} epochs, one after another")
@@ -103,7 +103,7 @@ def search_cost(
     from hearai.benchmarks.speed import documented_way
     from hearai.benchmarks.speed.measured_trials import demo_study, local_ray, run_measured_trials
     from hearai.benchmarks.speed.search_cost import Rates, cost_report, demo_schedule, measured_pretraining
-    from hearai.benchmarks.speed.throughput import caches_in
+    from hearai.files import caches_in
 
     use_threads(threads)
     schedule, study = demo_schedule(trials), demo_study(trials=measured, epochs=3, cache=out / "cache")

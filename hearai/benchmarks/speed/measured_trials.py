@@ -13,11 +13,11 @@ import ray.tune
 
 from hearai.benchmarks.speed.costs import Cost, ProcessesCpu, now
 from hearai.benchmarks.speed.stack_sampler import Rule, sampled
-from hearai.benchmarks.speed.throughput import caches_in
 from hearai.cli import Print
 from hearai.config.overrides import override
 from hearai.config.study import Request, Study, load_study
 from hearai.errors import UserError
+from hearai.files import caches_in
 from hearai.search.trial.one_worker import run_trial
 from hearai.training.features.feature_cache import BACKBONE_MODULE, ensure_features
 from hearai.training.setup.prepare import with_data

@@ -11,13 +11,13 @@ from hearai.benchmarks.speed.costs import Cost, measured, median
 from hearai.benchmarks.speed.documented_way import DocumentedSearch
 from hearai.benchmarks.speed.measured_trials import PER_EPOCH, TrialRecord
 from hearai.benchmarks.speed.report import Comparison, SpeedReport
-from hearai.benchmarks.speed.throughput import caches_in
 from hearai.benchmarks.surrogate import demo_surrogate
 from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.config.study import Request, load_study
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
+from hearai.files import caches_in
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.setup.backbone_cache import estimate_pretraining
 from hearai.training.setup.prepare import with_data

@@ -1,9 +1,7 @@
 """An epoch of training, its validation and its checkpoint: the plain loop and ours, in turn."""
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.config.study import Request, load_study
 from hearai.data.demo import DEMO_CLIPS
+from hearai.files import caches_in
 from hearai.training.features.feature_cache import BACKBONE_MODULE
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
@@ -197,15 +196,3 @@ def _operations(run: PlainRun, config: Config) -> float:
         validation = operations_of(lambda: run.model({"frames": frames_BTCHW}, mask_BT))
     split = run.data.split
     return (training * len(split.train) + validation * len(split.val)) / len(clips)
-
-
-@contextmanager
-def caches_in(folder: Path) -> Iterator[None]:
-    """Features of random weights do not belong in the user's cache."""
-    before = os.environ.get("HEARAI_CACHE")
-    os.environ["HEARAI_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("HEARAI_CACHE")
-        os.environ.update({} if before is None else {"HEARAI_CACHE": before})

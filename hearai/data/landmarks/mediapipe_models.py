@@ -1,11 +1,10 @@
 """MediaPipe's models: found by name in a folder or the cache, and held to their SHA-256."""
 
-import hashlib
 import shlex
 from pathlib import Path
 
 from hearai.errors import DataError
-from hearai.files import cache_folder
+from hearai.files import cache_folder, sha256_of
 
 SHA256 = {
     "hand_landmarker.task": "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
@@ -67,7 +66,7 @@ def _candidates(place: Path, wanted: list[str]) -> dict[str, list[Path]]:
 def _is_intact(path: Path, expected: str) -> bool:
     if path.stat().st_size > MAX_BYTES:
         return False
-    return hashlib.sha256(path.read_bytes()).hexdigest() == expected
+    return sha256_of(path) == expected
 
 
 def _commands(place: Path, missing: list[str]) -> list[str]:

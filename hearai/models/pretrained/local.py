@@ -4,7 +4,6 @@ Every weight of the backbone must be there, in its shape. What else the file hol
 model) is not taken, and listed. More weights of the backbone's own kind are those of another network, and refused.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from hearai.config.config import build_config
 from hearai.errors import ConfigError, load_failure
+from hearai.files import sha256_of
 from hearai.models.pretrained.published import LOAD_ERRORS, WEIGHT_FILES
 from hearai.models.weights import load_weights, read_tensors
 
@@ -212,9 +212,3 @@ def _current_name(name: str) -> str:
         if name.endswith(old):
             return name.removesuffix(old) + new
     return name
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

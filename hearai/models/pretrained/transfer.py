@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from hearai.config.config import Config, build_config, to_dict
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
 from hearai.errors import ConfigError
-from hearai.models.pretrained.local import Taken, sha256_of
+from hearai.files import sha256_of
+from hearai.models.pretrained.local import Taken
 from hearai.models.weights import load_weights
 
 HEADS = "heads."

@@ -31,7 +31,7 @@ from hearai.training.fit import fit
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import backbone_file
 from hearai.training.runtime import LocalRuntime, choose_device
-from hearai.training.setup.part_checks import check_parts
+from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import with_weights
 
 REPLY_TIMEOUT_S = 900.0
@@ -122,7 +122,7 @@ def check_node(request: NodeRequest) -> NodeReply:
     marker = None
     try:
         config = build_config(request.configs[0])
-        check_parts([config])
+        check_own_parts([config])
         marker = _exchange_markers(request)
         if request.demo_clips:
             _render_demo(config, request.demo_clips, request.demo_landmarks)

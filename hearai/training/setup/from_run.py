@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hearai.config.config import Config, build_config
-from hearai.config.overrides import get_path, override
+from hearai.config.overrides import get_path, leaves, override
 from hearai.config.search_space.domains import Domain, paths_of
 from hearai.config.study import Request, Study
+from hearai.config.validation import rename_old_keys
+from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError
 from hearai.models.pretrained.transfer import architecture_of
 from hearai.training.outputs.layout import BEST, STATE
@@ -55,6 +57,15 @@ def find_run(path: str) -> SourceRun:
             f"weights alone, set {PRETRAINED} to their path)"
         )
     return SourceRun(file, build_config(load_best(file.parent).config, f"{OPTION} {file}: config"))
+
+
+def stated_in(path: str | None) -> dict[str, Any]:
+    """{dotted path: value} that a config file states; {} without one.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return dict(leaves(rename_old_keys(read_yaml(path)))) if path else {}
 
 
 def values_from(run: SourceRun, stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ OURS: dict[PartKind, Mapping[str, Any]] = {
 MOST_PROBLEMS = 20
 
 
-def check_parts(configs: Iterable[Config]) -> None:
+def check_own_parts(configs: Iterable[Config]) -> None:
     """Checks each different part of the user's own, with the keyword arguments that it gets, in the given configs.
 
     Raises:

@@ -12,6 +12,7 @@ import yaml
 
 from hearai.config.config import Config, build_config, load_config, to_dict
 from hearai.config.model_parts.code_folder import note_code
+from hearai.config.model_schema import path_of_weights
 from hearai.config.overrides import leaves, override
 from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
@@ -114,13 +115,9 @@ def _may_change(path: str, before: dict[str, Any], now: dict[str, Any], same_dat
         return same_data is not None  # then the content decides
     if path == "feature_extractor.checkpoint":  # the file may have moved; a checkpoint knows whether it is the same
         return None not in (before.get(path), now.get(path))
-    if path == "feature_extractor.pretrained" and all(_is_path(tree.get(path)) for tree in (before, now)):
+    if path == "feature_extractor.pretrained" and all(path_of_weights(tree.get(path)) for tree in (before, now)):
         return True  # weights_sha256 says whether they are the same
     return path in (*FREE, *LENGTH)
-
-
-def _is_path(pretrained: Any) -> bool:
-    return isinstance(pretrained, str) and pretrained != "auto"
 
 
 def _changed_folders(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from hearai.training.outputs.saved_state import load_best, load_last
 from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.backbone_cache import ensure_backbone
-from hearai.training.setup.part_checks import check_parts
+from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import with_data, with_weights
 from hearai.training.setup.resume import check_same_run, stored_run, with_unstated_values
 
@@ -39,7 +39,7 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
         log.warning("%s: holds no run to resume; training starts with epoch 1", folder)
     if stored:
         config = with_unstated_values(config, stored[0])
-    check_parts([config])
+    check_own_parts([config])
     config, data = with_data(config)
     config = with_weights(config, pretraining_follows=pre_training)
     if stored:

@@ -9,10 +9,10 @@ from pathlib import Path
 from hearai.config.config import Config
 from hearai.config.overrides import override
 from hearai.errors import ConfigError
-from hearai.files import atomic_write
+from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.local import Taken, sha256_of
+from hearai.models.pretrained.local import Taken
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
 

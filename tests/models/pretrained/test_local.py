@@ -13,8 +13,9 @@ from torchvision.models import resnet50
 
 from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError
+from hearai.files import sha256_of
 from hearai.models.feature_extractors import FeatureExtractor, build_extractor, load_local
-from hearai.models.pretrained.local import Taken, sha256_of
+from hearai.models.pretrained.local import Taken
 from hearai.training.outputs.checkpoint import save_checkpoint, save_tensors
 
 MODEL = "test_efficientnet"

@@ -8,7 +8,7 @@ import torch
 
 from hearai.config.model_parts.code_folder import use_code
 from hearai.errors import ConfigError
-from hearai.training.setup.part_checks import check_parts
+from hearai.training.setup.part_checks import check_own_parts
 
 CODE = """
 import random, torch
@@ -82,7 +82,7 @@ def code(tmp_path: Path) -> None:
 def test_parts_that_keep_their_promises_pass(make_config: Callable) -> None:
     names = {EXTRACTOR: "Good", ENCODER: "Encoder", LOSS: "Loss", AUGMENTATION: "Augment"}
     state = torch.get_rng_state()
-    check_parts([make_config(None, {path: f"checked_parts:{name}" for path, name in names.items()})])
+    check_own_parts([make_config(None, {path: f"checked_parts:{name}" for path, name in names.items()})])
     assert torch.equal(torch.get_rng_state(), state), "runs start from the same weights as without the check"
 
 
@@ -110,7 +110,7 @@ def test_parts_that_keep_their_promises_pass(make_config: Callable) -> None:
 )
 def test_broken_promises_are_named(path: str, name: str, problem: str, make_config: Callable) -> None:
     with pytest.raises(ConfigError, match=f"(?s){path}: checked_parts:{name}: .*({problem})"):
-        check_parts([make_config(None, {path: f"checked_parts:{name}"})])
+        check_own_parts([make_config(None, {path: f"checked_parts:{name}"})])
 
 
 @pytest.mark.heavy
@@ -118,5 +118,5 @@ def test_all_problems_of_all_parts_are_told_at_once(make_config: Callable) -> No
     parts = {EXTRACTOR: "checked_parts:Detached", LOSS: "checked_parts:Mean", ENCODER: "missing:Encoder"}
     smooth = {LOSS: "checked_parts:Loss", "train_parameters.label_smoothing": 0.1}
     with pytest.raises(ConfigError) as error:
-        check_parts([make_config(None, parts), make_config(None, smooth)])
+        check_own_parts([make_config(None, parts), make_config(None, smooth)])
     assert [problem.partition(": ")[0] for problem in error.value.problems] == [EXTRACTOR, ENCODER, LOSS, LOSS]
