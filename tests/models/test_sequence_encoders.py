@@ -200,7 +200,7 @@ def test_export_with_any_number_of_clips_and_frames(name: str):
 @pytest.mark.heavy
 def test_transformers_is_imported_only_if_needed():
     code = (
-        "import sys, hearai.models.model as m; from hearai.config.schema import SEQUENCE_ENCODERS, Transformer;"
+        "import sys, hearai.models.model as m; from hearai.config.model_schema import SEQUENCE_ENCODERS, Transformer;"
         "build = lambda name: m.build_sequence_encoder(Transformer(name=name, feedforward_size=8, output_size=2), 4);"
         "[build(n) for n in SEQUENCE_ENCODERS if n != 'hubert_transformer']; assert 'transformers' not in sys.modules;"
         "build('hubert_transformer'); assert 'transformers' in sys.modules"
