@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from pathlib import Path
 from statistics import mean, pstdev
+from typing import Any
 
 from hearai.benchmarks.speed.options import add_speed_options, run_speed
 from hearai.cli import (
@@ -31,15 +32,15 @@ from hearai.cli import (
 )
 from hearai.config.config import build_config
 from hearai.config.overrides import override
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, pick
 from hearai.files import require_writable_folder
 
-COMMON = {
+FRAMES: dict[str, Any] = {
     "train_parameters": {"batch_size": 32, "lr": 1.0e-3, "num_segments": 4},
     "feature_extractor": {"model_path": "mobilenetv3_small_050", "pretrained": False, "representation_size": 128},
     "transformer": {"feedforward_size": 256, "num_attention_heads": 4, "num_encoder_layers": 2, "output_size": 128},
 }
-LANDMARKS = {
+LANDMARKS: dict[str, Any] = {
     "train_parameters": {
         "classification_mode": "gloss",
         "frames": False,
@@ -74,18 +75,15 @@ def parse_args() -> argparse.Namespace:
         help="one table: sequence encoders; extractors; or both for landmarks, with and without augmentation "
         "(default: the first two)",
     )
-    models.add_argument("--seeds", type=positive, default=3, metavar="N", help="landmarks: runs of each (default: 3)")
-    models.add_argument(
-        "--detected", action="store_true", help="landmarks: demo landmarks with the errors of a detector"
-    )
-    models.add_argument(
-        "--data-path", metavar="DIR", help="landmarks: a dataset folder with gloss labels instead of demo data"
-    )
+    models.add_argument("--cases", metavar="NAME", nargs="+", help="only these rows of a table (default: all)")
+    models.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs of each case (default: 3)")
+    models.add_argument("--detected", action="store_true", help="demo landmarks with the errors of a detector")
+    models.add_argument("--data-path", metavar="DIR", help="a dataset folder with gloss labels instead of demo data")
     models.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="landmarks: keep results, so that the command continues after an interruption (default: none are kept)",
+        help="keep results, so that the command continues after an interruption (default: none are kept)",
     )
     models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     add_search_options(parts.add_parser("search", help="compare search engines"))
@@ -130,46 +128,47 @@ def add_search_options(search: argparse.ArgumentParser) -> None:
 
 
 def run_models(args: argparse.Namespace) -> None:
-    if args.only == "landmarks":
-        return run_landmark_models(args)
-    from hearai.benchmarks.model_comparison import ENCODER_CASES, EXTRACTOR_CASES, compare_models
-    from hearai.config.study_schema import Pretrain  # heavy imports come after the options have been checked
-    from hearai.training.setup.prepare import with_data
-
-    size = {f"augmentations_parameters.{name}": args.pixels for name in ("resize_size", "center_crop_size")}
-    changes = {**size, "general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
-    base, data = with_data(override(build_config(COMMON), changes), args.clips)
-    print(f"{len(data.split.train)} training clips, {args.pixels} pixels, {args.epochs} epochs", flush=True)
-    with tempfile.TemporaryDirectory(prefix="hearai-") as folder:
-        for part, cases in (("transformers", ENCODER_CASES), ("extractors", EXTRACTOR_CASES)):
-            if args.only in (None, part):
-                print(f"\n{part:<32}{'parameters':>12}{'val':>8}{'epoch':>7}{'test':>8}{'seconds':>9}", flush=True)
-                settings = Pretrain(epochs=args.epochs_frames, lr=5.0e-3)
-                for row in compare_models(base, cases, Path(folder) / part, settings):
-                    figures = f"{row.val:>8.3f}{row.epoch:>7}{row.test:>8.3f}{row.seconds:>9.1f}"
-                    print(f"{row.label:<32}{row.parameters:>12,}{figures}", flush=True)
-
-
-def run_landmark_models(args: argparse.Namespace) -> None:
-    from hearai.benchmarks.model_comparison import LANDMARK_CASES, compare_on_landmarks
-    from hearai.training.setup.prepare import with_data
+    from hearai.benchmarks.model_comparison import ENCODER_CASES, EXTRACTOR_CASES, LANDMARK_CASES
 
     if args.out:
         require_writable_folder(args.out, "--out")
-    changes = {"general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
-    if args.data_path:
-        changes["general_parameters.data_path"] = [args.data_path]
-    asked = override(build_config(LANDMARKS), changes)
-    base, data = with_data(asked, args.clips, "detected" if args.detected else "exact")
-    print(f"{len(data.split.train)} training clips, {args.epochs} epochs, {args.seeds} seeds: mean and deviation")
-    print(f"{'':<38}{'parameters':>12}{'val':>8}{'':>6}{'test':>8}{'':>6}{'CPU s':>8}", flush=True)
+    tables = {
+        "transformers": (FRAMES, ENCODER_CASES),
+        "extractors": (FRAMES, EXTRACTOR_CASES),
+        "landmarks": (LANDMARKS, LANDMARK_CASES),
+    }
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
-        folder = args.out or temporary
-        for rows in compare_on_landmarks(base, LANDMARK_CASES, Path(folder), range(args.seeds)):
-            scores = ([row.val for row in rows], [row.test for row in rows])
-            figures = "".join(f"{mean(of_seeds):>8.3f}{pstdev(of_seeds):>6.3f}" for of_seeds in scores)
-            cost = mean(row.cpu_seconds for row in rows)
-            print(f"{rows[0].label:<38}{rows[0].parameters:>12,}{figures}{cost:>8.0f}", flush=True)
+        for name in [args.only] if args.only else ["transformers", "extractors"]:
+            base, cases = tables[name]
+            if args.cases:
+                cases = {case: pick(cases, case, f"case of {name}") for case in args.cases}
+            print_comparison(args, name, base, cases, (args.out or Path(temporary)) / name)
+
+
+def print_comparison(
+    args: argparse.Namespace, name: str, base: dict[str, Any], cases: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    from hearai.benchmarks.model_comparison import compare_models
+    from hearai.config.study_schema import Pretrain  # heavy imports come after the options have been checked
+    from hearai.training.setup.prepare import with_data
+
+    changes: dict[str, Any] = {"general_parameters.gpu": args.gpu, "train_parameters.epochs": args.epochs}
+    changes |= {f"augmentations_parameters.{side}": args.pixels for side in ("resize_size", "center_crop_size")}
+    if args.data_path:
+        changes |= {
+            "general_parameters.data_path": [args.data_path],
+            "train_parameters.classification_mode": "gloss",
+        }
+    landmarks = "detected" if args.detected else "exact"
+    config, data = with_data(override(build_config(base), changes), args.clips, landmarks)
+    pretrain = None if name == "landmarks" else Pretrain(epochs=args.epochs_frames, lr=5.0e-3)
+    print(f"{len(data.split.train)} training clips, {args.epochs} epochs, {args.seeds} seeds: mean and deviation")
+    print(f"{name:<38}{'parameters':>12}{'val':>8}{'':>6}{'test':>8}{'':>6}{'CPU s':>8}", flush=True)
+    for rows in compare_models(config, cases, folder, range(args.seeds), pretrain):
+        scores = ([row.val for row in rows], [row.test for row in rows])
+        figures = "".join(f"{mean(of_seeds):>8.3f}{pstdev(of_seeds):>6.3f}" for of_seeds in scores)
+        cost = mean(row.cpu_seconds for row in rows)
+        print(f"{rows[0].label:<38}{rows[0].parameters:>12,}{figures}{cost:>8.0f}", flush=True)
 
 
 def run_search(args: argparse.Namespace) -> None:

@@ -54,9 +54,9 @@ LANDMARK_ENCODERS: dict[str, dict[str, Any]] = {
     "conv1d": {"transformer.name": "conv1d_transformer", "transformer.num_encoder_layers": 1},
 }
 """One layer of conv1d_transformer has four blocks."""
-AUGMENTATIONS: dict[str, dict[str, Any]] = {"": {}, ", augmented": LANDMARK_AUGMENTATION}
+AUGMENTATIONS: dict[str, dict[str, Any]] = {"": {}, " + augmented": LANDMARK_AUGMENTATION}
 LANDMARK_CASES: dict[str, dict[str, Any]] = {
-    f"{extractor}, {encoder}{suffix}": {**EXTRACTOR_CASES[extractor], **parts, **augmentation}
+    f"{extractor} + {encoder}{suffix}": {**EXTRACTOR_CASES[extractor], **parts, **augmentation}
     for extractor in ("gcn_extractor", "points")
     for encoder, parts in LANDMARK_ENCODERS.items()
     for suffix, augmentation in AUGMENTATIONS.items()
@@ -83,33 +83,13 @@ class ModelResult:
 
 
 def compare_models(
-    base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, settings: Pretrain
-) -> Iterator[ModelResult]:
-    """Trains and scores the cases one after another, with their files in `folder`/LABEL.
-
-    Each extractor is pre-trained on single frames and frozen; one that needs whole clips cannot be pre-trained and is
-    trained with the rest of the model.
-
-    Raises:
-        ConfigError, DataError: a case cannot be trained.
-    """
-    device = choose_device(base.general_parameters.gpu)
-    for label, changes in cases.items():
-        config, case_folder = override(base, changes), folder / label.replace(" ", "_")
-        if config.feature_extractor.spec.per_frame:
-            ensure_backbone(config, load_data(config), settings, case_folder / BACKBONE_FILE)
-            config = override(config, {"feature_extractor.checkpoint": str(case_folder / BACKBONE_FILE)})
-        else:
-            config = override(config, {"freeze_scheduler.model_params": {}})
-        yield _trained(label, config, LocalRuntime(device, case_folder))
-
-
-def compare_on_landmarks(
-    base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, seeds: Iterable[int]
+    base: Config, cases: Mapping[str, Mapping[str, Any]], folder: Path, seeds: Iterable[int], settings: Pretrain | None
 ) -> Iterator[list[ModelResult]]:
-    """Trains and scores each case with every seed, nothing pre-trained; a seed also divides the clips differently.
+    """Trains and scores each case with every seed; a seed also divides the clips differently.
 
-    Results are kept in `folder`: runs with the same config are not repeated, so an interrupted comparison continues.
+    With `settings`, each extractor is pre-trained on single frames and frozen; one that needs whole clips cannot be
+    pre-trained and is trained with the rest of the model. Results are kept in `folder`/LABEL-SEED: runs with the same
+    config are not repeated, so an interrupted comparison continues.
 
     Raises:
         ConfigError, DataError: a case cannot be trained.
@@ -119,11 +99,20 @@ def compare_on_landmarks(
         results = []
         for seed in seeds:
             both = {"general_parameters.seed": seed, "general_parameters.split_seed": seed}
-            case_folder = folder / f"{label.replace(', ', '-')}-{seed}"
-            config = override(base, {**changes, **both})
+            case_folder = folder / f"{label.replace(' + ', '-').replace(' ', '_')}-{seed}"
+            config = _with_backbone(override(base, {**changes, **both}), settings, case_folder / BACKBONE_FILE)
             results.append(_kept(case_folder, config) or _trained(label, config, LocalRuntime(device, case_folder)))
             _keep(case_folder, config, results[-1])
         yield results
+
+
+def _with_backbone(config: Config, settings: Pretrain | None, path: Path) -> Config:
+    if settings is None:
+        return config
+    if not config.feature_extractor.spec.per_frame:
+        return override(config, {"freeze_scheduler.model_params": {}})
+    ensure_backbone(config, load_data(config), settings, path)
+    return override(config, {"feature_extractor.checkpoint": str(path)})
 
 
 def _kept(folder: Path, config: Config) -> ModelResult | None:

@@ -10,7 +10,6 @@ from hearai.benchmarks.model_comparison import (
     EXTRACTOR_CASES,
     LANDMARK_CASES,
     compare_models,
-    compare_on_landmarks,
 )
 from hearai.config.config import Config
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS
@@ -37,13 +36,14 @@ def test_cases_are_pretrained_trained_and_scored(
     base = make_config(make_dataset(clips=12, frames=4, landmarks=True))
     cases = {name: EXTRACTOR_CASES[name] for name in ("cnn_extractor", "gcn_extractor", "video_resnet")}
     cases["fake_transformer"] = ENCODER_CASES["fake_transformer"]
-    rows = {row.label: row for row in compare_models(base, cases, tmp_path, Pretrain(epochs=1, batch_size=8))}
+    compared = compare_models(base, cases, tmp_path, [0], Pretrain(epochs=1, batch_size=8))
+    rows = {row.label: row for (row,) in compared}
     assert rows.keys() == cases.keys()
     assert all(0 <= row.val <= 1 and 0 <= row.test <= 1 and 1 <= row.epoch <= 2 for row in rows.values())
     assert (
         rows["video_resnet"].parameters > 30e6 > rows["cnn_extractor"].parameters > rows["fake_transformer"].parameters
     )
-    pretrained = {label for label in cases if (tmp_path / label / "backbone.pt").exists()}
+    pretrained = {label for label in cases if (tmp_path / f"{label}-0" / "backbone.pt").exists()}
     assert pretrained == set(cases) - {"video_resnet"}
 
 
@@ -51,14 +51,14 @@ def test_landmark_models_are_trained_with_every_seed(
     make_config: Callable[..., Config], make_dataset: Callable[..., Path], tmp_path: Path
 ) -> None:
     base = make_config(make_dataset(clips=12, frames=4, landmarks=True), {"train_parameters.epochs": 1})
-    cases = {label: LANDMARK_CASES[label] for label in ("points, conv1d", "points, conv1d, augmented")}
-    plain, augmented = compare_on_landmarks(base, cases, tmp_path, range(2))
+    cases = {label: LANDMARK_CASES[label] for label in ("points + conv1d", "points + conv1d + augmented")}
+    plain, augmented = compare_models(base, cases, tmp_path, range(2), None)
     assert [row.label for row in (*plain, *augmented)] == [label for label in cases for _ in range(2)]
     assert all(row.cpu_seconds > 0 for row in (*plain, *augmented))
     assert plain[0].parameters == augmented[0].parameters and all(0 <= row.test <= 1 for row in plain)
-    again = list(compare_on_landmarks(base, cases, tmp_path, range(2)))
+    again = list(compare_models(base, cases, tmp_path, range(2), None))
     assert again == [plain, augmented], "results are kept, with their seconds"
     longer = override(base, {"train_parameters.epochs": 2})
-    assert next(compare_on_landmarks(longer, cases, tmp_path, [0]))[0].seconds != plain[0].seconds, "another config"
+    assert next(compare_models(longer, cases, tmp_path, [0], None))[0].seconds != plain[0].seconds, "another config"
     names = {(changes["feature_extractor.name"], changes["transformer.name"]) for changes in LANDMARK_CASES.values()}
     assert len(names) == 4 and len(LANDMARK_CASES) == 8
