@@ -48,7 +48,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keeps features and backbones of the tests out of the user's cache."""
     with caches_in(tmp_path_factory.mktemp("cache")):
         yield

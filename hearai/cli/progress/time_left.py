@@ -34,3 +34,11 @@ def finals_time_left(epoch_seconds: Sequence[float], max_epochs: int, runs: int,
     if not epoch_seconds or not slots:
         return 0.0 if not runs else None
     return math.ceil(runs / slots) * max_epochs * statistics.median(epoch_seconds)
+
+
+def rough_time(seconds: float) -> str:
+    """`40 s`, `12 min` or `3 h 05 min`: rounded as far as a prediction is."""
+    if seconds < 90:
+        return f"{max(5 * round(seconds / 5), 5)} s" if seconds > 0 else "0 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

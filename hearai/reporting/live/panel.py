@@ -10,6 +10,7 @@ from rich.text import Text
 from hearai.cli.progress import events
 from hearai.cli.progress.names import short_names
 from hearai.cli.progress.snapshot import ACTIVE, DONE, Budget, Phase, Running, Snapshot
+from hearai.cli.progress.time_left import rough_time
 from hearai.errors import printable
 from hearai.reporting.text import plain, score
 
@@ -68,14 +69,6 @@ def panel_lines(
     return lines if len(lines) <= height else [*lines[: max(height - 1, 0)], *lines[-1:]][:height]
 
 
-def rough(seconds: float) -> str:
-    """`40 s`, `12 min` or `3 h 05 min`: rounded as far as a prediction is."""
-    if seconds < 90:
-        return f"{max(5 * round(seconds / 5), 5)} s" if seconds > 0 else "0 s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def clock(seconds: float) -> str:
     """`0:07`, `12:30` or `3:05:00`."""
     minutes, rest = divmod(int(seconds), 60)
@@ -107,7 +100,7 @@ def _title(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     name, time = printable(snapshot.study) or "starting", clock(snapshot.seconds)
     search, finals = snapshot.search_seconds_left, snapshot.finals_seconds_left
     if search is not None and finals is not None and search + finals > 0:
-        time = f"{time}, {_bound(snapshot)} {rough(search + finals)} left"
+        time = f"{time}, {_bound(snapshot)} {rough_time(search + finals)} left"
     rest = max(width - len(name) - len(time) - 9, 0)
     where = printable(snapshot.folder)
     where = f"{where} " if where and len(where) < rest else ""
@@ -133,7 +126,7 @@ def _phases(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     waiting = [phase for phase in snapshot.phases if phase.state not in (ACTIVE, DONE)]
     if waiting:
         finals = snapshot.finals_seconds_left
-        times = {events.FINALS: f" (about {rough(finals)})" if finals else ""}
+        times = {events.FINALS: f" (about {rough_time(finals)})" if finals else ""}
         text = ", ".join(f"{phase.name}{times.get(phase.name, '')}" for phase in waiting)
         lines.append(_line("then", (text, FAINT)))
     return lines
@@ -155,7 +148,7 @@ def _active_phase(phase: Phase, snapshot: Snapshot, glyphs: Glyphs) -> Text:
     parts = []
     if phase.share is not None:
         parts.append(f"{bar(phase.share, BAR_WIDTH, glyphs)} {phase.share:4.0%}")
-    left = "" if phase.seconds_left is None else f"about {rough(phase.seconds_left)} left"
+    left = "" if phase.seconds_left is None else f"about {rough_time(phase.seconds_left)} left"
     if phase.name == events.SEARCH:
         left = _search_left(phase, snapshot)
     elif phase.name == events.FINALS and snapshot.finals_total:
@@ -169,7 +162,7 @@ def _search_left(phase: Phase, snapshot: Snapshot) -> str:
         return "time left: after a few trials" if has_begun else "the processes of the first trials start"
     if phase.seconds_left <= 0:
         return "the last trials run"
-    return f"{_bound(snapshot)} {rough(phase.seconds_left)} left"
+    return f"{_bound(snapshot)} {rough_time(phase.seconds_left)} left"
 
 
 def _bound(snapshot: Snapshot) -> str:

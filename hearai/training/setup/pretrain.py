@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hearai.cli.progress.time_left import rough_time
 from hearai.config.config import Config
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
@@ -33,7 +34,7 @@ from hearai.training.outputs.layout import LAST
 from hearai.training.runtime import Runtime
 from hearai.training.setup.pretrain_state import VERSION, PretrainState
 from hearai.training.setup.stills import AUGMENTATIONS, Stills, read_stills
-from hearai.training.setup.time_estimate import TimeLeft, rough_time, steps_per_epoch
+from hearai.training.setup.time_estimate import TimeLeft, steps_per_epoch
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from hearai.cli.progress.events import PRETRAINING
+from hearai.cli.progress.time_left import rough_time
 from hearai.cli.progress.work import work_done
 from hearai.config.study_schema import Pretrain
 
@@ -76,11 +77,3 @@ class TimeLeft:
         done = (epoch - self.first_epoch) * self.epoch_cost + steps
         per_step = (now - self._first_done) / (done - 1) if done > 1 else now - self._started
         return per_step * (self.epochs * self.epoch_cost - epoch * self.epoch_cost - steps)
-
-
-def rough_time(seconds: float) -> str:
-    """Such as `40 s`, `2.5 min` or `3.1 h`."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -7,7 +7,7 @@ import pytest
 from hearai.cli.progress import events
 from hearai.cli.progress.events import EpochEnded, PhaseStarted, SlotsKnown, StudyOpened, TrialEnded, TrialStarted
 from hearai.cli.progress.state import SearchState
-from hearai.reporting.live.panel import ASCII, bar, clock, panel_lines, rough, sparkline
+from hearai.reporting.live.panel import ASCII, bar, clock, panel_lines, sparkline
 
 LR, NAME = "train_parameters.lr", "transformer.name"
 
@@ -78,14 +78,6 @@ def test_an_interruption_is_the_last_line_whatever_the_height() -> None:
     state = searched()
     state.apply(events.Interrupted("saving"), 22)
     assert text_of(state, 80, 5)[-1] == "saving"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (2, "5 s"), (43, "45 s"), (100, "2 min"), (11_100, "3 h 05 min")],
-)
-def test_predictions_are_rounded(seconds: float, text: str) -> None:
-    assert rough(seconds) == text
 
 
 def test_clock_counts_hours() -> None:

@@ -131,8 +131,8 @@ def test_the_time_left_is_said_every_half_minute(caplog):
             now[0] += 20
             time_left.after_step(epoch, step, 0.5)
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "pre-training epoch 2 of 3, step 2 of 6: about 3.3 min left"
-    assert lines[1] == "pre-training epoch 2 of 3, step 3 of 6: about 3.0 min left"
+    assert lines[0] == "pre-training epoch 2 of 3, step 2 of 6: about 3 min left"
+    assert lines[1] == "pre-training epoch 2 of 3, step 3 of 6: about 3 min left"
     assert len(lines) == 6 and lines[-1] == "pre-training epoch 3 of 3, step 5 of 6: about 20 s left"
 
 
