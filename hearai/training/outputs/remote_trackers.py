@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-import numpy as np
 from filelock import FileLock
+from PIL import Image
 
 from hearai.config.overrides import leaves
 from hearai.training.outputs.layout import MLFLOW_STORE, NEPTUNE
@@ -54,11 +54,11 @@ class Neptune:
         for name, value in metrics.items():
             self._run[name].append(value, step=epoch)
 
-    def log_images(self, images: Mapping[str, np.ndarray], epoch: int) -> None:
+    def log_images(self, images: Mapping[str, Image.Image], epoch: int) -> None:
         from neptune.types import File
 
         for name, image in images.items():
-            self._run[name].upload(File.as_image(image / 255))
+            self._run[name].upload(File.as_image(image))
 
     def close(self) -> None:
         self._run.stop(seconds=60)
@@ -117,7 +117,7 @@ class MLflow:
             self._client.log_batch(self._run, [Metric(name, value, now, epoch) for name, value in metrics.items()])
         self._complete = metrics["epoch"] == metrics["epochs"]
 
-    def log_images(self, images: Mapping[str, np.ndarray], epoch: int) -> None:
+    def log_images(self, images: Mapping[str, Image.Image], epoch: int) -> None:
         with _short_timeouts():
             for name, image in images.items():
                 self._client.log_image(self._run, image, f"{name}.png")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-import numpy as np
+from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Tracker(Protocol):
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Records one epoch (1-based)."""
 
-    def log_images(self, images: Mapping[str, np.ndarray], epoch: int) -> None:
-        """Records {name: image (H, W, 3) uint8} of a run that ends after `epoch`; replaces earlier ones."""
+    def log_images(self, images: Mapping[str, Image.Image], epoch: int) -> None:
+        """Records {name: image} of a run that ends after `epoch`; replaces earlier ones."""
 
     def close(self) -> None:
         """Writes everything that is still buffered."""

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from hearai.training.outputs import confusion_image as module
 from hearai.training.outputs.confusion import Confusion
-from hearai.training.outputs.confusion_image import EMPTY_COLOUR, FULL_COLOUR, MARGIN, confusion_image
+from hearai.training.outputs.confusion_image import EMPTY_COLOUR, FULL_COLOUR, MARGIN
 
 pytestmark = pytest.mark.training
+
+
+def confusion_image(confusion: Confusion) -> np.ndarray:
+    """(H, W, 3) uint8, as a viewer shows it."""
+    return np.asarray(module.confusion_image(confusion).convert("RGB"))
 
 
 def test_a_confusion_image_shows_shares_of_each_true_class():
