@@ -1,7 +1,9 @@
 """A trial's folder on its node: of two attempts at a trial, only the later one writes there."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from hearai.config.config import to_dict
 from hearai.errors import Superseded, UserError
 from hearai.search.storage.study_sync import StudyLocation
-from hearai.search.trial.context import ATTEMPT, open_trial_folder
+from hearai.search.trial.context import ATTEMPT, open_trial_folder, release_memory
 from hearai.search.trial.log import failure_of, trial_log
 from hearai.search.trial.spec import TrialSpec
 from tests.helpers.s3_server import Bucket
@@ -94,3 +96,44 @@ def test_a_study_folder_that_is_gone_is_not_made_again(make_spec: MakeSpec, tmp_
             with pytest.raises(UserError, match="study: is gone; it was moved or deleted during the search"):
                 write()
     assert not (tmp_path / "study").exists()
+
+
+class Cycle:
+    """An object that only the garbage collector removes."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def nothing_frozen() -> Iterator[None]:
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_frozen")
+def test_memory_of_each_trial_is_released() -> None:
+    """The first call leaves what exists by then, such as modules, out of later collections."""
+    for _ in range(2):
+        left = weakref.ref(Cycle())
+        release_memory()
+        assert left() is None and gc.get_freeze_count() > 10_000
+
+
+@pytest.mark.usefixtures("nothing_frozen")
+def test_a_failing_trial_is_not_kept_in_memory() -> None:
+    left = []
+
+    def fail() -> None:
+        run = Cycle()
+        left.append(weakref.ref(run))
+        raise UserError("the trial fails")
+
+    with suppress(UserError):
+        try:
+            fail()
+        finally:
+            release_memory()
+    release_memory()
+    assert left[0]() is None
