@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,3 +103,33 @@ def background(work: Work) -> Iterator[None]:
         yield
     finally:
         thread.stop()
+
+
+class SideThread:
+    """A thread that runs one function at a time beside the thread that gives it; the process waits for its end."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future[object] | None = None
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Starts `work` once the function before it has ended.
+
+        Raises:
+            Whatever that one has raised; `work` is then not started.
+        """
+        self.wait()
+        self._running = self._pool.submit(work)
+
+    def wait(self) -> None:
+        """Waits for the end of the last function, and raises what it has raised; an exception is raised once."""
+        running, self._running = self._running, None
+        if running:
+            running.result()
+
+    def close(self) -> None:
+        """`wait`, and then ends the thread."""
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()

@@ -1,15 +1,16 @@
-"""A process uses no more threads than the cores that its affinity and its control groups allow."""
+"""No more threads than the cores that affinity and control groups allow; one function at a time beside a thread."""
 
 import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
-from hearai.threads import usable_cores
+from hearai.threads import SideThread, usable_cores
 from hearai.training.optim.torch_options import use_threads
 from tests.helpers import ROOT
 
@@ -88,3 +89,23 @@ def test_threads_do_not_spin_unless_the_user_lets_them(variable: str, ours: str,
         return process.stdout.strip()
 
     assert value() == ours and value(**{variable: users}) == users
+
+
+def test_a_side_thread_runs_one_function_after_another():
+    side, may_end, done = SideThread(), threading.Event(), []
+    side.start(lambda: (may_end.wait(10), done.append(1)))
+    assert not done, "it runs beside this thread"
+    may_end.set()
+    side.start(lambda: done.append(len(done) + 1))
+    side.close()
+    assert done == [1, 2]
+
+
+@pytest.mark.parametrize("call", ["start", "wait", "close"])
+def test_what_a_side_thread_raises_is_raised_once(call: str):
+    side, done = SideThread(), []
+    side.start(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        side.start(lambda: done.append(1)) if call == "start" else getattr(side, call)()
+    side.close()
+    assert not done

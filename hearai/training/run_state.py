@@ -69,8 +69,13 @@ class RunState:
         self._started = time.monotonic() - self.seconds
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values; `RunState(**state)` resumes from them."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Tensors and plain values, which later epochs do not change; `RunState(**state)` resumes from them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"history": [*self.history]}
+
+    @property
+    def newest_weights(self) -> dict[str, Tensor] | None:
+        """The weights after the last epoch, if that is the best one."""
+        return self.best_weights if self.epoch and self.best_epoch == self.epoch else None
 
     def misfit(self, weights: Mapping[str, Tensor], num_class: Mapping[str, int]) -> str:
         """Why this is not the progress of a run of a model with these weights and classes; empty if it is."""

@@ -19,6 +19,7 @@ from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
 from hearai.models.pretrained.local import Taken
+from hearai.threads import SideThread
 from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST, WEIGHTS_FILE
 from hearai.training.outputs.tracker import TrackedRun
@@ -36,8 +37,10 @@ class RunWriter:
         """start: what the model took from a file of weights, for `weights.yaml`."""
         self._config, self._folder = to_dict(config), runtime.folder  # config.yaml may be edited by people
         self._ensure_current_attempt, self._save_seconds = runtime.ensure_current_attempt, runtime.save_seconds
+        self._waits_for_saves = runtime.sends_folder or not runtime.save_seconds
         self._saved_epoch, self._saved_at = -1, -math.inf
-        """The epoch after which `last/` was written by this attempt, and when."""
+        """The epoch after which this attempt began to write `last/`, and when."""
+        self._saving = SideThread()
         self._facts = {**dataset_facts(data), **_code_facts(config)} if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
@@ -55,27 +58,45 @@ class RunWriter:
             self._trackers = Trackers(run, neptune=general.neptune, mlflow=general.mlflow)
 
     def save(self, trainer: Trainer, progress: RunState) -> Path | None:
-        """Writes `last/`, from which the run can be resumed; its folder (None for the other workers).
+        """Begins to write `last/`, from which the run can be resumed; its folder (None for the other workers).
+
+        It is written beside training, at most one at a time, and complete before the next epoch is reported and when
+        `close` returns. Whoever reads `last/` earlier finds the one before it.
 
         Raises:
             Superseded: the run continues in another process; nothing was written, and nothing will be.
+            DiskFull: the one before could not be written.
         """
+        self._saving.wait()  # before the check, which shall not be older than the write by more than a moment
         if self._current_trackers() is None:
             return None
-        state = {**trainer.state(), "progress": progress.state(), "config": self._config, **self._facts}
-        folder = save_checkpoint(self._folder / LAST, state)
+        state = trainer.state(progress.newest_weights)
+        state |= {"progress": progress.state(), "config": self._config, **self._facts}
+        folder = self._folder / LAST
+        self._saving.start(lambda: save_checkpoint(folder, state))
         self._saved_epoch, self._saved_at = progress.epoch, time.monotonic()
         return folder
 
     def save_if_due(self, trainer: Trainer, progress: RunState, *, is_last: bool) -> Path | None:
-        """`save` after the first epoch, after the last one, and when enough time has passed since."""
+        """`save` after the first epoch, after the last one, and when enough time has passed since.
+
+        The first one is complete when this returns, so that a run that has reported can be resumed.
+        """
+        self._saving.wait()
+        folder = None if self._current_trackers() is None else self._folder / LAST
+        is_first = self._saved_epoch < 0
         if is_last or time.monotonic() - self._saved_at >= self._save_seconds:
-            return self.save(trainer, progress)
-        return None if self._current_trackers() is None else self._folder / LAST
+            self.save(trainer, progress)
+        if is_first or self._waits_for_saves:
+            self._saving.wait()
+        return folder
 
     @contextmanager
     def saving_if_ended(self, trainer: Trainer, progress: RunState) -> Iterator[None]:
-        """Within a with block between two epochs: an exception that ends the run does so with this epoch in `last/`."""
+        """Within a with block between two epochs: an exception that ends the run does so with this epoch in `last/`.
+
+        (Complete when `close` returns.)
+        """
         try:
             yield
         except BaseException:
@@ -92,8 +113,15 @@ class RunWriter:
         """Writes `best/`: all weights and everything needed to use them, which only `last/` has held so far.
 
         Raises:
-            Superseded: as `save`.
+            Superseded, DiskFull: as `save`.
         """
+        try:
+            self._write_results(trainer, progress)
+        finally:
+            self._saving.close()
+
+    def _write_results(self, trainer: Trainer, progress: RunState) -> None:
+        """What only the end of a run writes."""
         trackers = self._current_trackers()
         if trackers is None:
             return

@@ -33,6 +33,9 @@ class Runtime(Protocol):
     """Name of the study that this run is a trial of."""
     save_seconds: float
     """At least between two checkpoints while nothing ends the run; 0 = one after each epoch, before it is reported."""
+    sends_folder: bool
+    """Whether `report` sends the folder's files elsewhere: a checkpoint that was begun is complete before it. Otherwise
+    all but the first may be written beside the next epoch."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module to call in training, so that all workers' gradients are averaged.
@@ -49,8 +52,8 @@ class Runtime(Protocol):
     def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
         """One finished epoch. Called by all workers with equal metrics; rank 0 passes its `last` folder.
 
-        May raise to end the run, whose folder then holds this epoch. Otherwise it may hold an earlier one (see
-        `save_seconds`), and is overwritten after this returns.
+        May raise to end the run, whose folder then holds this epoch, once `fit` has returned. Until then it may hold an
+        earlier one (see `save_seconds`, `sends_folder`), and is overwritten after this returns.
         """
 
     def restore_from(self) -> Path | None:
@@ -98,6 +101,7 @@ class LocalRuntime:
     rank, world = 0, 1
     study: str | None = None
     save_seconds = SAVE_SECONDS
+    sends_folder = False
 
     def __init__(self, device: torch.device | str, folder: str | Path, *, resume: bool = False):
         self.device, self.folder = torch.device(device), Path(folder)

@@ -130,11 +130,14 @@ class Trainer:
             if not (self.batches.from_features and name.startswith(f"{BACKBONE_MODULE}."))
         }
 
-    def state(self) -> dict[str, Any]:
-        """Tensors and plain values from which `load` resumes."""
+    def state(self, newest: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+        """Tensors and plain values from which `load` resumes; a copy, which later steps do not change.
+
+        newest: the model's `weights` after the last epoch, if they are at hand.
+        """
         return {
-            "model": self.weights(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": self.weights() if newest is None or self.partial else newest,
+            "optimizer": cpu_copy(self.optimizer.state_dict()),
             "backbone": self.batches.backbone_hash,
             "begun": self.partial.state() if self.partial else None,
         }
@@ -217,6 +220,15 @@ class Trainer:
     def _skip_idle_heads(self) -> None:
         """Heads of loss weight 0 are not computed in training. Called again after a schedule has unfrozen them."""
         self.model.heads.skip_in_training(head for head in self.config.active_heads if head not in self.heads)
+
+
+def cpu_copy(value: Any) -> Any:
+    """A copy of nested dictionaries and lists, their tensors on the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: cpu_copy(one) for key, one in value.items()}
+    return [cpu_copy(one) for one in value] if isinstance(value, list) else value
 
 
 def _without_averaging(module: nn.Module) -> AbstractContextManager:

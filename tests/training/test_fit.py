@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import shutil
 import weakref
 
 import pytest
@@ -106,6 +107,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(make_config, tiny_dataset, tm
 class SavedEpochs(InterruptedRuntime):
     """Notes at each report after which epoch the checkpoint was saved."""
 
+    sends_folder = True
+
     def __init__(self, folder, save_seconds, after_epoch=-1):
         super().__init__(folder, after_epoch)
         self.save_seconds, self.saved = save_seconds, []
@@ -120,6 +123,38 @@ def test_checkpoints_are_saved_first_last_and_when_due(make_config, tiny_dataset
     runtime = SavedEpochs(tmp_path, seconds)
     fit(make_config(tiny_dataset, {"train_parameters.epochs": 4}), runtime)
     assert runtime.saved == expected
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["cached features", "images"])
+def test_checkpoints_beside_training_are_whole_epochs(make_config, tiny_dataset, tmp_path, frozen):
+    """Each is complete before the next epoch is reported, holds no later step, and a run resumes from it."""
+
+    class BesideTraining(SavedEpochs):
+        sends_folder = False
+
+    values = {"train_parameters.epochs": 6, "transformer.dropout_rate": 0.3}
+    config = make_config(tiny_dataset, values if frozen else {**values, **NEVER_FROZEN})
+    with pytest.raises(Interrupted):
+        fit(config, runtime := BesideTraining(tmp_path / "beside", 1e-9, after_epoch=4))
+    assert runtime.saved[0] == 1 and all(epoch - saved in (0, 1) for epoch, saved in enumerate(runtime.saved, start=1))
+    assert load_checkpoint(tmp_path / "beside" / "last")["progress"]["epoch"] == 4
+    fit(config, LocalRuntime("cpu", tmp_path / "beside", resume=True))
+    fit(config, LocalRuntime("cpu", tmp_path / "uninterrupted"))
+    assert equal(weights_of(tmp_path / "beside"), weights_of(tmp_path / "uninterrupted"))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run(make_config, tiny_dataset, tmp_path):
+    class BrokenFolder(LocalRuntime):
+        save_seconds = 1e-9
+
+        def report(self, metrics, checkpoint):
+            if metrics["epoch"] == 1:
+                shutil.rmtree(checkpoint)
+                checkpoint.write_text("a file in the place of the folder")
+
+    with pytest.raises(FileExistsError, match="last"):
+        fit(make_config(tiny_dataset, {"train_parameters.epochs": 4}), BrokenFolder("cpu", tmp_path))
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["epoch"] < 4
 
 
 def test_a_run_that_is_ended_by_its_report_is_saved(make_config, tiny_dataset, tmp_path):

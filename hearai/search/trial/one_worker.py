@@ -24,6 +24,7 @@ class TuneRuntime(LocalRuntime):
     def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
         super().__init__(choose_device(assigned_gpu(context.folder.config)), folder, resume=True)
         self.study, self._context, self._progress = context.spec.study, context, progress
+        self.sends_folder = context.folder.store is not None
         if context.spec.may_pause:
             self.save_seconds = 0.0
 

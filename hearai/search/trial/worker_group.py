@@ -43,6 +43,7 @@ class RayRuntime:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
     save_seconds = 0.0  # a group that is stopped or paused ends without notice
+    sends_folder = True
 
     def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
         worker = ray.train.get_context()
