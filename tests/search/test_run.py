@@ -152,8 +152,12 @@ def test_a_failing_and_a_diverging_trial_do_not_end_the_search(make_study: MakeS
     assert summary["best"]["trial"] == 0
 
 
-def test_a_search_without_a_complete_trial_does_not_succeed(make_study: MakeStudy, tmp_path: Path) -> None:
-    summary = search(make_study({"budget": {"trials": 2}}, {"train_parameters.weight_decay": 1.0e38}), tmp_path)
+@pytest.mark.parametrize("sampler", ["tpe", "freeze_thaw"])
+def test_a_search_without_a_complete_trial_does_not_succeed(
+    make_study: MakeStudy, tmp_path: Path, sampler: str
+) -> None:
+    settings = {"budget": {"trials": 2}, "sampler": {"name": sampler}}
+    summary = search(make_study(settings, {"train_parameters.weight_decay": 1.0e38}), tmp_path)
     assert not summary["succeeded"]
     assert summary["trials"] == {"total": 2, "complete": 0, "pruned": 2, "failed": 0, "paused": 0}
     assert summary["diverged"] == 2 and summary["test"] is None

@@ -11,7 +11,7 @@ from hearai.benchmarks.engine_comparison import ENGINES, TABLE_ENGINES, unavaila
 from hearai.benchmarks.surrogate import held_out_error
 from hearai.benchmarks.tables.comparison import summarise_regrets
 from hearai.benchmarks.tables.outputs import plot_regrets, regret_table, save_json, task_table
-from hearai.benchmarks.tables.searches import Result, Search, read_results, run_searches
+from hearai.benchmarks.tables.searches import Result, Search, read_results, run_searches, with_choices
 from hearai.benchmarks.tables.tasks import ALL, DEMO, DEVELOPMENT, HELD_OUT, TABLES, task_names
 from hearai.errors import ConfigError, choices
 
@@ -71,6 +71,7 @@ def compare_on_tables(options: Options, print_line: Callable[[str], object]) -> 
 def _write(
     options: Options, name: str, tasks: int, results: Sequence[Result], print_line: Callable[[str], object]
 ) -> None:
+    results = with_choices(results)
     summaries = summarise_regrets(results, options.budget)
     counts = [(tasks, "task"), (len(options.seeds), "seed"), (options.workers, "worker")]
     title = ", ".join(f"{count} {what}" if count == 1 else f"{count} {what}s" for count, what in counts)

@@ -21,8 +21,6 @@ class EngineSummary:
     engine: str
     regrets: Mapping[float, float]
     """{complete trainings: mean over the tasks of the mean over the seeds}"""
-    recommended: float | None
-    """The mean, at the end, of the configs that the engine itself would choose; None: those with the best report."""
     rank: float
     """Mean over the tasks of the rank at the end, by the mean over the seeds; 1 = best."""
     mean_cost: float | None
@@ -97,7 +95,6 @@ def summarise_regrets(results: Sequence[Result], budget: float) -> list[EngineSu
             EngineSummary(
                 engine,
                 regrets,
-                _mean_recommended(results, engine),
                 statistics.fmean(_rank(finals, engine, task) for task in tasks),
                 reached(_mean_curve(curves), goal),
                 _median(costs),
@@ -112,12 +109,6 @@ def summarise_regrets(results: Sequence[Result], budget: float) -> list[EngineSu
 
 def _at(results: Sequence[Result], engine: str, task: str, mark: float) -> list[float]:
     return [r.at(mark) for r in results if (r.search.engine, r.search.task) == (engine, task)]
-
-
-def _mean_recommended(results: Sequence[Result], engine: str) -> float | None:
-    found = [r.recommended for r in results if r.search.engine == engine]
-    known = [regret for regret in found if regret is not None]
-    return statistics.fmean(known) if known and len(known) == len(found) else None
 
 
 def _mean_curve(by_task: Mapping[str, Sequence[float]]) -> list[float]:

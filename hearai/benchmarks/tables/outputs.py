@@ -8,7 +8,7 @@ from typing import Any
 
 from hearai.benchmarks.engine_comparison import REFERENCE
 from hearai.benchmarks.tables.comparison import EngineSummary, budget_curves, clock_curves, marks_of
-from hearai.benchmarks.tables.searches import Result
+from hearai.benchmarks.tables.searches import BY_MODEL, Result
 from hearai.files import atomic_write_text
 
 PALE = 0.15
@@ -27,16 +27,13 @@ def regret_table(summaries: Sequence[EngineSummary], *, title: str) -> str:
         values = "".join(f"{row.regrets[mark]:>6.3f}" for mark in marks)
         costs = "".join(f"{_number(cost):>6}" for cost in (row.mean_cost, row.median_cost, row.clock_cost))
         lines.append(f"{row.engine:<22}{values}{row.rank:>5.1f}{costs}{_number(row.p):>5}")
+    if any(row.engine.endswith(BY_MODEL) for row in summaries):
+        lines.append(f"{BY_MODEL[2:]}: of the config that the engine would choose itself, not of the best report")
     return "\n".join(
         [
             *lines,
             f"cost: share of the budget to reach the final mean of {REFERENCE};",
             "task: the same per task (median); clock: by time; p: Wilcoxon over the tasks",
-            *(
-                f"{row.engine}: the config that it would choose itself at the end: {row.recommended:.3f}"
-                for row in summaries
-                if row.recommended is not None
-            ),
         ]
     )
 

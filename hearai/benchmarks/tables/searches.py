@@ -5,12 +5,12 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hearai.benchmarks.engine_comparison import ENGINES, EngineContext, with_seed
-from hearai.benchmarks.simulation import Recommends, simulate
-from hearai.benchmarks.tables.tasks import load_task
+from hearai.benchmarks.simulation import Engine, Recommends, simulate
+from hearai.benchmarks.tables.tasks import TableTask, load_task
 from hearai.errors import UserError
 
 
@@ -38,8 +38,9 @@ class Result:
     """(trainings, seconds, regret of the best config from then on), whenever another config became the best."""
     seconds: float
     """Of the whole search, on the virtual clock."""
-    recommended: float | None = None
-    """Regret of the config that the engine itself would choose at the end; None: the one with the best report."""
+    choices: Sequence[tuple[float, float, float]] | None = None
+    """As `steps`, of the config that the engine itself would choose after each training; None: the one with the best
+    report."""
 
     def at(self, trainings: float) -> float:
         """The regret after a part of the budget; before the first report that of the first config."""
@@ -48,6 +49,20 @@ class Result:
     def at_seconds(self, seconds: float) -> float:
         """The regret after a time."""
         return _last(((time, regret) for _, time, regret in self.steps), seconds)
+
+
+BY_MODEL = ", by model"
+"""After the name of an engine: judged by the config that it would choose itself, not the one with the best report."""
+
+
+def with_choices(results: Sequence[Result]) -> list[Result]:
+    """All results, and those of engines with a choice of their own once more, by that choice."""
+    chosen = [
+        replace(result, search=replace(result.search, engine=result.search.engine + BY_MODEL), steps=result.choices)
+        for result in results
+        if result.choices
+    ]
+    return [*results, *chosen]
 
 
 def _last(steps: Iterator[tuple[float, float]], limit: float) -> float:
@@ -64,6 +79,7 @@ def run_search(search: Search, peer_python: Path | None = None) -> Result:
     task = load_task(search.table, search.task, search.noise)
     epochs = task.study.max_epochs
     steps: list[tuple[float, float, float]] = []
+    choices: list[tuple[float, float, float]] = []
     seconds = 0.0
     with ExitStack() as stack:
         context = EngineContext(stack, search.workers, search.budget, peer_python)
@@ -72,9 +88,15 @@ def run_search(search: Search, peer_python: Path | None = None) -> Result:
             seconds, regret = state.seconds, round(task.scale.regret(state.true_value), 6)
             if not steps or regret != steps[-1][2]:
                 steps.append((round(state.epochs / epochs, 4), round(seconds, 2), regret))
-        params = engine.recommended() if isinstance(engine, Recommends) else None
-    chosen = None if params is None else round(task.scale.regret(task.task.true_value(params)), 6)
-    return Result(search, steps, round(seconds, 2), chosen)
+            if state.epochs % epochs == 0 and (chosen := _choice(engine, task)) is not None:
+                choices.append((round(state.epochs / epochs, 4), round(seconds, 2), chosen))
+    return Result(search, steps, round(seconds, 2), choices or None)
+
+
+def _choice(engine: Engine, task: TableTask) -> float | None:
+    """The regret of the config that an engine would choose itself."""
+    params = engine.recommended() if isinstance(engine, Recommends) else None
+    return None if params is None else round(task.scale.regret(task.task.true_value(params)), 6)
 
 
 def run_searches(
@@ -133,11 +155,14 @@ def read_results(log: Path) -> list[Result]:
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             raw = json.loads(line)
-            steps = [(float(spent), float(time), float(regret)) for spent, time, regret in raw["steps"]]
-            chosen = None if raw.get("recommended") is None else float(raw["recommended"])
-            results.append(Result(Search(**raw["search"]), steps, float(raw["seconds"]), chosen))
+            search, steps, seconds = Search(**raw["search"]), _steps(raw["steps"]), float(raw["seconds"])
+            results.append(Result(search, steps, seconds, _steps(raw["choices"]) if raw.get("choices") else None))
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"{log}: line {number} is not the result of a search; delete the file or choose another --out"
             ) from None
     return results
+
+
+def _steps(raw: list[list[float]]) -> list[tuple[float, float, float]]:
+    return [(float(spent), float(time), float(regret)) for spent, time, regret in raw]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hearai.benchmarks.engine_comparison import FREEZE_THAW, RANDOM, TABLE_ENGINES, unavailable
-from hearai.benchmarks.tables.searches import Result, Search, read_results, run_search, run_searches
+from hearai.benchmarks.tables.searches import Result, Search, read_results, run_search, run_searches, with_choices
 from hearai.benchmarks.tables.tasks import task_names
 from hearai.errors import UserError
 
@@ -60,8 +60,10 @@ def test_what_an_engine_itself_would_choose_is_kept(curves_folder: Path, tmp_pat
     search = Search("taskset", "patch32_IRNN64_relu_avg_bs128", FREEZE_THAW, 0, 4, 4, 0.3)
     (result,) = run_searches([search], tmp_path / "log.jsonl", processes=1)
     assert read_results(tmp_path / "log.jsonl") == [result]
-    assert result.recommended is not None and -0.1 < result.recommended < 20
-    assert run_search(replace(search, engine=RANDOM)).recommended is None, "the one with the best report"
+    assert result.choices and [spent for spent, *_ in result.choices] == [1, 2, 3, 4]
+    assert all(-0.1 < regret < 20 for *_, regret in result.choices)
+    assert with_choices([result])[1].at(4) == result.choices[-1][2]
+    assert run_search(replace(search, engine=RANDOM)).choices is None, "the one with the best report"
 
 
 @pytest.mark.heavy
