@@ -6,7 +6,16 @@ Exit codes: 0 no problems (there may be warnings); 1 problems; 2 the folder or a
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, add_data_options, print_text, processes, progress_bar, run_script
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    add_data_options,
+    local_path,
+    print_text,
+    processes,
+    progress_bar,
+    run_script,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,6 +25,12 @@ def parse_args() -> argparse.Namespace:
     file_help = "the only annotation file to check, in each folder (default: every test_*.txt)"
     parser.add_argument("--annotation-file", metavar="FILE", help=file_help)
     add_data_options(parser)
+    parser.add_argument(
+        "--contact-sheet",
+        type=local_path,
+        metavar="OUT.png",
+        help="also draw up to 36 clips with frames, landmarks, signer and labels; as many classes as possible",
+    )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes that decode (default: one per core)")
     return parser.parse_args()
 
@@ -24,7 +39,10 @@ def main() -> int:
     args = parse_args()
     from hearai.data.tools.check_data import check_data  # slow imports: only once the options are valid
     from hearai.data.tools.check_report import format_report
+    from hearai.reporting.clip_images.contact_sheet import check_sheet_path, write_contact_sheet
 
+    if args.contact_sheet:
+        check_sheet_path(args.contact_sheet)
     progress = progress_bar("checking clips")
     result = check_data(
         args.folders,
@@ -35,6 +53,10 @@ def main() -> int:
         progress=progress,
     )
     print_text(format_report(result))
+    if args.contact_sheet:
+        clips = result.labelled_clips
+        shown = write_contact_sheet(clips, result.class_names, args.contact_sheet) if clips else "no row is valid"
+        print_text(f"contact sheet: {args.contact_sheet if clips else 'not written'} ({shown})")
     return PROBLEMS_FOUND if result.problem_count else DONE
 
 

@@ -12,6 +12,7 @@ from hearai.cli import (
     add_code_option,
     frame_pattern,
     gpu_index,
+    local_path,
     log_to_stderr,
     positive,
     print_text,
@@ -57,6 +58,13 @@ def parse_args() -> argparse.Namespace:
         metavar="DIR",
         help="folder of MediaPipe's models, for videos and a model on landmarks (default: the cache)",
     )
+    parser.add_argument(
+        "--save",
+        type=local_path,
+        metavar="OUT.png|OUT.mp4",
+        help="also write an image or a video of each clip, with landmarks and predicted classes; of several clips "
+        "OUT-NAME.png",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     add_code_option(parser)
@@ -68,6 +76,7 @@ def main() -> int:
     use_code(args.code)
     if args.json:
         log_to_stderr()  # log lines are not JSON
+    from hearai.reporting.clip_images.prediction_files import save_paths
     from hearai.reporting.prediction import (  # heavy: only after the options are checked
         predict_rows,
         prediction_text,
@@ -77,6 +86,8 @@ def main() -> int:
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
 
+    if args.save:
+        save_paths(args.save, args.clips)  # refused before a model is loaded
     use_threads()
 
     trained = load_trained(find_best(args.checkpoint), choose_device(args.gpu))
@@ -89,6 +100,7 @@ def main() -> int:
         top=args.top,
         lexicon=lexicon,
         dictionary=args.dictionary,
+        save=args.save,
         frame_pattern=args.frame_pattern,
         keep_damaged=args.keep_damaged,
         landmark_models=args.landmark_models,

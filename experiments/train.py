@@ -6,6 +6,7 @@ to resume is printed).
 """
 
 import argparse
+import logging
 import shlex
 import sys
 import time
@@ -27,6 +28,7 @@ from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
 from hearai.config.model_parts.code_folder import use_code
 from hearai.config.overrides import override
+from hearai.errors import UserError
 from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
 from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
@@ -107,11 +109,24 @@ def report(result: "FitResult", config: Config, folder: Path) -> int:
     if path := weights_file(config, folder):
         print(f"weights: {path}")
     print(f"run folder: {Path(folder)}")
+    if figure := draw_curve(folder, label, chosen.objective_metric):
+        print(f"learning curve: {figure}")
     if not result.diverged:
         return DONE
     kept = f"the model of epoch {result.best_epoch} is kept" if result.best_epoch else "there is no model to keep"
     print_problems([f"{result.divergence}; {result.remedy}; {kept}"])
     return DIVERGED
+
+
+def draw_curve(folder: Path, label: str, score: str) -> Path | None:
+    """The figure of the run's epochs; None, with a warning, where it cannot be drawn: the run itself is complete."""
+    from hearai.reporting.run_curve import write_learning_curve  # imports matplotlib, after the training
+
+    try:
+        return write_learning_curve(folder, label, score)
+    except UserError as error:
+        logging.getLogger("hearai").warning("the learning curve cannot be drawn: %s", "; ".join(error.problems))
+        return None
 
 
 def how_to_continue(config: Config, folder: Path) -> str:

@@ -74,6 +74,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "hearai.reporting": [
         "figures records text",
+        "clip_images run_curve",
         "study_report",
         "assessment label_statistics live",
         "prediction study_list",

@@ -99,6 +99,10 @@ class ClipDataset(Dataset):
         self.frames_NT = self.sampler.frames(_generator(f"{self.seed}/{epoch}") if self.jitter else None)
         """Numbers of the frames of each clip in this epoch."""
 
+    def frame_numbers(self, number: int) -> list[int]:
+        """Those of a clip that are read in this epoch."""
+        return self.frames_NT[number, : self.sampler.lengths_N[number]].tolist()
+
     def augmentation_seed(self, number: int) -> int:
         """The seed from which `augment` draws for a clip in this epoch."""
         return random.Random(f"{self.seed}/{self.epoch}/{self.clips[number].key}").getrandbits(63)
@@ -110,7 +114,7 @@ class ClipDataset(Dataset):
         """The clip at `index`; for a negative index, the clip at `~index` as a placeholder without labels."""
         number = index if index >= 0 else ~index
         clip = self.clips[number]
-        frames = self.frames_NT[number, : self.sampler.lengths_N[number]].tolist()
+        frames = self.frame_numbers(number)
         inputs: Inputs = {name: read(clip, frames) for name, read in self.readers.items()}
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):  # leaves the generators of the training run unchanged

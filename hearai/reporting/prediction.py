@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.metadata import class_name
+from hearai.data.dataset import build_dataset
+from hearai.reporting.clip_images.prediction_files import save_paths, save_prediction
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
 from hearai.training.inference.dictionary import Entry, embed_clips, read_dictionary
@@ -23,24 +26,39 @@ def predict_rows(
     top: int,
     lexicon: Lexicon | None = None,
     dictionary: Path | None = None,
+    save: Path | None = None,
     **reading: Any,
 ) -> list[dict[str, Any]]:
     """Predicts frame folders and videos, and lists what was found as `prediction_rows`.
 
     Args:
         dictionary: a dataset folder, whose most similar clips are listed, too.
+        save: an image or video of each clip is written, see `save_paths`; the rows then have its path as "saved".
         reading: as in `clips_of_paths`.
 
     Raises:
         ConfigError: the dictionary has no clips.
         DataError: all problems of the dictionary; every path that is not a usable clip, and why.
+        UserError: `save` has another ending than .png and .mp4, or cannot be written; nothing was computed.
     """
+    files = save_paths(save, paths) if save is not None else []
     known = read_dictionary(trained, dictionary) if dictionary is not None else None
     with clips_of_paths(trained, paths, **reading) as clips:
         probabilities = predict_clips(trained, clips)
         neighbours = known.nearest(embed_clips(trained, clips), top) if known else None
-    names = [str(path) for path in paths]
-    return prediction_rows(trained, names, probabilities, top=top, lexicon=lexicon, neighbours=neighbours)
+        names = [str(path) for path in paths]
+        rows = prediction_rows(trained, names, probabilities, top=top, lexicon=lexicon, neighbours=neighbours)
+        if files:
+            _save(trained, clips, rows, files)
+    return rows
+
+
+def _save(trained: TrainedModel, clips: Sequence[Clip], rows: Sequence[dict[str, Any]], files: Sequence[Path]) -> None:
+    """Writes the file of each clip, while the frames of videos still exist; adds its path to the clip's row."""
+    seen = build_dataset(trained.config, clips, train=False)
+    for number, (clip, row, file) in enumerate(zip(clips, rows, files, strict=True)):
+        save_prediction(clip, row, seen.frame_numbers(number), file)
+        row["saved"] = str(file)
 
 
 def prediction_rows(
@@ -110,6 +128,8 @@ def _clip_lines(row: Mapping[str, Any]) -> list[str]:
         lines.append("  most similar clips of the dictionary (cosine distance)")
         found = [(one["distance"], one["word"] or "", one["clip"]) for one in row["dictionary"]]
         lines += [_line(f"{distance:5.3f}  {word}  {clip}".replace("    ", "  ")) for distance, word, clip in found]
+    if "saved" in row:
+        lines.append(f"  saved: {row['saved']}")
     return lines
 
 

@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 import hearai
 from hearai.sign.hamnosys import HEADS
 from hearai.training.fit import fit
 from hearai.training.runtime import LocalRuntime
-from tests.helpers.videos import write_damaged_video
+from tests.helpers.videos import write_damaged_video, write_video
 
 pytestmark = pytest.mark.training
 
@@ -42,6 +44,28 @@ def test_notation_heads_give_symbols_meanings_and_glosses(
     assert {entry["gloss"] for entry in row["glosses"]} <= {"house", "tree", "cat"}
     code, out, _ = call(*args)
     assert code == 0 and "nearest glosses" in out and max(map(len, out.splitlines()[1:])) <= 80
+
+
+def test_predictions_are_saved_as_images_and_videos(call: Callable, run: Path, data: Path, tmp_path: Path):
+    args = ("predict", "--checkpoint", run, "--gpu", -1)
+    code, out, _ = call(*args, data / "c0", "--save", tmp_path / "new" / "out.png")
+    assert code == 0 and f"  saved: {tmp_path / 'new' / 'out.png'}" in out
+    assert Image.open(tmp_path / "new" / "out.png").width == 1200
+    video = write_video(tmp_path / "sign.mp4", frames=7)
+    code, out, _ = call(*args, data / "c0", video, "--save", tmp_path / "out.mp4", "--json")
+    assert code == 0 and [row["saved"] for row in json.loads(out)] == [
+        str(tmp_path / name) for name in ("out-c0.mp4", "out-sign.mp4")
+    ]
+    with av.open(str(tmp_path / "out-sign.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 7 and container.streams.video[0].average_rate == 12
+
+
+def test_an_unusable_file_is_refused_before_the_model(call: Callable, data: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for name, problem in (("out.gif", "ends in .gif"), ("file/out.png", "is a file")):
+        args = ("predict", "--checkpoint", tmp_path / "no-such-run", data / "c0", "--save", tmp_path / name)
+        code, out, err = call(*args)
+        assert code == 2 and not out and problem in err and "no-such-run" not in err and "Traceback" not in err
 
 
 def test_a_lexicon_is_refused_for_a_gloss_model(call: Callable, run: Path, data: Path):

@@ -92,3 +92,9 @@ def test_a_last_batch_of_one_value_per_channel_is_trained(train: Callable) -> No
     }
     code, out, err = train(one)
     assert code == 0 and "in epoch 1 of 1" in out, err
+
+
+def test_a_run_ends_with_its_learning_curve(train: Callable, tmp_path: Path) -> None:
+    code, out, _ = train({})
+    assert code == 0 and f"learning curve: {tmp_path / 'run' / 'learning_curve.png'}" in out
+    assert (tmp_path / "run" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")

@@ -63,6 +63,18 @@ def read_landmarks(clip: Clip, frames: Sequence[int], *, face: bool = False) -> 
     return _clip_points(clip.landmarks_path, clip.start, clip.end, face)[[frame - clip.start for frame in frames]]
 
 
+def read_image_points(path: Path, rows: int) -> np.ndarray:
+    """(rows, P, 3): hands and body in the first `rows` frames as shares of the image's size, NaN where unknown.
+
+    Raises:
+        DataError: the file is missing or invalid.
+    """
+    try:
+        return _read_file(path, rows)
+    except InvalidLandmarks as problem:
+        raise DataError(f"{path}: {problem}") from None
+
+
 def count_frames(path: Path) -> int:
     """The number of frames of a landmark file: the rows of its shortest array.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hearai.config.field_types import IMAGE_ENDINGS, FrozenDict
@@ -70,6 +70,16 @@ class DatasetReport:
         unlabelled = {name: Clip(name, self.folder, 0, 0, FrozenDict(), dataset=self.name) for name in names}
         return unlabelled | {clip.name: clip for rows in self.files.values() for clip in rows.clips}
 
+    @property
+    def labelled_clips(self) -> list[Clip]:
+        """The clips of valid rows, each once, with the labels of all files; frames are those of the last file."""
+        labels: dict[str, dict[str, int]] = {}
+        clips = {clip.name: clip for rows in self.files.values() for clip in rows.clips}
+        for rows in self.files.values():
+            for clip in rows.clips:
+                labels.setdefault(clip.name, {}).update(clip.labels)
+        return [replace(clip, labels=FrozenDict(labels[name])) for name, clip in clips.items()]
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -87,6 +97,16 @@ class CheckResult:
     problems: Problems = field(default_factory=Problems)
     """Of the datasets as a whole."""
     warnings: Problems = field(default_factory=Problems)
+
+    @property
+    def labelled_clips(self) -> list[Clip]:
+        """The clips of valid rows, each once, with the labels of all annotation files that name it."""
+        return [clip for report in self.reports for clip in report.labelled_clips]
+
+    @property
+    def class_names(self) -> dict[str, ClassNames]:
+        """{dataset: {head: {class: name}}}, without those of HamNoSys heads."""
+        return {report.name: report.class_names for report in self.reports}
 
     @property
     def problem_count(self) -> int:

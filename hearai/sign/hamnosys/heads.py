@@ -41,7 +41,7 @@ class Head:
 
 def short_meaning(meaning: str) -> str:
     """The meaning of a HamNoSys class without remarks in parentheses or after a semicolon."""
-    plain = re.sub(r"\s*\([^)]*\)", "", meaning.partition(";")[0])
+    plain = re.sub(r"\s*\([^)]*\)", "", meaning).partition(";")[0]  # a remark may hold a semicolon
     return plain.removeprefix("parser data: ").strip()
 
 
