@@ -1,7 +1,7 @@
 """`run_study`: starts, continues and finishes a search. Its whole state is in the study folder."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,9 +163,9 @@ class _Call:
             self.sync, self.search, self.finals, keep=keep, slots=context.slots, folds=context.folds
         )
         cleanup.clean()
-        with closing(StudyMetrics(context.name, self.search, self.finals)) as metrics:
-            callbacks = [cleanup, metrics]
-            run_stages(self._stages(policy, context.slots), context, callbacks, lambda: check_inputs(self.plan))
+        with closing(StudyMetrics(context.name, context.slots, self.search, self.finals)) as metrics:
+            stages = self._stages(policy, context.slots, metrics.on_proposal)
+            run_stages(stages, context, [cleanup, metrics], lambda: check_inputs(self.plan))
         succeeded = bool(self.search.eligible_trials(TrialState.COMPLETE))
         if succeeded:
             self.show(events.PhaseStarted(events.TEST))
@@ -214,7 +214,7 @@ class _Call:
             show=self.show,
         )
 
-    def _stages(self, policy: Policy, slots: int) -> Iterator[Stage]:
+    def _stages(self, policy: Policy, slots: int, on_proposal: Callable[[float], None]) -> Iterator[Stage]:
         """The search; the base config with new seeds, in slots that become free; the finalists, if there are any."""
         study, budget = self.study, budget_of(self.study)
         plateau = plateau_of(study, self.search, self.finals, modelled_gain(study, self.search))
@@ -227,6 +227,7 @@ class _Call:
             budget_tracker=BudgetTracker(budget, self.search, plateau),
             drain=not study.settings.finalists.count,
             policy=policy,
+            on_proposal=on_proposal,
         )
         self.show(events.PhaseStarted(events.SEARCH, budget.trials))
         yield stage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hearai.config.config import Config
 from hearai.search.budget import BudgetTracker
-from hearai.search.sampling.policy import Policy, Stopping, Undecided, Verdict
+from hearai.search.sampling.policy import UNDECIDED, Policy, Stopping, Undecided, Verdict
 from hearai.search.storage.trial_store import Proposal, Suggest, TrialStore
 
 
@@ -26,10 +26,14 @@ class Stage:
     """Whether all running trials must end before the next stage starts; if not, the next one fills the free slots."""
     policy: Policy | None = None
     """Who trains next, and who continues; None = the store's sampler, without early stopping."""
+    on_proposal: Callable[[float], None] = lambda seconds: None
+    """Is given the seconds for which each trial waited until it was proposed: of the sampler, and of the journal."""
 
     def __post_init__(self) -> None:
         self._policy = self.policy or Stopping(self.store, self.suggest)
         self._last_tick = time.monotonic()
+        self._asked: float | None = None
+        """When the policy was first asked for the next trial, while it is still computing."""
         self.ended_by: str | None = None
         """Why no more trials are started, as text."""
 
@@ -42,7 +46,11 @@ class Stage:
         """The next trial; None if there is none, see `ended_by`."""
         spent = self.budget_tracker.spent if self.budget_tracker else None
         self.ended_by = spent or (f"trial budget ({self.limit:,}) used up" if self.is_full else None)
+        asked = time.monotonic() if self._asked is None else self._asked
         proposal = self._policy.propose(room=self.store.room(self.limit), closing=spent is not None)
+        self._asked = asked if proposal is UNDECIDED else None
+        if isinstance(proposal, Proposal):
+            self.on_proposal(time.monotonic() - asked)
         if proposal is None and self.ended_by is None:
             self.ended_by = "every point of the space has been tried"
         return proposal

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from hearai.search.trial.trial_metrics import TRIAL_GAUGES
 from hearai.search.tune.study_metrics import PREFIX, STUDY_GAUGES
@@ -17,6 +18,7 @@ from tests.helpers.prometheus import needs_prometheus, prometheus, query
 
 FOLDER = ROOT / "cluster" / "grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards" / "hearai.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(Path(__file__).with_name("grafana_schema.json").read_text(encoding="utf-8"))
 PANELS = DASHBOARD["panels"]
 NAMES = {PREFIX + name for name in (*STUDY_GAUGES, *TRIAL_GAUGES)}
 STUDY = next(variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "study")
@@ -41,6 +43,21 @@ def test_a_panel_has_a_description_unit_and_study_filter(panel: dict[str, Any]) 
     for target in panel["targets"]:
         assert 'study=~"$study"' in target["expr"] and "{{study}}" in target["legendFormat"]
         assert ("trial)" in target["expr"] and panel["type"] == "timeseries") == ("{{trial}}" in target["legendFormat"])
+
+
+def test_the_dashboard_has_the_schema_of_grafana() -> None:
+    assert not problems_of(DASHBOARD, "dashboard")
+    for panel in PANELS:
+        assert not problems_of(panel["options"], panel["type"])
+        if panel["type"] == "timeseries":
+            assert not problems_of(panel["fieldConfig"]["defaults"].get("custom", {}), "timeseries field")
+    wrong = {**DASHBOARD, "graphTooltip": "shared", "pannels": []}
+    assert len(problems_of(wrong, "dashboard")) == 2
+
+
+def problems_of(value: dict[str, Any], what: str) -> list[str]:
+    """What is wrong with a part of a dashboard, by the types that Grafana publishes (see the comment in the file)."""
+    return [error.message for error in Draft7Validator(SCHEMA[what]).iter_errors(value)]
 
 
 def test_panels_do_not_overlap() -> None:

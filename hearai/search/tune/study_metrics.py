@@ -20,12 +20,16 @@ PREFIX = "ray_"
 """What Ray puts before every name."""
 RUNNING, FINISHED, PRUNED = "hearai_trials_running", "hearai_trials_finished", "hearai_trials_pruned"
 FAILED, BEST_OBJECTIVE, PAUSED = "hearai_trials_failed", "hearai_best_objective", "hearai_trials_paused"
+SLOTS, SUGGESTION = "hearai_slots", "hearai_suggestion_seconds"
 STUDY_GAUGES = {
     RUNNING: "Trials that run now, including those of the finals.",
     FINISHED: "Trials of the search and its finals that ran to their last epoch, over all calls.",
     PRUNED: "Trials that were stopped before their last epoch, over all calls.",
     FAILED: "Trials that failed, over all calls.",
     PAUSED: "Trials that were paused and may be trained on.",
+    SLOTS: "Trials that can run at the same time.",
+    SUGGESTION: "Seconds for which the last proposed trial of the search waited for its parameters; absent before the "
+    "first one.",
     BEST_OBJECTIVE: "Best objective of a finished trial of the search, in [0, 1]; absent before the first one.",
 }
 """{gauge: description}, with the tag `study`."""
@@ -34,8 +38,9 @@ STUDY_GAUGES = {
 class StudyMetrics(Callback):
     """Tune's callback that shows the state of a search. Counts come from the journal, so they cover all calls."""
 
-    def __init__(self, study: str, search: TrialStore, finals: TrialStore):
-        self._search, self._finals = search, finals
+    def __init__(self, study: str, slots: int, search: TrialStore, finals: TrialStore):
+        """slots: how many trials run at the same time at most."""
+        self._search, self._finals, self._slots = search, finals, slots
         self._running: set[str] = set()
         """Tune's ids. In the journal, trials that an earlier call left behind are RUNNING as well."""
         self._gauges = Gauges(STUDY_GAUGES, {"study": study})
@@ -44,6 +49,11 @@ class StudyMetrics(Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the state is in the journal."""
         return {}
+
+    def on_proposal(self, seconds: float) -> None:
+        """seconds: for which a trial of the search waited until it was proposed."""
+        with log_errors():
+            self._gauges.show({SUGGESTION: seconds})
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._running.add(trial.trial_id)
@@ -63,7 +73,9 @@ class StudyMetrics(Callback):
 
     def _show(self) -> None:
         with log_errors():
-            self._gauges.show({RUNNING: len(self._running), **ended_trials(self._search, self._finals)})
+            self._gauges.show(
+                {RUNNING: len(self._running), SLOTS: self._slots, **ended_trials(self._search, self._finals)}
+            )
 
 
 def ended_trials(search: TrialStore, finals: TrialStore) -> dict[str, float]:

@@ -53,6 +53,14 @@ def number_in(suggestion: Any) -> int:
     return TrialSpec.from_dict(suggestion).number
 
 
+def test_the_wait_for_each_proposal_is_reported(storage: JournalStorage) -> None:
+    waits: list[float] = []
+    stages = [stage(storage, "search", 2, drain=False, on_proposal=waits.append), stage(storage, "finals", 1)]
+    searcher = JournalSearcher(iter(stages), make_spec)
+    assert [stage_in(searcher.suggest(i)) for i in "abc"] == ["search", "search", "finals"]
+    assert len(waits) == 2 and all(0 < seconds < 60 for seconds in waits), "of the search alone"
+
+
 def test_a_stage_without_join_lets_the_next_fill_its_slots(storage: JournalStorage) -> None:
     stages = [stage(storage, "search", 2, drain=False), stage(storage, "base", 1), stage(storage, "finals", 1)]
     searcher = JournalSearcher(iter(stages), make_spec)

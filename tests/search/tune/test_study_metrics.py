@@ -26,7 +26,9 @@ from hearai.search.tune.study_metrics import (
     PREFIX,
     PRUNED,
     RUNNING,
+    SLOTS,
     STUDY_GAUGES,
+    SUGGESTION,
     ended_trials,
 )
 from tests.helpers import ROOT
@@ -57,6 +59,18 @@ def test_counts_cover_the_whole_journal(tmp_path: Path) -> None:
 
 
 @needs_prometheus
+def test_prometheus_sees_paused_trials(ray_session: None, make_study: Callable[..., Study], tmp_path: Path) -> None:
+    settings = {"budget": {"trials": 4}, "finalists": {"count": 0}, "sampler": {"name": "freeze_thaw"}}
+    study = make_study(settings | {"early_stopping": {"name": "none"}}, {"train_parameters.epochs": 60}, "watched")
+    with prometheus(tmp_path / "prometheus", discovery_file()) as address:
+        run_study(study, Options(tmp_path, max_concurrent=1), lambda line: None)
+        until = time.monotonic() + 60
+        while not (most := highest(address))[PAUSED] and time.monotonic() < until:
+            time.sleep(0.5)
+    assert most[PAUSED] >= 1 and most[RUNNING] == most[SLOTS] == 1 and most[SUGGESTION] > 0
+
+
+@needs_prometheus
 def test_prometheus_gets_all_gauges_without_a_token(
     ray_session: None, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -70,9 +84,9 @@ def test_prometheus_gets_all_gauges_without_a_token(
         while (most := highest(address))[FINISHED] != 3 and time.monotonic() < until:
             time.sleep(0.5)
         with_speed = query(address, f'count by (trial) (max_over_time({PREFIX}{CLIPS}{{study="watched"}}[5m]) > 0)')
-    expected = {RUNNING: 1, FINISHED: 3, PRUNED: 0, FAILED: 0, PAUSED: 0, MEMORY: 0}
+    expected = {RUNNING: 1, FINISHED: 3, PRUNED: 0, FAILED: 0, PAUSED: 0, MEMORY: 0, SLOTS: 1}
     assert {name: most[name] for name in expected} == expected
-    assert 0 < most[BEST_OBJECTIVE] <= 1 and most[CLIPS] > 1
+    assert 0 < most[BEST_OBJECTIVE] <= 1 and most[CLIPS] > 1 and 0 < most[SUGGESTION] < 60
     assert {entry["metric"]["trial"] for entry in with_speed} == {"0000", "0001", "0002"}
 
 
