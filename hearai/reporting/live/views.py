@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from hearai.cli import log_to_stderr, print_text
 from hearai.cli.progress import events
@@ -73,6 +73,10 @@ class JsonView:
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.time):
         self._stream, self._clock = stream or sys.stdout, clock
         log_to_stderr()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles what its callbacks refer to, and a stream cannot be pickled."""
+        return {}
 
     def print_line(self, text: str) -> None:
         self.show(events.Note(str(text), is_trial=isinstance(text, events.TrialLine)))

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import pickle
 import pty
 import select
 import struct
@@ -22,7 +23,7 @@ from hearai.cli.progress.reader import EventReader, plain_lines
 from hearai.cli.progress.work import watching, work_done
 from hearai.reporting.live.gpu_use import format_gpu_use, gpu_use
 from hearai.reporting.live.terminal_view import TerminalPanel
-from hearai.reporting.live.views import JsonView, QuietView, default_view, open_view
+from hearai.reporting.live.views import VIEWS, JsonView, QuietView, default_view, open_view
 from tests.helpers import ROOT
 
 OPENED = events.StudyOpened("mine", "runs/mine", "macro-F1", 4)
@@ -75,6 +76,14 @@ def test_json_lines_hold_every_event() -> None:
     assert [line["event"] for line in lines] == ["note", "note", "study_opened", "note"]
     assert [line.get("is_trial") for line in lines[:2]] == [False, True] and lines[0]["at"] == 5.0
     assert plain_lines(stream.getvalue()) == "a\nb\ndone\n1\n"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_can_be_pickled_with_its_stream(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "output").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)  # Tune pickles the callbacks, which refer to the view
+        with open_view(name) as view:
+            assert pickle.dumps((view.print_line, view.show))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
