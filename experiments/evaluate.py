@@ -35,6 +35,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="first measure on the model's validation clips when it should not be believed, and store that with it; "
+        "only trials of a search and older runs lack it",
+    )
     parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     add_code_option(parser)
     return parser.parse_args()
@@ -48,6 +54,7 @@ def main() -> int:
         write_assessment,
     )  # heavy imports only after the options are checked
     from hearai.training.inference.assess import assess
+    from hearai.training.inference.measure_reliability import add_reliability
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device
@@ -56,7 +63,10 @@ def main() -> int:
 
     best = find_best(args.checkpoint)
     require_writable_folder(args.out or best, "--out")
-    trained = load_trained(best, choose_device(args.gpu))
+    device = choose_device(args.gpu)
+    if args.calibrate:
+        add_reliability(best, device)
+    trained = load_trained(best, device)
     given = {"frame_pattern": args.frame_pattern, "follow_symlinks": args.follow_symlinks}
     assessment = assess(
         trained,

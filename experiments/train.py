@@ -31,7 +31,7 @@ from hearai.config.overrides import override
 from hearai.errors import UserError
 from hearai.files import require_writable_file, require_writable_folder
 from hearai.metrics import objective_label
-from hearai.training.outputs.layout import LAST, holds_checkpoint, run_folder
+from hearai.training.outputs.layout import BEST, LAST, holds_checkpoint, run_folder
 
 if TYPE_CHECKING:
     from hearai.training.fit import FitResult
@@ -143,7 +143,9 @@ def how_to_continue(config: Config, folder: Path) -> str:
 
 
 def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
-    from hearai.training.optim.torch_options import use_threads  # heavy imports only after the config is checked
+    from hearai.training.inference.measure_reliability import add_reliability  # heavy: only after the config is checked
+    from hearai.training.optim.torch_options import use_threads
+    from hearai.training.runtime import choose_device
     from hearai.training.setup.single_run import prepare_run, pretrain_only
 
     use_threads(args.threads)
@@ -151,7 +153,9 @@ def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
     if config.train_parameters.pre_training:
         print(f"pre-trained backbone: {pretrain_only(config, data, folder)}")
         return DONE
-    return report(train(args, config, folder), config, folder)
+    result = train(args, config, folder)
+    add_reliability(folder / BEST, choose_device(config.general_parameters.gpu))
+    return report(result, config, folder)
 
 
 def main() -> int:

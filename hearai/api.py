@@ -21,6 +21,7 @@ from hearai.config.study import Request
 from hearai.config.study import load_study as build_study
 from hearai.errors import ConfigError
 from hearai.files import require_writable_folder
+from hearai.training.outputs.layout import BEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,10 +74,14 @@ def fit(
     if config.train_parameters.pre_training:
         raise ConfigError("train_parameters.pre_training: true writes a backbone and no run; use experiments/train.py")
     require_writable_folder(Path(folder), "folder")
-    from hearai.training.setup.single_run import prepare_run, run_single  # torch: only once the options are checked
+    from hearai.training.inference.measure_reliability import add_reliability  # torch: once the options are checked
+    from hearai.training.runtime import choose_device
+    from hearai.training.setup.single_run import prepare_run, run_single
 
     config, _ = prepare_run(config, Path(folder), resume=resume)
-    return run_single(config, Path(folder), resume=resume)
+    result = run_single(config, Path(folder), resume=resume)
+    add_reliability(Path(folder) / BEST, choose_device(config.general_parameters.gpu))
+    return result
 
 
 def search(
@@ -278,8 +283,9 @@ class Model:
             reading: as in `clips_of_paths`: frame_pattern, keep_damaged, landmark_models.
 
         Returns:
-            [{"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}}, ...], as `predict.py --json`;
-            with a dictionary also "dictionary": [{"clip", "word", "distance"}, ...].
+            [{"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}, "uncertain": [head, ...],
+            "unlike_training": {"distance", "limit", "unlike"}}, ...], as `predict.py --json`; with a dictionary also
+            "dictionary": [{"clip", "word", "distance"}, ...]. See `prediction_rows`.
 
         Raises:
             UserError: every path that is not a usable clip, and why; or a dictionary that cannot be read.
@@ -290,7 +296,7 @@ class Model:
         return predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
     def probabilities(self, clips: str | Path | Sequence[str | Path], **reading: Any) -> "dict[str, np.ndarray]":
-        """{head: (N, K) float32} of N clips, K classes; arguments and errors as of `predict`."""
+        """{head: calibrated (N, K) float32} of N clips, K classes; arguments and errors as of `predict`."""
         from hearai.training.inference.predict import predict_paths
 
         found = predict_paths(self.trained, [Path(path) for path in _paths(clips)], **reading)

@@ -4,6 +4,7 @@ import functools
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
 from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
 from hearai.sign.hamnosys import MISSING, short_meaning
 from hearai.training.inference.assess import Assessment
+from hearai.training.inference.reliability import not_measured, uncertain_clips
 from hearai.training.outputs.confusion import MOST_DENSE, Confusion
 from hearai.training.scores import HeadScores, MajorityBaseline
 
 PREDICTIONS = "predictions.csv"
-PREDICTION_COLUMNS = ("clip", "head", "true", "predicted", "probability", "rank")
+PREDICTION_COLUMNS = ("clip", "head", "true", "predicted", "probability", "rank", "uncertain", "distance", "unlike")
 SAME_SCORE = 5e-4
 """Scores that differ by less are printed alike."""
 SORTED_AT_ONCE = 2**20
 """Probabilities: those of all clips at once would need gigabytes where there are very many classes."""
 NAME_WIDTH = 32
 """Characters of the first column."""
+RELIABILITY_COLUMN_WIDTH = 13
 RANK_NAME_WIDTH, RANK_COLUMN_WIDTH = 30, 7
 """Of the table of ranks, characters."""
 
@@ -48,6 +51,7 @@ def assessment_text(assessment: Assessment) -> str:
     lines += ["", *_rank_lines(assessment.heads)]
     lines += ["", *_wrap("majority: macro-F1 of always predicting the most frequent class of the training clips.")]
     lines += _wrap("macro-F1 and per class: means over the classes that occur among these clips.")
+    lines += ["", *_reliability_lines(assessment)]
     for remark in _remarks(assessment):
         lines += _wrap(f"note: {remark}")
     return "\n".join(lines)
@@ -70,6 +74,26 @@ def _rank_lines(heads: Mapping[str, HeadScores]) -> list[str]:
     if small:
         lines += _wrap("-: top k of a head with at most k classes; any prediction would score 1.")
     return lines
+
+
+def _reliability_lines(assessment: Assessment) -> list[str]:
+    """How far probabilities are from accuracy, and how many clips are unlike the training clips."""
+    columns = ("as trained", "calibrated", "temperature")
+    width = RELIABILITY_COLUMN_WIDTH
+    lines = [f"{'expected calibration error':<{NAME_WIDTH}}" + "".join(f"{name:>{width}}" for name in columns)]
+    for head, one in assessment.calibration.items():
+        temperature = "-" if one.temperature is None else f"{one.temperature:.2f}"
+        values = (score(one.error), score(one.calibrated_error), temperature)
+        lines.append(f"{shorten(head, NAME_WIDTH - 1):<{NAME_WIDTH}}" + "".join(f"{one:>{width}}" for one in values))
+    lines.append("")
+    distances, reliability = assessment.distances, assessment.reliability
+    if distances is None or reliability is None:
+        return lines + _wrap(f"note: {not_measured(assessment.checkpoint)}")
+    unlike = sum(reliability.is_unlike(distance) for distance in distances)
+    return lines + _wrap(
+        f"unlike the training clips: {unlike} of {assessment.clips} (distance above {reliability.limit:.3g}, which 1 % "
+        "of the validation clips exceed)."
+    )
 
 
 def _wrap(text: str) -> list[str]:
@@ -138,30 +162,39 @@ def predictions_csv(assessment: Assessment) -> str:
     """One row per clip and head, in the order of the clips.
 
     `true` and `predicted` are names of classes (numbers where no list names them), `probability` is that of the
-    predicted class, `rank` the place of the true class among the classes by probability: 1 = correct. Without a label
-    `true` and `rank` are empty; `rank`, too, for a class that the model does not have.
+    predicted class, calibrated where the model is, `rank` the place of the true class among the classes by probability:
+    1 = correct. Without a label `true` and `rank` are empty; `rank`, too, for a class that the model does not have.
+    `uncertain` and `unlike` are 1 or 0: see `is_uncertain` and `Reliability.is_unlike`; the latter and `distance`, to
+    the nearest training clip, are empty where they were not measured.
     """
     ranked = {head: _ranked(assessment, head) for head in assessment.probabilities}
+    uncertain = {head: uncertain_clips(p_NK) for head, p_NK in assessment.probabilities.items()}
+    distances, reliability = assessment.distances, assessment.reliability
     table: list[Sequence[object]] = [PREDICTION_COLUMNS]
     for i, clip in enumerate(assessment.chosen.clips):
+        unlike: Sequence[object] = ("", "")
+        if distances is not None and reliability is not None:
+            unlike = (f"{distances[i]:.4f}", int(reliability.is_unlike(distances[i])))
         for head, rows in ranked.items():
             true, predicted, probability, rank = rows[i]
             names = [class_name(assessment.class_names, head, k) if k != MISSING else "" for k in (true, predicted)]
             cells = [csv_cell(cell) for cell in (clip.key, head, *names)]
-            table.append([*cells, f"{probability:.4f}", rank])
+            table.append([*cells, f"{probability:.4f}", rank, int(uncertain[head][i]), *unlike])
     return csv_text(table)
 
 
 def _ranked(assessment: Assessment, head: str) -> list[tuple[int, int, float, int | None]]:
     """(true class, predicted class, its probability, rank of the true class) of each clip."""
-    probabilities_NK, labels_N = assessment.probabilities[head], assessment.labels[head]
-    clips = max(1, SORTED_AT_ONCE // probabilities_NK.shape[1])
-    parts = zip(probabilities_NK.split(clips), labels_N.split(clips), strict=True)
-    return [row for probabilities, labels in parts for row in _ranked_part(probabilities, labels)]
+    columns = (assessment.outputs.logits[head], assessment.probabilities[head], assessment.labels[head])
+    clips = max(1, SORTED_AT_ONCE // columns[0].shape[1])
+    parts = zip(*(column.split(clips) for column in columns), strict=True)
+    return [row for part in parts for row in _ranked_part(*part)]
 
 
-def _ranked_part(probabilities_NK: Tensor, labels_N: Tensor) -> list[tuple[int, int, float, int | None]]:
-    order_NK = probabilities_NK.argsort(dim=-1, descending=True, stable=True)  # the first of equal ones, as argmax
+def _ranked_part(
+    logits_NK: Tensor, probabilities_NK: Tensor, labels_N: Tensor
+) -> list[tuple[int, int, float, int | None]]:
+    order_NK = logits_NK.argsort(dim=-1, descending=True, stable=True)  # the first of equal ones, as argmax
     hits_NK = order_NK == labels_N.unsqueeze(1)
     ranks_N = hits_NK.int().argmax(dim=-1) + 1
     predicted_N = order_NK[:, 0]
@@ -188,8 +221,17 @@ def _to_dict(assessment: Assessment) -> dict[str, Any]:
             head: {"clips": one.clips, "classes": list(one.names), "skipped": assessment.skipped_unseen}
             for head, one in assessment.unseen.items()
         },
+        "unlike_training": _unlike_to_dict(assessment),
         "notes": _remarks(assessment),
     }
+
+
+def _unlike_to_dict(assessment: Assessment) -> dict[str, Any] | None:
+    """None where it was not measured."""
+    distances, reliability = assessment.distances, assessment.reliability
+    if distances is None or reliability is None:
+        return None
+    return {"clips": sum(map(reliability.is_unlike, distances)), "limit": reliability.limit}
 
 
 def _head_to_dict(assessment: Assessment, head: str, scores: HeadScores) -> dict[str, Any]:
@@ -200,6 +242,7 @@ def _head_to_dict(assessment: Assessment, head: str, scores: HeadScores) -> dict
         "top3": scores.top3,
         "macro_f1": scores.macro_f1,
         **scores.ranks,
+        "calibration": asdict(assessment.calibration[head]),
         "floor": _majority_to_dict(assessment, head, scores.majority),
         **_counts(scores.confusion),
     }

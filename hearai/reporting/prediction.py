@@ -1,5 +1,6 @@
 """The output of `predict.py`: the likeliest classes of each clip, with HamNoSys symbols, and the nearest glosses."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,14 @@ from hearai.data.dataset import build_dataset
 from hearai.reporting.clip_images.prediction_files import save_paths, save_prediction
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
-from hearai.training.inference.dictionary import Entry, embed_clips, read_dictionary
+from hearai.training.inference.dictionary import Entry, read_dictionary
 from hearai.training.inference.lexicon import Lexicon
-from hearai.training.inference.predict import clips_of_paths, predict_clips
+from hearai.training.inference.novelty import QUANTILE
+from hearai.training.inference.predict import ClipOutputs, clips_of_paths, outputs_of_clips
+from hearai.training.inference.reliability import Reliability, not_measured, uncertain_clips
 from hearai.training.inference.trained_model import TrainedModel
+
+log = logging.getLogger(__name__)
 
 
 def predict_rows(
@@ -44,12 +49,14 @@ def predict_rows(
     files = save_paths(save, paths) if save is not None else []
     known = read_dictionary(trained, dictionary) if dictionary is not None else None
     with clips_of_paths(trained, paths, **reading) as clips:
-        probabilities = predict_clips(trained, clips)
-        neighbours = known.nearest(embed_clips(trained, clips), top) if known else None
+        outputs = outputs_of_clips(trained, clips)
+        neighbours = known.nearest(outputs.vectors_ND, top) if known else None
         names = [str(path) for path in paths]
-        rows = prediction_rows(trained, names, probabilities, top=top, lexicon=lexicon, neighbours=neighbours)
+        rows = prediction_rows(trained, names, outputs, top=top, lexicon=lexicon, neighbours=neighbours)
         if files:
             _save(trained, clips, rows, files)
+    if trained.reliability is None:
+        log.warning("%s", not_measured(trained.folder))
     return rows
 
 
@@ -64,28 +71,35 @@ def _save(trained: TrainedModel, clips: Sequence[Clip], rows: Sequence[dict[str,
 def prediction_rows(
     trained: TrainedModel,
     clips: Sequence[str],
-    probabilities: Mapping[str, Tensor],
+    outputs: ClipOutputs,
     *,
     top: int,
     lexicon: Lexicon | None = None,
     neighbours: Sequence[Sequence[Entry]] | None = None,
 ) -> list[dict[str, Any]]:
-    """For each clip {"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}, "glosses": [...]}.
+    """For each clip {"clip", "heads": {head: [{"class", "name", "symbol", "confidence"}, ...]}, "uncertain": [head,
+    ...], "unlike_training": {"distance", "limit", "unlike"}, "glosses": [...]}.
 
-    The likeliest class is the first. `symbol` is None where the head is not part of HamNoSys. `glosses` is present only
+    The likeliest class is the first; `confidence` is its calibrated probability. `symbol` is None where the head is not
+    part of HamNoSys. `unlike_training` is None where it was not measured, see `Reliability`. `glosses` is present only
     with a lexicon: [{"gloss", "distance"}, ...], see `Lexicon.nearest`.
 
     Args:
         clips: paths as the user gave them, N of them.
-        probabilities: {head: (N, K)}, N clips, K classes.
+        outputs: those of the model for these clips.
         top: number of classes and glosses to list.
         neighbours: of each clip, see `Dictionary.nearest`; listed as "dictionary": [{"clip", "word", "distance"}, ...].
     """
+    probabilities = outputs.probabilities(trained.reliability)
+    uncertain = {head: uncertain_clips(p_NK) for head, p_NK in probabilities.items()}
+    unlike = _unlike_training(trained.reliability, outputs)
     nearest = lexicon.nearest(_hamnosys(probabilities), top) if lexicon else None
     rows = []
     for i, clip in enumerate(clips):
         heads = {head: _likeliest(trained, head, p_NK[i], top) for head, p_NK in probabilities.items()}
         row: dict[str, Any] = {"clip": clip, "heads": heads}
+        row["uncertain"] = [head for head, flags in uncertain.items() if flags[i]]
+        row["unlike_training"] = unlike[i] if unlike else None
         if nearest is not None:
             row["glosses"] = [{"gloss": gloss, "distance": round(distance, 4)} for gloss, distance in nearest[i]]
         if neighbours is not None:
@@ -97,6 +111,20 @@ def prediction_rows(
 def prediction_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as text for the terminal, at most 80 columns wide."""
     return "\n\n".join("\n".join(_clip_lines(row)) for row in rows)
+
+
+def _unlike_training(reliability: Reliability | None, outputs: ClipOutputs) -> list[dict[str, Any]] | None:
+    """Of each clip; None where it was not measured."""
+    if reliability is None:
+        return None
+    return [
+        {
+            "distance": round(distance, 4),
+            "limit": round(reliability.limit, 4),
+            "unlike": reliability.is_unlike(distance),
+        }
+        for distance in reliability.distances(outputs.vectors_ND)
+    ]
 
 
 def _hamnosys(probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,8 +146,11 @@ def _likeliest(trained: TrainedModel, head: str, p_K: Tensor, top: int) -> list[
 
 def _clip_lines(row: Mapping[str, Any]) -> list[str]:
     lines = [row["clip"]]
+    if (unlike := row["unlike_training"]) and unlike["unlike"]:
+        nearer = f"{QUANTILE:.0%} of the validation clips are below {unlike['limit']:.2g}".replace("%", " %")
+        lines.append(f"  unlike the training clips (distance {unlike['distance']:.2g}, {nearer})")
     for head, classes in row["heads"].items():
-        lines.append(f"  {head}")
+        lines.append(f"  {head}{' (uncertain)' if head in row['uncertain'] else ''}")
         lines += [_line(f"{one['confidence']:4.0%}  {one['class']:>4}  {_meaning(one)}") for one in classes]
     if "glosses" in row:
         lines.append("  nearest glosses (expected number of differing heads)")

@@ -45,7 +45,7 @@ from hearai.search.storage.attributes import (
 )
 from hearai.search.storage.changed_study import syncing_changed
 from hearai.search.storage.journal_backend import Journal, open_journal
-from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, TRIALS, label_of
+from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, FINAL_RUN, TRIALS, label_of
 from hearai.search.storage.lock import is_taken_over
 from hearai.search.storage.output_log import output_log
 from hearai.search.storage.study_folder import (
@@ -60,8 +60,10 @@ from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.search.tune.live_trials import study_opened
 from hearai.search.tune.study_metrics import StudyMetrics
 from hearai.search.tune.tuner import SearchContext, run_stages
-from hearai.training.outputs.checkpoint import copy_checkpoint
+from hearai.training.inference.measure_reliability import add_reliability
+from hearai.training.outputs.checkpoint import copy_checkpoint, is_same_model
 from hearai.training.outputs.layout import BEST, run_folders
+from hearai.training.runtime import choose_device
 
 CLOSING = "interrupted: saving the state and stopping Ray"
 
@@ -260,6 +262,8 @@ class _Call:
         if self.study.settings.finalists.retrain:
             self.show(events.PhaseStarted(events.RETRAINING))
             retrain_winner(self.study, self.search, self.finals, self.folder, number, self.print_line, train)
+            device = choose_device(self.study.base.general_parameters.gpu)
+            add_reliability(self.folder / FINAL_RUN / BEST, device, of_search=self.folder / BEST_MODEL)
 
     def _copy_winner(self, number: int) -> None:
         """Writes `best.yaml` and `best/`: the winner's config and checkpoint in the search."""
@@ -267,7 +271,9 @@ class _Call:
         config = self.study.config_of(self.search[number].params, self.study.settings.seed)
         atomic_write_text(path, portable_yaml(config, path, self.folder))
         first = run_folders(self.folder / TRIALS / label_of(number, {}), self.study.settings.splits)[0]
-        copy_checkpoint(first / BEST, self.folder / BEST_MODEL)
+        if not is_same_model(first / BEST, self.folder / BEST_MODEL):  # else it has its reliability, which takes time
+            copy_checkpoint(first / BEST, self.folder / BEST_MODEL)
+        add_reliability(self.folder / BEST_MODEL, choose_device(self.study.base.general_parameters.gpu))
 
     def record_cost(self, seconds: float, memory: MemoryMeter) -> None:
         """Adds the wall time and peak memory of this call to the journal."""

@@ -49,36 +49,36 @@ class HeadScores:
 
 
 def score_heads(
-    probabilities: Mapping[str, Tensor], labels: Mapping[str, Tensor], train_counts: Mapping[str, Sequence[int]]
+    outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], train_counts: Mapping[str, Sequence[int]]
 ) -> dict[str, HeadScores]:
     """{head: scores}, without heads for which no clip has a label.
 
     Args:
-        probabilities: {head: (N, K)}.
+        outputs: {head: (N, K)}, logits or probabilities: only their order counts.
         labels: {head: (N,)}, class or MISSING; a class from K on is one that the model does not have, so that every
             prediction is wrong.
         train_counts: {head: clips of each class in training}, for the majority baseline.
     """
     return {
-        head: _score(probabilities[head], labels_N, train_counts.get(head))
+        head: _score(outputs[head], labels_N, train_counts.get(head))
         for head, labels_N in labels.items()
         if (labels_N != MISSING).any()
     }
 
 
-def _score(probabilities_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | None) -> HeadScores:
+def _score(outputs_NK: Tensor, labels_N: Tensor, counts: Sequence[int] | None) -> HeadScores:
     known = labels_N != MISSING
-    probabilities_NK, labels_N = probabilities_NK[known], labels_N[known]
-    top_N3 = probabilities_NK.topk(min(TOP_CLASSES, probabilities_NK.shape[1])).indices
-    num_class = max(probabilities_NK.shape[1], int(labels_N.max()) + 1)
-    confusion = Confusion.count(probabilities_NK.argmax(-1), labels_N, num_class)
+    outputs_NK, labels_N = outputs_NK[known], labels_N[known]
+    top_N3 = outputs_NK.topk(min(TOP_CLASSES, outputs_NK.shape[1])).indices
+    num_class = max(outputs_NK.shape[1], int(labels_N.max()) + 1)
+    confusion = Confusion.count(outputs_NK.argmax(-1), labels_N, num_class)
     return HeadScores(
         clips=len(labels_N),
         classes=int((confusion.support_K > 0).sum()),
         accuracy=accuracy(confusion),
         top3=float((top_N3 == labels_N.unsqueeze(1)).any(1).float().mean()),
         macro_f1=macro_f1(confusion),
-        ranks=rank_scores(probabilities_NK, labels_N),
+        ranks=rank_scores(outputs_NK, labels_N),
         majority=majority_baseline([*counts, *[0] * (num_class - len(counts))], labels_N) if counts else None,
         confusion=confusion,
     )

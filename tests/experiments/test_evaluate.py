@@ -145,7 +145,8 @@ def test_an_unseen_word_is_wrong_or_left_out(call: Callable, run: Path, make_dat
 def test_the_predictions_of_each_clip_are_listed(call: Callable, run: Path):
     assert call("evaluate", "--checkpoint", run, "--gpu", -1, "--split", "all")[0] == 0
     rows = predictions(run / "best" / "evaluation-all")
-    assert list(rows[0]) == ["clip", "head", "true", "predicted", "probability", "rank"] and len(rows) == 24
+    columns = ["clip", "head", "true", "predicted", "probability", "rank", "uncertain", "distance", "unlike"]
+    assert list(rows[0]) == columns and len(rows) == 24
     assert {row["clip"] for row in rows} == {f"data/c{i}" for i in range(24)}
     for row in rows:
         number = int(row["clip"].removeprefix("data/c")) % 3

@@ -17,7 +17,7 @@ from hearai.sign.hamnosys import HEADS
 from hearai.training.batches import eval_batches
 from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
-from hearai.training.inference.predict import predict
+from hearai.training.inference.predict import model_outputs
 from hearai.training.inference.trained_model import load_trained
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.runtime import LocalRuntime
@@ -374,7 +374,8 @@ def test_predictions_are_probabilities_of_the_scored_classes(make_config, make_d
     result = fit(config, runtime)
     model = load_trained(tmp_path / "best", device).model
     clips = load_data(config).split.val
-    probabilities = predict(model, eval_batches(config, clips, runtime, None), config, device)["gloss"]
+    outputs = model_outputs(model, eval_batches(config, clips, runtime, None), config, device)
+    probabilities = outputs.probabilities()["gloss"]
     assert torch.allclose(probabilities.sum(1), torch.ones(len(clips)))
     right = probabilities.argmax(1) == torch.tensor([clip.labels["gloss"] for clip in clips])
     assert right.float().mean().item() == pytest.approx(result.metrics["val/gloss/accuracy"])

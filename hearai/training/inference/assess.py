@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hearai.sign.hamnosys import MISSING
 from hearai.training.batches import eval_batches
 from hearai.training.evaluation import evaluate
 from hearai.training.features.feature_cache import load_or_compute, shares_features
+from hearai.training.inference.calibration import calibrated, calibration_error
 from hearai.training.inference.class_matching import ClassMatch, MatchBy
 from hearai.training.inference.labelled_clips import (
     NO_CHANGES,
@@ -30,11 +32,23 @@ from hearai.training.inference.labelled_clips import (
     match_labels,
     unseen_remarks,
 )
-from hearai.training.inference.predict import predict_clips
+from hearai.training.inference.predict import ClipOutputs, outputs_of_clips
+from hearai.training.inference.reliability import Reliability
 from hearai.training.inference.trained_model import TrainedModel, check_classes, load_trained
 from hearai.training.runtime import Runtime
 from hearai.training.scores import HeadScores, score_heads
 from hearai.training.setup.prepare import check_files
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far the probabilities of a head are from its accuracy, on some clips."""
+
+    error: float | None
+    """The expected calibration error of the probabilities as trained, in [0, 1]."""
+    calibrated_error: float | None
+    """Of those that are shown; None where the head is not calibrated."""
+    temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -45,10 +59,14 @@ class Assessment:
     data_path: Sequence[str]
     chosen: LabelledClips
     """The clips that were scored, N of them."""
-    probabilities: Mapping[str, Tensor]
-    """{head: (N, K)}"""
+    outputs: ClipOutputs
+    """Logits and vectors of the clips."""
+    reliability: Reliability | None
+    """When not to believe the model, as measured on its validation clips; None = not measured."""
     labels: Mapping[str, Tensor]
     """{head: (N,)}: class of the model, MISSING, or from K on a class that it does not have."""
+    scored_labels: Mapping[str, Tensor]
+    """The same; MISSING also where the label was left out."""
     heads: Mapping[str, HeadScores]
     class_names: Mapping[str, Mapping[int, str]]
     """{head: {class: name}}, also of the classes from K on."""
@@ -61,6 +79,29 @@ class Assessment:
     """Of the run that trained the model."""
     remarks: Sequence[str]
     """What the reader of the scores must know."""
+
+    @cached_property
+    def probabilities(self) -> dict[str, Tensor]:
+        """{head: (N, K)}, calibrated where the model is."""
+        return self.outputs.probabilities(self.reliability)
+
+    @property
+    def calibration(self) -> dict[str, Calibration]:
+        """{head: its calibration on these clips}, of the heads with scores; labels that were left out do not count."""
+        temperatures = self.reliability.temperatures if self.reliability else {}
+        return {
+            head: Calibration(
+                calibration_error(calibrated(self.outputs.logits[head], 1.0), self.scored_labels[head]),
+                calibration_error(self.probabilities[head], self.scored_labels[head]) if head in temperatures else None,
+                temperatures.get(head),
+            )
+            for head in self.heads
+        }
+
+    @cached_property
+    def distances(self) -> list[float] | None:
+        """Of each clip to the nearest training clip, see `Reliability.distances`; None = not known."""
+        return self.reliability.distances(self.outputs.vectors_ND) if self.reliability else None
 
     @property
     def split(self) -> str:
@@ -117,15 +158,17 @@ def assess(
             f"{trained.folder}: none of the {len(chosen.clips)} clips has a label{kind}; nothing to score"
         )
     check_files(trained.config, chosen.clips)
-    probabilities = predict_clips(trained, chosen.clips)
-    heads = score_heads(probabilities, scored, trained.train_counts)
+    outputs = outputs_of_clips(trained, chosen.clips)
+    heads = score_heads(outputs.logits, scored, trained.train_counts)
     remarks = [*match.remarks, *unseen_remarks(unseen, skip_unseen), *chosen.remarks]
     return Assessment(
         checkpoint=trained.folder,
         data_path=list(data_path) or dataset_paths(trained.config),
         chosen=chosen,
-        probabilities=probabilities,
+        outputs=outputs,
+        reliability=trained.reliability,
         labels=labels,
+        scored_labels=scored,
         heads=heads,
         class_names=_class_names(trained, match),
         unseen=unseen,

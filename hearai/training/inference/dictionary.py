@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from hearai.data.annotations.clip import Clip
@@ -17,7 +16,7 @@ from hearai.data.annotations.metadata import ClassNames, class_name
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import HEADS, MISSING
 from hearai.training.inference.labelled_clips import NO_CHANGES, config_for
-from hearai.training.inference.predict import eval_loader, outputs_of
+from hearai.training.inference.predict import outputs_of_clips
 from hearai.training.inference.trained_model import TrainedModel
 from hearai.training.setup.prepare import check_files
 
@@ -47,7 +46,7 @@ class Dictionary:
         """For each of N clips the entries by distance, the nearest first; of equal ones the first.
 
         Args:
-            vectors_ND: see `embed_clips`.
+            vectors_ND: see `ClipOutputs`.
         """
         distances_NM = 1 - vectors_ND @ self.vectors_MD.T
         found = []
@@ -72,20 +71,9 @@ def read_dictionary(trained: TrainedModel, folder: Path) -> Dictionary:
     signs = [head for head in data.num_class if head not in HEADS]
     names: ClassNames = next(iter(data.class_lists.values()), {})  # there is one folder
     words = [_word(clip, signs, names) for clip in data.clips]
-    return Dictionary([clip.key for clip in data.clips], words, embed_clips(trained, data.clips))
+    return Dictionary([clip.key for clip in data.clips], words, outputs_of_clips(trained, data.clips).vectors_ND)
 
 
 def _word(clip: Clip, signs: Sequence[str], names: ClassNames) -> str | None:
     known = [class_name(names, head, clip.labels[head]) for head in signs if clip.labels[head] != MISSING]
     return ", ".join(known) or None
-
-
-@torch.no_grad()
-def embed_clips(trained: TrainedModel, clips: Sequence[Clip]) -> Tensor:
-    """(N, D) outputs of the sequence encoder, of length 1, on the CPU.
-
-    Raises:
-        DataError: an image or a landmark file is missing or broken.
-    """
-    vectors = outputs_of(trained.model.embed, eval_loader(trained, clips), trained.config, trained.device)
-    return torch.nn.functional.normalize(torch.cat([vectors_BD.float().cpu() for vectors_BD in vectors]), dim=-1)

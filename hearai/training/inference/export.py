@@ -138,6 +138,7 @@ def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
     """
     train, images = trained.config.train_parameters, trained.config.augmentations_parameters
     frames = "frames" if any_length else train.num_segments
+    temperatures = trained.reliability.temperatures if trained.reliability else {}
     shapes: dict[str, Any] = {}
     if train.frames:
         shapes["frames"] = {
@@ -155,7 +156,11 @@ def describe(trained: TrainedModel, any_length: bool) -> dict[str, Any]:
         "num_segments": train.num_segments,
         "seconds_between_frames": train.time,
         "outputs": {
-            head: {"logits": number, "classes": [class_name(trained.class_names, head, k) for k in range(number)]}
+            head: {
+                "logits": number,
+                "temperature": temperatures.get(head, 1.0),
+                "classes": [class_name(trained.class_names, head, k) for k in range(number)],
+            }
             for head, number in trained.num_class.items()
         },
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm")},

@@ -1,7 +1,8 @@
-"""Class probabilities of clips, which need no labels. B clips of a batch, N clips in all, K classes."""
+"""Outputs of a model for clips, which need no labels. B clips of a batch, N in all, K classes, D width of a vector."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from hearai.data.dataset import Batch, build_dataset, build_loader
 from hearai.data.unlabelled import unlabelled_clips
 from hearai.models.model import SignModel
 from hearai.training.batches import on_device
+from hearai.training.inference.calibration import calibrated
+from hearai.training.inference.reliability import Reliability
 from hearai.training.inference.trained_model import TrainedModel
 from hearai.training.optim.torch_options import autocast
 
@@ -34,24 +37,47 @@ def outputs_of(
         yield output
 
 
+@dataclass(frozen=True, eq=False)
+class ClipOutputs:
+    """What a model gives for N clips, on the CPU."""
+
+    logits: Mapping[str, Tensor]
+    """{head: (N, K)}"""
+    vectors_ND: Tensor
+    """Outputs of the sequence encoder, of length 1."""
+
+    def probabilities(self, reliability: Reliability | None = None) -> dict[str, Tensor]:
+        """{head: (N, K)}, calibrated by the temperatures that were measured for the model."""
+        temperatures = reliability.temperatures if reliability else {}
+        return {head: calibrated(logits_NK, temperatures.get(head, 1.0)) for head, logits_NK in self.logits.items()}
+
+
 @torch.no_grad()
-def predict(model: SignModel, batches: Iterable[Batch], config: Config, device: torch.device) -> dict[str, Tensor]:
-    """{head: probabilities (N, K)} on the CPU, in the order of the batches' clips."""
+def model_outputs(model: SignModel, batches: Iterable[Batch], config: Config, device: torch.device) -> ClipOutputs:
+    """The outputs for all clips, in the order of the batches; one pass gives both kinds."""
     model.eval()
+    vectors: list[Tensor] = []
     parts: dict[str, list[Tensor]] = {}
-    for logits in outputs_of(model, batches, config, device):
+
+    def forward(inputs: Mapping[str, Tensor], mask_BT: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        vectors_BD = model.embed(inputs, mask_BT)
+        return vectors_BD, model.heads(vectors_BD)
+
+    for vectors_BD, logits in outputs_of(forward, batches, config, device):
+        vectors.append(vectors_BD.float().cpu())
         for head, logits_BK in logits.items():
-            parts.setdefault(head, []).append(logits_BK.float().softmax(-1).cpu())
-    return {head: torch.cat(probabilities) for head, probabilities in parts.items()}
+            parts.setdefault(head, []).append(logits_BK.float().cpu())
+    logits = {head: torch.cat(logits) for head, logits in parts.items()}
+    return ClipOutputs(logits, torch.nn.functional.normalize(torch.cat(vectors), dim=-1))
 
 
-def predict_clips(trained: TrainedModel, clips: Sequence[Clip]) -> dict[str, Tensor]:
-    """{head: probabilities (N, K)} of clips.
+def outputs_of_clips(trained: TrainedModel, clips: Sequence[Clip]) -> ClipOutputs:
+    """The outputs for clips.
 
     Raises:
         DataError: an image or a landmark file is missing or broken.
     """
-    return predict(trained.model, eval_loader(trained, clips), trained.config, trained.device)
+    return model_outputs(trained.model, eval_loader(trained, clips), trained.config, trained.device)
 
 
 def eval_loader(trained: TrainedModel, clips: Sequence[Clip]) -> Iterable[Batch]:
@@ -61,9 +87,9 @@ def eval_loader(trained: TrainedModel, clips: Sequence[Clip]) -> Iterable[Batch]
 
 
 def predict_paths(trained: TrainedModel, paths: Sequence[Path], **reading: Any) -> dict[str, Tensor]:
-    """{head: probabilities (N, K)} of frame folders and video files; arguments and errors as of `clips_of_paths`."""
+    """{head: calibrated probabilities (N, K)} of frame folders and video files; arguments, errors: `clips_of_paths`."""
     with clips_of_paths(trained, paths, **reading) as clips:
-        return predict_clips(trained, clips)
+        return outputs_of_clips(trained, clips).probabilities(trained.reliability)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hearai.errors import ConfigError
 from hearai.models.model import SignModel, build_model
 from hearai.models.weights import load_weights
 from hearai.training.inference.class_matching import ModelClasses, match_classes
+from hearai.training.inference.reliability import Reliability
 from hearai.training.outputs.layout import BEST, STATE
 from hearai.training.outputs.saved_state import load_best
 
@@ -38,6 +39,8 @@ class TrainedModel:
     """Fingerprints of the dataset that it was trained on, for `is_same_dataset`; fewer for older runs."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Those of its epoch; empty for older runs."""
+    reliability: Reliability | None = None
+    """When not to believe it; None where it was not measured: trials of a search, older runs."""
 
     @property
     def classes(self) -> ModelClasses:
@@ -100,6 +103,7 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
         train_counts=content.train_counts,
         fingerprints=content.fingerprints,
         metrics=content.metrics,
+        reliability=Reliability.of_content(content.reliability) if content.reliability else None,
     )
 
 

@@ -51,6 +51,22 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         shutil.copyfile(source / STATE, temporary)
 
 
+def is_same_model(first: Path, second: Path) -> bool:
+    """Whether two `best` folders hold equal weights of the same epoch; what else they hold may differ.
+
+    Raises:
+        ConfigError: the first is not a checkpoint, or unreadable; the second may be.
+    """
+    one = load_checkpoint(first)
+    try:
+        other = load_checkpoint(second)
+        weights, known = one["model"], other["model"]
+        is_same = weights.keys() == known.keys() and (one["config"], one["epoch"]) == (other["config"], other["epoch"])
+        return is_same and all(torch.equal(weights[name], known[name]) for name in weights)
+    except (ConfigError, KeyError, AttributeError, TypeError):
+        return False
+
+
 def load_checkpoint(folder: str | Path) -> dict[str, Any]:
     """The state saved in `folder`, its tensors on the CPU. Only tensors and plain values are unpickled.
 

@@ -55,6 +55,20 @@ class _DatasetContent(_Content):
 Content = TypeVar("Content", bound=_Content)
 
 
+class ReliabilityContent(_Content):
+    """What says when a model should not be believed, see `hearai.training.inference.reliability`."""
+
+    temperatures: dict[str, Annotated[float, Field(gt=0)]]
+    vectors: Tensor
+    limit: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _has_vectors(self) -> "ReliabilityContent":
+        if self.vectors.ndim != 2 or not len(self.vectors) or not self.vectors.is_floating_point():
+            raise ValueError(f"vectors: shape {tuple(self.vectors.shape)}, expected one row of numbers per clip")
+        return self
+
+
 class BestContent(_DatasetContent):
     """A `best` folder: a model and everything needed to use it. Older ones lack the keys with defaults."""
 
@@ -63,6 +77,7 @@ class BestContent(_DatasetContent):
     num_class: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
     train_counts: dict[str, list[Count]] = {}
     metrics: dict[str, float] = {}
+    reliability: ReliabilityContent | None = None
 
     @model_validator(mode="after")
     def _heads_agree(self) -> "BestContent":
