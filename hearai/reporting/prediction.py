@@ -96,7 +96,10 @@ def prediction_rows(
     nearest = lexicon.nearest(_hamnosys(probabilities), top) if lexicon else None
     rows = []
     for i, clip in enumerate(clips):
-        heads = {head: _likeliest(trained, head, p_NK[i], top) for head, p_NK in probabilities.items()}
+        heads = {
+            head: _likeliest(trained, head, logits_NK[i], probabilities[head][i], top)
+            for head, logits_NK in outputs.logits.items()
+        }
         row: dict[str, Any] = {"clip": clip, "heads": heads}
         row["uncertain"] = [head for head, flags in uncertain.items() if flags[i]]
         row["unlike_training"] = unlike[i] if unlike else None
@@ -131,8 +134,8 @@ def _hamnosys(probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {head: p_NK for head, p_NK in probabilities.items() if head in HEADS}
 
 
-def _likeliest(trained: TrainedModel, head: str, p_K: Tensor, top: int) -> list[dict[str, Any]]:
-    confidence, classes = p_K.topk(min(top, len(p_K)))
+def _likeliest(trained: TrainedModel, head: str, logits_K: Tensor, p_K: Tensor, top: int) -> list[dict[str, Any]]:
+    classes = logits_K.topk(min(top, len(p_K))).indices
     return [
         {
             "class": k,
@@ -140,15 +143,15 @@ def _likeliest(trained: TrainedModel, head: str, p_K: Tensor, top: int) -> list[
             "symbol": HEADS[head].classes[k].symbol if head in HEADS else None,
             "confidence": round(p, 4),
         }
-        for p, k in zip(confidence.tolist(), classes.tolist(), strict=True)
+        for p, k in zip(p_K[classes].tolist(), classes.tolist(), strict=True)
     ]
 
 
 def _clip_lines(row: Mapping[str, Any]) -> list[str]:
     lines = [row["clip"]]
     if (unlike := row["unlike_training"]) and unlike["unlike"]:
-        nearer = f"{QUANTILE:.0%} of the validation clips are below {unlike['limit']:.2g}".replace("%", " %")
-        lines.append(f"  unlike the training clips (distance {unlike['distance']:.2g}, {nearer})")
+        nearer = f"{QUANTILE:.0%} of validation below {unlike['limit']:.2g}".replace("%", " %")
+        lines.append(f"  unlike the training clips (distance {unlike['distance']:.2g}; {nearer})")
     for head, classes in row["heads"].items():
         lines.append(f"  {head}{' (uncertain)' if head in row['uncertain'] else ''}")
         lines += [_line(f"{one['confidence']:4.0%}  {one['class']:>4}  {_meaning(one)}") for one in classes]

@@ -20,7 +20,10 @@ STEPS = 100
 
 
 def calibrated(logits_NK: Tensor, temperature: float) -> Tensor:
-    """Probabilities (N, K) float32; the order of a clip's classes is that of its logits at every temperature."""
+    """Probabilities (N, K) float32, in the order of the logits at every temperature.
+
+    Where classes are ranked, the logits decide: the smallest probabilities are all 0 in float32.
+    """
     return (logits_NK.float() / temperature).softmax(-1)
 
 
