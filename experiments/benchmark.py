@@ -1,11 +1,10 @@
-"""Benchmarks: `python experiments/benchmark.py NAME`, each with --help.
+"""Benchmarks; docs/benchmarks.md and docs/performance.md have results.
 
-models: compares sequence encoders and extractors on the demo data, or (--only landmarks) those of landmarks. search:
-compares hearai with random search, Ray, Optuna and a peer on public learning curves, a surrogate of the demo task, or
-(--real) that task itself. scale: thousands of trials, dozens in flight; with --nodes 8 the utilisation of a Ray
-cluster, simulated on this machine (5 minutes). record: records the table of learning curves again (an hour).
-throughput, search-cost: an epoch of training beside a plain loop, and a search beside the way that Ray documents.
-launch: where the start of a trial goes. gpu: what needs one. docs/benchmarks.md and docs/performance.md have results.
+    python experiments/benchmark.py throughput
+    python experiments/benchmark.py search --table lcbench
+    python experiments/benchmark.py scale --nodes 8
+
+Each has --help. scale --nodes takes 5 minutes, record an hour; gpu needs a GPU. Exit codes: 0 done; 2 invalid input.
 """
 
 import argparse
@@ -17,10 +16,11 @@ from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
-from hearai.benchmarks.speed.options import add_speed_options, run_speed
+from hearai.benchmarks.speed.options import add_benchmark, add_speed_options, run_speed
 from hearai.cli import (
     DONE,
     MAX_COUNT,
+    ScriptParser,
     comma_separated,
     duration,
     gpu_index,
@@ -55,12 +55,35 @@ LANDMARKS: dict[str, Any] = {
 }
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    parts = parser.add_subparsers(dest="benchmark", required=True)
-    models = parts.add_parser("models", help="compare sequence encoders and extractors")
+MODELS_HELP = """
+Compares sequence encoders and extractors on the demo data, or those of landmarks.
+
+    python experiments/benchmark.py models --only transformers
+    python experiments/benchmark.py models --only landmarks --out runs/landmarks
+"""
+SEARCH_HELP = """
+Compares hearai with random search, Ray, Optuna and a peer on tables of learning curves, or on the real demo task.
+
+    python experiments/benchmark.py search --table lcbench --tasks held-out
+    python experiments/benchmark.py search --real --seeds 1
+"""
+SCALE_HELP = """
+Thousands of trials, dozens in flight; or the utilisation of a Ray cluster, simulated on this machine.
+
+    python experiments/benchmark.py scale --trials 500
+    python experiments/benchmark.py scale --nodes 8
+"""
+RECORD_HELP = """
+Records the table of learning curves behind the surrogate of the demo task again (an hour).
+
+    python experiments/benchmark.py record --to curves.csv
+"""
+
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
+    parts = parser.add_subparsers(dest="benchmark", required=True, title="benchmarks", metavar="NAME")
+    models = add_benchmark(parts, "models", MODELS_HELP, help="compare sequence encoders and extractors")
     models.add_argument("--clips", type=positive, default=400, metavar="N", help="demo clips (default: 400)")
     models.add_argument("--epochs", type=positive, default=10, metavar="N", help="epochs of each run (default: 10)")
     models.add_argument(
@@ -86,8 +109,8 @@ def parse_args() -> argparse.Namespace:
         help="keep results, so that the command continues after an interruption (default: none are kept)",
     )
     models.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    add_search_options(parts.add_parser("search", help="compare search engines"))
-    scale = parts.add_parser("scale", help="cost of a suggestion, memory, journal, time to continue; or many nodes")
+    add_search_options(add_benchmark(parts, "search", SEARCH_HELP, help="compare search engines"))
+    scale = add_benchmark(parts, "scale", SCALE_HELP, help="cost of a suggestion, memory, journal; or many nodes")
     scale.add_argument(
         "--trials", type=positive, metavar="N", help="number of trials (default: 2000, with --nodes 500)"
     )
@@ -99,12 +122,12 @@ def parse_args() -> argparse.Namespace:
     scale.add_argument(
         "--seconds", type=duration, metavar="TIME", help="duration of each trial in seconds (default: 10)"
     )
-    record = parts.add_parser("record", help="record the learning curves behind the surrogate")
+    record = add_benchmark(parts, "record", RECORD_HELP, help="record the learning curves behind the surrogate")
     record.add_argument("--drawn", type=positive, default=170, metavar="N", help="random configs (default: 170)")
     record.add_argument("--near", type=positive, default=90, metavar="N", help="configs near the best (default: 90)")
-    record.add_argument("--to", type=Path, required=True, metavar="FILE.csv")
+    record.add_argument("--to", type=Path, required=True, metavar="FILE.csv", help="the table to write")
     add_speed_options(parts)
-    return parser.parse_args()
+    return parser
 
 
 def add_search_options(search: argparse.ArgumentParser) -> None:
@@ -260,7 +283,7 @@ def run_record(args: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     logging.getLogger("hearai").setLevel(logging.WARNING)  # the tables are the output
     warnings.filterwarnings("ignore", module="optuna")
     others = {"models": run_models, "search": run_search, "scale": run_scale, "record": run_record}

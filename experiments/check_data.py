@@ -1,14 +1,17 @@
-"""Checks dataset folders: rows, images (decoded), landmarks, class lists: `python experiments/check_data.py DIR`.
+"""Checks dataset folders: rows, images (decoded), landmarks, class lists.
+
+    python experiments/check_data.py DATA
+    python experiments/check_data.py DATA --frame-pattern 'img_{number}.png'
 
 Exit codes: 0 no problems (there may be warnings); 1 problems; 2 the folder or annotation file does not exist.
 """
 
-import argparse
 from pathlib import Path
 
 from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
+    ScriptParser,
     add_data_options,
     local_path,
     print_text,
@@ -18,11 +21,10 @@ from hearai.cli import (
 )
 
 
-def parse_args() -> argparse.Namespace:
-    description, exit_codes = __doc__.split("\n\n")
-    parser = argparse.ArgumentParser(description=description, epilog=exit_codes, allow_abbrev=False)
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="dataset folder")
-    file_help = "the only annotation file to check, in each folder (default: every test_*.txt)"
+    file_help = "only this one in each folder (default: test_*.txt)"
     parser.add_argument("--annotation-file", metavar="FILE", help=file_help)
     add_data_options(parser)
     parser.add_argument(
@@ -32,11 +34,11 @@ def parse_args() -> argparse.Namespace:
         help="also draw up to 36 clips with frames, landmarks, signer and labels; as many classes as possible",
     )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes that decode (default: one per core)")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.data.tools.check_data import check_data  # slow imports: only once the options are valid
     from hearai.data.tools.check_report import format_report
     from hearai.reporting.clip_images.contact_sheet import check_sheet_path, write_contact_sheet

@@ -1,20 +1,28 @@
-"""Turns landmark files of other tools into ours: `python experiments/convert_landmarks.py SOURCE OUT`.
+"""Turns landmark files of other tools into ours, OUT/NAME/NAME.npz, and lists the skeletons that were recognised.
 
-Every .pose, .parquet (Kaggle ASL Signs) and .npy file and every folder of OpenPose's JSON files in SOURCE becomes
-OUT/NAME/NAME.npz; the skeletons that were recognised are listed. Exit codes: 0 done; 1 some files are broken, the
-others are done; 2 invalid input.
+    python experiments/convert_landmarks.py SOURCE DATA
+
+Reads .pose, .parquet (Kaggle ASL Signs) and .npy files and folders of OpenPose's JSON files. Exit codes: 0 done; 1 some
+files are broken, the others are done; 2 invalid input.
 """
 
-import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, PROBLEMS_FOUND, positive, print_problems, print_text, processes, progress_bar, run_script
+from hearai.cli import (
+    DONE,
+    PROBLEMS_FOUND,
+    ScriptParser,
+    positive,
+    print_problems,
+    print_text,
+    processes,
+    progress_bar,
+    run_script,
+)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of landmark files; not modified")
     parser.add_argument("out_dir", type=Path, metavar="OUT", help="the dataset folder to write")
     parser.add_argument(
@@ -26,11 +34,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--face", action="store_true", help="also the face, where a file has MediaPipe's")
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.data.tools.convert_landmarks import convert_landmarks
 
     size = tuple(args.size) if args.size else None

@@ -1,22 +1,21 @@
-"""Renders a demo dataset: `python experiments/demo_data.py --out DIR --clips 200`.
+"""Renders a demo dataset; the same command again finds the one that it has built.
 
-Running the command again finds the dataset that it has built. Exit codes: 0 done; 2 invalid input.
+    python experiments/demo_data.py --out demo --clips 200
+
+Exit codes: 0 done; 2 invalid input.
 """
 
-import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, integer, local_path, processes, run_script
+from hearai.cli import DONE, ScriptParser, integer, local_path, processes, run_script
 from hearai.files import cache_folder, require_free_space, require_writable_folder
 
 BYTES_PER_CLIP, BYTES_PER_PIXEL = 40_000, 0.1
 """About what a clip takes: landmarks and tables, and its JPEGs."""
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument("--out", type=local_path, metavar="DIR", help="parent folder (default: the cache)")
     parser.add_argument("--clips", type=integer(2, 10**6), default=1600, metavar="N", help="clips (default: 1600)")
     parser.add_argument("--frames", type=integer(1, 10**4), default=8, metavar="N", help="frames per clip (default: 8)")
@@ -37,11 +36,11 @@ def parse_args() -> argparse.Namespace:
         help="exact: those of the renderer; detected: with jitter, lost and exchanged hands (default: exact)",
     )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     out: Path = args.out or cache_folder()
     require_writable_folder(out, "--out" if args.out else "HEARAI_CACHE")
     bytes_per_clip = BYTES_PER_CLIP + BYTES_PER_PIXEL * args.size**2 * args.frames

@@ -1,53 +1,53 @@
-"""Scores a trained model head by head: `python experiments/evaluate.py --checkpoint runs/hamnosys/best`
+"""Scores a trained model head by head, and writes confusion matrices.
+
+    python experiments/evaluate.py --checkpoint runs/hamnosys
+    python experiments/evaluate.py --checkpoint runs/mine --data-path OTHER
 
 Without --data-path it scores the test clips of the model's own data; with it, all clips of that data, unless it is a
-copy of the model's own. Data whose class numbers mean other words than the model's is refused; --match says how to
-compare them. Exit codes: 0 done; 2 bad input.
+copy of the model's own. Exit codes: 0 done; 2 invalid input, or class numbers mean other words than the model's.
 """
 
-import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, add_code_option, add_data_options, gpu_index, print_text, run_script
+from hearai.cli import DONE, ScriptParser, add_code_option, add_data_options, gpu_index, print_text, run_script
 from hearai.config.model_parts.code_folder import use_code
 from hearai.files import require_writable_folder
 
+RARE = ("--frame-pattern", "--follow-symlinks", "--code", "--skip-unseen", "--gpu")
+"""Options that `--help` names and `--help-all` explains."""
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    group = parser.add_argument_group("model and data")
+    add = group.add_argument
+    add("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
+    add("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
+    add(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        metavar="SPLIT",
+        help="train, val, test or all",
     )
-    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
-    parser.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
-    add_data_options(parser)
-    parser.add_argument(
-        "--match",
-        choices=("words", "numbers"),
-        help="compare classes by the words in glosses.csv and classes.csv, or by number whatever these say (default: "
-        "by number, and refuse numbers that have two words)",
+    add_data_options(group)
+    add_code_option(group)
+    add = parser.add_argument_group("scores").add_argument
+    match_help = "by words, or by numbers whatever the class lists say"
+    add("--match", choices=("words", "numbers"), metavar="HOW", help=match_help)
+    skip_help = "leave out labels that the model was not trained on (default: they count as wrong)"
+    add("--skip-unseen", action="store_true", help=skip_help)
+    out_help = "output folder (default: evaluation-SPLIT of the model)"
+    add("--out", type=Path, metavar="DIR", help=out_help)
+    calibrate_help = (
+        "first measure on the validation clips when the model should not be believed, and keep that with it"
     )
-    parser.add_argument(
-        "--skip-unseen",
-        action="store_true",
-        help="leave out labels that the model was not trained on (default: they count as wrong)",
-    )
-    parser.add_argument("--split", choices=("train", "val", "test", "all"), help="which clips to score")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="output folder (default: evaluation-SPLIT in the checkpoint's folder)"
-    )
-    parser.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="first measure on the model's validation clips when it should not be believed, and store that with it; "
-        "only trials of a search and older runs lack it",
-    )
-    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    add_code_option(parser)
-    return parser.parse_args()
+    add("--calibrate", action="store_true", help=calibrate_help)
+    add("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     use_code(args.code)
     from hearai.reporting.assessment import (
         assessment_text,

@@ -1,30 +1,29 @@
-"""Exports a trained model to one file for other programs: `python experiments/export.py --checkpoint DIR --to onnx`
+"""Exports a trained model to one file for other programs, runs it, and compares it with the original.
 
-The exported model is run and compared with the original first. Exit codes: 0 done; 2 bad input, or outputs differ.
+    python experiments/export.py --checkpoint runs/hamnosys --to onnx
+
+Exit codes: 0 done; 2 invalid input, or outputs differ.
 """
 
-import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, add_code_option, run_script
+from hearai.cli import DONE, ScriptParser, add_code_option, run_script
 from hearai.config.model_parts.code_folder import use_code
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
     parser.add_argument("--to", required=True, choices=("onnx", "pt2"), help="ONNX, or PyTorch's torch.export format")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="output file (default: model.onnx or model.pt2 in the checkpoint)"
     )
     add_code_option(parser)
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     use_code(args.code)
     import torch  # heavy imports only after the options are checked
 

@@ -1,17 +1,17 @@
-"""Turns videos into the frame folders of a dataset: `python experiments/extract_frames.py VIDEO_DIR OUT_DIR`.
+"""Turns videos into the frame folders of a dataset: VIDEO_DIR/NAME.mp4 becomes OUT_DIR/NAME/NAME_0.jpg ...
 
-Every video VIDEO_DIR/NAME.mp4 (also .mov, .webm, .mkv, .avi, .mpg, .wmv, ...) becomes OUT_DIR/NAME/NAME_0.jpg ... and
-NAME_properties.json, whose FPS is the average frame rate of the video. Files that are no videos are left out and
-counted. Running the command again continues: complete clips are kept, changed videos are extracted again. Exit codes:
-0 done; 1 some videos are broken, the others are done; 2 invalid input.
+    python experiments/extract_frames.py VIDEOS DATA --size 256
+
+The same command again continues: complete clips are kept, changed videos are extracted again. Exit codes: 0 done; 1
+some videos are broken, the others are done; 2 invalid input.
 """
 
-import argparse
 from pathlib import Path
 
 from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
+    ScriptParser,
     positive,
     print_problems,
     print_text,
@@ -21,10 +21,8 @@ from hearai.cli import (
 )
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument(
         "video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, including subfolders; not modified"
     )
@@ -42,11 +40,11 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="extract the readable frames of truncated and damaged videos, with a remark",
     )
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.data.annotations.problems import first_of
     from hearai.data.tools.extract_frames import extract_frames
 

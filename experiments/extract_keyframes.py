@@ -1,16 +1,17 @@
-"""Drops frames without motion from a dataset: `python experiments/extract_keyframes.py DATA_DIR OUT_DIR`.
+"""Drops frames without motion from a dataset; OUT_DIR becomes a complete dataset folder.
 
-A frame is kept if it differs from the last kept one; a still beginning is dropped entirely. OUT_DIR becomes a dataset
-folder with the same images, renumbered, and matching annotation files. Clips that lost frames in between no longer have
-an FPS. Running the command again continues. Exit codes: 0 done; 1 some clips are broken and left out; 2 invalid input.
+    python experiments/extract_keyframes.py DATA DATA-moving
+
+A frame is kept if it differs from the last kept one. The same command again continues. Exit codes: 0 done; 1 some clips
+are broken and left out; 2 invalid input.
 """
 
-import argparse
 from pathlib import Path
 
 from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
+    ScriptParser,
     add_data_options,
     positive,
     print_problems,
@@ -20,39 +21,28 @@ from hearai.cli import (
 )
 from hearai.data.tools.motion import THRESHOLD
 
+RARE = ("--annotation-file", "--frame-pattern", "--follow-symlinks")
+"""Options that `--help` names and `--help-all` explains."""
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    parser.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="a dataset folder; not modified")
-    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the new dataset folder")
-    parser.add_argument(
-        "--annotation-file",
-        metavar="FILE",
-        help="annotation file in DATA_DIR (default: test_hamnosys.txt and test_gloss.txt)",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=THRESHOLD,
-        metavar="SHARE",
-        help=f"mean difference in brightness that counts as motion, 0..1 of full scale (default: {THRESHOLD})",
-    )
-    parser.add_argument(
-        "--minimum",
-        type=positive,
-        default=2,
-        metavar="FRAMES",
-        help="number of frames that every clip keeps at least (default: 2)",
-    )
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    add = parser.add_argument
+    add("data_dir", type=Path, metavar="DATA_DIR", help="a dataset folder; not modified")
+    add("out_dir", type=Path, metavar="OUT_DIR", help="the new dataset folder")
+    file_help = "one in DATA_DIR (default: test_hamnosys.txt, test_gloss.txt)"
+    add("--annotation-file", metavar="FILE", help=file_help)
+    threshold_help = f"mean difference in brightness that is motion, 0..1 of full scale (default: {THRESHOLD})"
+    add("--threshold", type=float, default=THRESHOLD, metavar="SHARE", help=threshold_help)
+    minimum_help = "frames that every clip keeps at least (default: 2)"
+    add("--minimum", type=positive, default=2, metavar="FRAMES", help=minimum_help)
     add_data_options(parser)
-    parser.add_argument("--workers", type=processes, metavar="N", help="processes (default: one per core)")
-    return parser.parse_args()
+    add("--workers", type=processes, metavar="N", help="processes (default: one per core)")
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.data.tools.extract_keyframes import extract_keyframes
 
     result = extract_keyframes(**vars(args), progress=progress_bar("clips"))

@@ -1,9 +1,10 @@
-"""Imports a public dataset: `python experiments/import_dataset.py KIND SOURCE DATA`.
+"""Imports a public dataset; docs/datasets.md has every KIND.
 
-SOURCE is the dataset's folder as it was downloaded, or its metadata file; DATA becomes a dataset folder with frames (or
-landmarks), annotations, glosses.csv, signers.csv and splits.csv. Nothing is downloaded: files that are missing are
-counted, and listed in DATA/missing.csv. Running the command again continues. docs/datasets.md has every kind. Exit
-codes: 0 done; 1 some files are broken, the others are done; 2 invalid input.
+    python experiments/import_dataset.py wlasl SOURCE DATA --limit 50
+    python experiments/import_dataset.py folder_per_class VIDEOS DATA
+
+Nothing is downloaded; what is missing is listed in DATA/missing.csv. The same command again continues. Exit codes: 0
+done; 1 some files are broken, the others are done; 2 invalid input.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from hearai.cli import (
     DONE,
     PROBLEMS_FOUND,
+    ScriptParser,
     comma_separated,
     integer,
     positive,
@@ -28,6 +30,13 @@ KINDS = (
 )
 
 
+RARE = (
+    *("--videos", "--columns", "--times", "--face", "--models", "--quality", "--crop", "--no-trim", "--workers"),
+    "--keep-damaged",
+)
+"""Options that `--help` names and `--help-all` explains."""
+
+
 def columns(text: str) -> dict[str, str]:
     """Parses `video=path,gloss=label`."""
     pairs = [item.partition("=") for item in comma_separated(text)]
@@ -36,37 +45,37 @@ def columns(text: str) -> dict[str, str]:
     return {meaning.strip(): column.strip() for meaning, _, column in pairs}
 
 
-def parse_args() -> argparse.Namespace:
-    description, epilog = __doc__.split("\n\n")
-    parser = argparse.ArgumentParser(description=description, epilog=epilog, allow_abbrev=False)
-    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the dataset's folder or metadata; not modified")
-    parser.add_argument("data", type=Path, metavar="DATA", help="the dataset folder to write")
-    add = parser.add_argument
-    add("--frames", action="store_true", help="write frames (default where the dataset has videos or images)")
-    landmarks_help = "write landmarks, alone or with --frames: those of the dataset, else MediaPipe finds them"
-    add("--landmarks", action="store_true", help=landmarks_help)
-    add("--face", action="store_true", help="with --landmarks: also those of the face")
-    add("--models", type=Path, metavar="DIR", help="folder of MediaPipe's models (default: the cache)")
-    add("--videos", type=Path, metavar="FOLDER", help="folder of the videos (default: the folder of SOURCE)")
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    add = parser.add_argument_group("dataset").add_argument
+    add("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    add("source", type=Path, metavar="SOURCE", help="its folder as it was downloaded, or its metadata file")
+    add("data", type=Path, metavar="DATA", help="the dataset folder to write")
+    add("--videos", type=Path, metavar="FOLDER", help="folder of the videos (default: that of SOURCE)")
     columns_help = "columns of a table (KIND csv): video=..,gloss=..,signer=..,start=..,end=..,fps=..,split=.."
     add("--columns", type=columns, default={}, metavar="MEANING=COLUMN,...", help=columns_help)
     times_help = "unit of start and end of a table: seconds, or frames from 1 (default: seconds)"
-    add("--times", choices=("seconds", "frames"), default="seconds", help=times_help)
+    add("--times", choices=("seconds", "frames"), default="seconds", metavar="UNIT", help=times_help)
+    add("--classes", type=positive, metavar="N", help="only classes 0..N-1, such as 100 for MS-ASL100")
+    add("--limit", type=positive, metavar="N", help="only N clips, of the first classes, to try it")
+    add = parser.add_argument_group("output").add_argument
+    add("--frames", action="store_true", help="write frames (default where there are videos or images)")
+    landmarks_help = "write landmarks: the dataset's own, else MediaPipe's"
+    add("--landmarks", action="store_true", help=landmarks_help)
+    add("--face", action="store_true", help="with --landmarks: also those of the face")
+    add("--models", type=Path, metavar="DIR", help="folder of MediaPipe's models (default: the cache)")
     size_help = "shorter side of the images (default: 256; 0 = unchanged)"
     add("--size", type=integer(0, 8192), default=256, metavar="PIXELS", help=size_help)
     add("--quality", type=positive, default=90, metavar="1..100", help="quality of the JPEGs (default: 90)")
     add("--crop", action="store_true", help="crop to the box around the signer, where the dataset has one")
     add("--no-trim", dest="trim", action="store_false", help="whole videos, even if the dataset gives start and end")
-    add("--classes", type=positive, metavar="N", help="only classes 0..N-1, such as 100 for MS-ASL100")
-    add("--limit", type=positive, metavar="N", help="only N clips, of the first classes, to try it")
     add("--workers", type=processes, metavar="N", help="processes (default: one per core)")
     add("--keep-damaged", action="store_true", help="use the readable frames of truncated and damaged videos")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = vars(parse_args())
+    args = vars(make_parser().parse_args())
     from hearai.data.annotations.problems import first_of
     from hearai.data.importers.run import Options, import_dataset
     from hearai.data.tools.check_splits import sizes_text

@@ -1,13 +1,15 @@
-"""Label counts of a dataset: `python experiments/make_statistics.py --file_path FILE --output_directory DIR`.
+"""Counts the labels of an annotation file: a CSV file and plots. The frames need not exist.
 
-Writes a CSV file and plots; the frames need not exist.
+    python experiments/make_statistics.py --file_path DATA/test_gloss.txt \\
+        --output_directory statistics
+
 Exit codes: 0 done; 2 rows of the file are invalid, or the folder cannot be written.
 """
 
 import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, local_path, print_text, run_script
+from hearai.cli import DONE, ScriptParser, local_path, print_text, run_script
 
 
 def separator(text: str) -> str:
@@ -18,10 +20,8 @@ def separator(text: str) -> str:
     return mark
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     file_help = "rows of name, start, end and labels; labels other than a gloss or the eight heads need a header"
     parser.add_argument("--file_path", type=Path, required=True, metavar="FILE", help=file_help)
     parser.add_argument(
@@ -29,11 +29,11 @@ def parse_args() -> argparse.Namespace:
     )
     separator_help = r"character between the columns (default: any whitespace); \t is a tab"
     parser.add_argument("--separator", type=separator, metavar="CHAR", help=separator_help)
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.reporting.label_statistics.statistics import write_statistics
 
     print_text(write_statistics(args.file_path, args.output_directory, args.separator))

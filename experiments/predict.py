@@ -1,14 +1,17 @@
-"""Predicts the classes of clips: `python experiments/predict.py --checkpoint runs/hamnosys/best CLIP...`
+"""Predicts the classes of clips: frame folders or video files.
 
-CLIP is a frame folder (NAME/NAME_0.jpg ...) or a video file. Exit codes: 0 done; 2 bad input.
+    python experiments/predict.py --checkpoint runs/hamnosys CLIP.mp4
+    python experiments/predict.py --checkpoint runs/mine CLIP --dictionary DATA
+
+Exit codes: 0 done; 2 invalid input.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from hearai.cli import (
     DONE,
+    ScriptParser,
     add_code_option,
     frame_pattern,
     gpu_index,
@@ -20,59 +23,38 @@ from hearai.cli import (
 )
 from hearai.config.model_parts.code_folder import use_code
 
+RARE = ("--frame-pattern", "--keep-damaged", "--landmark-models", "--code", "--gpu")
+"""Options that `--help` names and `--help-all` explains."""
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
-    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="frame folders and video files")
-    parser.add_argument("--top", type=positive, default=3, metavar="N", help="classes listed per head (default: 3)")
-    parser.add_argument(
-        "--lexicon",
-        type=Path,
-        metavar="FILE",
-        help="a test_gloss.txt next to its test_hamnosys.txt: also lists the glosses with the most similar notation",
-    )
-    parser.add_argument(
-        "--dictionary",
-        type=Path,
-        metavar="DATA",
-        help="a dataset folder: also lists its most similar clips, whose signs need not be classes of the model",
-    )
-    parser.add_argument(
-        "--frame-pattern",
-        type=frame_pattern,
-        metavar="PATTERN",
-        help="file names in the frame folders, such as 'img_{number}.png' (default: as in the model's own data, or "
-        "NAME_0.jpg ...)",
-    )
-    parser.add_argument(
-        "--keep-damaged",
-        action="store_true",
-        help="use the readable frames of truncated and damaged videos, with a remark",
-    )
-    parser.add_argument(
-        "--landmark-models",
-        type=Path,
-        metavar="DIR",
-        help="folder of MediaPipe's models, for videos and a model on landmarks (default: the cache)",
-    )
-    parser.add_argument(
-        "--save",
-        type=local_path,
-        metavar="OUT.png|OUT.mp4",
-        help="also write an image or a video of each clip, with landmarks and predicted classes; of several clips "
-        "OUT-NAME.png",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
-    add_code_option(parser)
-    return parser.parse_args()
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    group = parser.add_argument_group("model and clips")
+    add = group.add_argument
+    add("--checkpoint", required=True, metavar="DIR", help="a run, its best folder, or a study")
+    add("clips", nargs="+", type=Path, metavar="CLIP", help="frame folders and video files")
+    pattern_help = "names of frames, such as 'img_{number}.png' (default: those of the model's data, or NAME_0.jpg)"
+    add("--frame-pattern", type=frame_pattern, metavar="PATTERN", help=pattern_help)
+    damaged_help = "use the readable frames of damaged videos, with a remark"
+    add("--keep-damaged", action="store_true", help=damaged_help)
+    models_help = "MediaPipe's models, for a model on landmarks"
+    add("--landmark-models", type=Path, metavar="DIR", help=models_help)
+    add_code_option(group)
+    add = parser.add_argument_group("output").add_argument
+    add("--top", type=positive, default=3, metavar="N", help="classes listed per head (default: 3)")
+    lexicon_help = "a test_gloss.txt next to its test_hamnosys.txt: also the glosses with the most similar notation"
+    add("--lexicon", type=Path, metavar="FILE", help=lexicon_help)
+    dictionary_help = "a dataset folder: also its most similar clips, whose signs need not be classes of the model"
+    add("--dictionary", type=Path, metavar="DATA", help=dictionary_help)
+    save_help = "also an image or video of each clip with landmarks and classes; of several clips OUT-NAME.png"
+    add("--save", type=local_path, metavar="OUT.png|OUT.mp4", help=save_help)
+    add("--json", action="store_true", help="print JSON instead of text")
+    add("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     use_code(args.code)
     if args.json:
         log_to_stderr()  # log lines are not JSON

@@ -1,8 +1,13 @@
-"""Runs a search on a Ray cluster: `python experiments/submit.py tune --space hamnosys ... --address http://HEAD:8265`.
+"""Runs a search on a Ray cluster, and manages it by the name of its study.
 
-Sends the code, starts tune.py on the cluster's head, prints its output, and exits with its exit code. Ctrl-C only stops
-following the output. `submit.py status|logs|stop|fetch STUDY` manage the search by the name of its study. The cluster's
-token is read from ~/.ray/auth_token or $RAY_AUTH_TOKEN_PATH; --address defaults to $RAY_API_SERVER_ADDRESS.
+    python experiments/submit.py tune --space hamnosys --data-path /data \\
+        --storage s3://bucket/runs
+    python experiments/submit.py status
+    python experiments/submit.py fetch hamnosys
+
+tune sends the code, starts tune.py on the head, prints its output and exits with its exit code; Ctrl-C only stops
+following the output. The token is read from ~/.ray/auth_token or $RAY_AUTH_TOKEN_PATH. Exit codes: 0 done; 2 invalid
+input; 130 interrupted; of tune those of tune.py.
 """
 
 import argparse
@@ -13,68 +18,70 @@ from typing import TYPE_CHECKING
 
 import tune
 
-from hearai.cli import DONE, INTERRUPTED, print_text, run_script, study_name
+from hearai.cli import DONE, INTERRUPTED, ScriptParser, print_text, run_script, study_name
 
 if TYPE_CHECKING:
     from hearai.search.cluster.jobs import Jobs
 
 
+ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
+TUNE_HELP = """
+Starts a search on the cluster; all options of tune.py.
+
+    python experiments/submit.py tune --space hamnosys --data-path /data \\
+        --storage s3://bucket/runs
+
+All other options are those of `python experiments/tune.py --help`. --storage and --data-path are absolute paths on the
+cluster; files given by --space, --config, --warm-start and --code are sent from here. --dry-run lists what would be
+sent: files that git tracks, and these.
+"""
+VERBS = {
+    "status": "show the state of a study's search, or of all",
+    "logs": "print the search's output",
+    "stop": "stop the search as Ctrl-C would; tune continues it",
+    "fetch": "copy report, winner and journal to this machine",
+}
+USAGE = "submit.py tune [options] --space NAME [options of tune.py]"
+
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, title="commands, each with --help", metavar="COMMAND")
+    tune_parser = verbs.add_parser("tune", text=TUNE_HELP, help="start a search; all options of tune.py", usage=USAGE)
+    tune_parser.add_argument("--no-follow", action="store_true", help="return as soon as the search is started")
+    _add_address(tune_parser)
+    for verb, text in VERBS.items():
+        example = f"    python experiments/submit.py {verb} hamnosys"
+        sub = verbs.add_parser(verb, text=f"{text.capitalize()}.\n\n{example}", help=text)
+        count = "?" if verb == "status" else None
+        sub.add_argument("study", type=study_name, metavar="STUDY", nargs=count, help="name of the study")
+        if verb == "logs":
+            sub.add_argument("--follow", action="store_true", help="print until it ends; exit with its exit code")
+        if verb == "fetch":
+            to_help = "local folder (default: runs)"
+            sub.add_argument("--to", type=Path, default=Path("runs"), metavar="DIR", help=to_help)
+        _add_address(sub)
+    return parser
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    address_help = "dashboard, http://HEAD:8265 (default: $RAY_API_SERVER_ADDRESS)"
+    parser.add_argument("--address", default=os.environ.get(ADDRESS_VARIABLE), metavar="URL", help=address_help)
+
+
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
     """The options of this script, and the remaining ones, which are those of tune.py."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    start = verbs.add_parser(
-        "tune",
-        help="start a search; all options of tune.py",
-        usage="submit.py tune [--no-follow] [--address URL] --space NAME [tune.py options]",
-        epilog="All other options are those of `python experiments/tune.py --help`. --storage and --data-path are "
-        "absolute paths on the cluster; files given by --space, --config, --warm-start and --code are sent "
-        "from here. "
-        "--dry-run lists what would be sent: files that git tracks, and these.",
-        allow_abbrev=False,
-    )
-    start.add_argument("--no-follow", action="store_true", help="return as soon as the search is started")
-    for verb, text in (
-        ("status", "show the state of a study's search, or of all"),
-        ("stop", "stop the search as Ctrl-C would; the same tune command continues it"),
-        ("logs", "print the search's output"),
-        ("fetch", "copy report, winner and journal to this machine, without the trials"),
-    ):
-        sub = verbs.add_parser(verb, help=text, allow_abbrev=False)
-        sub.add_argument(
-            "study",
-            type=study_name,
-            metavar="STUDY",
-            nargs="?" if verb == "status" else None,
-            help="name of the study",
-        )
-        if verb == "logs":
-            sub.add_argument(
-                "--follow", action="store_true", help="print until the search ends; exit with its exit code"
-            )
-        if verb == "fetch":
-            sub.add_argument(
-                "--to", type=Path, default=Path("runs"), metavar="DIR", help="local folder (default: runs)"
-            )
-    for sub in verbs.choices.values():
-        sub.add_argument(
-            "--address",
-            default=os.environ.get("RAY_API_SERVER_ADDRESS"),
-            metavar="URL",
-            help="address of the dashboard, http://HEAD:8265 (default: $RAY_API_SERVER_ADDRESS)",
-        )
+    parser = make_parser()
     args, rest = parser.parse_known_args()
     if rest and args.verb != "tune":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if not args.address and not (args.verb == "tune" and "--dry-run" in rest):
-        parser.error("--address: give the dashboard's address, http://HEAD:8265, or set RAY_API_SERVER_ADDRESS")
+        parser.error(f"--address: give the dashboard's address, http://HEAD:8265, or set {ADDRESS_VARIABLE}")
     return args, rest
 
 
 def start(args: argparse.Namespace, tune_options: list[str]) -> int:
-    tune_args = tune.parse_args(tune_options)
+    tune_args = tune.make_parser().parse_args(tune_options)
     study = tune.build_study(tune_args)  # reports problems of the study before anything is sent
     from hearai.search.cluster.code_bundle import bundle_lines, left_out_lines
     from hearai.search.cluster.submission import check_submission

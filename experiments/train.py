@@ -1,8 +1,10 @@
-"""Trains one model in this process, as a debugger needs it: `python experiments/train.py --config best.yaml`
+"""Trains one model in this process, as a debugger needs it.
 
-Without --config the defaults are used; without data_path, the demo data. The run folder is path_to_save. Exit codes:
-0 done; 2 invalid input; 3 the run diverged: the message names the step and what to lower; 130 interrupted (the command
-to resume is printed).
+    python experiments/train.py --config runs/hamnosys/best.yaml
+    python experiments/train.py --config my.yml --set train_parameters.epochs=2
+
+Without --config it uses the defaults; without a dataset, demo data. The run is in path_to_save. Exit codes: 0 done; 2
+invalid input; 3 the run diverged; 130 interrupted (the command to resume is printed).
 """
 
 import argparse
@@ -17,6 +19,7 @@ from hearai.cli import (
     DIVERGED,
     DONE,
     INTERRUPTED,
+    ScriptParser,
     add_code_option,
     assignment,
     integer,
@@ -37,39 +40,32 @@ if TYPE_CHECKING:
     from hearai.training.fit import FitResult
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    parser.add_argument(
-        "--config", "--model_config_path", metavar="FILE.yml", help="config file, as a diff over the defaults"
-    )
-    parser.add_argument("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
-    parser.add_argument(
-        "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
-    )
-    parser.add_argument(
-        "--from",
-        dest="start",
-        metavar="RUN",
-        type=local_path,
-        help="start with extractor and encoder of a run, a study's winner or a checkpoint, and new heads",
-    )
-    parser.add_argument("--neptune", action="store_true", help="log to Neptune as well")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="resume the run in path_to_save: the same config and dataset; device, loader processes, --threads and "
-        "more epochs are free",
-    )
-    threads = "torch's threads on the CPU, at most one per core; as many as a trial had reproduce its numbers"
-    parser.add_argument("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
-    parser.add_argument("--ray", action="store_true", help="through Ray Train's local mode (this process)")
-    parser.add_argument(
-        "--workers", type=integer(1, MAX_PROCESSES), metavar="K", help="through a Ray Train group of K processes"
-    )
-    add_code_option(parser)
-    return parser.parse_args()
+RARE = ("--model_config_path", "--from", "--code", "--ray", "--workers", "--neptune")
+"""Options that `--help` names and `--help-all` explains."""
+
+
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    group = parser.add_argument_group("config")
+    add = group.add_argument
+    config_help = "config file, as a diff over the defaults"
+    add("--config", metavar="FILE.yml", help=config_help)
+    add("--model_config_path", dest="config", metavar="FILE.yml", help="older name of --config")
+    add("--data-path", action="append", metavar="DIR", help="dataset folder; repeatable")
+    set_help = "a value of the config, see docs/options.md"
+    add("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help=set_help)
+    from_help = "start with extractor and encoder of a run, a study's winner or a checkpoint, and new heads"
+    add("--from", dest="start", metavar="RUN", type=local_path, help=from_help)
+    add_code_option(group)
+    add = parser.add_argument_group("run").add_argument
+    add("--resume", action="store_true", help="resume the run in path_to_save, with its config and data")
+    threads = "torch's threads; as many as a trial had repeat its numbers"
+    add("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
+    add("--ray", action="store_true", help="through Ray Train's local mode (this process)")
+    workers_help = "through a Ray Train group of K processes"
+    add("--workers", type=integer(1, MAX_PROCESSES), metavar="K", help=workers_help)
+    add("--neptune", action="store_true", help="log to Neptune as well")
+    return parser
 
 
 def config_of(args: argparse.Namespace) -> Config:
@@ -159,7 +155,7 @@ def run(args: argparse.Namespace, config: Config, folder: Path) -> int:
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     use_code(args.code)
     config = config_of(args)
     folder = run_folder(config, time.strftime("%Y%m%d-%H%M%S"))

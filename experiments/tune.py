@@ -1,15 +1,16 @@
-"""Searches for the best model: `python experiments/tune.py --space hamnosys`. The same command continues a search.
+"""Searches for the best model; the same command continues a search. Without --data-path it runs on demo data.
 
-Without --data-path the search runs on built-in demo data. Exit codes: 0 done; 2 invalid input; 3 finished, but no
-trial succeeded; 130 interrupted by Ctrl-C, SIGTERM or the end of the terminal (the state is saved, and the command to
-continue is printed; under nohup it continues without a terminal).
+    python experiments/tune.py --space hamnosys
+    python experiments/tune.py --space gloss --data-path DATA --name mine
+    python experiments/tune.py --space hamnosys --dry-run --estimate
+
+Exit codes: 0 done; 2 invalid input; 3 no trial succeeded; 130 interrupted.
 """
 
 import argparse
 import random
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hearai.cli import (
     DONE,
     INTERRUPTED,
     NO_TRIAL_SUCCEEDED,
+    ScriptParser,
     add_code_option,
     assignment,
     comma_separated,
@@ -42,115 +44,107 @@ from hearai.config.study_schema import PLATEAU
 from hearai.errors import ConfigError, StoreLost
 from hearai.files import require_writable_folder
 
-VIEW_OPTIONS = {
-    "plain": "print lines, as in a pipe, instead of the live view of a terminal",
-    "quiet": "print only warnings and the result",
-    "json-lines": "print each event of the search as a line of JSON",
-}
+RARE = (
+    *("--from", "--code", "--space-set", "--epoch-budget", "--finalist-seeds", "--splits", "--retrain"),
+    *("--warm-start", "--metric", "--objective-heads", "--seed", "--max-concurrent", "--workers-per-trial"),
+    *("--cpus-per-trial", "--threads", "--hang-timeout", "--quiet", "--plain", "--json-lines", "--neptune"),
+)
+"""Options that `--help` names and `--help-all` explains."""
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    _add_search_options(parser.add_argument_group("the search"))
-    _add_execution_options(parser.add_argument_group("execution"))
-    return parser.parse_args(arguments)
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__, rare=RARE)
+    _add_study_options(parser.add_argument_group("study"))
+    search = parser.add_argument_group("search")
+    _add_budget_options(search)
+    _add_method_options(search)
+    _add_machine_options(parser.add_argument_group("machines"))
+    _add_output_options(parser.add_argument_group("output"))
+    return parser
 
 
-def _add_search_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--space", required=True, metavar="NAME|FILE", help="a file in search_spaces/, or your own")
-    group.add_argument("--config", metavar="BASE.yml", help="base config, as a diff over the defaults")
-    group.add_argument("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
-    group.add_argument(
-        "--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help="a config value"
-    )
-    group.add_argument(
+def _add_study_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--space", required=True, metavar="NAME|FILE", help="a file in search_spaces/, or your own")
+    add("--data-path", action="append", default=[], metavar="DIR", help="dataset folder; repeatable")
+    add("--name", type=study_name, metavar="STUDY", help="name of the study folder (default: the space)")
+    storage_help = "folder of studies, s3:// or gs:// (default: runs)"
+    add("--storage", type=storage_location, default="runs", metavar="DIR|URI", help=storage_help)
+    add("--config", metavar="BASE.yml", help="base config, as a diff over the defaults")
+    set_help = "a value of the base config, see docs/options.md"
+    add("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help=set_help)
+    domain_help = "a range or choice of the space, e.g. 'train_parameters.lr={float: [1.0e-4, 0.1], log: true}'"
+    add(
         "--space-set",
         action="append",
         default=[],
         type=assignment,
         metavar="a.b={...}",
         dest="domains",
-        help="a range or choice of the space, e.g. 'train_parameters.lr={float: [1.0e-4, 0.1], log: true}'",
+        help=domain_help,
     )
-    group.add_argument(
-        "--from",
-        dest="start",
-        metavar="RUN",
-        type=local_path,
-        help="start all trials with extractor and encoder of a run, a study's winner or a checkpoint, and new heads",
-    )
-    group.add_argument("--trials", type=positive, metavar="N", help="number of trials; raise it to extend a search")
-    group.add_argument("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
-    group.add_argument(
-        "--epoch-budget", type=positive, metavar="N", help="total epochs of all trials, excluding finals"
-    )
-    group.add_argument(
-        "--stop-when",
-        type=number_or(PLATEAU, 0, 1),
-        metavar="0.95|plateau",
-        help="stop when a trial reaches this score, or when more trials are expected to gain less than a seed changes",
-    )
-    group.add_argument("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
-    group.add_argument("--finalists", type=int, metavar="K", help="number of best trials to retrain with new seeds")
-    group.add_argument("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
-    group.add_argument("--splits", type=positive, metavar="N", help="number of folds on which each trial is scored")
-    group.add_argument(
-        "--retrain", action="store_true", help="finally train the winner on train + validation, into final/"
-    )
-    group.add_argument(
-        "--sampler", metavar="NAME", help="tpe, freeze_thaw, gp, cmaes, qmc, random, nsga2, nsga3 or grid"
-    )
-    group.add_argument("--early-stopping", metavar="NAME", help="asha, auto, hyperband, median or none")
-    group.add_argument(
-        "--warm-start",
-        action="append",
-        metavar="JOURNAL",
-        help="journal.log of another search whose results initialise the sampler; repeatable",
-    )
-    group.add_argument(
-        "--metric", type=comma_separated, metavar="a,b", help="e.g. objective,seconds_per_clip: adds a Pareto front"
-    )
-    group.add_argument(
-        "--objective-heads", type=comma_separated, metavar="a,b", help="heads of the objective (default: all)"
-    )
-    group.add_argument("--seed", type=seed, metavar="N", help="seed of the sampler and the trials")
-
-
-def _add_execution_options(group: argparse._ArgumentGroup) -> None:
+    from_help = "start all trials with extractor and encoder of a run, a study's winner or a checkpoint, and new heads"
+    add("--from", dest="start", metavar="RUN", type=local_path, help=from_help)
     add_code_option(group)
-    group.add_argument("--name", type=study_name, metavar="STUDY", help="name of the study folder (default: the space)")
-    group.add_argument(
-        "--storage",
-        type=storage_location,
-        default="runs",
-        metavar="DIR|URI",
-        help="folder of the studies, or s3://, gs:// (default: runs)",
-    )
-    group.add_argument(
-        "--workers-per-trial", type=processes, default=1, metavar="K", help="K > 1: a Ray Train worker group"
-    )
-    group.add_argument("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker (default: 1)")
+
+
+def _add_budget_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--trials", type=positive, metavar="N", help="number of trials; raise it to extend a search")
+    add("--time-budget", type=duration, metavar="30m", help="wall time of the trials")
+    add("--epoch-budget", type=positive, metavar="N", help="total epochs of all trials, excluding finals")
+    add("--max-epochs", type=positive, metavar="N", help="maximum epochs per trial")
+    stop_help = "stop at this score, or when trials gain too little"
+    add("--stop-when", type=number_or(PLATEAU, 0, 1), metavar="F|plateau", help=stop_help)
+
+
+def _add_method_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    sampler_help = "tpe, freeze_thaw, gp, cmaes, qmc, random, nsga2, nsga3 or grid"
+    add("--sampler", metavar="NAME", help=sampler_help)
+    add("--early-stopping", metavar="NAME", help="asha, auto, hyperband, median or none")
+    add("--finalists", type=int, metavar="K", help="best trials to train again with new seeds")
+    add("--finalist-seeds", type=positive, metavar="N", help="new seeds per finalist (default: 3)")
+    add("--splits", type=positive, metavar="N", help="number of folds on which each trial is scored")
+    retrain_help = "finally train the winner on train + validation, into final/"
+    add("--retrain", action="store_true", help=retrain_help)
+    warm_help = "journal.log of another search whose results initialise the sampler; repeatable"
+    add("--warm-start", action="append", metavar="JOURNAL", help=warm_help)
+    metric_help = "e.g. objective,seconds_per_clip: adds a Pareto front"
+    add("--metric", type=comma_separated, metavar="a,b", help=metric_help)
+    heads_help = "heads of the objective (default: all)"
+    add("--objective-heads", type=comma_separated, metavar="a,b", help=heads_help)
+    add("--seed", type=seed, metavar="N", help="seed of the sampler and the trials")
+
+
+def _add_machine_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--address", metavar="ADDR", help="address of a Ray cluster, or auto (default: local)")
+    add("--max-concurrent", type=positive, metavar="N", help="concurrent trials (default: as many as fit)")
+    gpus_help = "GPUs per worker (default: 1 if there are any)"
+    add("--gpus-per-trial", type=gpus, metavar="F", help=gpus_help)
+    workers_help = "K > 1: a Ray Train worker group"
+    add("--workers-per-trial", type=processes, default=1, metavar="K", help=workers_help)
+    add("--cpus-per-trial", type=positive, default=1, metavar="N", help="CPUs per worker (default: 1)")
     threads = "threads of this process, for pre-training and features; trials have one per CPU (default: all)"
-    group.add_argument("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
-    group.add_argument("--gpus-per-trial", type=gpus, metavar="F", help="GPUs per worker (default: 1 if there are any)")
-    group.add_argument(
-        "--max-concurrent", type=positive, metavar="N", help="concurrent trials (default: as many as fit)"
-    )
-    group.add_argument(
-        "--hang-timeout",
-        type=duration,
-        metavar="30m",
-        help="a trial that reports nothing for this long fails (default: 2h)",
-    )
-    group.add_argument("--address", metavar="ADDR", help="address of a Ray cluster, or auto (default: this machine)")
+    add("--threads", type=integer(1, MAX_THREADS), metavar="N", help=threads)
+    hang_help = "a trial that reports nothing for this long fails (default: 2h)"
+    add("--hang-timeout", type=duration, metavar="30m", help=hang_help)
+
+
+def _add_output_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--dry-run", action="store_true", help="print the study and five samples, start nothing")
+    add("--estimate", action="store_true", help="with --dry-run: cost, from two real epochs")
     view = group.add_mutually_exclusive_group()
-    for name, text in VIEW_OPTIONS.items():
+    view_help = {
+        "quiet": "print only warnings and the result",
+        "plain": "print lines, as in a pipe, instead of the live view of a terminal",
+        "json-lines": "print each event of the search as a line of JSON",
+    }
+    for name, text in view_help.items():
         view.add_argument(f"--{name}", action="store_const", const=name, dest="view", help=text)
-    group.add_argument("--neptune", action="store_true", help="also log to Neptune, one run per trial")
-    group.add_argument("--dry-run", action="store_true", help="print the study and five samples without starting")
-    group.add_argument("--estimate", action="store_true", help="with --dry-run: estimate the cost from two real epochs")
+    add("--neptune", action="store_true", help="also log to Neptune, one run per trial")
 
 
 def build_study(args: argparse.Namespace) -> Study:
@@ -280,7 +274,7 @@ Assumptions: {ranking}all configs cost as much as the base config.""")
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     study = build_study(args)
     if args.dry_run:
         check_parts_of(study)

@@ -21,6 +21,7 @@ from hearai.cli.arguments import (
     storage_location,
     study_name,
 )
+from hearai.cli.parser import ScriptParser
 from hearai.cli.script import (
     BAD_INPUT,
     DIVERGED,
@@ -45,6 +46,7 @@ __all__ = [
     "NO_TRIAL_SUCCEEDED",
     "PROBLEMS_FOUND",
     "Print",
+    "ScriptParser",
     "add_code_option",
     "add_data_options",
     "assignment",

@@ -40,29 +40,18 @@ def frame_pattern(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse._ActionsContainer) -> None:
     """Options of scripts without a config that say how the files of a dataset are found."""
-    parser.add_argument(
-        "--frame-pattern",
-        type=frame_pattern,
-        metavar="PATTERN",
-        help="file names of the frames, such as 'img_{number}.png'; see general_parameters.frame_pattern",
-    )
-    parser.add_argument(
-        "--follow-symlinks",
-        action="store_true",
-        help="read clip folders and files that are symlinks to places outside the dataset folder, too",
-    )
+    pattern_help = "names of the frames, such as 'img_{number}.png'"
+    parser.add_argument("--frame-pattern", type=frame_pattern, metavar="PATTERN", help=pattern_help)
+    links_help = "read symlinks to places outside the dataset folder, too"
+    parser.add_argument("--follow-symlinks", action="store_true", help=links_help)
 
 
 def add_code_option(parser: argparse._ActionsContainer) -> None:
     """The option of scripts that make models."""
-    parser.add_argument(
-        "--code",
-        type=_code_dir,
-        metavar="DIR",
-        help="folder with parts of your own, which the config names as module:Class; see docs/extend.md",
-    )
+    code_help = "folder with parts of your own, see docs/extend.md"
+    parser.add_argument("--code", type=_code_dir, metavar="DIR", help=code_help)
 
 
 def _code_dir(text: str) -> Path:

@@ -16,21 +16,24 @@ MAX_THREADS = 1024
 
 def add_speed_options(parts: Any) -> None:
     """Adds the commands to the subparsers of an argument parser."""
-    throughput = parts.add_parser("throughput", help="an epoch of training: a plain loop and ours")
+    text = "Measures an epoch of training, its validation and its checkpoint: a plain loop and ours, in turn."
+    throughput = add_benchmark(parts, "throughput", text, help="an epoch of training: a plain loop and ours")
     add = throughput.add_argument
     cases_help = "demo, demo-unfrozen, b1, b1-unfrozen (default: demo,demo-unfrozen); b1 takes many minutes"
     add("--cases", type=comma_separated, default=["demo", "demo-unfrozen"], metavar="NAME,...", help=cases_help)
     add("--clips", type=integer(48, 100_000), metavar="N", help="demo clips (default: each case has its own number)")
     add("--steps", type=positive, default=3, metavar="N", help="measured steps of the reference (default: 3)")
     _add_common(throughput)
-    launch = parts.add_parser("launch", help="where the launch of a trial goes; cost of a suggestion (minutes)")
+    text = "Measures where the launch of a trial goes, the time to the first trial, and the cost of a suggestion."
+    launch = add_benchmark(parts, "launch", text, help="where the launch of a trial goes (minutes)")
     add = launch.add_argument
     add("--trials", type=integer(2, 10_000), default=12, metavar="N", help="measured trials (default: 12)")
     add("--epochs", type=positive, default=3, metavar="N", help="epochs of each (default: 3)")
     at_help = "trials in the journal when suggestions are measured; 0 = not measured (default: 2000)"
     add("--suggestions-at", type=integer(0, 100_000), default=2000, metavar="N", help=at_help)
     _add_common(launch, repeats=1)
-    cost = parts.add_parser("search-cost", help="a search in the way that Ray documents, and ours (minutes)")
+    text = "Measures what a search costs in the way that Ray documents, and in ours."
+    cost = add_benchmark(parts, "search-cost", text, help="a search as Ray documents it, and ours (minutes)")
     add = cost.add_argument
     add("--trials", type=positive, default=24, metavar="N", help="trials of the search (default: 24)")
     measured_help = "trials that are run on each side, one at a time (default: 4)"
@@ -38,12 +41,25 @@ def add_speed_options(parts: Any) -> None:
     steps_help = "measured steps of each epoch of the documented way (default: 2)"
     add("--steps", type=positive, default=2, metavar="N", help=steps_help)
     _add_common(cost, repeats=1)
-    gpu = parts.add_parser("gpu", help="epochs and feature extraction on a GPU")
+    text = "Measures epochs and feature extraction on a GPU."
+    gpu = add_benchmark(parts, "gpu", text, help="epochs and feature extraction on a GPU")
     gpu.add_argument("--batch", type=positive, default=256, metavar="N", help="images of a pass (default: 256)")
     gpu.add_argument(
         "--steps", type=positive, default=3, metavar="N", help="measured steps of the reference (default: 3)"
     )
     _add_common(gpu)
+
+
+def add_benchmark(parts: Any, name: str, text: str, *, help: str) -> argparse.ArgumentParser:
+    """Adds the command `benchmark.py NAME`; its help text gets an example where the text has none.
+
+    Args:
+        parts: the subparsers of an argument parser.
+        text: as that of `hearai.cli.ScriptParser`.
+        help: one line for the list of all benchmarks.
+    """
+    example = "" if "    python" in text else f"\n\n    python experiments/benchmark.py {name}"
+    return parts.add_parser(name, text=text + example, help=help)
 
 
 def _add_common(parser: argparse.ArgumentParser, *, repeats: int = 3) -> None:
