@@ -21,7 +21,7 @@ A shell completes options, search spaces, config keys and files after one of the
 
     source <(python experiments/completion.py bash)      # in ~/.bashrc
     source <(python experiments/completion.py zsh)       # in ~/.zshrc
-    python experiments/completion.py fish | source       # in ~/.config/fish/config.fish
+    python experiments/completion.py fish | source       # in config.fish
 
 They complete commands that begin with `python` and a path that ends with `experiments/NAME.py`."""
 HEADINGS = {
@@ -89,7 +89,7 @@ def _name(action: argparse.Action) -> str:
     value = f"{value} ..." if action.nargs in ("+", "*") else value
     if action.option_strings and action.nargs == 0:
         value = ""
-    return _cell(" ".join([*action.option_strings, value]).strip())
+    return " ".join([*action.option_strings, value.replace("|", " or ")]).strip()
 
 
 def _cell(text: str) -> str:

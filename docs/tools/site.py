@@ -1,4 +1,4 @@
-"""Builds the documentation as a site that opens offline: `make docs` writes site/index.html.
+"""Builds the documentation as a site without requests to other servers: `make docs` writes site/index.html.
 
 All pages of the repository are copied into a temporary folder with the same tree, so that a link means the same there
 as on GitHub. A link or an anchor that leads nowhere ends the build with exit code 1.
@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("mkdocs.yml")
 SITE = ROOT / "site"
+VARIABLES = {"NO_MKDOCS_2_WARNING": "1"}
+"""Material for MkDocs gets security updates until May 2027; its successor, Zensical, reads the same mkdocs.yml."""
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 BADGE = re.compile(r"^\[!\[ci\].*\n\n?", re.MULTILINE)
 """Its image and link exist on GitHub only."""
@@ -47,13 +49,13 @@ def build(site: Path = SITE) -> int:
     """Builds the site; returns the exit code of mkdocs, 1 if a link or anchor leads nowhere."""
     with tempfile.TemporaryDirectory(prefix="hearai-docs-") as folder:
         copy_pages(Path(folder))
-        command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(CONFIG), "-d", str(site)]
-        variables = {"HEARAI_DOCS": folder, "NO_MKDOCS_2_WARNING": "1"}
-        return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(CONFIG), "-d", str(site)]
+        return subprocess.run(command, env={**os.environ, **VARIABLES, "HEARAI_DOCS": folder}, check=False).returncode
 
 
 if __name__ == "__main__":
     code = build()
     if code == 0:
-        sys.stdout.write(f"open {SITE.relative_to(ROOT)}/index.html\n")
+        name = SITE.relative_to(ROOT)
+        sys.stdout.write(f"open {name}/index.html, or with search: python -m http.server --directory {name}\n")
     sys.exit(code)
