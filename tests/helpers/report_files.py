@@ -13,7 +13,7 @@ from hearai.reporting.study_report.page import write_results
 class Page(HTMLParser):
     """Unclosed tags, URLs that would be loaded, and the visible text of a page."""
 
-    VOID = {"meta", "link", "br", "line"}
+    VOID = {"meta", "link", "br", "line", "input"}
 
     def __init__(self, text: str):
         super().__init__()
@@ -25,7 +25,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        links = [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.loads += [link for link in links if not (link or "").startswith("#")]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         pass

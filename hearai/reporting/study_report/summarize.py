@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from hearai.metrics import CHOSEN_SCORE, MACRO_F1, SCORE
-from hearai.reporting.study_report.boundary import boundary_warnings
 from hearai.reporting.study_report.final_scores import MajorityScores
-from hearai.reporting.study_report.importance import importance_of
-from hearai.reporting.study_report.pareto_plots import pareto_points
+from hearai.reporting.study_report.findings.boundary import boundary_warnings
+from hearai.reporting.study_report.findings.importance import importance_of
+from hearai.reporting.study_report.findings.pareto import pareto_points
 from hearai.reporting.study_report.study_record import OPEN, FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import (
     BaseTrial,

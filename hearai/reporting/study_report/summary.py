@@ -7,7 +7,7 @@ from typing import Any
 from hearai.config.search_space.domains import Value
 from hearai.metrics import MACRO_F1, SCORES
 from hearai.reporting.study_report.final_scores import MajorityScores, TestScores
-from hearai.reporting.study_report.pareto_plots import ParetoPoint
+from hearai.reporting.study_report.findings.pareto import ParetoPoint
 from hearai.search.early_stopping.counterfactual import Counterfactual
 from hearai.search.early_stopping.expected_gain import NEXT_TRIALS
 

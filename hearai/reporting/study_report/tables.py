@@ -14,7 +14,7 @@ from hearai.metrics import MACRO_F1
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
-from hearai.reporting.text import csv_cell
+from hearai.reporting.text import csv_cell, short_names
 from hearai.search.storage.attributes import THREADS
 from hearai.search.storage.layout import BEST_CONFIG, TRIALS
 from hearai.training.outputs.layout import CODE_FILE
@@ -216,3 +216,9 @@ def _code_option(record: StudyRecord) -> str:
             if isinstance(folder, str) and folder.isprintable():
                 return f" --code {shlex.quote(folder)}"
     return ""
+
+
+def short_names_of(record: StudyRecord) -> dict[str, str]:
+    """{parameter: short name} of the space, and of tied choices, which trials have under names of their own."""
+    of_trials = [name for trial in record.trials for name in trial.params]
+    return short_names([*record.study.space.domains, *of_trials])

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hearai.reporting.study_report.charts import MARGIN_LEFT, MARGIN_RIGHT, WIDTH
+from hearai.reporting.study_report.charts.course import MOST_CURVES, score_by_cost
+from hearai.reporting.study_report.charts.svg import MARGIN_LEFT, MARGIN_RIGHT, WIDTH
 from hearai.reporting.study_report.page import render_page, write_results
-from hearai.reporting.study_report.plots import MOST_CURVES, score_by_cost
 from hearai.reporting.study_report.study_record import read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.terminal import terminal_text
@@ -81,7 +81,7 @@ def test_the_page_of_a_long_search_stays_usable(tmp_path: Path) -> None:
     assert text.count("<polyline") <= 2 * MOST_CURVES + 2 + 2
     assert "<details><summary>1150 more trials, the best first</summary>" in text
     assert f"{2 * MOST_CURVES + 1} of 1200 trials are drawn" in text
-    rows = text[text.index("All trials") :]
+    rows = text[text.index("<h2>All trials") :]
     assert rows.count("<tr") == 1200 + 2  # all trials, and two heads of tables
     assert rows.index("<details>") > rows.index("complete")
     assert not Page(text).open and len(text) < 500_000

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hearai.config.search_space.space import Space
+from hearai.reporting.study_report.charts.pareto_plots import pareto_plots
+from hearai.reporting.study_report.findings.pareto import pareto_points
 from hearai.reporting.study_report.page import write_results
-from hearai.reporting.study_report.pareto_plots import pareto_plots, pareto_points
 from hearai.reporting.study_report.study_record import read_record
 from tests.helpers.report_files import csv_rows_of, html_of, page_of, summary_of
 from tests.helpers.study_builder import LR, SHARP, StudyBuilder

@@ -18,7 +18,7 @@ import yaml
 
 from hearai.config.search_space.domains import Domain, Value
 from hearai.errors import ConfigError
-from hearai.reporting.study_report.importance import MIN_COMPLETE
+from hearai.reporting.study_report.findings.importance import MIN_COMPLETE
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord
 from hearai.reporting.text import plain, short_names
 

@@ -12,7 +12,7 @@ import pytest
 
 from hearai.config.search_space.domains import Value
 from hearai.config.study import Request, load_study
-from hearai.reporting.study_report.boundary import boundary_warnings
+from hearai.reporting.study_report.findings.boundary import boundary_warnings
 from hearai.search.storage.space_change import compare_spaces
 from tests.helpers import ROOT
 from tests.helpers.simulated_search import noise, simulate_search, study_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hearai.reporting.study_report.charts import Series, Strip, line_chart, strip_chart
+from hearai.reporting.study_report.charts.svg import Series, Strip, line_chart, strip_chart
 from hearai.reporting.study_report.study_record import StudyRecord, TrialRecord, evenly_spaced
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.text import score

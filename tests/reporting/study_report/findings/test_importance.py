@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 
 from hearai.config.search_space.domains import Value
 from hearai.config.study import Study
-from hearai.reporting.study_report.importance import importance_of
+from hearai.reporting.study_report.findings.importance import importance_of
 from tests.helpers.simulated_search import noise, simulate_search, study_of
 
 LR, DROPOUT = "train_parameters.lr", "transformer.dropout_rate"
