@@ -1,5 +1,7 @@
 """Writes `report.html`, a single page that needs only a browser, and the files beside it."""
 
+import base64
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -49,13 +51,15 @@ def _majority_scores(record: StudyRecord) -> MajorityScores | None:
 
 def render_page(record: StudyRecord, summary: StudySummary) -> str:
     """The page of a search in any state."""
-    environment = _environment()
+    environment, script = _environment(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         study=record.study,
         summary=summary,
         headline=headline(summary),
         written=time.strftime("%F %T"),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=Markup(f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"),
         cards=draw_cards(list(CARDS.values()), environment, record, summary),
     )
 

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ class TrialRecord:
     """{epoch: the objective, of the best epoch so far, by which early stopping decided}"""
     costs: Mapping[str, float] = field(default_factory=dict)
     """{metric: cost of the model}, see `hearai.metrics`; empty until the trial has ended."""
+    started_at: float | None = None
+    """Seconds since 1970; None where it waits."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class StudyRecord:
         train = base.train_parameters
         return objective_label(train.objective_heads, len(base.active_heads), train.objective_metric)
 
-    @property
+    @cached_property
     def complete(self) -> list[TrialRecord]:
         """The complete trials, the best first."""
         runs = [trial for trial in self.trials if trial.state == "COMPLETE"]
@@ -126,7 +129,7 @@ class StudyRecord:
         """The complete trials that may win, the best first: those inside the space, and the base config's."""
         return [trial for trial in self.complete if trial.number == BASE_TRIAL or self.is_inside(trial)]
 
-    @property
+    @cached_property
     def inside(self) -> list[TrialRecord]:
         """The trials inside the study's space: all, unless it was narrowed."""
         return [trial for trial in self.trials if self.is_inside(trial)]
@@ -221,6 +224,7 @@ def _trial_record(trial: FrozenTrial, folder: Path, study: Study) -> TrialRecord
         ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         reported=reported,
         costs=notes.costs,
+        started_at=trial.datetime_start.timestamp() if trial.datetime_start else None,
     )
 
 

@@ -24,9 +24,9 @@ def test_the_page_is_complete_self_contained_and_has_charts(finished: Path) -> N
     page = page_of(finished)
     assert not page.open and not page.loads
     source = (finished / "report.html").read_text()
-    assert source.count("<svg") == 4  # finalists, learning curves, by trial, by cost; importance has too few trials
-    assert "<script" not in source and "url(" not in source
-    assert source.count("<polyline") == 5  # 3 curves of several epochs, the best so far by trial and by cost
+    assert source.count("<svg") == 8  # finalists, 3 parameters, by trial, by cost, by time, learning curves
+    assert source.count("<script") == 1 and "url(" not in source
+    assert source.count("<polyline") == 6  # 3 curves of several epochs, the best so far by trial, by cost and by time
     assert "python experiments/train.py --config" in page.text
 
 
@@ -44,7 +44,7 @@ def test_finalists_have_a_dot_per_seed_and_their_selection_score(finished: Path)
     chart = chart[: chart.index("</svg>")]
     assert chart.count("<circle cx") == 4 and chart.count('class="mean"') == 2 and chart.count('class="ring"') == 2
     assert chart.index("trial 1") < chart.index("base config")  # the best mean first
-    assert '<g class="winner"><title>trial 1: mean 0.580; seeds 0.550, 0.610' in chart
+    assert '<g class="winner" data-t="1"><title>trial 1: mean 0.580; seeds 0.550, 0.610' in chart
 
 
 @pytest.mark.heavy
@@ -78,7 +78,7 @@ def test_the_page_of_a_long_search_stays_usable(tmp_path: Path) -> None:
     study = study_of({"train_parameters.lr": {"float": [1e-4, 1e-2], "log": True}}, tmp_path)
     record = simulate_search(study, lambda params: params["train_parameters.lr"], 1200, stopped=0.5)
     text = render_page(record, summarize(record))
-    assert text.count("<polyline") <= 2 * MOST_CURVES + 2 + 2
+    assert text.count("<polyline") <= 2 * MOST_CURVES + 2 + 3
     assert "<details><summary>1150 more trials, the best first</summary>" in text
     assert f"{2 * MOST_CURVES + 1} of 1200 trials are drawn" in text
     rows = text[text.index("<h2>All trials") :]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hearai.reporting.study_report.cards.card import Card, NotYet
-from hearai.reporting.study_report.charts.course import learning_curves, score_by_cost, score_by_trial
+from hearai.reporting.study_report.charts.course import learning_curves, score_by_cost, score_by_time, score_by_trial
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.verdict import gain_remark
@@ -20,10 +20,14 @@ def build_learning_curves(record: StudyRecord, summary: StudySummary) -> Mapping
 
 def build_history(record: StudyRecord, summary: StudySummary) -> Mapping[str, Any]:
     """Raises NotYet while no trial has a score."""
-    by_trial = score_by_trial(record)
-    if not by_trial.chart:
+    if all(trial.value is None for trial in record.trials):
         raise NotYet("No trial has a score yet.")
-    return {"by_trial": by_trial, "by_cost": score_by_cost(record), "gain_remark": gain_remark(summary)}
+    charts = {"trial": score_by_trial(record), "cost": score_by_cost(record), "time": score_by_time(record)}
+    return {
+        "charts": {name: chart for name, chart in charts.items() if chart},
+        "gain_remark": gain_remark(summary),
+        "winner_label": summary.winner_label,
+    }
 
 
 LEARNING_CURVES = Card(
@@ -32,6 +36,6 @@ LEARNING_CURVES = Card(
 HISTORY = Card(
     "history",
     "Progress of the search",
-    "The score of each trial, and the best complete trial so far.",
+    "The score of each trial, and the best complete trial so far: by trial, by cost and by time.",
     build_history,
 )

@@ -23,7 +23,7 @@ def _plot(record: StudyRecord, points: Sequence[ParetoPoint], name: str) -> Mark
         if name in trial.costs and trial.value is not None
     }
     dots = [
-        Series([position], _label(record, number), _kind(record, number, front), joined=False)
+        Series([position], _label(record, number), _kind(record, number, front), joined=False, trial=number)
         for number, position in sorted(positions.items(), key=lambda item: item[0] in front)
     ]
     # with more than two metrics the front is not a line in this plane

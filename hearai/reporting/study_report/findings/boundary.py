@@ -50,25 +50,40 @@ class _End:
         return value >= self.edge - slack if self.name == "upper" else value <= self.edge + slack
 
 
+@dataclass(frozen=True)
+class Boundary:
+    """A range whose best values are at an end beyond which the config accepts values."""
+
+    path: str
+    is_upper: bool
+    edge: float
+    """Where the end begins, in which the best values lie."""
+    finding: str
+    """How many of the best trials lie there."""
+    advice: str
+    """What to do: an example, and the option that widens the range."""
+
+
 def boundary_warnings(record: StudyRecord) -> list[str]:
-    """One line for each range whose best values are at an end beyond which the config accepts values."""
-    domains = {path: domain for path, domain in record.study.space.domains.items() if domain.kind != "choice"}
+    """One line for each range that should be widened."""
     names = short_names(record.study.space.domains)
+    return [f"{names[end.path]}: {end.finding}; {end.advice}" for end in ends_to_widen(record)]
+
+
+def ends_to_widen(record: StudyRecord) -> list[Boundary]:
+    """The ranges whose best values are at an end, in the order of the space."""
+    domains = {path: domain for path, domain in record.study.space.domains.items() if domain.kind != "choice"}
     limit = FALSE_ALARMS / max(1, 2 * len(domains))
-    return [
-        f"{names[path]}: {warning}"
-        for path, domain in domains.items()
-        for warning in _warnings_of(record, path, domain, limit)
-    ]
+    return [end for path, domain in domains.items() for end in _ends_to_widen(record, path, domain, limit)]
 
 
-def _warnings_of(record: StudyRecord, path: str, domain: Domain, limit: float) -> list[str]:
+def _ends_to_widen(record: StudyRecord, path: str, domain: Domain, limit: float) -> list[Boundary]:
     judged = [t for t in record.inside if t.state in ("COMPLETE", "PRUNED") and path in t.params and not t.over_budget]
     complete = sorted((trial for trial in judged if trial.state == "COMPLETE"), key=_rank)
     if len(complete) < MIN_COMPLETE:
         return []
     top = complete[: max(MIN_TOP, math.ceil(TOP_SHARE * len(complete)))]
-    lines = []
+    found = []
     for end in _ends(domain):
         hits = sum(end.holds(trial.params[path]) for trial in top)
         if not _exceeds_chance(hits, len(top), end.chance, limit) or not _scores_better(judged, path, end, limit):
@@ -76,11 +91,11 @@ def _warnings_of(record: StudyRecord, path: str, domain: Domain, limit: float) -
         wider = next((value for value in _beyond(domain, end) if _is_valid(record, path, value, top)), None)
         if wider is not None:
             where = f"are at the {end.name} end of the range, {plain(end.value)}"
-            lines.append(
-                f"{hits} of the best {len(top)} trials {where}; widen it, e.g. to {plain(wider)}: "
-                f"the same command with more --trials and {_option(path, domain, end, wider)}"
-            )
-    return lines
+            option = _option(path, domain, end, wider)
+            advice = f"widen it, e.g. to {plain(wider)}: the same command with more --trials and {option}"
+            finding = f"{hits} of the best {len(top)} trials {where}"
+            found.append(Boundary(path, end.name == "upper", end.edge, finding, advice))
+    return found
 
 
 def _rank(trial: TrialRecord) -> tuple[float, int]:

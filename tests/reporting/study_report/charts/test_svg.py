@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hearai.reporting.study_report.charts.svg import Series, Strip, bar_chart, line_chart, nice_ticks, strip_chart
+from hearai.reporting.study_report.charts.axes import nice_ticks
+from hearai.reporting.study_report.charts.svg import Series, Strip, bar_chart, line_chart, strip_chart
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a slow machine is not a failure
 
