@@ -47,6 +47,7 @@ class SearchNotes(Record):
 
     code_versions: list[str] = []
     pretraining_seconds: Seconds | None = None
+    phase_seconds: dict[str, Seconds] = {}
     threads: Count | None = None
     ended_by: str | None = None
     wall_seconds: Seconds | None = None

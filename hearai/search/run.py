@@ -1,7 +1,8 @@
 """`run_study`: starts, continues and finishes a search. Its whole state is in the study folder."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from optuna.trial import TrialState
 
 from hearai.cli import Print
 from hearai.cli.progress import events
+from hearai.cli.progress.phase_clock import PhaseClock
 from hearai.config.config import dataset_folders
 from hearai.config.study import Study
 from hearai.files import atomic_write_text, using_caches
@@ -39,6 +41,7 @@ from hearai.search.storage.attributes import (
     ENDED_BY,
     KIND,
     MEMORY_PSS_GB,
+    PHASE_SECONDS,
     PRETRAINING_SECONDS,
     THREADS,
     TOTAL_SECONDS,
@@ -105,6 +108,7 @@ def run_study(study: Study, options: Options, print_line: Print, show: events.Sh
         KeyboardInterrupt: interrupted; the state is in the journal.
     """
     folder, started = options.storage / study.name, time.monotonic()
+    show = clock = PhaseClock(show)
     show(events.PhaseStarted(events.DATA))
     check_connection(options.address)
     sync = StudySync(folder, options.store)
@@ -128,7 +132,7 @@ def run_study(study: Study, options: Options, print_line: Print, show: events.Sh
             finally:
                 try:
                     if not is_taken_over(folder):
-                        call.record_cost(time.monotonic() - started, memory)
+                        call.record_cost(time.monotonic() - started, clock.seconds(), memory)
                 finally:
                     connection.close()
     return Outcome(folder, succeeded, sync)
@@ -275,8 +279,10 @@ class _Call:
             copy_checkpoint(first / BEST, self.folder / BEST_MODEL)
         add_reliability(self.folder / BEST_MODEL, choose_device(self.study.base.general_parameters.gpu))
 
-    def record_cost(self, seconds: float, memory: MemoryMeter) -> None:
-        """Adds the wall time and peak memory of this call to the journal."""
+    def record_cost(self, seconds: float, by_phase: Mapping[str, float], memory: MemoryMeter) -> None:
+        """Adds the wall time, as a whole and by phase, and peak memory of this call to the journal."""
         known, study = self.search.optuna_study.user_attrs, self.search.optuna_study
+        phases = Counter(known.get(PHASE_SECONDS, {})) + Counter(by_phase)
+        study.set_user_attr(PHASE_SECONDS, {phase: round(sum_, 3) for phase, sum_ in phases.items()})
         study.set_user_attr(TOTAL_SECONDS, round(known.get(TOTAL_SECONDS, 0.0) + seconds, 3))
         study.set_user_attr(MEMORY_PSS_GB, round(max(known.get(MEMORY_PSS_GB, 0), memory.peak / 1e9), 3))

@@ -26,12 +26,13 @@ from hearai.data.annotations.consistency import changed_names
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.metadata import read_class_list, write_class_list
 from hearai.data.annotations.split import PARTS, write_split
+from hearai.data.tools.dataset_facts import dataset_facts, write_dataset_facts
 from hearai.errors import ConfigError
 from hearai.files import atomic_write_text
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import CODE_VERSIONS, STUDY_ID
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
-from hearai.search.storage.layout import CLASS_NAMES, COMMANDS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
+from hearai.search.storage.layout import CLASS_NAMES, COMMANDS, DATASET_FACTS, JOB, JOURNAL, SPLIT_FILE, STUDY_FILE
 from hearai.search.storage.space_change import compare_spaces, with_history
 from hearai.search.storage.trial_store import SEARCH, TrialStore
 from hearai.training.outputs.layout import BACKBONE_FILE
@@ -70,6 +71,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...
     }
     write_split(plan.data.split, folder / SPLIT_FILE)
     write_class_list(plan.data.class_names, folder / CLASS_NAMES)
+    write_dataset_facts(dataset_facts(plan.data, study.base), folder / DATASET_FACTS)
     atomic_write_text(path, yaml.safe_dump(record, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())
