@@ -14,9 +14,10 @@ from hearai.errors import UserError
 from hearai.files import atomic_write_text
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import FINAL_KIND, KIND, SEED, SOURCE
-from hearai.search.storage.layout import TEST_SCORES, TRIALS, label_of
+from hearai.search.storage.layout import CONFUSION, EXAMPLES, TEST_SCORES, TRIALS, label_of
 from hearai.search.storage.trial_store import BASE_TRIAL, Proposal, TrialStore, final_value
-from hearai.training.inference.assess import score_split
+from hearai.training.inference.assess import ScoredSplit, evaluate_split
+from hearai.training.inference.confused_examples import confusions_of, examples_of
 from hearai.training.outputs.layout import BEST, CONFIG_FILE, holds_checkpoint, run_folders
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -110,7 +111,7 @@ def score_test_split(study: Study, search: TrialStore, finals: TrialStore, folde
     Returns {"base" | "winner": {trial, seeds, objective, std, per_seed, mean_macro_f1, heads: {head: {accuracy,
     macro_f1, top1, ...}}}}: the objective and its spread, and the mean macro-F1 over all heads, which equals it if
     neither heads nor another score are named; a score that has no meaning for a head is None.
-    The base config's entry is None if it has no checkpoint.
+    The base config's entry is None if it has no checkpoint. What the winner confuses is written beside it.
     """
     path, best, table = folder / TEST_SCORES, winner(search, finals), final_scores(finals)
     runs = {"winner": (best, sorted(table.get(best, {}))), "base": (BASE_TRIAL, sorted(table.get(BASE_TRIAL, {})))}
@@ -124,7 +125,10 @@ def score_test_split(study: Study, search: TrialStore, finals: TrialStore, folde
         trials = [folder / TRIALS / label_of(source, user_attrs) for user_attrs in attributes]
         by_seed = [[run / BEST for run in run_folders(trial, study.settings.splits)] for trial in trials]
         usable = all(holds_checkpoint(checkpoint) for checkpoints in by_seed for checkpoint in checkpoints)
-        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(study, by_seed)} if usable else None
+        scored = _score_runs(study, by_seed) if usable else []
+        scores[name] = {"trial": source, "seeds": seeds, **_mean_scores(scored)} if usable else None
+        if name == "winner" and usable:
+            _write_confusions([run for seed in scored for run in seed], source, seeds, folder)
     atomic_write_text(path, json.dumps(scores, indent=1))
     return scores
 
@@ -143,10 +147,22 @@ def _is_scores(entry: Any) -> bool:
     return entry is None or (isinstance(entry, dict) and {"trial", "seeds"} <= entry.keys())
 
 
-def _mean_scores(study: Study, by_seed: list[list[Path]]) -> dict[str, Any]:
+def _score_runs(study: Study, by_seed: list[list[Path]]) -> list[list[ScoredSplit]]:
     """by_seed: the checkpoints of each seed, one per split; all have the same test clips."""
     runtime = LocalRuntime(choose_device(study.base.general_parameters.gpu), by_seed[0][0].parent)
-    scored = [[score_split(checkpoint, runtime, split="test") for checkpoint in seed] for seed in by_seed]
+    return [[evaluate_split(checkpoint, runtime, split="test") for checkpoint in seed] for seed in by_seed]
+
+
+def _write_confusions(runs: Sequence[ScoredSplit], trial: int, seeds: Sequence[int], folder: Path) -> None:
+    """Writes which classes the winner confuses, with frames of examples."""
+    confusions = confusions_of(runs, trial, seeds)
+    atomic_write_text(folder / CONFUSION, confusions.model_dump_json() + "\n")
+    atomic_write_text(folder / EXAMPLES, examples_of(runs, confusions).model_dump_json() + "\n")
+
+
+def _mean_scores(evaluated: list[list[ScoredSplit]]) -> dict[str, Any]:
+    """evaluated: the runs of each seed, one per split."""
+    scored = [[run.to_dict() for run in seed] for seed in evaluated]
     per_seed = [statistics.fmean(run["objective"] for run in seed) for seed in scored]
     runs = [run for seed in scored for run in seed]
     heads = {

@@ -45,16 +45,17 @@ def evaluate(
             rows = [labels_B, logits_BK.argmax(-1)] + ([ranks_of(logits_BK, labels_B)] if ranks else [])
             found.setdefault(head, []).append(torch.stack(rows))
     sums, counts = runtime.sum(losses)
-    own, own_ranks = {}, {}
+    own, own_ranks, predictions = {}, {}, {}
     for head, parts in found.items():
         labels, predicted, *rank = torch.cat(parts, dim=1).cpu()
+        predictions[head] = predicted
         own[head] = Confusion.count(predicted, labels, num_class[head])
         if ranks:
             own_ranks[head] = Ranks.count(rank[0], labels, num_class[head]).counts
     labelled = {head: one for head, one in sum_over_workers(own, runtime).items() if one.clips > 0}
     counts_of_ranks = sum_over_workers(own_ranks, runtime) if ranks else {}
     ranked = {head: Ranks(num_class[head], counts_of_ranks[head]) for head in labelled if ranks}
-    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled, ranked)
+    return Evaluation(float(weighted_loss(sums, counts, weights)), labelled, ranked, predictions)
 
 
 def sum_over_workers(confusions: Mapping[str, Confusion], runtime: Runtime) -> dict[str, Confusion]:

@@ -129,6 +129,8 @@ class Evaluation:
     """{head: its counts} for heads with at least one label in the split."""
     ranks: Mapping[str, Ranks] = field(default_factory=dict)
     """{head: ranks of the true classes}, of the same heads; empty where they were not asked for."""
+    predictions: Mapping[str, Tensor] = field(default_factory=dict)
+    """{head: (N,) predicted class of each of this worker's clips, in the order of the batches}, of all heads."""
 
     @property
     def heads(self) -> dict[str, dict[str, float]]:

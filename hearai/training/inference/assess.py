@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from hearai.config.config import dataset_paths
+from hearai.config.config import Config, dataset_paths
 from hearai.config.overrides import override
-from hearai.data.annotations.load import load_data
+from hearai.data.annotations.clip import Clip
+from hearai.data.annotations.load import Data, load_data
 from hearai.errors import ConfigError
 from hearai.metrics import SCORE, gap_remark
 from hearai.sign.hamnosys import MISSING
@@ -36,7 +37,7 @@ from hearai.training.inference.predict import ClipOutputs, outputs_of_clips
 from hearai.training.inference.reliability import Reliability
 from hearai.training.inference.trained_model import TrainedModel, check_classes, load_trained
 from hearai.training.runtime import Runtime
-from hearai.training.scores import HeadScores, score_heads
+from hearai.training.scores import Evaluation, HeadScores, score_heads
 from hearai.training.setup.prepare import check_files
 
 
@@ -204,6 +205,30 @@ def _class_names(trained: TrainedModel, match: ClassMatch) -> dict[str, dict[int
     return found
 
 
+@dataclass(frozen=True)
+class ScoredSplit:
+    """A run's best model, evaluated on a split."""
+
+    config: Config
+    data: Data
+    clips: Sequence[Clip]
+    """Those of the split, N of them."""
+    evaluation: Evaluation
+    """Its predictions are in the order of the clips."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result of `score_split`."""
+        evaluation, train = self.evaluation, self.config.train_parameters
+        return {
+            "objective": evaluation.score(train.objective_heads, train.objective_metric),
+            "mean_macro_f1": evaluation.macro_f1,
+            "mean_accuracy": evaluation.accuracy,
+            "loss": evaluation.loss,
+            "clips": len(self.clips),
+            "heads": evaluation.all_scores,
+        }
+
+
 def score_split(
     checkpoint: str | Path, runtime: Runtime, *, split: str = "test", data_path: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -216,6 +241,13 @@ def score_split(
     Raises:
         ConfigError: no such checkpoint; or an empty split, or classes that the model was not built for.
     """
+    return evaluate_split(checkpoint, runtime, split=split, data_path=data_path).to_dict()
+
+
+def evaluate_split(
+    checkpoint: str | Path, runtime: Runtime, *, split: str = "test", data_path: Sequence[str] = ()
+) -> ScoredSplit:
+    """Arguments and errors as of `score_split`, with the predictions of each clip. The runtime has one worker."""
     trained = load_trained(checkpoint, runtime.device)
     config = trained.config
     if data_path:
@@ -229,12 +261,4 @@ def score_split(
     if shares_features(config, data):  # a frozen backbone, whose features other runs use too
         features = load_or_compute(config, data, clips, trained.model.feature_extractor, runtime.device)
     evaluation = evaluate(trained.model, eval_batches(config, clips, runtime, features), config, runtime, ranks=True)
-    train = config.train_parameters
-    return {
-        "objective": evaluation.score(train.objective_heads, train.objective_metric),
-        "mean_macro_f1": evaluation.macro_f1,
-        "mean_accuracy": evaluation.accuracy,
-        "loss": evaluation.loss,
-        "clips": len(clips),
-        "heads": evaluation.all_scores,
-    }
+    return ScoredSplit(config, data, clips, evaluation)
