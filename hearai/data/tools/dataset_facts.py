@@ -15,7 +15,6 @@ from hearai.config.config import Config
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.split import PARTS
-from hearai.data.frame_sampling import FrameSampler
 from hearai.files import atomic_write_text
 from hearai.sign.hamnosys import MISSING
 
@@ -136,6 +135,8 @@ def _head_facts(parts: Mapping[str, Iterable[Clip]], head: str, classes: int) ->
 
 
 def _padding(clips: Sequence[Clip], config: Config) -> PaddingFacts:
+    from hearai.data.frame_sampling import FrameSampler  # imports torch, which a report does not need
+
     train = config.train_parameters
     spans = [(clip.start, clip.end, clip.fps) for clip in clips]
     lengths_N = FrameSampler(spans, num_segments=train.num_segments, time=train.time).lengths_N

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hearai.config.search_space.domains import Value
 from hearai.config.study import Study, read_study
+from hearai.data.tools.dataset_facts import DatasetFacts
 from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE, objective_label
 from hearai.reporting.records import SearchNotes, TrialNotes, check_notes, read_rows
 from hearai.reporting.study_report.final_scores import TestScores, read_test_scores
+from hearai.reporting.study_report.stored_files import read_facts
 from hearai.search.sampling.space_sampler import distributions_in
 from hearai.search.storage import attributes
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
@@ -64,7 +67,9 @@ class TrialRecord:
     costs: Mapping[str, float] = field(default_factory=dict)
     """{metric: cost of the model}, see `hearai.metrics`; empty until the trial has ended."""
     started_at: float | None = None
-    """Seconds since 1970; None where it waits."""
+    """Seconds since 1970, when it was proposed to a slot; None while it waits."""
+    was_paused: bool = False
+    """Whether it has paused at least once, so that it did not occupy a slot from its start to its end."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ class FinalRecord:
     """Inside `fit`; None until it has ended."""
     failure: str = ""
     """Why it failed or diverged; empty otherwise."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    """Both in seconds since 1970, as of `TrialRecord`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ class StudyRecord:
     """Attributes of the search as a whole, such as wall_seconds and slot_seconds, summed over search and finals."""
     test: TestScores | None
     """None until the test clips have been scored."""
+    facts: DatasetFacts | None = None
+    """Clips, signers, classes and split of the dataset; None in folders of older searches."""
 
     @property
     def finished(self) -> bool:
@@ -176,6 +186,7 @@ def read_record(folder: Path) -> StudyRecord:
             **_sums((attributes.WALL_SECONDS, attributes.SLOT_SECONDS), search.user_attrs, finals.user_attrs),
         },
         test,
+        read_facts(folder),
     )
 
 
@@ -221,11 +232,16 @@ def _trial_record(trial: FrozenTrial, folder: Path, study: Study) -> TrialRecord
         failure=_failure(trial, notes),
         over_budget=attributes.CUT in trial.user_attrs,
         distributions=distributions_in(study.space, trial),
-        ended_at=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        ended_at=_seconds(trial.datetime_complete),
         reported=reported,
         costs=notes.costs,
-        started_at=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        started_at=_seconds(trial.datetime_start),
+        was_paused=attributes.PAUSED in trial.user_attrs,
     )
+
+
+def _seconds(time: datetime | None) -> float | None:
+    return time.timestamp() if time else None
 
 
 def _failure(trial: FrozenTrial, notes: TrialNotes) -> str:
@@ -262,7 +278,8 @@ def _final_record(trial: FrozenTrial, journal: Path) -> FinalRecord:
     if notes.source is None or notes.seed is None:
         raise UserError(f"{journal}: final {trial.number}: has no source or no seed; put back a copy of the file")
     value = trial.values[0] if trial.values else None
-    return FinalRecord(notes.source, notes.seed, trial.state.name, value, notes.seconds, _failure(trial, notes))
+    times = _seconds(trial.datetime_start), _seconds(trial.datetime_complete)
+    return FinalRecord(notes.source, notes.seed, trial.state.name, value, notes.seconds, _failure(trial, notes), *times)
 
 
 def evenly_spaced(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:

@@ -3,12 +3,14 @@
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from hearai.metrics import CHOSEN_SCORE, MACRO_F1, SCORE
 from hearai.reporting.study_report.final_scores import MajorityScores
 from hearai.reporting.study_report.findings.boundary import boundary_warnings
+from hearai.reporting.study_report.findings.health import health_of
 from hearai.reporting.study_report.findings.importance import importance_of
 from hearai.reporting.study_report.findings.pareto import pareto_points
 from hearai.reporting.study_report.study_record import OPEN, FinalRecord, StudyRecord, TrialRecord
@@ -48,7 +50,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
     most_frequent: the majority baseline, where it is known.
     """
     importance, finalists = importance_of(record.inside), _finalists(record.finals)
-    return StudySummary(
+    summary = StudySummary(
         study=record.study.name,
         space=record.study.space_name,
         objective=_objective(record),
@@ -67,6 +69,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         importance=dict(importance.shares),
         importance_note=importance.note,
         warnings=boundary_warnings(record),
+        health=(),
         space_history=_space_history(record),
         test=record.test,
         retrained=_retrained(record),
@@ -76,6 +79,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         memory_pss_gb=record.notes.get(attributes.MEMORY_PSS_GB),
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     )
+    return replace(summary, health=health_of(record, summary))
 
 
 def _space_history(record: StudyRecord) -> list[str]:

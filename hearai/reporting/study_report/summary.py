@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hearai.config.search_space.domains import Value
 from hearai.metrics import MACRO_F1, SCORES
@@ -137,6 +137,26 @@ class GainSummary:
     """Number of further trials."""
 
 
+Status = Literal["PASS", "WARNING", "FAIL", "UNKNOWN"]
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """One check of whether the result of a search can be believed."""
+
+    id: str
+    """Its name in `findings.health.CHECKS`."""
+    name: str
+    """For people."""
+    status: Status
+    figure: str
+    """What was measured, in a few words; of UNKNOWN what the check needs."""
+    meaning: str = ""
+    """What the figure means; empty for PASS and UNKNOWN."""
+    action: str = ""
+    """What to do about it; empty for PASS and UNKNOWN."""
+
+
 @dataclass(frozen=True)
 class RetrainedWinner:
     """The winner's run on training and validation clips together."""
@@ -197,6 +217,8 @@ class StudySummary:
     """Why there are no shares; empty where there are."""
     warnings: Sequence[str]
     """Ranges of the space that should be widened."""
+    health: Sequence[HealthCheck]
+    """Every check, in the order in which they are shown."""
     space_history: Sequence[str]
     """How the space was changed while the search continued; empty if it was not."""
     test: TestScores | None

@@ -4,6 +4,7 @@ import textwrap
 
 from hearai.errors import printable
 from hearai.metrics import metric_of
+from hearai.reporting.study_report.findings.health import health_line
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import FinalistSummary, StudySummary
 from hearai.reporting.study_report.tables import (
@@ -42,6 +43,7 @@ def terminal_text(record: StudyRecord, summary: StudySummary) -> str:
         [line for change in summary.space_history for line in _wrap(change, indent="  ")],
         [line for remark in _search_remarks(summary) for line in _wrap(remark, indent="  ")],
         [line for warning in summary.warnings for line in _wrap(f"warning: {warning}", indent="  ")],
+        _wrap(health_line(summary.health), indent="  "),
         _failures(record),
         _pareto(summary),
         _retrained(summary),

@@ -1,0 +1,54 @@
+"""The health checks of a search: whether its result can be believed, and what to do where it cannot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hearai.reporting.study_report.findings import run_checks, score_checks
+from hearai.reporting.study_report.findings.finding import Check
+from hearai.reporting.study_report.study_record import StudyRecord
+from hearai.reporting.study_report.summary import HealthCheck, StudySummary
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    """What is good where the check passes."""
+    check: Check
+    is_in_text: bool = False
+    """Whether the text for the terminal says it in a sentence of its own."""
+
+
+CHECKS: Mapping[str, _Entry] = {
+    "gain": _Entry("gain above the noise", score_checks.noise_against_gain, is_in_text=True),
+    "validation": _Entry("enough validation clips", score_checks.validation_size),
+    "gap": _Entry("validation agrees with test", score_checks.validation_against_test, is_in_text=True),
+    "majority": _Entry("better than the most frequent class", score_checks.better_than_majority),
+    "boundary": _Entry("ranges wide enough", run_checks.boundary, is_in_text=True),
+    "complete": _Entry("enough trials", run_checks.complete_trials),
+    "failed": _Entry("few failed trials", run_checks.failed_trials),
+    "diverged": _Entry("few diverged trials", run_checks.diverged_trials),
+    "slots": _Entry("slots busy", run_checks.busy_slots),
+    "labels": _Entry("test classes were trained", run_checks.unmatched_labels),
+    "signers": _Entry("signers separate", run_checks.separate_signers),
+}
+"""{id: check}, in the order in which they are shown."""
+
+
+def health_of(record: StudyRecord, summary: StudySummary) -> list[HealthCheck]:
+    """The result of every check; `summary` needs no checks yet."""
+    found = {name: entry.check(record, summary) for name, entry in CHECKS.items()}
+    return [
+        HealthCheck(name, CHECKS[name].name, one.status, one.figure, one.meaning, one.action)
+        for name, one in found.items()
+    ]
+
+
+def health_line(checks: Sequence[HealthCheck]) -> str:
+    """What did not pass, for the terminal, without what it says in sentences; empty if there is nothing to say."""
+    parts = [
+        f"{check.status} {check.name}: {check.figure}"
+        for status in ("FAIL", "WARNING")
+        for check in checks
+        if check.status == status and not CHECKS[check.id].is_in_text
+    ]
+    return f"health checks: {'; '.join(parts)}" if parts else ""
