@@ -44,7 +44,7 @@ def simulate_search(
 
 def record_of(study: Study, trials: list[TrialRecord]) -> StudyRecord:
     """A record with only these trials."""
-    return StudyRecord(Path("runs/made"), study, None, trials, [], {}, None)
+    return StudyRecord(Path("runs/made"), study, {}, trials, [], {}, None)
 
 
 def trial_of(trial: FrozenTrial, stopped: bool) -> TrialRecord:

@@ -11,11 +11,14 @@ from hearai.reporting.study_report.cards import (
     trials,
 )
 from hearai.reporting.study_report.cards.card import Card
+from hearai.reporting.study_report.cards.evidence import confusions, cost, data, health
 
 CARDS: dict[str, Card] = {
     card.id: card
     for card in (
+        health.CARD,
         test_scores.CARD,
+        confusions.CARD,
         finalists.CARD,
         pareto.CARD,
         parameters.PARAMETERS,
@@ -27,6 +30,8 @@ CARDS: dict[str, Card] = {
         early_stopping.CARD,
         trials.FAILED,
         trials.ALL,
+        data.CARD,
+        cost.CARD,
         setup.CARD,
     )
 }

@@ -12,24 +12,24 @@ from hearai.reporting.study_report.summary import HealthCheck, StudySummary
 @dataclass(frozen=True)
 class _Entry:
     name: str
-    """What is good where the check passes."""
+    """What is checked."""
     check: Check
     is_in_text: bool = False
     """Whether the text for the terminal says it in a sentence of its own."""
 
 
 CHECKS: Mapping[str, _Entry] = {
-    "gain": _Entry("gain above the noise", score_checks.noise_against_gain, is_in_text=True),
-    "validation": _Entry("enough validation clips", score_checks.validation_size),
-    "gap": _Entry("validation agrees with test", score_checks.validation_against_test, is_in_text=True),
-    "majority": _Entry("better than the most frequent class", score_checks.better_than_majority),
-    "boundary": _Entry("ranges wide enough", run_checks.boundary, is_in_text=True),
-    "complete": _Entry("enough trials", run_checks.complete_trials),
-    "failed": _Entry("few failed trials", run_checks.failed_trials),
-    "diverged": _Entry("few diverged trials", run_checks.diverged_trials),
-    "slots": _Entry("slots busy", run_checks.busy_slots),
-    "labels": _Entry("test classes were trained", run_checks.unmatched_labels),
-    "signers": _Entry("signers separate", run_checks.separate_signers),
+    "gain": _Entry("gain against noise", score_checks.noise_against_gain, is_in_text=True),
+    "validation": _Entry("validation clips", score_checks.validation_size),
+    "gap": _Entry("validation against test", score_checks.validation_against_test, is_in_text=True),
+    "majority": _Entry("against the most frequent class", score_checks.better_than_majority),
+    "boundary": _Entry("ends of ranges", run_checks.boundary, is_in_text=True),
+    "complete": _Entry("number of trials", run_checks.complete_trials),
+    "failed": _Entry("failed trials", run_checks.failed_trials),
+    "diverged": _Entry("diverged trials", run_checks.diverged_trials),
+    "slots": _Entry("slots", run_checks.busy_slots),
+    "labels": _Entry("classes of the test clips", run_checks.unmatched_labels),
+    "signers": _Entry("signers", run_checks.separate_signers),
 }
 """{id: check}, in the order in which they are shown."""
 

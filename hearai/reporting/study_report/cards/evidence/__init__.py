@@ -1,0 +1,1 @@
+"""Cards that say whether to believe the result: health checks, data, confusions, cost; and how to continue."""
