@@ -6,9 +6,9 @@ from typing import Any
 
 from hearai.reporting.study_report.cards.card import Card, NotYet
 from hearai.reporting.study_report.study_record import StudyRecord
-from hearai.reporting.study_report.summary import StudySummary
+from hearai.reporting.study_report.summary import Status, StudySummary
 
-ORDER = ("FAIL", "WARNING", "PASS", "UNKNOWN")
+ORDER: tuple[Status, ...] = ("FAIL", "WARNING", "PASS", "UNKNOWN")
 
 
 def build(record: StudyRecord, summary: StudySummary) -> Mapping[str, Any]:
