@@ -23,6 +23,7 @@ from hearai.reporting.study_report.verdict import headline
 from hearai.search.storage.layout import REPORT, SUMMARY, TRIALS_TABLE
 
 TEMPLATES = Path(__file__).with_name("templates")
+STYLES = ("report.css", "evidence.css")
 
 
 def write_results(folder: Path) -> str:
@@ -57,7 +58,7 @@ def render_page(record: StudyRecord, summary: StudySummary) -> str:
         summary=summary,
         headline=headline(summary),
         written=time.strftime("%F %T"),
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)),
         script=Markup(script),
         script_hash=Markup(f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"),
         cards=draw_cards(list(CARDS.values()), environment, record, summary),
