@@ -11,7 +11,7 @@ from hearai.reporting.study_report.cards import (
     trials,
 )
 from hearai.reporting.study_report.cards.card import Card
-from hearai.reporting.study_report.cards.evidence import confusions, cost, data, health
+from hearai.reporting.study_report.cards.evidence import confusions, continuing, cost, data, health
 
 CARDS: dict[str, Card] = {
     card.id: card
@@ -30,6 +30,7 @@ CARDS: dict[str, Card] = {
         early_stopping.CARD,
         trials.FAILED,
         trials.ALL,
+        continuing.CARD,
         data.CARD,
         cost.CARD,
         setup.CARD,

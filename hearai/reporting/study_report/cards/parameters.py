@@ -19,11 +19,10 @@ MIN_LINES = 4
 
 
 def build_parameters(record: StudyRecord, summary: StudySummary) -> Mapping[str, Any]:
-    """The rows of the table, and the command that trains the winner again once there is one."""
+    """The rows of the table."""
     return {
         "rows": tables.parameter_rows(record),
         "winner_label": summary.winner_label,
-        "train_command": tables.train_command(record),
     }
 
 

@@ -62,6 +62,8 @@ class Boundary:
     """How many of the best trials lie there."""
     advice: str
     """What to do: an example, and the option that widens the range."""
+    option: str
+    """That option, as one word of the shell."""
 
 
 def boundary_warnings(record: StudyRecord) -> list[str]:
@@ -94,7 +96,7 @@ def _ends_to_widen(record: StudyRecord, path: str, domain: Domain, limit: float)
             option = _option(path, domain, end, wider)
             advice = f"widen it, e.g. to {plain(wider)}: the same command with more --trials and {option}"
             finding = f"{hits} of the best {len(top)} trials {where}"
-            found.append(Boundary(path, end.name == "upper", end.edge, finding, advice))
+            found.append(Boundary(path, end.name == "upper", end.edge, finding, advice, option))
     return found
 
 

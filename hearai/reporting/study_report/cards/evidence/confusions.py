@@ -123,7 +123,7 @@ def _cells(label: int, shown: Sequence[int], counts: Mapping[tuple[int, int], in
 CARD = Card(
     "confusions",
     "Confusions",
-    "Which classes the winner confuses on the test clips; where two runs of a sign look alike to you as well, more "
-    "training will not help.",
+    "Which classes the winner confuses on the test clips. Where two clips look alike to you as well, another config "
+    "hardly helps; check their labels.",
     build,
 )
