@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.pickle_bombs import oldest, plain, yaml_text
+from tests.helpers.report_facts import write_confusions, write_facts
+from tests.helpers.report_files import page_of
 
-FILES = ("study.yaml", "journal.log", "test.json", "split.csv", "trials/0001/metrics.jsonl")
+FILES = ("study.yaml", "journal.log", "test.json", "split.csv", "trials/0001/metrics.jsonl", "data.json")
 
 
 @pytest.mark.heavy
@@ -16,11 +18,25 @@ FILES = ("study.yaml", "journal.log", "test.json", "split.csv", "trials/0001/met
 def test_a_report_of_a_file_that_is_a_bomb(
     call: Callable, finished: Path, tmp_path: Path, name: str, form: Callable[[Path], bytes]
 ) -> None:
+    write_facts(finished)
     assert (finished / name).is_file()
     (finished / name).write_bytes(form(tmp_path / "crater") + b"\n")
     code, _, err = call("report", finished)
     assert not (tmp_path / "crater").exists()
     assert code == 2 and str(finished / name) in err and "Traceback" not in err
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["test_confusion.json", "test_examples.json"])
+@pytest.mark.parametrize("form", [plain, oldest], ids=lambda form: form.__name__)
+def test_a_card_of_a_file_that_is_a_bomb(
+    finished: Path, tmp_path: Path, name: str, form: Callable[[Path], bytes]
+) -> None:
+    write_confusions(finished, [(0, 1, 2)])
+    (finished / name).write_bytes(form(tmp_path / "crater") + b"\n")
+    text = page_of(finished).text
+    assert not (tmp_path / "crater").exists()
+    assert f"{finished / name}: cannot be read" in text
 
 
 def test_a_report_of_a_study_whose_yaml_asks_for_a_call(call: Callable, finished: Path, tmp_path: Path) -> None:

@@ -42,9 +42,7 @@ def _of_search(record: StudyRecord, summary: StudySummary) -> Iterator[Command]:
     words = _last_command(record)
     if not words:
         return
-    yield Command(
-        "The search; the same command continues it, or repeats it where there is no folder", shlex.join(words)
-    )
+    yield Command("The search; the same command continues it, or repeats it under another --name", shlex.join(words))
     total = summary.trials.total
     more = _with_trials(words, total + max(1, round(MORE * total)))
     yield Command("To extend the search with more trials", shlex.join(more))

@@ -23,7 +23,7 @@ MEANINGS = {
     IN_TRIALS: "start of processes, reading data, building models, waiting for decisions",
     FAILED: "from their start to their failure",
     IDLE: "no trial: the last ones of a stage, or too few for the slots",
-    NOT_TRAINING: "trials paused or the search was interrupted, so the two cannot be told apart",
+    NOT_TRAINING: "trials paused or the search was interrupted, so the two are not known separately",
     REST: "writing files, starting and stopping what runs the trials",
 }
 """{part: what belongs to it}, where its name does not say so."""
