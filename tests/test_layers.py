@@ -75,8 +75,9 @@ LAYERS: dict[str, list[str]] = {
     "hearai.reporting": [
         "figures records text",
         "clip_images run_curve",
+        "html_pages",
         "study_report",
-        "assessment label_statistics live",
+        "assessment comparison label_statistics live",
         "prediction study_list",
     ],
 }

@@ -1,0 +1,1 @@
+"""Several studies side by side: `compare.html` and a text for the terminal."""

@@ -1,0 +1,95 @@
+"""Writes `compare.html`: several studies on one page that needs only a browser."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hearai.errors import UserError
+from hearai.files import atomic_write_text, require_writable_file
+from hearai.reporting.comparison import differences
+from hearai.reporting.comparison.compared import ComparedStudy
+from hearai.reporting.comparison.costs import (
+    cost_chart,
+    cost_rows,
+    epochs_of,
+    minutes_of,
+    seeds_chart,
+    target_of,
+)
+from hearai.reporting.comparison.ranking import Ranking, headline, rank, remarks, with_spread
+from hearai.reporting.comparison.sources import read_studies
+from hearai.reporting.comparison.terminal import terminal_text
+from hearai.reporting.html_pages import render_template
+
+TEMPLATES = Path(__file__).with_name("templates")
+COSTS = (
+    (epochs_of, "epochs trained, all trials together"),
+    (minutes_of, "minutes of training, all trials together"),
+)
+
+
+def write_comparison(locations: Sequence[str], page: Path) -> str:
+    """Compares studies, finished or not, and writes the page; returns a text for the terminal.
+
+    Args:
+        locations: folders of studies, or their URIs in an object store; at least two.
+
+    Raises:
+        UserError: lists every problem with the locations and the page; nothing was written.
+    """
+    problems = _page_problems(page)
+    try:
+        studies = read_studies(locations)
+    except UserError as error:
+        raise UserError([*error.problems, *problems]) from None
+    if problems:
+        raise UserError(problems)
+    ranking = rank(studies)
+    atomic_write_text(page, render_comparison(studies, ranking))
+    return terminal_text(studies, ranking, page)
+
+
+def _page_problems(page: Path) -> list[str]:
+    """Why the page cannot be written there."""
+    if page.suffix not in (".html", ".htm"):
+        return [f"--out {page}: the page is HTML; give a name that ends in .html"]
+    try:
+        require_writable_file(page, "--out")
+    except UserError as error:
+        return error.problems
+    return []
+
+
+def render_comparison(studies: Sequence[ComparedStudy], ranking: Ranking) -> str:
+    """The page of a comparison."""
+    target = target_of(ranking.ranked)
+    values = {
+        "studies": studies,
+        "ranking": ranking,
+        "headline": headline(ranking),
+        "remarks": remarks(ranking, studies),
+        "with_spread": with_spread,
+        "written": time.strftime("%F %T"),
+        "seeds_chart": "" if ranking.obstacles else seeds_chart(studies),
+        "charts": _charts(studies, ranking),
+        "costs": cost_rows(ranking.in_order(studies), target),
+        "target": target,
+        "differences": [
+            ("Search spaces", "Parameters that are searched differently.", differences.space_differences(studies)),
+            ("Settings", "Sampler, budget, early stopping, code.", differences.setting_differences(studies)),
+            ("Base configs", "Options of trial 0 of each study.", differences.config_differences(studies)),
+            ("Winners", "Options of the winners' configs.", differences.winner_differences(studies)),
+        ],
+    }
+    return render_template(TEMPLATES, "compare.html.j2", values)
+
+
+def _charts(studies: Sequence[ComparedStudy], ranking: Ranking) -> list[tuple[str, list]]:
+    """(title, charts): one chart of all studies per cost; of studies that cannot be compared, one of each."""
+    numbered = list(enumerate(studies))
+    if not ranking.obstacles:
+        return [("", [chart for cost, name in COSTS if (chart := cost_chart(numbered, cost, name))])]
+    return [
+        (study.label, [chart for cost, name in COSTS[:1] if (chart := cost_chart([(number, study)], cost, name))])
+        for number, study in numbered
+    ]
