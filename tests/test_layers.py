@@ -79,6 +79,7 @@ LAYERS: dict[str, list[str]] = {
         "study_report",
         "assessment comparison label_statistics live",
         "prediction study_list",
+        "dashboard",
     ],
 }
 """{package: its layers from the lowest up}. Entries of one line do not import each other."""

@@ -2,7 +2,6 @@
 
 import shlex
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError, UserError, choices, printable
 from hearai.files import cache_folder, cache_users, deleting_cache
-from hearai.reporting.text import COLUMNS, score, shorten
+from hearai.reporting.text import COLUMNS, age_text, score, shorten, size_text
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES
 from hearai.search.storage.lock import describe_owner, is_locked, read_owner
-from hearai.search.storage.trial_store import SEARCH, primary_value
+from hearai.search.storage.trial_store import SEARCH, is_paused, primary_value
 
 SEARCHING, FINISHED, UNFINISHED, BROKEN = "searching", "finished", "unfinished", "broken"
 
@@ -38,6 +37,10 @@ class StudyInfo:
     bytes: int
     changed: float
     """Last change of its journal, in seconds since 1970."""
+    open: int = 0
+    """Trials that have started, and have neither ended nor are paused."""
+    paused: int = 0
+    """Trials that do not train, and may be trained on."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def study_info(folder: Path) -> StudyInfo:
     state = SEARCHING if owned else FINISHED if finished else UNFINISHED
     note = describe_owner(read_owner(folder)) if owned else ""
     best = max((value for value in values if value is not None), default=None)
-    return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed)
+    paused = sum(is_paused(trial) for trial in trials)
+    started = sum(trial.state.name == "RUNNING" for trial in trials) - paused
+    return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed, started, paused)
 
 
 def _trial_budget(path: Path) -> int:
@@ -114,16 +119,16 @@ def _lines(storage: Path) -> Iterator[str]:
         trials = f"{info.ended}/{info.limit}"
         yield (
             f"{shorten(info.folder.name, 27):<28}{info.state:<12}{trials:>10}{score(info.best):>7}"
-            f"{_megabytes(info.bytes):>10}{_ago(info.changed):>13}"
+            f"{size_text(info.bytes):>10}{age_text(info.changed):>13}"
         )
         if info.note:
             yield f"  {shorten(info.note, COLUMNS - 2)}"
     caches = list_caches()
-    yield f"caches in {cache_folder()}: {_megabytes(sum(info.bytes for info in caches))}"
+    yield f"caches in {cache_folder()}: {size_text(sum(info.bytes for info in caches))}"
     for kind in sorted({info.kind for info in caches}):
         of_kind = [info for info in caches if info.kind == kind]
-        size = _megabytes(sum(info.bytes for info in of_kind))
-        newest = _ago(max(info.changed for info in of_kind))
+        size = size_text(sum(info.bytes for info in of_kind))
+        newest = age_text(max(info.changed for info in of_kind))
         yield f"  {kind:<26}{len(of_kind):>4} folders{size:>12}{newest:>13}"
 
 
@@ -210,15 +215,3 @@ def _size(folder: Path) -> int:
         with suppress(OSError):
             size += path.lstat().st_size if path.is_file() else 0
     return size
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
-
-
-def _ago(moment: float) -> str:
-    seconds = max(0.0, time.time() - moment)
-    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= unit:
-            return f"{int(seconds // unit)} {name} ago"
-    return "just now"

@@ -1,5 +1,6 @@
 """Formats numbers, durations and names for people; shared by the page, the terminal and the scripts."""
 
+import time
 import unicodedata
 from typing import Any
 
@@ -38,6 +39,20 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes, such as `12 MB` or `3 kB`."""
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+
+
+def age_text(moment: float) -> str:
+    """How long ago a moment was, such as `5 min ago`. moment: in seconds since 1970."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"
 
 
 def shorten(text: str, width: int) -> str:

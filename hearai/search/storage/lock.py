@@ -78,8 +78,16 @@ def _write_owner(path: Path) -> None:
         raise UserError(f"{path.parent}: cannot be written ({error.strerror or error}); free some space") from None
 
 
+def record_dashboard(folder: Path, url: str | None) -> None:
+    """Adds the address of Ray's dashboard to the record of the process that searches here, if it is this one."""
+    owner = read_owner(folder)
+    if owner is not None and _is_this_process(owner):
+        atomic_write_text(folder / OWNER, json.dumps({**owner, "dashboard": url}))
+
+
 def read_owner(folder: Path) -> dict[str, Any] | None:
-    """{pid, host, since, command} of the process that searches here, or was killed while it did.
+    """{pid, host, since, command} of the process that searches here, or was killed while it did; `dashboard`: the
+    address of its Ray dashboard, once Ray has started.
 
     None: no process, or the file holds something else.
     """
@@ -94,7 +102,12 @@ def _is_owner(owner: Any) -> bool:
     kinds = {"pid": int, "host": str, "since": int | float, "command": str}
     if not isinstance(owner, dict) or not all(isinstance(owner.get(key), kind) for key, kind in kinds.items()):
         return False
-    return 0 <= owner["since"] < LATEST
+    return 0 <= owner["since"] < LATEST and isinstance(owner.get("dashboard"), str | None)
+
+
+def is_recent(folder: Path) -> bool:
+    """Whether the journal was written so lately that a search on another machine counts as running."""
+    return _seconds_until_stale(folder / JOURNAL) > 0
 
 
 def is_locked(folder: Path) -> bool:

@@ -98,6 +98,21 @@ class ObjectStore:
         """
         return sorted(self._list(top))
 
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders directly below this prefix; what is in them is not listed.
+
+        Raises:
+            StoreLost: the store cannot be reached, or refuses.
+            DataError: the store lists a name that cannot be that of a folder here.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        def attempt() -> dict[str, int]:
+            below = self._system.get_file_info(FileSelector(self._path, allow_not_found=True))
+            return {entry.path: 0 for entry in below if entry.type == FileType.Directory}
+
+        return tuple(sorted(checked_names(self._retry(attempt, "listed"), f"{self._path}/", self._path, str(self))))
+
     def read(self, name: str) -> bytes | None:
         """The content of a small file; None if it does not exist.
 

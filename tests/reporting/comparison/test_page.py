@@ -90,8 +90,8 @@ def test_other_data_is_not_ranked(finished: Path, tmp_path: Path) -> None:
     ("old", "new", "reason"),
     [
         (
-            "objective_metric: macro_f1",
-            "objective_metric: top5",
+            "metric: macro_f1",
+            "metric: top5",
             "objective: tiny: macro-F1 of gloss; wider: top-5 of gloss",
         ),
         ("\nsplits: 1", "\nsplits: 2", "folds: tiny: each trial is scored on one set"),

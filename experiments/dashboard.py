@@ -1,0 +1,77 @@
+"""Shows all studies of a storage on a local web page: `python experiments/dashboard.py`
+
+State, trials, best score, process, report, logs and tools of each study,
+refreshed every 5 s. Only this machine reaches it, with the printed address;
+from another one: ssh -L PORT:127.0.0.1:PORT HOST. Ctrl-C ends it and the tools
+that it started; the searches are not touched. Exit codes: 0 ended; 2 bad input.
+
+Example:
+  python experiments/dashboard.py --storage s3://bucket/runs --port 8090
+"""
+
+import argparse
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hearai.cli import DONE, integer, is_uri, print_text, run_script, storage_location
+from hearai.errors import ConfigError
+
+MAX_PORT = 65535
+
+
+def parse_args() -> argparse.Namespace:
+    description, details = __doc__.split("\n\n", 1)
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--storage",
+        type=storage_location,
+        default="runs",
+        metavar="DIR|URI",
+        help="folder of the studies, or s3://, gs:// (default: runs)",
+    )
+    parser.add_argument(
+        "--port", type=integer(0, MAX_PORT), default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)"
+    )
+    return parser.parse_args()
+
+
+@contextmanager
+def opened(storage: str) -> Iterator[tuple[Path, Callable[[], str]]]:
+    """(the folder of the studies, or of a copy that is kept up to date; a remark on it)."""
+    if not is_uri(storage):
+        folder = Path(storage)
+        if not folder.is_dir():
+            raise ConfigError(f"--storage {storage}: not a directory; give the folder of the studies")
+        yield folder, str
+        return
+    from hearai.reporting.dashboard.store_copy import store_copy
+
+    with store_copy(storage) as copy:
+        yield copy.folder, copy.note
+
+
+def main() -> int:
+    args = parse_args()
+    from hearai.reporting.dashboard.server import dashboard_server
+
+    with (
+        opened(args.storage) as (folder, note),
+        dashboard_server(folder, args.storage, port=args.port, note=note) as address,
+    ):
+        print_text(f"dashboard of {args.storage}: {address}\nCtrl-C ends it")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print_text("\nended; the searches are not touched")
+    return DONE
+
+
+if __name__ == "__main__":
+    run_script(main)

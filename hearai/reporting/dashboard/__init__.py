@@ -1,0 +1,1 @@
+"""A local web page that lists the studies of a storage: `experiments/dashboard.py`."""

@@ -1,0 +1,184 @@
+"""What the page shows of each study, read again only where files have changed."""
+
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hearai.reporting.study_list import BROKEN, FINISHED, SEARCHING, StudyInfo, study_info
+from hearai.search.storage.layout import COMMANDS, JOURNAL, OUTPUT_LOG, OWNER, REPORT, STUDY_FILE, TEST_SCORES
+from hearai.search.storage.lock import STALE_S, is_locked, is_recent, read_owner
+
+RUNNING, PAUSED, INTERRUPTED = "running", "paused", "interrupted"
+STATES: Mapping[str, str] = {
+    RUNNING: "a process searches here",
+    PAUSED: "no process searches here: it was stopped, and the same command continues it",
+    INTERRUPTED: "its process ended without stopping the search; the same command continues it",
+    FINISHED: "the winner is chosen and scored on the test clips",
+    BROKEN: "its files cannot be read",
+}
+"""{state of a study: what it means}, in the order of the page."""
+READ_INTERVAL_S = 2.0
+"""Between two looks at the storage; requests in between get the same answer."""
+SCRIPT = "tune.py"
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study as the page shows it."""
+
+    info: StudyInfo
+    state: str
+    """A key of `STATES`."""
+    owner: Mapping[str, Any] | None
+    """The process that searches here, or was killed while it did, see `read_owner`; None for the other states."""
+    report_changed: float | None
+    """When report.html was written, in seconds since 1970; None without one."""
+    has_log: bool
+    """Whether it has an output.log."""
+
+    @property
+    def name(self) -> str:
+        """That of its folder, which is unique in the storage."""
+        return self.info.folder.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process runs, or ran, on this machine."""
+        return self.owner is not None and self.owner["host"] == socket.gethostname()
+
+    @property
+    def ray_dashboard(self) -> str | None:
+        """The address of Ray's dashboard while the search runs; only a web address, whatever the record says."""
+        url = (self.owner or {}).get("dashboard")
+        if self.state != RUNNING or not isinstance(url, str):
+            return None
+        return url if urlsplit(url).scheme in ("http", "https") else None
+
+
+class StudyReader:
+    """Reads the studies of a storage folder; all requests share what was read. Safe to use from several threads."""
+
+    def __init__(self, storage: Path):
+        self.storage = storage
+        self._lock = threading.Lock()
+        self._known: dict[Path, tuple[tuple, StudyInfo]] = {}
+        self._rows: list[StudyRow] = []
+        self._read_at = -READ_INTERVAL_S
+
+    def rows(self) -> list[StudyRow]:
+        """Every study, running ones first, then the most recently changed."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= READ_INTERVAL_S:
+                folders = sorted(path.parent for path in self.storage.glob(f"*/{STUDY_FILE}"))
+                self._known = {folder: self._known[folder] for folder in folders if folder in self._known}
+                self._rows = sorted(map(self._row, folders), key=lambda row: (row.state != RUNNING, -row.info.changed))
+                self._read_at = time.monotonic()
+            return self._rows
+
+    def row(self, name: str) -> StudyRow | None:
+        """The study of this name; None if there is none. The name is only compared, never joined to a path."""
+        return next((row for row in self.rows() if row.name == name), None)
+
+    def _row(self, folder: Path) -> StudyRow:
+        owner = read_owner(folder)
+        files = (STUDY_FILE, JOURNAL, TEST_SCORES, OWNER)
+        # To look whether a study is locked is to lock it for a moment, in which no search could start there: this is
+        # only done where a search runs or was killed.
+        key = (*(_stamp(folder / name) for name in files), owner is not None and is_locked(folder))
+        if folder not in self._known or self._known[folder][0] != key:
+            self._known[folder] = (key, study_info(folder))
+        info = self._known[folder][1]
+        return StudyRow(info, state_of(info, owner), owner, _changed(folder / REPORT), (folder / OUTPUT_LOG).is_file())
+
+
+def state_of(info: StudyInfo, owner: Mapping[str, Any] | None) -> str:
+    """The state of a study, a key of `STATES`. owner: see `read_owner`."""
+    if info.state == BROKEN:
+        return BROKEN
+    if info.state == SEARCHING or (owner is not None and _is_searching_elsewhere(info.folder, owner)):
+        return RUNNING
+    if info.state == FINISHED:
+        return FINISHED
+    return PAUSED if owner is None else INTERRUPTED
+
+
+def _is_searching_elsewhere(folder: Path, owner: Mapping[str, Any]) -> bool:
+    """Whether a process of another machine searches here: its lock cannot be seen, but it writes."""
+    if isinstance(owner.get("seen"), int | float):  # the record in an object store
+        return time.time() - owner["seen"] < STALE_S
+    return owner["host"] != socket.gethostname() and is_recent(folder)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _changed(path: Path) -> float | None:
+    stamp = _stamp(path) if path.is_file() else None
+    return stamp[1] / 1e9 if stamp else None
+
+
+def commands_of(row: StudyRow, storage: str) -> dict[str, str]:
+    """{what it does: command line to copy}: the page starts, stops and extends nothing itself.
+
+    storage: as `--storage` names it.
+    """
+    arguments, job = last_call(row.info.folder / COMMANDS)
+    found: dict[str, str] = {}
+    if row.state == RUNNING and row.owner:
+        place = "" if row.is_here else f"   # on {row.owner['host']}"
+        found["stop, as Ctrl-C does"] = (
+            f"python experiments/submit.py stop {shlex.quote(row.name)}"
+            if job
+            else f"kill {row.owner['pid']}{place}"
+        )
+    if arguments is not None and not job:
+        if row.state in (PAUSED, INTERRUPTED):
+            found["continue"] = _tune(arguments)
+        if row.state in (PAUSED, INTERRUPTED, FINISHED):
+            found["extend to twice the trials"] = _tune(_with_trials(arguments, 2 * row.info.limit))
+    if "://" not in storage:
+        found["write the report again"] = f"python experiments/report.py {shlex.quote(str(row.info.folder))}"
+    return found
+
+
+def last_call(path: Path) -> tuple[list[str] | None, bool]:
+    """(arguments of the last call of tune.py, None where that is unknown; whether it was a job of submit.py)."""
+    arguments, job = None, False
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        for line in lines:
+            if line.startswith("  job "):
+                job = True
+            elif not line.startswith(" "):
+                words = shlex.split(line.partition("  python ")[2])
+                is_tune = bool(words) and words[0].rpartition("/")[2] == SCRIPT
+                arguments, job = (words[1:] if is_tune else None), False
+    except (OSError, ValueError):  # ValueError: unbalanced quotes
+        return None, False
+    return arguments, job
+
+
+def _tune(arguments: list[str]) -> str:
+    return f"python experiments/{SCRIPT} {shlex.join(arguments)}"
+
+
+def _with_trials(arguments: list[str], trials: int) -> list[str]:
+    """The arguments with another number of trials."""
+    kept: list[str] = []
+    skip = False
+    for word in arguments:
+        if not (skip or word == "--trials" or word.startswith("--trials=")):
+            kept.append(word)
+        skip = word == "--trials"
+    return [*kept, "--trials", str(trials)]
