@@ -10,7 +10,7 @@ BASELINE := hearai/benchmarks/speed/baseline.json
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv landmarks tune test test-fast test-slow test-gpu bench lint format-check format-apply docs clean
+.PHONY: help venv landmarks tune dashboard test test-fast test-slow test-gpu bench lint format-check format-apply docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,6 +29,10 @@ landmarks: $(READY)  ## MediaPipe, which finds landmarks in videos; it brings it
 
 tune: $(READY)  ## a search on demo data; then open runs/hamnosys/report.html
 	$(BIN)/python experiments/tune.py --space hamnosys
+
+dashboard: $(READY)  ## a local page with all studies in runs/
+	@mkdir -p runs
+	$(BIN)/python experiments/dashboard.py
 
 test: $(READY)  ## the whole test suite, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

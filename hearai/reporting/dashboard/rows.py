@@ -138,9 +138,7 @@ def commands_of(row: StudyRow, storage: str) -> dict[str, str]:
     if row.state == RUNNING and row.owner:
         place = "" if row.is_here else f"   # on {row.owner['host']}"
         found["stop, as Ctrl-C does"] = (
-            f"python experiments/submit.py stop {shlex.quote(row.name)}"
-            if job
-            else f"kill {row.owner['pid']}{place}"
+            f"python experiments/submit.py stop {shlex.quote(row.name)}" if job else f"kill {row.owner['pid']}{place}"
         )
     if arguments is not None and not job:
         if row.state in (PAUSED, INTERRUPTED):
