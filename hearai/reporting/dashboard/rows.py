@@ -135,11 +135,11 @@ def commands_of(row: StudyRow, storage: str) -> dict[str, str]:
     """
     arguments, job = last_call(row.info.folder / COMMANDS)
     found: dict[str, str] = {}
-    if row.state == RUNNING and row.owner:
-        place = "" if row.is_here else f"   # on {row.owner['host']}"
-        found["stop, as Ctrl-C does"] = (
-            f"python experiments/submit.py stop {shlex.quote(row.name)}" if job else f"kill {row.owner['pid']}{place}"
-        )
+    if row.state == RUNNING and job:
+        found["stop, as Ctrl-C does"] = f"python experiments/submit.py stop {shlex.quote(row.name)}"
+    elif row.state == RUNNING and row.owner and row.owner["pid"] > 1:  # to `kill -1` is to end everything
+        place = "" if row.is_here else f", on {row.owner['host']}"
+        found[f"stop, as Ctrl-C does{place}"] = f"kill {row.owner['pid']}"
     if arguments is not None and not job:
         if row.state in (PAUSED, INTERRUPTED):
             found["continue"] = _tune(arguments)
