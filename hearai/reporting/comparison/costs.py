@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from hearai.reporting.comparison.compared import ComparedStudy
 from hearai.reporting.html_pages import colour_class
-from hearai.reporting.study_report.charts import Series, Strip, line_chart, strip_chart
+from hearai.reporting.study_report.charts.svg import Series, Strip, line_chart, strip_chart
 from hearai.reporting.study_report.study_record import TrialRecord
 from hearai.reporting.text import score
 from hearai.search.storage.attributes import SLOT_SECONDS
