@@ -1,4 +1,4 @@
-"""What is stored with a model about when not to believe it: by a run, for the winner of a search, and after the fact."""
+"""What is stored with a model about when not to believe it: by a run, for a search's winner, and afterwards."""
 
 import json
 from collections.abc import Callable
