@@ -31,7 +31,7 @@ def make_parser() -> ScriptParser:
         "--contact-sheet",
         type=local_path,
         metavar="OUT.png",
-        help="also draw up to 36 clips with frames, landmarks, signer and labels; as many classes as possible",
+        help="also draw up to 36 clips with their labels",
     )
     parser.add_argument("--workers", type=processes, metavar="N", help="processes that decode (default: one per core)")
     return parser

@@ -1,42 +1,29 @@
-"""Compares studies on one page: `python experiments/compare.py runs/A runs/B`
+"""Compares studies on one page and in the terminal.
 
-Writes compare.html and prints scores, cost and differences. Studies may be
-unfinished. Those with another dataset, split or objective are shown, but not
-ranked. Exit codes: 0 done; 2 invalid input.
+    python experiments/compare.py runs/tpe runs/gp
+    python experiments/compare.py runs/tpe s3://bucket/runs/gp --out tpe_gp.html
 
-Example:
-  python experiments/compare.py runs/tpe s3://bucket/runs/gp --out tpe_gp.html
+Studies may be unfinished. Those with another dataset, split or objective are shown, but not ranked. Exit codes: 0 done;
+2 invalid input.
 """
 
-import argparse
 from pathlib import Path
 
-from hearai.cli import DONE, local_path, print_text, run_script
+from hearai.cli import DONE, ScriptParser, local_path, print_text, run_script
 
 
-def parse_args() -> argparse.Namespace:
-    description, details = __doc__.split("\n\n", 1)
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
     parser.add_argument(
-        "studies", nargs="+", metavar="STUDY", help="a study folder, also one that submit.py fetched, or s3://, gs://"
+        "studies", nargs="+", metavar="STUDY", help="a study folder, also a fetched one, or s3://, gs://"
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("compare.html"),
-        metavar="FILE.html",
-        help="the page (default: compare.html)",
-    )
-    return parser.parse_args()
+    out_help = "the page (default: compare.html)"
+    parser.add_argument("--out", type=local_path, default=Path("compare.html"), metavar="FILE.html", help=out_help)
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.reporting.comparison.page import write_comparison
 
     print_text(write_comparison(args.studies, args.out))

@@ -1,45 +1,32 @@
-"""Shows all studies of a storage on a local web page: `python experiments/dashboard.py`
+"""Shows all studies of a storage on a local web page.
 
-State, trials, best score, process, report, logs and tools of each study,
-refreshed every 5 s. Only this machine reaches it, with the printed address;
-from another one: ssh -L PORT:127.0.0.1:PORT HOST. Ctrl-C ends it and the tools
-that it started; the searches are not touched. Exit codes: 0 ended; 2 bad input.
+    python experiments/dashboard.py
+    python experiments/dashboard.py --storage s3://bucket/runs --port 8090
 
-Example:
-  python experiments/dashboard.py --storage s3://bucket/runs --port 8090
+State, trials, best score, process, report, logs and tools of each study, refreshed every 5 s. Only this machine reaches
+it, with the printed address; from another one: ssh -L PORT:127.0.0.1:PORT HOST. Ctrl-C ends it and the tools that it
+started; the searches are not touched. Exit codes: 0 ended; 2 invalid input.
 """
 
-import argparse
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hearai.cli import DONE, integer, is_uri, print_text, run_script, storage_location
+from hearai.cli import DONE, ScriptParser, integer, is_uri, print_text, run_script, storage_location
 from hearai.errors import ConfigError
 
 MAX_PORT = 65535
 
 
-def parse_args() -> argparse.Namespace:
-    description, details = __doc__.split("\n\n", 1)
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--storage",
-        type=storage_location,
-        default="runs",
-        metavar="DIR|URI",
-        help="folder of the studies, or s3://, gs:// (default: runs)",
-    )
-    parser.add_argument(
-        "--port", type=integer(0, MAX_PORT), default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)"
-    )
-    return parser.parse_args()
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(__doc__)
+    add = parser.add_argument
+    storage_help = "folder of the studies, or s3://, gs:// (default: runs)"
+    add("--storage", type=storage_location, default="runs", metavar="DIR|URI", help=storage_help)
+    port_help = "port on 127.0.0.1 (default: a free one)"
+    add("--port", type=integer(0, MAX_PORT), default=0, metavar="N", help=port_help)
+    return parser
 
 
 @contextmanager
@@ -58,7 +45,7 @@ def opened(storage: str) -> Iterator[tuple[Path, Callable[[], str]]]:
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     from hearai.reporting.dashboard.server import dashboard_server
 
     with (

@@ -38,9 +38,7 @@ def make_parser() -> ScriptParser:
     add("--skip-unseen", action="store_true", help=skip_help)
     out_help = "output folder (default: evaluation-SPLIT of the model)"
     add("--out", type=Path, metavar="DIR", help=out_help)
-    calibrate_help = (
-        "first measure on the validation clips when the model should not be believed, and keep that with it"
-    )
+    calibrate_help = "first measure when not to believe the model"
     add("--calibrate", action="store_true", help=calibrate_help)
     add("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser

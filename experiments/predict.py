@@ -42,12 +42,12 @@ def make_parser() -> ScriptParser:
     add_code_option(group)
     add = parser.add_argument_group("output").add_argument
     add("--top", type=positive, default=3, metavar="N", help="classes listed per head (default: 3)")
-    lexicon_help = "a test_gloss.txt next to its test_hamnosys.txt: also the glosses with the most similar notation"
+    lexicon_help = "a test_gloss.txt: also the most similar notations"
     add("--lexicon", type=Path, metavar="FILE", help=lexicon_help)
     dictionary_help = "a dataset folder: also its most similar clips, whose signs need not be classes of the model"
     add("--dictionary", type=Path, metavar="DATA", help=dictionary_help)
-    save_help = "also an image or video of each clip with landmarks and classes; of several clips OUT-NAME.png"
-    add("--save", type=local_path, metavar="OUT.png|OUT.mp4", help=save_help)
+    save_help = "also each clip with its classes as an image or .mp4"
+    add("--save", type=local_path, metavar="OUT.png", help=save_help)
     add("--json", action="store_true", help="print JSON instead of text")
     add("--gpu", type=gpu_index, default=0, metavar="N", help="which GPU; -1 is the CPU (default: 0)")
     return parser
@@ -63,7 +63,7 @@ def main() -> int:
         predict_rows,
         prediction_text,
     )
-    from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
+    from hearai.training.inference.lookup.lexicon import check_lexicon_fits, read_lexicon
     from hearai.training.inference.trained_model import find_best, load_trained
     from hearai.training.optim.torch_options import use_threads
     from hearai.training.runtime import choose_device

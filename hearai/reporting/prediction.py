@@ -14,8 +14,8 @@ from hearai.data.dataset import build_dataset
 from hearai.reporting.clip_images.prediction_files import save_paths, save_prediction
 from hearai.reporting.text import COLUMNS, shorten
 from hearai.sign.hamnosys import HEADS, short_meaning
-from hearai.training.inference.dictionary import Entry, read_dictionary
-from hearai.training.inference.lexicon import Lexicon
+from hearai.training.inference.lookup.dictionary import Entry, read_dictionary
+from hearai.training.inference.lookup.lexicon import Lexicon
 from hearai.training.inference.novelty import QUANTILE
 from hearai.training.inference.predict import ClipOutputs, clips_of_paths, outputs_of_clips
 from hearai.training.inference.reliability import Reliability, not_measured, uncertain_clips

@@ -61,7 +61,7 @@ class RunWriter:
         """Begins to write `last/`, from which the run can be resumed; its folder (None for the other workers).
 
         It is written beside training, at most one at a time, and complete before the next epoch is reported and when
-        `close` returns. Whoever reads `last/` earlier finds the one before it.
+        `close` returns. A process that reads `last/` earlier finds the one before it.
 
         Raises:
             Superseded: the run continues in another process; nothing was written, and nothing will be.

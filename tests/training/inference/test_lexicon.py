@@ -7,7 +7,7 @@ import torch
 
 from hearai.errors import ConfigError, DataError
 from hearai.sign.hamnosys import HEADS
-from hearai.training.inference.lexicon import check_lexicon_fits, read_lexicon
+from hearai.training.inference.lookup.lexicon import check_lexicon_fits, read_lexicon
 
 GLOSSES = "c0 0 1 0\nc1 0 1 1\nc2 0 1 1\nc3 0 1 2\n"
 SIGNS = {"c0": "0 1 0 0 0 0 0 1", "c1": "0 2 0 0 0 0 0 1", "c2": "0 2 1 0 0 0 0 1", "c3": "0 1 0 0 5 5 0 -1"}

@@ -22,7 +22,7 @@ from hearai.training.runtime import LocalRuntime
 CPU = torch.device("cpu")
 
 
-def test_a_prediction_is_uncertain_below_a_half_or_with_a_small_margin():
+def test_low_probability_or_small_margin_is_uncertain():
     assert not is_uncertain([0.6, 0.4]) and not is_uncertain([1.0])
     assert is_uncertain([0.49, 0.1]) and is_uncertain([0.52, 0.48])
     assert uncertain_clips(torch.tensor([[0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])) == [False, True]
