@@ -43,7 +43,14 @@ class ScriptParser(argparse.ArgumentParser):
         self.rare = frozenset(rare)
         self.add_argument("-h", "--help", action="help", help="show this help")
         if self.rare:
-            self.add_argument("--help-all", action=_HelpAll, nargs=0, help="explain all options")
+            self.add_argument(
+                "--help-all",
+                action=_HelpAll,
+                nargs=0,
+                dest=argparse.SUPPRESS,
+                default=argparse.SUPPRESS,
+                help="explain all options",
+            )
 
     def format_help(self, *, all_options: bool = False) -> str:
         """The help text; with `all_options` also the help of the rare ones."""

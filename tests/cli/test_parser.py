@@ -51,7 +51,7 @@ def test_rare_options_are_explained_by_help_all(
 
 def test_rare_options_are_parsed_as_any_other(parser: ScriptParser) -> None:
     args = parser.parse_args(["d", "--to", "onnx", "--seed", "3"])
-    assert (args.folder, args.to, args.seed) == ("d", "onnx", 3)
+    assert vars(args) == {"folder": "d", "to": "onnx", "size": None, "seed": 3}
 
 
 def test_without_rare_options_there_is_no_help_all(capsys: pytest.CaptureFixture) -> None:
