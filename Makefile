@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := hearai experiments tests cluster
+CODE := hearai experiments tests cluster docs
+DOCS_READY := $(VENV)/.docs-ready
 BASELINE := hearai/benchmarks/speed/baseline.json
 
 # Compiled test modules are kept: pytest rewrites the assertions of changed ones only.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv landmarks tune dashboard test test-fast test-slow test-gpu bench lint format-check format-apply docs clean
+.PHONY: help venv landmarks tune dashboard test test-fast test-slow test-gpu bench lint format-check format-apply
+.PHONY: docs docs-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -61,8 +63,17 @@ format-apply: $(READY)  ## format all files
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-docs: $(READY)  ## regenerate docs/options.md from the config
+docs: $(DOCS_READY) docs-pages  ## the documentation as a site in site/; its links are checked
+	$(BIN)/python docs/tools/site.py
+
+docs-pages: $(READY)  ## regenerate docs/options.md, docs/commands.md and the tree in docs/architecture.md
 	$(BIN)/python -m hearai.config.options_page > docs/options.md
+	$(BIN)/python docs/tools/commands_page.py
+	$(BIN)/python docs/tools/architecture_tree.py
+
+$(DOCS_READY): $(READY) docs/requirements.txt
+	$(BIN)/pip install --quiet -r docs/requirements.txt
+	@touch $@
 
 clean:  ## remove the environment (keeps runs/)
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) *.egg-info site

@@ -20,7 +20,7 @@ from tests.helpers.documented_commands import (
     is_listed,
     paths_below,
 )
-from tests.helpers.script_parsers import parser_of
+from tests.helpers.script_parsers import EXPERIMENTS, parser_of
 from tests.helpers.study_builder import write_dataset, write_finished_search
 from tests.helpers.videos import write_video
 
@@ -102,6 +102,7 @@ def workplace(make_dataset: Callable, make_config: Callable, tmp_path: Path, mon
     for name in ("hamnosys", "STUDY"):
         _write_study(tmp_path / "runs" / name, run / "best", write_dataset(tmp_path / f"of-{name}"), config)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXPERIMENTS)  # submit.py imports tune.py
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
