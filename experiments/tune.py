@@ -294,6 +294,7 @@ def main() -> int:
     store = args.storage if is_uri(args.storage) else None
     storage = mirror_folder(store) if store else Path(args.storage)
     require_writable_folder(storage / study.name, "--storage")
+    from hearai.reporting.live.page_writer import page_is_written
     from hearai.reporting.live.views import open_view
     from hearai.reporting.study_report.page import write_results
     from hearai.search.cluster.resources import TrialResources
@@ -311,7 +312,8 @@ def main() -> int:
     )
     with open_view(args.view) as view:
         try:
-            outcome = run_study(study, options, view.print_line, view.show)
+            with page_is_written(storage / study.name):
+                outcome = run_study(study, options, view.print_line, view.show)
         except KeyboardInterrupt:
             view.print_result(f"interrupted; to continue:\n  python {shlex.join(sys.argv)}")
             return INTERRUPTED

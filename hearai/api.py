@@ -130,11 +130,13 @@ def search(
         paths = tuple(_paths(data))
         study = build_study(Request(str(space), name, str(config) if config else None, paths, values, merged))
     require_writable_folder(Path(storage) / study.name, "storage")
-    from hearai.reporting.study_report.page import write_results  # Ray, torch: only once the options are checked
+    from hearai.reporting.live.page_writer import page_is_written  # Ray, torch: only once the options are checked
+    from hearai.reporting.study_report.page import write_results
     from hearai.search.run import Options, run_study
 
     options = Options(Path(storage), address, max_concurrent=max_concurrent)
-    outcome = run_study(study, options, log.info)
+    with page_is_written(options.storage / study.name):
+        outcome = run_study(study, options, log.info)
     log.info("%s", write_results(outcome.folder))
     return SavedStudy(outcome.folder)
 

@@ -15,19 +15,20 @@ from hearai.reporting.study_report import tables
 from hearai.reporting.study_report.cards.card import draw_cards
 from hearai.reporting.study_report.cards.cards import CARDS
 from hearai.reporting.study_report.final_scores import MajorityScores
+from hearai.reporting.study_report.markdown import markdown_report
 from hearai.reporting.study_report.study_record import StudyRecord, read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.terminal import terminal_text
 from hearai.reporting.study_report.verdict import headline
-from hearai.search.storage.layout import REPORT, SUMMARY, TRIALS_TABLE
+from hearai.search.storage.layout import REPORT, SHORT_REPORT, SUMMARY, TRIALS_TABLE
 
 TEMPLATES = Path(__file__).with_name("templates")
 STYLES = ("report.css", "evidence.css")
 
 
 def write_results(folder: Path) -> str:
-    """Writes trials.csv, report.html and summary.json into a study folder; returns a text for the terminal.
+    """Writes report.html, report.md, trials.csv and summary.json into a study folder; returns a text for the terminal.
 
     The search may be unfinished, running in another process, or empty. No other file is changed.
 
@@ -38,8 +39,19 @@ def write_results(folder: Path) -> str:
     summary = summarize(record, _majority_scores(record))
     atomic_write_text(folder / TRIALS_TABLE, tables.trials_csv(record))
     atomic_write_text(folder / REPORT, render_page(record, summary))
+    atomic_write_text(folder / SHORT_REPORT, markdown_report(record, summary))
     atomic_write_text(folder / SUMMARY, json.dumps(summary.to_dict(), indent=1, allow_nan=False) + "\n")
     return terminal_text(record, summary)
+
+
+def write_page(folder: Path) -> None:
+    """Writes only report.html, for readers who watch a search: what is written at its end is not touched.
+
+    Raises:
+        UserError: the folder is not a study folder, or one of its files is broken.
+    """
+    record = read_record(folder)
+    atomic_write_text(folder / REPORT, render_page(record, summarize(record, _majority_scores(record))))
 
 
 def _majority_scores(record: StudyRecord) -> MajorityScores | None:

@@ -17,7 +17,7 @@ from hearai.reporting.study_report.tables import (
 )
 from hearai.reporting.study_report.verdict import gain_remark, headline, score_remarks, stopping_remark
 from hearai.reporting.text import COLUMNS, duration, score, short_names, shorten
-from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, REPORT, SUMMARY, TRIALS_TABLE
+from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, REPORT, SHORT_REPORT, SUMMARY, TRIALS_TABLE
 
 NAME_WIDTH = 34
 """Characters of the first column."""
@@ -25,7 +25,7 @@ MOST_IMPORTANT = 3
 """Parameters named; the page has more."""
 MOST_POINTS = 12
 """Trials of the Pareto front that are listed."""
-REPORT_FILES = (REPORT, TRIALS_TABLE, SUMMARY)
+REPORT_FILES = (REPORT, SHORT_REPORT, TRIALS_TABLE, SUMMARY)
 BEST_FILES = (BEST_CONFIG, BEST_MODEL)
 """Those that a finished search has in addition."""
 

@@ -147,7 +147,7 @@ def test_a_report_beside_a_running_search_changes_nothing_else(finished: Path, b
         before = files_of(finished)
         write_results(finished)
         after = files_of(finished)
-    assert after.keys() - before.keys() == {"trials.csv", "summary.json", "report.html"}
+    assert after.keys() - before.keys() == {"trials.csv", "summary.json", "report.html", "report.md"}
     assert {name: after[name] for name in before} == before
 
 
