@@ -159,7 +159,8 @@ class _Call:
     def run(self, options: Options, connection: RayConnection) -> bool:
         """Runs all stages, then scores and saves the winner; returns whether any trial succeeded."""
         context, seconds = self._prepare(options, connection)
-        self.search.optuna_study.set_user_attr(PRETRAINING_SECONDS, seconds)
+        known = self.search.optuna_study.user_attrs.get(PRETRAINING_SECONDS, 0.0)
+        self.search.optuna_study.set_user_attr(PRETRAINING_SECONDS, round(known + seconds, 3))
         self.search.optuna_study.set_user_attr(THREADS, context.resources.threads)
         for note in filter(None, (objective_note(self.study), sampler_note(self.study), policy_note(self.study))):
             self.print_line(note)

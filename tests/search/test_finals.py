@@ -1,18 +1,27 @@
 """Which trials become finalists, and which one wins."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from hearai.config.config import build_config
-from hearai.search.finals import winner
+from hearai.config.overrides import override
+from hearai.config.study import Study
+from hearai.reporting.study_report.stored_files import read_confusions, read_examples
+from hearai.search.finals import score_test_split, winner
 from hearai.search.sampling.policy import Stopping
 from hearai.search.stage import Stage
 from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.trial_store import FINALS, SEARCH, TrialStore
 from hearai.search.tune.callbacks import standing
+from hearai.training.fit import fit
+from hearai.training.runtime import LocalRuntime
 from tests.helpers.suggestions import run_trial, suggest_x_and_y
+
+LR = "train_parameters.lr"
 
 
 def test_finalists_winner_and_progress_use_the_primary_metric(tmp_path: Path) -> None:
@@ -27,3 +36,29 @@ def test_finalists_winner_and_progress_use_the_primary_metric(tmp_path: Path) ->
         assert winner(search, finals) == 1
         stage = Stage(search, suggest_x_and_y, lambda _: build_config({}), limit=9, slots=1)
         assert standing(stage) == ("[4/9]", "  best 0.900 (0001)")
+
+
+@pytest.mark.training
+def test_confusions_are_written_with_the_test_scores(
+    make_study: Callable[..., Study], stores: tuple[TrialStore, TrialStore], tmp_path: Path
+) -> None:
+    study, (search, finals) = make_study(), stores
+    search.enqueue(study.base_params(), {"kind": "base"})
+    number = search.propose(lambda trial: {LR: trial.suggest_float(LR, 0, 1)}).number
+    search.finish(number, TrialState.COMPLETE, 0.5)
+    for seed in (1, 2):
+        finals.enqueue({}, {"source": 0, "seed": seed})
+        finals.finish(finals.propose(lambda _: {}).number, TrialState.COMPLETE, 0.5)
+        config = override(study.base, {"general_parameters.seed": seed, "train_parameters.epochs": 1})
+        fit(config, LocalRuntime("cpu", tmp_path / "trials" / f"0000-seed{seed}"))
+    scores = score_test_split(study, search, finals, tmp_path)
+    record, examples = read_confusions(tmp_path), read_examples(tmp_path)
+    assert (record.trial, record.seeds, record.runs) == (0, [1, 2], 2)
+    counts = record.heads["gloss"].counts
+    right = sum(clips for true, predicted, clips in counts if true == predicted)
+    assert right / sum(clips for *_, clips in counts) == pytest.approx(scores["winner"]["heads"]["gloss"]["accuracy"])
+    assert (examples.trial, examples.seeds) == (0, [1, 2]) and not examples.note
+
+    (tmp_path / "test_confusion.json").unlink()
+    assert score_test_split(study, search, finals, tmp_path) == scores
+    assert not (tmp_path / "test_confusion.json").exists()  # scores that are known are not computed again

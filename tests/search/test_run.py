@@ -49,6 +49,8 @@ def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStu
     left = {path.name for path in folder.iterdir()}
     assert {"study.yaml", "command.txt", "journal.log", "trials.csv", "split.csv", "test.json"} <= left
     assert {"best.yaml", "best", "summary.json", "report.html", "trials", "output.log"} <= left
+    assert {"data.json", "test_confusion.json", "test_examples.json"} <= left
+    assert not [check for check in summary["health"] if check["id"] == "slots" and check["status"] == "UNKNOWN"]
     assert set(summary["printed"]) <= set((folder / "output.log").read_text().splitlines())
     assert summary["trials"] == {"total": 3, "complete": 3, "pruned": 0, "failed": 0, "paused": 0}
     assert summary["baseline"]["trial"] == 0
