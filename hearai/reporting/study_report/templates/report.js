@@ -115,7 +115,7 @@ const charts = [...document.querySelectorAll("svg")]
 
 // -- the box beside the pointer ----------------------------------------------------------------------------------
 
-const box = document.body.appendChild(make("div", "", "box"));
+const box = document.querySelector("main").appendChild(make("div", "", "box"));
 box.setAttribute("role", "status");
 box.hidden = true;
 let shown = null;
@@ -148,7 +148,8 @@ function content(trial) {
 // -- pinned trials, side by side ---------------------------------------------------------------------------------
 
 const pins = new Map();  // {number of the trial: colour}
-const panel = document.body.appendChild(make("aside", "", "pins"));
+const panel = make("aside", "", "pins");
+document.querySelector("main").after(panel);
 panel.setAttribute("aria-label", "Compared trials");
 panel.hidden = true;
 
