@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from hearai.reporting.study_report import tables
+from hearai.reporting.study_report.findings.health import not_passed
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.verdict import gain_remark, headline, score_remarks
@@ -15,10 +16,11 @@ SPECIAL = re.compile(r"([\\`*\[\]#|~$])")
 
 
 def markdown_report(record: StudyRecord, summary: StudySummary) -> str:
-    """Verdict, test scores, best parameters, finalists, cost and warnings of a search in any state."""
+    """Verdict, warnings, test scores, best parameters, finalists and cost of a search in any state."""
     sections = [
         [f"## {escape(summary.study)}: hyperparameter search", "", escape(headline(summary))],
         [f"> **Warning:** {escape(warning)}" for warning in summary.warnings],
+        [f"- **{one.status}**, {one.name}: {escape(one.figure)}" for one in not_passed(summary.health)],
         _section("Test scores", ("head", "base", "winner", "gain", *_majority_head(summary)), _test(summary)),
         [escape(remark) for remark in score_remarks(summary)],
         _section("Parameters", ("parameter", "base config", summary.winner_label), _parameters(record)),

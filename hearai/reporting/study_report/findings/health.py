@@ -15,7 +15,7 @@ class _Entry:
     """What is checked."""
     check: Check
     is_in_text: bool = False
-    """Whether the text for the terminal says it in a sentence of its own."""
+    """Whether the reports in text say it in a sentence of their own."""
 
 
 CHECKS: Mapping[str, _Entry] = {
@@ -43,12 +43,13 @@ def health_of(record: StudyRecord, summary: StudySummary) -> list[HealthCheck]:
     ]
 
 
+def not_passed(checks: Sequence[HealthCheck]) -> list[HealthCheck]:
+    """FAIL, then WARNING, without what a report in text says in sentences of its own."""
+    found = [check for check in checks if check.status in ("FAIL", "WARNING") and not CHECKS[check.id].is_in_text]
+    return sorted(found, key=lambda check: check.status != "FAIL")
+
+
 def health_line(checks: Sequence[HealthCheck]) -> str:
-    """What did not pass, for the terminal, without what it says in sentences; empty if there is nothing to say."""
-    parts = [
-        f"{check.status} {check.name}: {check.figure}"
-        for status in ("FAIL", "WARNING")
-        for check in checks
-        if check.status == status and not CHECKS[check.id].is_in_text
-    ]
+    """What did not pass, for the terminal; empty if there is nothing to say."""
+    parts = [f"{check.status} {check.name}: {check.figure}" for check in not_passed(checks)]
     return f"health checks: {'; '.join(parts)}" if parts else ""
