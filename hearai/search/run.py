@@ -49,7 +49,7 @@ from hearai.search.storage.attributes import (
 from hearai.search.storage.changed_study import syncing_changed
 from hearai.search.storage.journal_backend import Journal, open_journal
 from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, FINAL_RUN, TRIALS, label_of
-from hearai.search.storage.lock import is_taken_over
+from hearai.search.storage.lock import is_taken_over, record_dashboard
 from hearai.search.storage.output_log import output_log
 from hearai.search.storage.study_folder import (
     ensure_study_folder,
@@ -204,6 +204,7 @@ class _Call:
         cluster, slots = wait_for_slots(cluster, resources, options.max_concurrent)
         self.print_line(f"cluster: {cluster}; {plural(slots, 'trial')} at a time, each {resources}")
         self.print_line(f"Ray dashboard: {cluster.dashboard or 'not running'} ({login_hint()})")
+        record_dashboard(self.folder, cluster.dashboard)
         if cluster.is_shared:
             self.print_line(f"  Actors, column Repr: each with its first trial, `{self.study.name} 0007 lr=...`")
             self.print_line("  curves of all searches: cluster/grafana")

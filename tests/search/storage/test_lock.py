@@ -13,7 +13,7 @@ import pytest
 from hearai.errors import UserError
 from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import OWNER
-from hearai.search.storage.lock import STALE_S, is_locked, study_lock, watch_ownership
+from hearai.search.storage.lock import STALE_S, is_locked, read_owner, record_dashboard, study_lock, watch_ownership
 from hearai.search.storage.study_sync import StudySync
 from tests.helpers.suggestions import suggest_x
 
@@ -23,6 +23,18 @@ def test_the_owner_is_removed_when_the_search_ends(tmp_path: Path) -> None:
     with study_lock(tmp_path):
         assert is_locked(tmp_path) and f'"pid": {os.getpid()}' in (tmp_path / OWNER).read_text()
     assert not is_locked(tmp_path) and not (tmp_path / OWNER).exists()
+
+
+def test_only_the_owner_records_its_dashboard(tmp_path: Path) -> None:
+    with study_lock(tmp_path):
+        record_dashboard(tmp_path, "http://127.0.0.1:8265")
+        assert read_owner(tmp_path)["dashboard"] == "http://127.0.0.1:8265"
+        other = '{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}'
+        (tmp_path / OWNER).write_text(other)
+        record_dashboard(tmp_path, "http://127.0.0.1:1")
+        assert (tmp_path / OWNER).read_text() == other
+    (tmp_path / OWNER).write_text(other.replace("}", ', "dashboard": 5}'))
+    assert read_owner(tmp_path) is None, "a record with a wrong field is not one"
 
 
 @pytest.mark.parametrize("age", [0.0, 2 * STALE_S])
