@@ -123,7 +123,7 @@ def run_study(study: Study, options: Options, print_line: Print, show: events.Sh
             for line in filter(None, (*changes, hidden_note(call.search))):
                 print_and_log(line)
             call.enqueue_first_trials(warm_starts)
-            connection = RayConnection(options.address)
+            connection = RayConnection(options.address, study.name)
             try:
                 succeeded = call.run(options, connection)
             except KeyboardInterrupt:

@@ -14,13 +14,14 @@ from typing import Any
 import ray
 from ray._private import services
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray.job_config import JobConfig
 
 from hearai.cli import Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
 from hearai.search.cluster.addresses import bypass_proxy, resolve_address
 from hearai.search.cluster.code_bundle import own_code_for_nodes
-from hearai.search.cluster.dashboard import is_dashboard_up, require_token
+from hearai.search.cluster.dashboard import JOB_NAME_KEY, is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
 from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
 
@@ -58,10 +59,12 @@ def check_connection(address: str | None) -> None:
         choose_session_folder()
 
 
-def connect(address: str | None, cancelled: threading.Event | None = None) -> Cluster:
+def connect(address: str | None, cancelled: threading.Event | None = None, name: str | None = None) -> Cluster:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" or HOST:PORT).
 
-    cancelled: set, from another thread, to end the wait for a start.
+    Args:
+        cancelled: set, from another thread, to end the wait for a start.
+        name: what Ray's dashboard shows for this process among its jobs; a submitted job has its own.
 
     Raises:
         SlowStart: Ray did not start in time; another attempt may succeed.
@@ -72,6 +75,8 @@ def connect(address: str | None, cancelled: threading.Event | None = None) -> Cl
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if address is None:
         options |= {"include_dashboard": True, "object_store_memory": 256 * 2**20}
+    if name is not None and RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ:
+        options |= {"job_config": JobConfig(metadata={JOB_NAME_KEY: name})}
     logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # the message below has the reason
     try:
         with (
@@ -174,10 +179,11 @@ class RayConnection:
     those of an attempt that failed.
     """
 
-    def __init__(self, address: str | None):
-        self.address = address
+    def __init__(self, address: str | None, name: str | None = None):
+        """name: see `connect`."""
+        self.address, self._name = address, name
         self._owns_ray = not ray.is_initialized()
-        self._attempt = _Attempt(address)
+        self._attempt = _Attempt(address, name)
 
     def join(self, print_line: Print = log.info) -> Cluster:
         """The cluster, as soon as it is connected. A start that takes too long is tried once more.
@@ -191,7 +197,7 @@ class RayConnection:
             print_line(f"{error.problems[0].partition(';')[0]}; trying once more")
         if self._owns_ray:
             ray.shutdown()  # forgets what the failed attempt has set
-        self._attempt = _Attempt(self.address)
+        self._attempt = _Attempt(self.address, self._name)
         return self._attempt.result()
 
     def close(self) -> None:
@@ -204,14 +210,14 @@ class RayConnection:
 class _Attempt:
     """One attempt at a connection, in a thread of its own."""
 
-    def __init__(self, address: str | None):
+    def __init__(self, address: str | None, name: str | None):
         self._outcome: Cluster | Exception | None = None
         self._done, self._cancelled, self._never = threading.Event(), threading.Event(), threading.Event()
-        threading.Thread(target=self._connect, args=(address,), daemon=True).start()
+        threading.Thread(target=self._connect, args=(address, name), daemon=True).start()
 
-    def _connect(self, address: str | None) -> None:
+    def _connect(self, address: str | None, name: str | None) -> None:
         try:
-            self._outcome = connect(address, self._cancelled)
+            self._outcome = connect(address, self._cancelled, name)
         except Exception as error:  # noqa: BLE001  (raised again by result, in the caller's thread)
             self._outcome = error
         self._done.set()

@@ -19,6 +19,8 @@ from hearai.threads import background
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses without a proxy, whatever the environment says."""
+JOB_NAME_KEY = "job_name"
+"""Of a job's metadata: what the dashboard shows in the column Name."""
 CHECK_INTERVAL_S = 5.0
 """Between two checks of the watchdog."""
 DASHBOARD_TIMEOUT_S = 30.0

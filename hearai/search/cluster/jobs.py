@@ -22,6 +22,7 @@ from pathlib import Path
 from hearai.cli import Print
 from hearai.errors import UserError
 from hearai.search.cluster.code_bundle import bundle_code
+from hearai.search.cluster.dashboard import JOB_NAME_KEY
 from hearai.search.cluster.job_client import JobClient, relevant_line, retry_through_outage
 from hearai.search.storage.layout import JOB
 
@@ -208,7 +209,7 @@ class Jobs:
                 entrypoint=shlex.join(command),
                 submission_id=job,
                 runtime_env={"working_dir": str(folder), "env_vars": variables},
-                metadata=metadata,
+                metadata={JOB_NAME_KEY: name, **metadata},
             )
         )
 

@@ -16,6 +16,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from hearai.cli import Print
 from hearai.cli.progress import events
+from hearai.cli.progress.names import short_names
 from hearai.config.config import Config, to_dict
 from hearai.config.model_parts.code_folder import code_folder
 from hearai.search.cluster.dashboard import watch_dashboard
@@ -189,8 +190,12 @@ def _trainable(context: SearchContext) -> type[ray.tune.Trainable]:
     """One worker: `fit` in the Tune actor. Several: a driver that waits for its Ray Train group."""
     resources = context.resources
     if resources.workers > 1:
-        return ray.tune.with_resources(_titled(run_worker_group), {"CPU": DRIVER_CPU})
-    return ray.tune.with_resources(_titled(context.trial_function), {"CPU": resources.cpus, "GPU": resources.gpus})
+        trainable = ray.tune.with_resources(_titled(run_worker_group), {"CPU": DRIVER_CPU})
+    else:
+        needed = {"CPU": resources.cpus, "GPU": resources.gpus}
+        trainable = ray.tune.with_resources(_titled(context.trial_function), needed)
+    trainable.__qualname__ = trainable.__name__  # the dashboard's column Class; Ray's own is its wrapper's
+    return trainable
 
 
 def _titled(function: Callable[[dict[str, Any]], None]) -> type[ray.tune.Trainable]:
@@ -211,8 +216,9 @@ def _titled(function: Callable[[dict[str, Any]], None]) -> type[ray.tune.Trainab
 
 def title_of(study: str, label: str, params: Mapping[str, Any]) -> str:
     """`hamnosys 0007 lr=0.0012 dropout_rate=0.1`: a trial with its first few parameters."""
+    names = short_names(params)
     shown = [
-        f"{path.rpartition('.')[2]}={f'{value:.3g}' if isinstance(value, float) else value}"
+        f"{names[path]}={f'{value:.3g}' if isinstance(value, float) else value}"
         for path, value in islice(params.items(), TITLE_PARAMETERS)
     ]
     return " ".join([study, label, *shown])

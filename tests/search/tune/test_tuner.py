@@ -15,6 +15,8 @@ from hearai.search.tune.tuner import title_of
 def test_a_title_names_study_trial_and_first_parameters() -> None:
     params = {"train_parameters.lr": 0.00123456, "transformer.name": "vanilla", "a.b": 2, "a.c": True, "a.d": 1}
     assert title_of("mine", "0007", params) == "mine 0007 lr=0.00123 name=vanilla b=2 c=True"
+    names = {"feature_extractor.name": "points", "transformer.name": "vanilla"}
+    assert title_of("mine", "0007", names) == "mine 0007 feature_extractor.name=points transformer.name=vanilla"
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -24,8 +26,10 @@ def test_the_list_of_actors_shows_trials_by_title(make_study: Callable[..., Stud
     def list_actors(line: str) -> None:
         if "0001 complete" in line:
             address = ray.get_runtime_context().gcs_address
-            actors.update(actor.repr_name for actor in ray.util.state.list_actors(address, detail=True))
+            actors.update(
+                (actor.class_name, actor.repr_name) for actor in ray.util.state.list_actors(address, detail=True)
+            )
 
     study = make_study({"budget": {"trials": 4}, "finalists": {"count": 0}}, name="watched")
     run_study(study, Options(tmp_path, max_concurrent=1), list_actors)
-    assert any(name and name.startswith("watched 0000 lr=") for name in actors), actors
+    assert any(kind == "Trial" and name.startswith("watched 0000 lr=") for kind, name in actors), actors
