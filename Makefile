@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv landmarks tune dashboard test test-fast test-slow test-gpu bench lint format-check format-apply
-.PHONY: docs docs-pages clean
+.PHONY: docs docs-pages screenshots clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -51,6 +51,9 @@ test-gpu: $(READY)  ## a GPU computes what the CPU does; skipped with a reason w
 bench: $(READY)  ## the benchmarks of speed on the CPU; warns where a ratio is a fifth lower than the baseline
 	$(BIN)/python experiments/benchmark.py throughput --baseline $(BASELINE)
 	$(BIN)/python experiments/benchmark.py search-cost --baseline $(BASELINE)
+
+screenshots: $(READY)  ## docs/img, the images of README and docs, from a small search; needs Chromium
+	$(BIN)/python docs/screenshots.py
 
 lint: $(READY) format-check  ## formatting, lint rules and types
 	$(BIN)/ruff check $(CODE)
