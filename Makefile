@@ -53,7 +53,7 @@ bench: $(READY)  ## the benchmarks of speed on the CPU; warns where a ratio is a
 	$(BIN)/python experiments/benchmark.py search-cost --baseline $(BASELINE)
 
 screenshots: $(READY)  ## docs/img, the images of README and docs, from a small search; needs Chromium
-	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/tools/screenshots.py
 
 lint: $(READY) format-check  ## formatting, lint rules and types
 	$(BIN)/ruff check $(CODE)

@@ -1,4 +1,4 @@
-"""docs/screenshots.py: small images, a clear message without a browser, and the images that the pages show."""
+"""docs/tools/screenshots.py: small images, a clear message without a browser, and the images that the pages show."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "cluster")
 
 @pytest.fixture(scope="module")
 def screenshots() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("screenshots", ROOT / "docs" / "screenshots.py")
+    spec = importlib.util.spec_from_file_location("screenshots", ROOT / "docs" / "tools" / "screenshots.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

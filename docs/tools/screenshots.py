@@ -1,4 +1,4 @@
-"""Takes the screenshots of README and docs: `make screenshots`, or `python docs/screenshots.py [--only NAME,NAME]`.
+"""Takes the screenshots of README and docs: `make screenshots`, or `python docs/tools/screenshots.py [--only NAME,NAME]`.
 
 A small search on demo data is made first, in --work; the same command continues it, or uses it again. Needs Chromium.
 Exit codes: 0 done; 2 Chromium is missing, or a command failed.
@@ -7,6 +7,7 @@ Exit codes: 0 done; 2 Chromium is missing, or a command failed.
 import argparse
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from hearai.errors import UserError, pick
 if TYPE_CHECKING:
     from hearai.cli.progress.snapshot import Snapshot
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS, PAGES = ROOT / "experiments", ROOT / "docs" / "img"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SPACE, STUDY, OTHER = "landmarks", "landmarks", "landmarks-random"
@@ -200,15 +201,31 @@ def comparison(work: Path, path: Path) -> None:
     take_screenshot(page.resolve().as_uri(), path, width=1280, height=900)
 
 
+def studies(work: Path, path: Path) -> None:
+    """The page that lists the studies of a folder."""
+    search(work, STUDY)
+    command = [sys.executable, str(EXPERIMENTS / "dashboard.py"), "--storage", str(work)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            found = re.search(r"http://\S+", server.stdout.readline())
+            if found is None:
+                raise UserError(f"{' '.join(command)}: printed no address; its message is above")
+            take_screenshot(found[0], path, width=1280, height=420)
+        finally:
+            server.terminate()
+
+
 SHOTS: dict[str, Shot] = {
     "report": report,
     "live_view": live_view,
     "contact_sheet": contact_sheet,
     "prediction": prediction,
+    "comparison": comparison,
+    "studies": studies,
 }
 """{name of the image: what takes it}"""
-if (EXPERIMENTS / "compare.py").exists():
-    SHOTS["comparison"] = comparison
 
 
 def chosen(names: Sequence[str] | None) -> dict[str, Shot]:
