@@ -20,6 +20,7 @@ from hearai.reporting.text import COLUMNS, csv_cell, score, shorten
 from hearai.search.storage.layout import BEST_MODEL, FINAL_RUN, TEST_SCORES, TRIALS
 from hearai.sign.hamnosys import MISSING, short_meaning
 from hearai.training.inference.assess import Assessment
+from hearai.training.inference.calibration import LEAST_CLIPS
 from hearai.training.inference.reliability import not_measured, uncertain_clips
 from hearai.training.outputs.confusion import MOST_DENSE, Confusion
 from hearai.training.scores import HeadScores, MajorityBaseline
@@ -89,6 +90,8 @@ def _reliability_lines(assessment: Assessment) -> list[str]:
     distances, reliability = assessment.distances, assessment.reliability
     if distances is None or reliability is None:
         return lines + _wrap(f"note: {not_measured(assessment.checkpoint)}")
+    if not set(assessment.heads) <= set(reliability.temperatures):
+        lines += _wrap(f"-: fewer than {LEAST_CLIPS} labels in validation: not calibrated.")
     unlike = sum(reliability.is_unlike(distance) for distance in distances)
     return lines + _wrap(
         f"unlike the training clips: {unlike} of {assessment.clips} (distance above {reliability.limit:.3g}, which 1 % "

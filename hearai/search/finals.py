@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from hearai.cli import Print
 from hearai.config.config import Config
 from hearai.config.study import Study
 from hearai.errors import UserError
@@ -18,6 +19,7 @@ from hearai.search.storage.layout import CONFUSION, EXAMPLES, TEST_SCORES, TRIAL
 from hearai.search.storage.trial_store import BASE_TRIAL, Proposal, TrialStore, final_value
 from hearai.training.inference.assess import ScoredSplit, evaluate_split
 from hearai.training.inference.confused_examples import confusions_of, examples_of
+from hearai.training.inference.measure_reliability import add_reliability
 from hearai.training.outputs.layout import BEST, CONFIG_FILE, holds_checkpoint, run_folders
 from hearai.training.runtime import LocalRuntime, choose_device
 
@@ -131,6 +133,19 @@ def score_test_split(study: Study, search: TrialStore, finals: TrialStore, folde
             _write_confusions([run for seed in scored for run in seed], source, seeds, folder)
     atomic_write_text(path, json.dumps(scores, indent=1))
     return scores
+
+
+def measure_winner(study: Study, best: Path, print_line: Print, of_search: Path | None = None) -> None:
+    """Adds to the winner's model when it should not be believed, see `add_reliability`; without it the model is usable.
+
+    Args:
+        of_search: the winner's model in the search, for the one that was trained on validation clips, too.
+    """
+    try:
+        add_reliability(best, choose_device(study.base.general_parameters.gpu), of_search)
+    except UserError as error:
+        for problem in error.problems:
+            print_line(f"the winner's probabilities are not calibrated: {problem}")
 
 
 def _read_scores(path: Path) -> dict[str, Any]:

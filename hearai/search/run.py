@@ -21,7 +21,14 @@ from hearai.search.cluster.memory import MemoryMeter
 from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
 from hearai.search.early_stopping.plateau import plateau_of
-from hearai.search.finals import base_stage, finals_stage, require_winner_checkpoints, score_test_split, winner
+from hearai.search.finals import (
+    base_stage,
+    finals_stage,
+    measure_winner,
+    require_winner_checkpoints,
+    score_test_split,
+    winner,
+)
 from hearai.search.pareto_configs import write_pareto_configs
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
 from hearai.search.retrain import Train, retrain_winner, train_here
@@ -63,10 +70,8 @@ from hearai.search.tune.checkpoint_cleanup import CheckpointCleanup
 from hearai.search.tune.live_trials import study_opened
 from hearai.search.tune.study_metrics import StudyMetrics
 from hearai.search.tune.tuner import SearchContext, run_stages
-from hearai.training.inference.measure_reliability import add_reliability
 from hearai.training.outputs.checkpoint import copy_checkpoint, is_same_model
 from hearai.training.outputs.layout import BEST, run_folders
-from hearai.training.runtime import choose_device
 
 CLOSING = "interrupted: saving the state and stopping Ray"
 
@@ -268,8 +273,7 @@ class _Call:
         if self.study.settings.finalists.retrain:
             self.show(events.PhaseStarted(events.RETRAINING))
             retrain_winner(self.study, self.search, self.finals, self.folder, number, self.print_line, train)
-            device = choose_device(self.study.base.general_parameters.gpu)
-            add_reliability(self.folder / FINAL_RUN / BEST, device, of_search=self.folder / BEST_MODEL)
+            measure_winner(self.study, self.folder / FINAL_RUN / BEST, self.print_line, self.folder / BEST_MODEL)
 
     def _copy_winner(self, number: int) -> None:
         """Writes `best.yaml` and `best/`: the winner's config and checkpoint in the search."""
@@ -279,7 +283,7 @@ class _Call:
         first = run_folders(self.folder / TRIALS / label_of(number, {}), self.study.settings.splits)[0]
         if not is_same_model(first / BEST, self.folder / BEST_MODEL):  # else it has its reliability, which takes time
             copy_checkpoint(first / BEST, self.folder / BEST_MODEL)
-        add_reliability(self.folder / BEST_MODEL, choose_device(self.study.base.general_parameters.gpu))
+        measure_winner(self.study, self.folder / BEST_MODEL, self.print_line)
 
     def record_cost(self, seconds: float, by_phase: Mapping[str, float], memory: MemoryMeter) -> None:
         """Adds the wall time, as a whole and by phase, and peak memory of this call to the journal."""

@@ -24,6 +24,7 @@ from hearai.reporting.study_report.page import write_results
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.run import Options, run_study
 from hearai.training.fit import fit
+from hearai.training.outputs.saved_state import load_best
 from hearai.training.runtime import LocalRuntime
 from tests.helpers import ROOT
 
@@ -59,6 +60,9 @@ def test_a_search_writes_its_files_and_a_reproducible_winner(make_study: MakeStu
     assert set(summary["test"]) == {"base", "winner"}
     with (folder / "trials.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3
+
+    measured = [path.parent.parent for path in folder.glob("**/best/state.pt") if load_best(path.parent).reliability]
+    assert measured == [folder], "the winner's copy is calibrated; trials do not pay for it"
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial
@@ -121,7 +125,9 @@ def test_a_finished_search_is_extended_and_not_repeated(
 
     first = search(study_of(2), tmp_path)
     logs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tiny/trials/*/metrics.jsonl")}
+    copied = (tmp_path / "tiny" / "best" / "state.pt").stat().st_mtime_ns
     second = search(study_of(2), tmp_path)
+    assert (tmp_path / "tiny" / "best" / "state.pt").stat().st_mtime_ns == copied, "it is not measured again"
     assert second["best"] == first["best"] and second["finalists"] == first["finalists"]
     with pytest.raises(ConfigError, match=r"config\.train_parameters\.batch_size: was 4, is 5"):
         search(study_of(2, {"train_parameters.batch_size": 5}), tmp_path)

@@ -46,7 +46,10 @@ def test_a_search_over_two_splits_scores_and_retrains_its_winner(
     assert len(test["winner"]["per_seed"]) == 1 and test["base"]["objective"] is not None
     assert load_checkpoint(folder / "best")["epoch"] >= 1
     assert summary["retrained"]["checkpoint"].endswith("final/best") and "trained once more" in text
-    assert load_checkpoint(folder / "final" / "best")["config"]["general_parameters"]["train_on_validation"]
+    best, final = (load_checkpoint(folder / place / "best") for place in (".", "final"))
+    assert final["config"]["general_parameters"]["train_on_validation"]
+    assert final["reliability"]["temperatures"] == best["reliability"]["temperatures"], "its own cannot be measured"
+    assert len(final["reliability"]["vectors"]) > len(best["reliability"]["vectors"])
 
     printed: list[str] = []
     again = run_study(make_study(settings), Options(tmp_path, max_concurrent=1), printed.append)

@@ -15,6 +15,8 @@ BINS = 15
 """Of the expected calibration error, as in the paper."""
 LOWEST, HIGHEST = 0.05, 20.0
 """Temperatures beyond these change no decision."""
+LEAST_CLIPS = 20
+"""Labelled clips of a head; a temperature that is fitted to fewer is chance."""
 STEPS = 100
 """Most iterations of LBFGS; one parameter needs about ten."""
 
@@ -28,14 +30,18 @@ def calibrated(logits_NK: Tensor, temperature: float) -> Tensor:
 
 
 def fit_temperatures(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> dict[str, float]:
-    """{head: temperature}, of the heads with labels.
+    """{head: temperature}, of the heads with at least 20 labels.
 
     Args:
         logits: {head: (N, K)} of validation clips, which the model was not trained on.
         labels: {head: (N,)}, class or MISSING.
     """
     known = {head: labels_N != MISSING for head, labels_N in labels.items()}
-    return {head: fit_temperature(logits[head][mask], labels[head][mask]) for head, mask in known.items() if mask.any()}
+    return {
+        head: fit_temperature(logits[head][mask_N], labels[head][mask_N])
+        for head, mask_N in known.items()
+        if mask_N.sum() >= LEAST_CLIPS
+    }
 
 
 def fit_temperature(logits_NK: Tensor, labels_N: Tensor) -> float:

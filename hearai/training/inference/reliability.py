@@ -25,7 +25,7 @@ class Reliability:
     """Temperatures of the heads, and the vectors of training clips."""
 
     temperatures: Mapping[str, float]
-    """{head: temperature}, of the heads that have labels in validation; logits are divided by it."""
+    """{head: temperature}, of the heads with enough labels in validation; logits are divided by it."""
     vectors_MD: Tensor
     """Of training clips, of length 1, float16."""
     limit: float

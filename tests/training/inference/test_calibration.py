@@ -55,11 +55,11 @@ def test_logits_that_say_nothing_get_the_highest_temperature():
     assert fit_temperature(wrong_NK, torch.tensor([1, 2, 0]).repeat(4)) == HIGHEST
 
 
-def test_only_heads_with_labels_have_temperatures():
+def test_only_heads_with_enough_labels_have_temperatures():
     logits_NK, labels_N = overconfident(100, 1.0)
-    none = torch.full_like(labels_N, MISSING)
-    found = fit_temperatures({"a": logits_NK, "b": logits_NK}, {"a": labels_N, "b": none})
-    assert set(found) == {"a"}
+    none, few = torch.full_like(labels_N, MISSING), torch.where(torch.arange(100) < 19, labels_N, MISSING)
+    labels = {"a": labels_N, "none": none, "few": few}
+    assert set(fit_temperatures(dict.fromkeys(labels, logits_NK), labels)) == {"a"}
     half = torch.where(torch.arange(100) < 50, labels_N, MISSING)
     assert fit_temperatures({"a": logits_NK}, {"a": half})["a"] == fit_temperature(logits_NK[:50], labels_N[:50])
 
