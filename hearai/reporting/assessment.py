@@ -94,7 +94,7 @@ def _reliability_lines(assessment: Assessment) -> list[str]:
         lines += _wrap(f"-: fewer than {LEAST_CLIPS} labels in validation: not calibrated.")
     unlike = sum(reliability.is_unlike(distance) for distance in distances)
     return lines + _wrap(
-        f"unlike the training clips: {unlike} of {assessment.clips} (distance above {reliability.limit:.3g}, which 1 % "
+        f"unlike the training clips: {unlike} of {assessment.clips} (distance above {reliability.limit:.3g}, which 5 % "
         "of the validation clips exceed)."
     )
 

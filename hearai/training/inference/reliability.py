@@ -29,7 +29,7 @@ class Reliability:
     vectors_MD: Tensor
     """Of training clips, of length 1, float16."""
     limit: float
-    """Cosine distance to the nearest of them that 99 % of the validation clips do not exceed."""
+    """Cosine distance to the nearest of them that 95 % of the validation clips do not exceed."""
 
     @staticmethod
     def of_content(content: ReliabilityContent) -> "Reliability":
