@@ -20,8 +20,8 @@ def test_the_gradient_is_that_of_the_posterior_density() -> None:
 
     def density(log_H: np.ndarray) -> float:
         model._log_H = log_H
-        total = model.covariance(rows, rows) + model.ridge * np.eye(12)
-        prior = 0.5 * (((log_H - model.prior_H) / 0.8) ** 2).sum()
+        total = model.covariance_with_seeds(rows, rows) + model.ridge * np.eye(12)
+        prior = 0.5 * (((log_H - model.prior_H) / model.width_H) ** 2).sum()
         return float(0.5 * y_N @ np.linalg.solve(total, y_N) + 0.5 * np.linalg.slogdet(total)[1] + prior)
 
     value, slope_H = Density(model, rows, y_N)(log_H)
@@ -35,7 +35,7 @@ def test_the_gradient_is_that_of_the_posterior_density() -> None:
 def test_predictions_are_those_of_the_textbook() -> None:
     rows, others, y_N = rows_of(10), rows_of(6, seed=2), np.random.default_rng(3).standard_normal(10)
     model = CurveModel(PARAMETER_OF_C, 2)
-    total = model.covariance(rows, rows) + model.ridge * np.eye(10)
+    total = model.covariance_with_seeds(rows, rows) + model.ridge * np.eye(10)
     cross = model.covariance(others, rows)
     expected = cross @ np.linalg.solve(total, y_N)
     spread = model.covariance(others, others) - cross @ np.linalg.solve(total, cross.T)
@@ -54,19 +54,36 @@ def test_believing_keeps_means_and_lowers_the_uncertainty() -> None:
     assert after[0] == pytest.approx(before[0], abs=0.05) and (after[1] < before[1]).all()
 
 
+def curves_that_keep_their_ranks() -> tuple[Rows, np.ndarray]:
+    """Ten curves of the same parameters, seen at their start; except the worst and the best also at their end."""
+    times, curve_N = np.tile([-1.0, 0.0], 10), np.repeat(np.arange(10), 2)
+    known = np.array([row for row in range(20) if row not in (1, 19)])
+    rows = Rows(np.full((20, 3), 0.5), times, curve_N).at(known)
+    return rows, np.repeat(np.linspace(-1, 1, 10), 2)[known]
+
+
+ENDS = Rows(np.full((2, 3), 0.5), np.zeros(2), np.array([0, 9]))
+"""Of the worst and the best of those curves."""
+
+
 def test_a_curve_s_own_part_carries_it_to_its_end() -> None:
-    """Ten curves of the same parameters that keep their ranks: the model expects the better one to end better."""
-    x_NC, times = np.full((20, 3), 0.5), np.tile([-1.0, 0.0], 10)
-    curve_N, offsets = np.repeat(np.arange(10), 2), np.linspace(-1, 1, 10)
-    y_N = np.repeat(offsets, 2)
+    rows, y_N = curves_that_keep_their_ranks()
     model = CurveModel(PARAMETER_OF_C, 2)
-    model.fit(Rows(x_NC, times, curve_N), y_N, 40)
-    early = np.arange(0, 20, 2)[:10]
-    known = np.array([row for row in range(20) if row not in (1, 19)])  # two curves are known at their start only
-    posterior = model.posterior(Rows(x_NC[known], times[known], curve_N[known]), y_N[known])
-    ends = Rows(x_NC[early], np.zeros(10), np.arange(10))
-    mean_M, _ = posterior.predict(ends)
-    assert mean_M[9] - mean_M[0] > 1
+    model.prior_H[-2] = np.log(0.001)  # seeds change nothing
+    model.fit(rows, y_N, 40)
+    worst, best = model.posterior(rows, y_N).predict(ENDS)[0]
+    assert best - worst > 1
+
+
+def test_what_a_seed_changes_is_not_expected_of_a_config() -> None:
+    rows, y_N = curves_that_keep_their_ranks()
+    model = CurveModel(PARAMETER_OF_C, 2)
+    model.fit(rows, y_N, 40)
+    posterior = model.posterior(rows, y_N)
+    worst, best = posterior.predict(ENDS)[0]
+    assert best - worst < 0.1, "all have the same parameters"
+    believed_N = posterior.believing(ENDS)._y_N[-2:]
+    assert believed_N[1] - believed_N[0] > 1, "but the runs continue as they began"
 
 
 def test_a_fit_depends_on_the_rows_alone() -> None:
