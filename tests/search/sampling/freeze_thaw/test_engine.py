@@ -1,5 +1,6 @@
 """Who trains next in a freeze-thaw search: its choices, its edge cases, and what it expects of unfinished curves."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Mapping
@@ -99,6 +100,18 @@ def test_expected_finals_are_near_what_curves_end_with() -> None:
     for curve in full[:5]:
         mean, deviation = expected[curve.number]
         assert mean == pytest.approx(curve.values[EPOCHS], abs=0.12) and deviation > 0
+
+
+def test_a_lucky_run_is_not_believed() -> None:
+    """Among complete runs near the best point one reports 0.1 more: most of it is not expected of its config."""
+    rng = random.Random(0)
+    near = [{LR: 10 ** rng.uniform(-2.2, -1.8), LAYERS: 3} for _ in range(12)]
+    curves = curves_of(12) + [curve_of(12 + n, params, EPOCHS, "complete") for n, params in enumerate(near)]
+    lucky = curve_of(24, {LR: 1.05e-2, LAYERS: 3}, EPOCHS, "complete")
+    merit = lucky.values[EPOCHS]
+    lucky = dataclasses.replace(lucky, values={epoch: value + 0.1 for epoch, value in lucky.values.items()})
+    mean, _ = engine_of().expected_finals([*curves, lucky])[24]
+    assert merit - 0.01 < mean < merit + 0.05
 
 
 def test_the_expected_gain_shrinks_as_the_best_is_found() -> None:
