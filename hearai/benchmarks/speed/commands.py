@@ -78,6 +78,8 @@ def launch(
     first = statistics.median(seconds_to_first_trial() for _ in range(repeats))
     seconds = {"launch of a trial": one.seconds, "between two trials": one.between, **one.parts}
     seconds["command to first trial (smoke)"] = first
+    seconds["launch of a trial, CPU"] = sum(one.cpu_parts.values())
+    seconds |= {f"{part}, CPU": cpu for part, cpu in one.cpu_parts.items()}
     if suggestions_at:
         print_line(f"suggestions at {suggestions_at:,} trials")
         for name, cost in suggestion_costs(("tpe", "freeze_thaw"), suggestions_at).items():

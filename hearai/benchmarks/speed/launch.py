@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,9 @@ class Launch:
     """Seconds from the end of a trial to the start of the next one in the same process."""
     cpu: float
     """CPU seconds of the trial's process, epochs included."""
+    cpu_parts: Mapping[str, float]
+    """{part: CPU seconds of the thread that runs the trial}, without the epochs: other work on the machine hardly
+    changes them."""
 
     @property
     def seconds(self) -> float:
@@ -54,13 +56,16 @@ def launch_of(records: Sequence[TrialRecord]) -> Launch:
         last[record.pid] = record
     if not later:
         raise UserError("--trials: no process ran two trials; run more of them")
-    values: dict[str, list[float]] = defaultdict(list)
-    for part in sorted({part for record in later for part in record.parts} - {EPOCHS}):
-        values[part] = [record.parts.get(part, 0.0) for record in later]
-    parts = {part: statistics.median(of_part) for part, of_part in values.items()}
-    parts = dict(sorted(parts.items(), key=lambda item: -item[1]))
     cpu = statistics.median(record.cpu for record in later)
-    return Launch(len(later), parts, statistics.median(gaps), cpu)
+    parts, cpu_parts = _medians([one.parts for one in later]), _medians([one.cpu_parts for one in later])
+    return Launch(len(later), parts, statistics.median(gaps), cpu, cpu_parts)
+
+
+def _medians(parts_of_trials: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """{part: median seconds}, the largest first, without the epochs."""
+    names = {part for parts in parts_of_trials for part in parts} - {EPOCHS}
+    medians = {name: statistics.median(parts.get(name, 0.0) for parts in parts_of_trials) for name in sorted(names)}
+    return dict(sorted(medians.items(), key=lambda item: -item[1]))
 
 
 def seconds_to_first_trial() -> float:

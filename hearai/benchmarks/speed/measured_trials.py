@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class TrialRecord:
     parts: Mapping[str, float]
     """{part: seconds of wall time}"""
     epochs: int
+    cpu_parts: Mapping[str, float] = field(default_factory=dict)
+    """{part: CPU seconds of the thread that runs the trial}"""
 
 
 def measured_trial(config: dict[str, Any]) -> None:
@@ -82,6 +84,7 @@ def measured_trial(config: dict[str, Any]) -> None:
             cost.cpu or (now() - before).cpu,
             {part: share * seconds for part, share in shares.items()},
             config["config"]["train_parameters"]["epochs"],
+            dict(profile.cpu),
         )
         (Path(config["folder"]) / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
 

@@ -5,6 +5,7 @@ Nothing of the measured code has to be changed, or to know of it.
 
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,10 +35,12 @@ ARITHMETIC = ("forward", "backward", "optimizer")
 
 
 class Profile:
-    """Counts of samples by label."""
+    """Counts of samples by label, and the CPU seconds that the thread has used between them."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.cpu: Counter[str] = Counter()
+        """Of the sampled thread alone; empty where the system has no clock for a thread (macOS)."""
 
     def shares(self) -> dict[str, float]:
         """{label: share of the samples}, the largest first; empty without samples."""
@@ -58,10 +61,17 @@ def sampled(rules: Sequence[Rule], *, interval_s: float = 0.002) -> Iterator[Pro
     evaluation.
     """
     profile, thread = Profile(), threading.get_ident()
+    clock = time.pthread_getcpuclockid(thread) if hasattr(time, "pthread_getcpuclockid") else None
 
     def sample(stop: threading.Event) -> None:
+        before = time.clock_gettime(clock) if clock is not None else 0.0
         while not stop.wait(interval_s):
-            profile.counts[label_of(sys._current_frames()[thread], rules)] += 1
+            label = label_of(sys._current_frames()[thread], rules)
+            profile.counts[label] += 1
+            if clock is not None:
+                used = time.clock_gettime(clock)
+                profile.cpu[label] += used - before
+                before = used
 
     switch = sys.getswitchinterval()
     sys.setswitchinterval(interval_s / 4)  # or Python code would be interrupted only where it calls C

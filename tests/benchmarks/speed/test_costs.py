@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -49,13 +50,15 @@ def test_the_outermost_named_frame_labels_a_stack(rules: list, label: str) -> No
 def test_samples_of_a_thread_are_counted() -> None:
     def work() -> int:
         count = 0
-        while not profile.counts:
+        while not profile.cpu["work"]:
             count += 1
         return count
 
+    before = time.thread_time()
     with sampled([("work", HERE, "work")]) as profile:
         work()
     assert profile.shares()["work"] > 0
+    assert sum(profile.cpu.values()) <= time.thread_time() - before
 
 
 def test_shares_of_arithmetic_are_summed() -> None:

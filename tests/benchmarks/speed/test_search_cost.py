@@ -16,13 +16,14 @@ from hearai.training.setup import cross_validation
 def record(start: float, *, pid: int = 1) -> TrialRecord:
     """A trial of 10 s: 2 epochs of 3 s, a checkpoint of 1 s for each, and 2 s for the model; 5 s of CPU time."""
     parts = {EPOCHS: 6.0, "last checkpoint": 2.0, "model": 2.0}
-    return TrialRecord(pid, start, start + 10, 5.0, parts, epochs=2)
+    return TrialRecord(pid, start, start + 10, 5.0, parts, epochs=2, cpu_parts={EPOCHS: 2.0, "model": 1.0})
 
 
 def test_the_launch_is_what_is_not_training_of_later_trials() -> None:
     launch = launch_of([record(0), record(10.5), record(21), record(3, pid=2)])
     assert launch.trials == 2 and launch.between == 0.5
     assert launch.parts == {"last checkpoint": 2.0, "model": 2.0} and launch.seconds == 4.5
+    assert launch.cpu_parts == {"model": 1.0}
 
 
 def test_no_rule_takes_the_whole_trial_for_one_of_its_parts() -> None:
