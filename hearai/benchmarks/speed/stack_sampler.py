@@ -6,7 +6,7 @@ Nothing of the measured code has to be changed, or to know of it.
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -39,7 +39,7 @@ class Profile:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.cpu: Counter[str] = Counter()
+        self.cpu: defaultdict[str, float] = defaultdict(float)
         """Of the sampled thread alone; empty where the system has no clock for a thread (macOS)."""
 
     def shares(self) -> dict[str, float]:
