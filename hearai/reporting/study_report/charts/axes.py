@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hearai.config.search_space.domains import Domain, Value
-from hearai.reporting.text import plain
+from hearai.reporting.text import plain, shorten
 
 MOST_LOG_TICKS = 6
+LETTER = 6.0
+"""Pixels of a letter, about."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,17 @@ def log_ticks(low: float, high: float) -> list[float]:
 class DomainAxis:
     """The axis of a parameter: exactly its range, with a margin; the values of a choice at equal distances."""
 
-    def __init__(self, domain: Domain, start: float, end: float, seen: Sequence[Value] = ()):
-        """seen: values of trials, which a range that was narrowed later may not contain."""
+    def __init__(self, domain: Domain, start: float, end: float, seen: Sequence[Value] = (), label_room: float = 90):
+        """seen: values of trials, which a range that was narrowed later may not contain.
+
+        label_room: pixels for the label of a choice; the end of a longer one is left out.
+        """
         self.choices = [*domain.values, *(v for v in dict.fromkeys(seen) if not _is_in(v, domain.values))]
         self.is_choice = domain.kind == "choice"
         if self.is_choice:
-            ticks = [(float(i), plain(value)) for i, value in enumerate(self.choices)]
+            ticks = [
+                (float(i), shorten(plain(value), int(label_room / LETTER))) for i, value in enumerate(self.choices)
+            ]
             self.axis = Axis(-0.5, len(self.choices) - 0.5, start, end, ticks)
             return
         numbers = [float(value) for value in seen if isinstance(value, int | float)]

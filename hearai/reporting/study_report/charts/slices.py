@@ -45,7 +45,8 @@ def slices(
 
 def _slice(record: StudyRecord, known: Sequence[TrialRecord], path: str, name: str, ends: Sequence[Boundary]) -> Slice:
     having, domain = [trial for trial in known if path in trial.params], record.study.space.domains[path]
-    axis = DomainAxis(domain, LEFT, WIDTH - RIGHT, [trial.params[path] for trial in having])
+    room = (WIDTH - LEFT - RIGHT) / max(1, len(domain.values))
+    axis = DomainAxis(domain, LEFT, WIDTH - RIGHT, [trial.params[path] for trial in having], room)
     values = [trial.value for trial in known if trial.value is not None]
     score = round_axis(values, HEIGHT - BOTTOM, TOP)
     winner = record.winner.number if record.winner else None
