@@ -16,6 +16,8 @@ OTHER_PHASES = {DATA: "reading the data", RAY: "start of Ray", TEST: "scoring th
 PREPARATION = "pre-training and features"
 BUSY = (TRAINING, TRAINING_FINALS, FAILED, IN_TRIALS)
 """Parts in which a slot has a trial."""
+NEGLIGIBLE = 1e-4
+"""Share of all slot-seconds below which a part is left out: rounding leaves such rests."""
 CLOCK_ERROR = 0.02
 """Share of the slots' time by which spans of trials may exceed it: they are measured by another process."""
 
@@ -41,7 +43,7 @@ class Cost:
     is_complete: bool
     """Whether the time before and after the trials is known: it is recorded when a call ends."""
     parts: Sequence[CostPart]
-    """In the order of time, without those of no length."""
+    """In the order of time, without negligible ones."""
 
     @property
     def total(self) -> float:
@@ -86,7 +88,7 @@ def cost_of(record: StudyRecord) -> Cost | None:
         REST: (wall - wall_of_trials - around) * slots,
     }
     sum_ = sum(seconds.values())
-    parts = [CostPart(name, one, one / sum_) for name, one in seconds.items() if one > 0]
+    parts = [CostPart(name, one, one / sum_) for name, one in seconds.items() if one > NEGLIGIBLE * sum_]
     return Cost(slots, wall, total is not None, parts)
 
 

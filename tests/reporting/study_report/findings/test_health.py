@@ -13,6 +13,7 @@ from hearai.reporting.study_report.study_record import StudyRecord, read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import FinalistSummary, HealthCheck, StudySummary, TrialCounts
 from tests.helpers.report_files import page_of, summary_of
+from tests.helpers.study_builder import SHARP
 
 pytestmark = pytest.mark.heavy
 
@@ -102,6 +103,14 @@ def test_heads_that_are_no_better_are_named(record: StudyRecord) -> None:
 def test_trials_are_counted(record: StudyRecord, counts: TrialCounts, statuses: tuple[str, ...]) -> None:
     summary = replace(summarize(record), trials=counts, diverged=0)
     assert tuple(check(name, record, summary).status for name in ("complete", "failed", "diverged")) == statuses
+
+
+def test_a_search_that_runs_does_not_fail_for_few_trials(build_study: Callable) -> None:
+    with build_study() as builder:
+        builder.run(builder.study.base_params(), [0.2, 0.4], "COMPLETE")
+        builder.run(SHARP, [0.1], "RUNNING")
+    found = check("complete", read_record(builder.folder))
+    assert (found.status, found.figure) == ("UNKNOWN", "needs 10 trials, and has 1 until now")
 
 
 def test_many_diverged_trials_are_a_warning(record: StudyRecord) -> None:

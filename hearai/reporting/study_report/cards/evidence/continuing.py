@@ -1,5 +1,6 @@
 """The commands to reproduce the search, to extend it, to widen its ranges, and to use its winner."""
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from hearai.training.outputs.layout import holds_checkpoint
 SCRIPTS = ("tune.py", "submit.py")
 """Scripts that start a search."""
 MORE = 0.5
-"""Further trials of an extended search, as a share of those that there were."""
+"""Further trials of an extended search, as a share of those that there were; also of its other budgets."""
 FIRST_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  (python .+)$")
 
 
@@ -43,9 +44,8 @@ def _of_search(record: StudyRecord, summary: StudySummary) -> Iterator[Command]:
     if not words:
         return
     yield Command("The search; the same command continues it, or repeats it under another --name", shlex.join(words))
-    total = summary.trials.total
-    more = _with_trials(words, total + max(1, round(MORE * total)))
-    yield Command("To extend the search with more trials", shlex.join(more))
+    more = _extended(record, summary, words)
+    yield Command("To extend the search by half", shlex.join(more))
     options = {end.path: end.option for end in ends_to_widen(record)}  # one for each range
     if options:
         purpose = "To widen the ranges whose ends have the best values; the trials stay"
@@ -64,17 +64,31 @@ def _last_command(record: StudyRecord) -> Sequence[str]:
     return words if len(words) > 1 and words[1].endswith(SCRIPTS) else []
 
 
-def _with_trials(words: Sequence[str], trials: int) -> list[str]:
-    """The command with another number of trials."""
+def _extended(record: StudyRecord, summary: StudySummary, words: Sequence[str]) -> list[str]:
+    """The command with larger budgets, and without a stopping criterion that has been met."""
+    budget = record.study.settings.budget
+    limits = {
+        "--trials": max(summary.trials.total, budget.trials),
+        "--epoch-budget": budget.epochs,
+        "--time-budget": budget.seconds,
+    }
+    larger = {option: math.ceil((1 + MORE) * limit) for option, limit in limits.items() if limit is not None}
+    kept = _without(words, [*limits, "--stop-when"])
+    units = {"--time-budget": "s"}
+    return [*kept, *(word for option, limit in larger.items() for word in (option, f"{limit}{units.get(option, '')}"))]
+
+
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The words without these options and their values."""
     kept, skip = [], False
     for word in words:
-        if skip or word.startswith("--trials="):
+        if skip or word.startswith(tuple(f"{option}=" for option in options)):
             skip = False
-        elif word == "--trials":
+        elif word in options:
             skip = True
         else:
             kept.append(word)
-    return [*kept, "--trials", str(trials)]
+    return kept
 
 
 def _of_winner(record: StudyRecord) -> Iterator[Command]:
