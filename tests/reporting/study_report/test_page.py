@@ -14,6 +14,7 @@ from hearai.reporting.study_report.page import render_page, write_results
 from hearai.reporting.study_report.study_record import read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.terminal import terminal_text
+from tests.helpers.long_study import write_long_study
 from tests.helpers.report_files import Page, html_of, page_of
 from tests.helpers.simulated_search import simulate_search, study_of
 from tests.helpers.study_builder import LR
@@ -166,3 +167,11 @@ def test_the_script_writes_and_prints_the_report(call: Callable, finished: Path)
     code, out, _ = call("report", finished)
     assert code == 0 and "The winner, trial 1, beats the base config" in out
     assert (finished / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_the_page_of_2000_trials_is_below_three_megabytes(tmp_path: Path, dataset: Path) -> None:
+    folder = write_long_study(tmp_path / "long", dataset, 2000)
+    page = Page(html_of(folder))
+    assert (folder / "report.html").stat().st_size < 3_000_000
+    assert not page.open and not page.loads and "could not be drawn" not in page.text

@@ -1,4 +1,4 @@
-"""Slices and parallel coordinates: positions in proportion, every kind of parameter, and what is left out is said."""
+"""Slices and parallel coordinates: positions in proportion, every kind of parameter, and notes on trials not drawn."""
 
 import re
 from pathlib import Path
