@@ -47,15 +47,16 @@ def validation_size(record: StudyRecord, summary: StudySummary) -> Finding:
     if error is None:
         return unknown("needs the number of validation clips")
     which = "finalists" if summary.finalists else "complete trials"
-    figure = f"standard error {error:.3f}; best to second {best - second:.3f}, to the last {best - worst:.3f}"
-    if best - second >= error:
+    figure = f"standard error {error}; best to second {best - second:.3f}, to the last {best - worst:.3f}"
+    if best - second >= error.high:
         return passed(figure)
-    if best - worst >= error:
+    is_chance = best - worst < error.low
+    if not is_chance:
         meaning = f"The first {which} are closer than validation clips of this number can tell apart."
     else:
         meaning = f"All {which} are closer than validation clips of this number can tell apart: their order is chance."
     action = "more validation clips (general_parameters.ratio_train_test), or score each trial on folds: --splits 3"
-    return Finding("WARNING" if best - worst >= error else "FAIL", figure, meaning, action)
+    return Finding("FAIL" if is_chance else "WARNING", figure, meaning, action)
 
 
 def validation_against_test(record: StudyRecord, summary: StudySummary) -> Finding:
