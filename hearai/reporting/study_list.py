@@ -14,7 +14,7 @@ from hearai.reporting.text import COLUMNS, age_text, score, shorten, size_text
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
 from hearai.search.storage.layout import JOURNAL, STUDY_FILE, TEST_SCORES
 from hearai.search.storage.lock import describe_owner, is_locked, read_owner
-from hearai.search.storage.trial_store import SEARCH, is_paused, primary_value
+from hearai.search.storage.trial_store import FINALS, SEARCH, is_paused, primary_value
 
 SEARCHING, FINISHED, UNFINISHED, BROKEN = "searching", "finished", "unfinished", "broken"
 
@@ -41,6 +41,8 @@ class StudyInfo:
     """Trials that have started, and have neither ended nor are paused."""
     paused: int = 0
     """Trials that do not train, and may be trained on."""
+    finals: int = 0
+    """Runs of finalists with new seeds that train."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def study_info(folder: Path) -> StudyInfo:
     changed = _last_change(folder)
     try:
         limit = _trial_budget(folder / STUDY_FILE)
-        trials = read_journal(folder / JOURNAL).get(SEARCH, JournalSnapshot()).trials
+        journal = read_journal(folder / JOURNAL)
+        trials, finals = (journal.get(name, JournalSnapshot()).trials for name in (SEARCH, FINALS))
     except (UserError, OSError) as error:
         return StudyInfo(folder, BROKEN, str(error).splitlines()[0], 0, 0, None, _size(folder), changed)
     ended = [trial for trial in trials if trial.state.is_finished()]
@@ -77,8 +80,9 @@ def study_info(folder: Path) -> StudyInfo:
     note = describe_owner(read_owner(folder)) if owned else ""
     best = max((value for value in values if value is not None), default=None)
     paused = sum(is_paused(trial) for trial in trials)
-    started = sum(trial.state.name == "RUNNING" for trial in trials) - paused
-    return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed, started, paused)
+    started, retraining = (sum(run.state.name == "RUNNING" for run in runs) for runs in (trials, finals))
+    counts = {"open": started - paused, "paused": paused, "finals": retraining}
+    return StudyInfo(folder, state, note, len(ended), limit, best, _size(folder), changed, **counts)
 
 
 def _trial_budget(path: Path) -> int:

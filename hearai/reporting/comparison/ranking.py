@@ -111,6 +111,11 @@ def _by_seeds(first: ComparedStudy, second: ComparedStudy) -> str:
 
 
 def _by_search(first: ComparedStudy, second: ComparedStudy) -> str:
+    if first.best_value == second.best_value:
+        return (
+            f"{first.label} and {second.label} have the same best score in the search: validation "
+            f"{first.summary.objective.label} {_best_of(first)} and {_best_of(second)}."
+        )
     return (
         f"{first.label} has the higher best score in the search: validation {first.summary.objective.label} "
         f"{_best_of(first)}, against {_best_of(second)} in {second.label}."

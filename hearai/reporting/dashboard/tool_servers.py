@@ -54,14 +54,21 @@ class Tool:
     """What it shows: a file or folder of the study."""
 
 
+ENDS_WITH_PARENT = (
+    "import os, sys, threading\n"
+    "threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()\n"
+)
+"""The beginning of a tool's process: it ends when its stdin does, also if this process was killed."""
+
+
 def _optuna_arguments(journal: Path, port: int) -> list[str]:
-    code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
+    code = f"{ENDS_WITH_PARENT}from optuna_dashboard._cli import main\nmain()"
     return ["-c", code, str(journal), "--host", HOST, "--port", str(port), "--server", "wsgiref", "--quiet"]
 
 
 def _tensorboard_arguments(folder: Path, port: int) -> list[str]:
-    options = ["--logdir", str(folder), "--host", HOST, "--port", str(port), "--load_fast", "false"]
-    return ["-m", "tensorboard.main", *options]
+    code = f"{ENDS_WITH_PARENT}from tensorboard.main import run_main\nrun_main()"
+    return ["-c", code, "--logdir", str(folder), "--host", HOST, "--port", str(port), "--load_fast", "false"]
 
 
 TOOLS = {
@@ -127,7 +134,7 @@ class ToolServers:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *tool.arguments(shown, port)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # see ENDS_WITH_PARENT
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,

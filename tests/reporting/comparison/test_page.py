@@ -8,6 +8,7 @@ import pytest
 
 from hearai.reporting.comparison.page import write_comparison
 from hearai.search.storage.object_store import ObjectStore
+from tests.helpers.browser import needs_chromium, open_browser
 from tests.helpers.report_files import Page
 from tests.helpers.s3_server import Bucket
 from tests.helpers.study_builder import LR, SHARP, write_dataset, write_finished_search, write_test_scores
@@ -76,6 +77,14 @@ def test_studies_without_a_winner_are_shown_unranked(
     assert text.startswith("There is nothing to rank yet: fewer than two of the studies")
     text, _ = compare(finished, running, page=tmp_path / "page.html")
     assert "validation macro-F1 0.950 (the best of 1 complete trial), against" in " ".join(text.split())
+
+
+def test_equal_scores_are_called_equal(build_study: Callable, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with build_study(tmp_path / name) as search:
+            search.run(search.study.base_params(), [0.2, 0.4], "COMPLETE")
+    text, _ = compare(tmp_path / "one", tmp_path / "two", page=tmp_path / "page.html")
+    assert text.startswith("one and two have the same best score in the search")
 
 
 def test_other_data_is_not_ranked(finished: Path, tmp_path: Path) -> None:
@@ -164,3 +173,14 @@ def test_a_copy_of_a_study_is_refused(finished: Path, tmp_path: Path, call: Call
 def test_a_missing_bucket_ends_in_a_message(finished: Path, bucket: Bucket, call: Callable, tmp_path: Path) -> None:
     code, _, err = call("compare", finished, f"{bucket.uri}/none", "--out", tmp_path / "page.html")
     assert code == 2 and f"{bucket.uri}/none: not a study (no study.yaml)" in err
+
+
+@needs_chromium
+def test_the_page_has_no_errors_and_fits_the_window(finished: Path, other: Path, tmp_path: Path) -> None:
+    compare(finished, other, page=tmp_path / "page.html")
+    with open_browser(tmp_path / "profile") as browser:
+        for width in (390, 1280):
+            browser.open(tmp_path / "page.html", width=width, dark=width < 1000)
+            assert browser.run("document.documentElement.scrollWidth <= innerWidth") and not browser.complaints
+            assert browser.run("document.querySelectorAll('svg').length") == 3
+            assert browser.run("getComputedStyle(document.querySelector('svg .study1 polyline')).stroke") != "none"
