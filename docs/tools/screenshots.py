@@ -1,4 +1,4 @@
-"""Takes the screenshots of README and docs: `make screenshots`, or `python docs/tools/screenshots.py [--only NAME,NAME]`.
+"""Takes the screenshots of README and docs: `make screenshots`, or this script with `--only NAME,NAME`.
 
 A small search on demo data is made first, in --work; the same command continues it, or uses it again. Needs Chromium.
 Exit codes: 0 done; 2 Chromium is missing, or a command failed.
