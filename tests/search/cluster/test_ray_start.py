@@ -1,6 +1,8 @@
 """Starts of Ray that fail or take long: tried once more, then one message."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from hearai.errors import UserError
 from hearai.search.cluster import connect
 from hearai.search.cluster.connect import RayConnection
 from hearai.search.run import Options, run_study
+from tests.helpers import ROOT
 
 TIMED_OUT = "The current node timed out during startup. This could happen because some of the raylet failed to startup."
 
@@ -97,3 +100,17 @@ def test_the_wait_for_a_start_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) 
     cancelled.set()
     with connect._patient(cancelled), pytest.raises(UserError, match="cancelled"):
         services.get_node("address", "id")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_dashboard_shows_the_name_of_the_search(tmp_path: Path) -> None:
+    code = (
+        "import ray, ray.util.state as state; from hearai.search.cluster.connect import connect\n"
+        "connect(None, name='mine')\n"
+        "jobs = state.list_jobs(ray.get_runtime_context().gcs_address, detail=True)\n"
+        "print([job.metadata for job in jobs])\n"
+    )
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.stdout.strip() == "[{'job_name': 'mine'}]", done.stderr
