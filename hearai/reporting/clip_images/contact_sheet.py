@@ -46,7 +46,7 @@ def write_contact_sheet(clips: Sequence[Clip], names: Mapping[str, ClassNames], 
         names: {dataset: {head: {class: name}}}, without those of HamNoSys heads.
     """
     assert clips, "expected at least one clip"
-    shown = represent(clips, MOST_CLIPS)
+    shown = sorted(represent(clips, MOST_CLIPS), key=_place)  # those of a class beside each other
     summary = describe(shown, clips)
     cells = [_cell(clip, names.get(clip.dataset, {}), several=len(names) > 1) for clip in shown]
     rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
@@ -67,6 +67,10 @@ def write_contact_sheet(clips: Sequence[Clip], names: Mapping[str, ClassNames], 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(page, path, colours=COLOURS)
     return summary
+
+
+def _place(clip: Clip) -> tuple[str, tuple[int, ...]]:
+    return clip.dataset_name, tuple(clip.labels.values())
 
 
 def describe(shown: Sequence[Clip], clips: Sequence[Clip]) -> str:
