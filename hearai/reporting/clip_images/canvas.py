@@ -12,6 +12,8 @@ from hearai.files import atomic_write
 
 INK, GREY, PAPER, BAR, EMPTY = "#1f2328", "#636c76", "#ffffff", "#cfe0f5", "#e4e4e4"
 """Colours of text, of small print, of the page, of bars behind shares, of tiles without an image."""
+WARNING = "#a04000"
+"""Colour of small print about what is better not relied on."""
 MARGIN = 24
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from hearai.reporting.clip_images.canvas import BAR, GREY, INK, fit_text, new_page, text_font
+from hearai.reporting.clip_images.canvas import BAR, GREY, INK, WARNING, fit_text, new_page, text_font
 from hearai.reporting.clip_images.symbols import SymbolFont, find_symbol_font
 from hearai.reporting.figures import drawable_name, drawable_text
 from hearai.sign.hamnosys import HEADS, short_meaning
@@ -17,6 +17,7 @@ from hearai.sign.hamnosys import HEADS, short_meaning
 TEXT, TITLE, LINE = 14, 12, 22
 """Sizes of the fonts, and from one line to the next."""
 HEAD_GAP, COLUMN_GAP, SHARE_WIDTH = 10, 32, 44
+UNLIKE = "unlike the training clips"
 MOST_LINES = 10
 """Classes of a head that are shown; `--top` may ask for more, which the text lists."""
 
@@ -39,6 +40,8 @@ class Section:
 
     title: str
     entries: Sequence[Entry]
+    is_doubtful: bool = False
+    """Whether what it says is better not relied on."""
 
     @property
     def height(self) -> int:
@@ -46,11 +49,12 @@ class Section:
 
 
 def sections_of(row: Mapping[str, Any], most: int = MOST_LINES) -> list[Section]:
-    """The sections of a row of `prediction_rows`, each with at most `most` entries."""
-    sections = [
-        Section(head.replace("_", " "), [_class_entry(one, named=head in HEADS) for one in classes[:most]])
-        for head, classes in row["heads"].items()
-    ]
+    """The sections of a row of `prediction_rows`, each with at most `most` entries; first, doubts about all of them."""
+    sections = [Section(UNLIKE, (), is_doubtful=True)] if (row["unlike_training"] or {}).get("unlike") else []
+    for head, classes in row["heads"].items():
+        listed = [_class_entry(one, named=head in HEADS) for one in classes[:most]]
+        is_doubtful = head in row["uncertain"]
+        sections.append(Section(f"{head.replace('_', ' ')}{' (uncertain)' * is_doubtful}", listed, is_doubtful))
     if "glosses" in row:
         found = [Entry(one["gloss"], value=f"{one['distance']:.2f}") for one in row["glosses"][:most]]
         sections.append(Section("nearest glosses (number of differing heads)", found))
@@ -91,7 +95,8 @@ def draw_panel(sections: Sequence[Section], width: int, *, columns: int) -> Imag
 def _draw_section(section: Section, width: int) -> Image.Image:
     page, draw = new_page(width, section.height)
     font = text_font(TITLE)
-    draw.text((0, LINE / 2), fit_text(drawable_text(section.title), font, width), GREY, font, anchor="lm")
+    colour = WARNING if section.is_doubtful else GREY
+    draw.text((0, LINE / 2), fit_text(drawable_text(section.title), font, width), colour, font, anchor="lm")
     symbols = find_symbol_font()
     for number, entry in enumerate(section.entries, start=1):
         top, font = number * LINE, text_font(TEXT, bold=number == 1)

@@ -27,7 +27,7 @@ def row(heads: int = 1, top: int = 3) -> dict[str, Any]:
     """As of `prediction_rows`: classes of a gloss, or of the first heads of HamNoSys."""
     if heads == 1:
         classes = [{"class": k, "name": f"word {k}", "symbol": None, "confidence": 0.5 / (k + 1)} for k in range(top)]
-        return {"clip": "c0", "heads": {"gloss": classes}}
+        return {"clip": "c0", "heads": {"gloss": classes}, "uncertain": [], "unlike_training": None}
     chosen = list(HEADS.values())[:heads]
     shown = [
         (
@@ -36,7 +36,8 @@ def row(heads: int = 1, top: int = 3) -> dict[str, Any]:
         )
         for head in chosen
     ]
-    return {"clip": "c0", "heads": {name: classes[:top] for name, classes in shown}}
+    heads_shown = {name: classes[:top] for name, classes in shown}
+    return {"clip": "c0", "heads": heads_shown, "uncertain": [], "unlike_training": None}
 
 
 def test_an_image_grows_with_what_it_shows(clip: Clip, tmp_path: Path) -> None:
@@ -65,6 +66,15 @@ def test_a_panel_fits_the_height_of_a_video() -> None:
     assert most_entries(row(heads=8), 480) == 1
     few = sections_of(row(heads=4), most_entries(row(heads=4), 480))
     assert sum(section.height for section in few) <= 480
+
+
+def test_doubts_are_named() -> None:
+    unlike = {"distance": 2.0, "limit": 1.0, "unlike": True}
+    sections = sections_of({**row(), "uncertain": ["gloss"], "unlike_training": unlike})
+    assert [section.title for section in sections] == ["unlike the training clips", "gloss (uncertain)"]
+    assert all(section.is_doubtful for section in sections)
+    (sure,) = sections_of({**row(), "unlike_training": {**unlike, "unlike": False}})
+    assert sure.title == "gloss" and not sure.is_doubtful
 
 
 def test_neighbours_are_sections_of_their_own() -> None:
