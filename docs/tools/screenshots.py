@@ -74,7 +74,9 @@ def search(work: Path, name: str, *options: object) -> Path:
     folder = work / name
     if not (folder / "report.html").exists():
         work.mkdir(parents=True, exist_ok=True)
-        always = ("--space", SPACE, "--name", name, "--storage", work, "--json-lines", *SEARCH_OPTIONS)
+        shown = work.resolve()
+        shown = shown.relative_to(ROOT) if shown.is_relative_to(ROOT) else shown  # the live view names it
+        always = ("--space", SPACE, "--name", name, "--storage", shown, "--json-lines", *SEARCH_OPTIONS)
         run_command("tune", *always, *options, into=work / f"{name}.jsonl")
     return folder
 
@@ -121,7 +123,7 @@ def report(work: Path, path: Path) -> None:
 def live_view(work: Path, path: Path) -> None:
     """The live view of the search while it ran, drawn again from its events: 80 columns."""
     from rich.console import Console
-    from rich.terminal_theme import DIMMED_MONOKAI
+    from rich.terminal_theme import MONOKAI
 
     from hearai.reporting.live.panel import panel_lines
 
@@ -132,7 +134,7 @@ def live_view(work: Path, path: Path) -> None:
         console.print(line)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "terminal.html"
-        page.write_text(console.export_html(inline_styles=True, theme=DIMMED_MONOKAI, code_format=TERMINAL))
+        page.write_text(console.export_html(inline_styles=True, theme=MONOKAI, code_format=TERMINAL))
         take_screenshot(page.as_uri(), path, width=LIVE_COLUMNS * 9 + 52, height=len(lines) * 20 + 48)
 
 
