@@ -35,6 +35,10 @@ NOT_RUN = {
     "extract_landmarks": "needs videos of a person; tests/data/tools/test_extract_landmarks.py runs it",
     "import_dataset --landmarks": "needs videos of a person; tests/data/importers/test_run.py runs it",
     "check_data --frame-pattern": "needs frames of other names; tests/data/tools/test_check_data.py has them",
+    "dashboard": "serves until Ctrl-C; tests/reporting/dashboard/test_server.py runs it",
+    "report --serve": "serves until Ctrl-C; tests/reporting/live/test_page_server.py runs it",
+    "compare s3://bucket/runs/freeze_thaw": "needs a bucket; tests/reporting/comparison/test_page.py has one",
+    "compare s3://bucket/runs/gp": "needs a bucket; tests/reporting/comparison/test_page.py has one",
     "tune --estimate": "trains on the demo data for a minute; tests/search/test_estimate.py runs it",
     "train --ray": "starts Ray; tests/search/cluster/test_ray_train.py runs it",
     "train --workers": "starts Ray; tests/search/cluster/test_ray_train.py runs it",
@@ -100,7 +104,7 @@ def workplace(make_dataset: Callable, make_config: Callable, tmp_path: Path, mon
     (tmp_path / "hamnosys.yml").write_text(yaml.safe_dump(heads))
     for name in ("my_space", "glosses"):
         shutil.copytree(run, tmp_path / "runs" / name)
-    for name in ("hamnosys", "STUDY"):
+    for name in ("hamnosys", "STUDY", "A", "B", "tpe", "gp"):
         _write_study(tmp_path / "runs" / name, run / "best", write_dataset(tmp_path / f"of-{name}"), config)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(EXPERIMENTS)  # submit.py imports tune.py
