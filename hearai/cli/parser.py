@@ -5,10 +5,12 @@ examples, and the rest are notes and exit codes.
 """
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 HELP_POSITION = 25
 """Column of the help texts: an option and its value fit before it, and 53 characters of help after it at 80."""
@@ -67,6 +69,15 @@ class ScriptParser(argparse.ArgumentParser):
             formatter.add_text(f"--help-all explains also: {', '.join(self.rare_options())}.")
         formatter.add_text(self.epilog)
         return formatter.format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with the message; of an unknown option it names the one that is spelled most similarly."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        parsers = (self, *self.commands().values())
+        known = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        if unknown and (similar := get_close_matches(unknown[1], known, n=1)):
+            message = f"{message} (did you mean {similar[0]}?)"
+        super().error(message)
 
     def rare_options(self) -> list[str]:
         """Rare options in the order in which they were added."""

@@ -66,6 +66,18 @@ def test_options_cannot_be_abbreviated(parser: ScriptParser, capsys: pytest.Capt
     assert end.value.code == 2 and "--siz" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "ending"),
+    [("--sede=3", "--sede=3 (did you mean --seed?)\n"), ("--zzz", "unrecognized arguments: --zzz\n")],
+)
+def test_an_unknown_option_gets_a_suggestion(
+    option: str, ending: str, parser: ScriptParser, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(["d", "--to", "onnx", option])
+    assert end.value.code == 2 and capsys.readouterr().err.endswith(ending)
+
+
 def test_subcommands_are_listed_and_have_their_own_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     parser = ScriptParser("Many things.", prog="x.py")
