@@ -39,7 +39,8 @@ def whole_tubelets(clip_BTCHW: Tensor, mask_BT: Tensor, size: int) -> Tensor:
     frames = mask_BT.shape[1]
     numbers_T = torch.arange(frames, device=mask_BT.device)
     first_B1 = mask_BT.int().argmax(1, keepdim=True)
-    last_BT = torch.where(mask_BT, numbers_T, -1).cummax(1).values.maximum(first_B1)
+    before_TT = numbers_T <= numbers_T[:, None]
+    last_BT = torch.where(mask_BT[:, None] & before_TT, numbers_T, -1).amax(-1).maximum(first_B1)  # ONNX lacks cummax
     index_K = torch.arange(_tubelets(frames, size) * size, device=mask_BT.device).clamp(max=frames - 1)
     index_BK = last_BT[:, index_K]
     return clip_BTCHW[torch.arange(mask_BT.shape[0], device=mask_BT.device)[:, None], index_BK]

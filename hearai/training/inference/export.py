@@ -6,7 +6,8 @@ The exported graph takes the output of a decoder (uint8 images of the right size
 import importlib.metadata
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from hearai.training.inference.trained_model import TrainedModel
 
 EXPORT_FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
 """{format: suffix of its files}."""
+
+MISFITS = (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, LookupError)
+"""What exporters, and the files they have written, raise for a model that they do not support."""
 
 TOLERANCE = 1e-3
 """Largest difference of a logit that counts as rounding: other kernels sum in a different order."""
@@ -79,9 +83,9 @@ def export(trained: TrainedModel, to: str, path: Path) -> Exported:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, torch.no_grad():
             # torch's exporter warns about its internals (the weights of an LSTM); the outputs are compared below
-            with warnings.catch_warnings(record=True):
+            with warnings.catch_warnings(record=True), _named_problems(to, path):
                 runner = {"onnx": _write_onnx, "pt2": _write_pt2}[to](deployed, example, temporary)
-            difference = _difference(deployed, runner, trained)
+                difference = _difference(deployed, runner, trained)
             if not difference <= TOLERANCE:
                 raise UserError(
                     f"{path}: not written: its outputs differ by {difference:.3g} from the model's; expected at most "
@@ -91,6 +95,20 @@ def export(trained: TrainedModel, to: str, path: Path) -> Exported:
     except OSError as error:
         raise ConfigError(f"--out {path}: cannot be written ({error.strerror or error}); give another path") from None
     return Exported(path, description, difference, path.stat().st_size / 1e6)
+
+
+@contextmanager
+def _named_problems(to: str, path: Path) -> Iterator[None]:
+    """Within the block: what the exporter cannot convert, and what its file does not take, is the user's to know."""
+    try:
+        yield
+    except MISFITS as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if "No ONNX function" in line), lines[0] if lines else repr(error))
+        raise UserError(
+            f"{path}: not written: this model cannot be exported as {to} ({reason:.300}); try another format "
+            f"({', '.join(EXPORT_FORMATS)})"
+        ) from None
 
 
 def inputs_of(trained: TrainedModel) -> list[str]:

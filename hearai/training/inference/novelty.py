@@ -15,7 +15,7 @@ from hearai.data.annotations.clip import Clip
 MOST_CLIPS = 2_000
 """Training clips whose vectors are kept, and validation clips that are measured."""
 QUANTILE = 0.95
-"""Share of the validation clips that are nearer than the limit. 0.99 found half as many strange clips (docs/models.md)."""
+"""Share of the validation clips that are nearer than the limit. 0.99 found far fewer strange clips (docs/models.md)."""
 LEAST_LIMIT = 1e-3
 """Differences of rounding between devices are smaller."""
 CLIPS_AT_ONCE = 1_024

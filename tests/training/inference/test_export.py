@@ -20,6 +20,7 @@ pytestmark = pytest.mark.training
 
 NUM_CLASS = {"gloss": 5, "x": 3}
 WITH_LANDMARKS = {"train_parameters.landmarks": True}
+TUBELETS = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16, "tubelet_size": 2}
 MODELS = {
     **{name: {"transformer.name": name} for name in SEQUENCE_ENCODERS},
     "landmarks": {**WITH_LANDMARKS, "train_parameters.frames": False, "feature_extractor.name": "gcn_extractor"},
@@ -37,6 +38,16 @@ MODELS = {
         "transformer.name": "fake_transformer",
     },
     "landmarks and images": WITH_LANDMARKS,
+    "videomae": {
+        "feature_extractor.name": "videomae",
+        "feature_extractor.network": {**TUBELETS, "image_size": 32, "intermediate_size": 32},
+    },
+    "vjepa2": {"feature_extractor.name": "vjepa2", "feature_extractor.network": {**TUBELETS, "crop_size": 48}},
+    "vjepa2 and landmarks": {
+        **WITH_LANDMARKS,
+        "feature_extractor.name": "vjepa2",
+        "feature_extractor.network": {**TUBELETS, "crop_size": 32},
+    },
 }
 
 
