@@ -18,7 +18,8 @@ BEST_SHARE = 0.1
 """The best trials, which have a colour of their own."""
 HEIGHT, TOP, BOTTOM, MISSING_ROOM = 320, 46, 26, 22
 """MISSING_ROOM: below an axis, for trials without the parameter."""
-COLUMN, MARGIN = 100, 56
+COLUMN, MARGIN, LEAST_WIDTH = 100, 56, 900
+"""COLUMN: at least this far from axis to axis. The page draws the chart as wide as itself."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def parallel_coordinates(record: StudyRecord, paths: Sequence[str], names: Mappi
         for path in drawn
     }
     score = round_axis([trial.value for trial in complete if trial.value is not None], high, low)
-    columns = [MARGIN + COLUMN * i for i in range(len(drawn) + 1)]
+    column = max(COLUMN, round((LEAST_WIDTH - 2 * MARGIN) / max(1, len(drawn))))
+    columns = [MARGIN + column * i for i in range(len(drawn) + 1)]
     best = {trial.number for trial in complete[: math.ceil(BEST_SHARE * len(complete))]}
     parts = [
         _line(trial, _kind(trial, winner, best), [*_heights(trial, axes), score.at(trial.value or 0.0)], columns)
@@ -55,7 +57,7 @@ def parallel_coordinates(record: StudyRecord, paths: Sequence[str], names: Mappi
     for i, (path, axis) in enumerate(axes.items()):
         parts.append(_axis(columns[i], axis.axis, names[path], i))
     parts.append(_axis(columns[-1], score, record.objective_label, len(drawn)))
-    width = 2 * MARGIN + COLUMN * len(drawn)
+    width = columns[-1] + MARGIN
     chart = svg(parts, HEIGHT, "parameters and score of the complete trials", width=width, kind="parallel")
     return Parallel(chart, len(shown), len(complete), [names[path] for path in others])
 

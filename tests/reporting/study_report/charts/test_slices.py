@@ -98,6 +98,16 @@ def test_parallel_coordinates_have_a_line_per_complete_trial(record: StudyRecord
 
 
 @pytest.mark.heavy
+def test_few_parameters_make_a_chart_of_the_same_width(record: StudyRecord) -> None:
+    """The page draws a chart as wide as itself: a narrow one would have letters of several times the size."""
+    widths = [
+        float(re.search(r'viewBox="0 0 (\d+)', parallel_coordinates(record, paths, short_names_of(record)).chart)[1])
+        for paths in ([LR], list(SPACE))
+    ]
+    assert widths == [900, 900]
+
+
+@pytest.mark.heavy
 def test_many_lines_and_axes_are_thinned_out_and_said(tmp_path: Path) -> None:
     heads = ("symmetry_operator", "hand_shape_base_form", "hand_shape_bending", "hand_location_x", "hand_location_y")
     space = {LR: SPACE[LR], RATE: SPACE[RATE], "train_parameters.weight_decay": {"float": [0.0, 0.1]}}
