@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from hearai.errors import UserError
 from hearai.files import atomic_write_text, require_writable_file
 from hearai.reporting.comparison import differences
@@ -84,12 +86,11 @@ def render_comparison(studies: Sequence[ComparedStudy], ranking: Ranking) -> str
     return render_template(TEMPLATES, "compare.html.j2", values)
 
 
-def _charts(studies: Sequence[ComparedStudy], ranking: Ranking) -> list[tuple[str, list]]:
-    """(title, charts): one chart of all studies per cost; of studies that cannot be compared, one of each."""
+def _charts(studies: Sequence[ComparedStudy], ranking: Ranking) -> list[tuple[str, dict[str, Markup]]]:
+    """(title, {what the cost is: chart}): of all studies together; of studies that cannot be compared, one by one."""
     numbered = list(enumerate(studies))
     if not ranking.obstacles:
-        return [("", [chart for cost, name in COSTS if (chart := cost_chart(numbered, cost, name))])]
-    return [
-        (study.label, [chart for cost, name in COSTS[:1] if (chart := cost_chart([(number, study)], cost, name))])
-        for number, study in numbered
-    ]
+        return [("", {name: chart for cost, name in COSTS if (chart := cost_chart(numbered, cost, name))})]
+    cost, name = COSTS[0]
+    charts = [(one.label, cost_chart([(number, one)], cost, name)) for number, one in numbered]
+    return [(label, {name: chart} if chart else {}) for label, chart in charts]

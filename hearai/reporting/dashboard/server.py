@@ -21,8 +21,8 @@ from hearai.threads import background
 
 HTML, TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 OWN_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'self' http://127.0.0.1:*; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'self' http://127.0.0.1:*; frame-ancestors 'none'"
 )
 """Content security policy of our pages. A form that starts a tool is redirected to the tool's port."""
 FILE_POLICY = (
