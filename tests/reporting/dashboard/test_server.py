@@ -17,6 +17,7 @@ import pytest
 
 from hearai.errors import UserError
 from hearai.reporting.dashboard.logs import TAIL_BYTES
+from hearai.reporting.dashboard.rows import StudyReader
 from hearai.reporting.dashboard.server import dashboard_server
 from hearai.reporting.dashboard.store_copy import StoreCopy, store_copy
 from hearai.search.storage.lock import record_dashboard, study_lock
@@ -56,6 +57,24 @@ def test_a_search_that_starts_and_ends_changes_the_list(browser: Browser, storag
         page = browser.ask("/studies/stopped/").text
         assert f"kill {os.getpid()}</pre>" in page and "extend" not in page
     assert wait_for(browser, "stopped", "paused")
+
+
+@pytest.mark.parametrize(("load", "ended"), [(1e9, 1), (1e-9, 0)])
+def test_a_journal_that_grows_is_read_only_so_often(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, load: float, ended: int
+) -> None:
+    """Reading takes time from the search that writes; but whether it runs or has ended is seen at once."""
+    monkeypatch.setattr("hearai.reporting.dashboard.rows.READ_INTERVAL_S", 0.0)
+    monkeypatch.setattr("hearai.reporting.dashboard.rows.MOST_LOAD", load)
+    journal = storage / "stopped" / "journal.log"
+    content = journal.read_bytes()
+    journal.write_bytes(b"".join(content.splitlines(keepends=True)[:4]))
+    reader = StudyReader(storage)
+    assert reader.row("stopped").info.ended == 0
+    journal.write_bytes(content)
+    assert reader.row("stopped").info.ended == ended
+    with study_lock(storage / "stopped"):
+        assert reader.row("stopped").state == "running" and reader.row("stopped").info.ended == 1
 
 
 def wait_for(browser: Browser, name: str, state: str) -> bool:
