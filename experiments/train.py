@@ -23,9 +23,9 @@ from hearai.cli import (
     add_code_option,
     assignment,
     integer,
-    local_path,
     print_problems,
     run_script,
+    storage_location,
 )
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.limits import MAX_PROCESSES, MAX_THREADS
@@ -55,7 +55,7 @@ def make_parser() -> ScriptParser:
     set_help = "a value of the config, see docs/options.md"
     add("--set", action="append", default=[], type=assignment, metavar="a.b=v", dest="changes", help=set_help)
     from_help = "start with extractor and encoder of a run, a study's winner or a checkpoint, and new heads"
-    add("--from", dest="start", metavar="RUN", type=local_path, help=from_help)
+    add("--from", dest="start", metavar="RUN", type=storage_location, help=from_help)
     add_code_option(group)
     add = parser.add_argument_group("run").add_argument
     add("--resume", action="store_true", help="resume the run in path_to_save, with its config and data")
@@ -78,10 +78,11 @@ def config_of(args: argparse.Namespace) -> Config:
     config = override(config, changes, "--set")
     if args.start is None:
         return config
+    from hearai.search.storage.study_sync import local_run
     from hearai.training.setup.from_run import find_run, stated_in, values_from  # imports torch
 
     stated = {**stated_in(args.config), **changes}
-    return override(config, values_from(find_run(str(args.start)), stated), "--from")
+    return override(config, values_from(find_run(local_run(args.start)), stated), "--from")
 
 
 def train(args: argparse.Namespace, config: Config, folder: Path) -> "FitResult":

@@ -26,7 +26,6 @@ from hearai.cli import (
     gpus,
     integer,
     is_uri,
-    local_path,
     number_or,
     positive,
     print_text,
@@ -84,7 +83,7 @@ def _add_study_options(group: argparse._ArgumentGroup) -> None:
         help=domain_help,
     )
     from_help = "start all trials with extractor and encoder of a run, a study's winner or a checkpoint, and new heads"
-    add("--from", dest="start", metavar="RUN", type=local_path, help=from_help)
+    add("--from", dest="start", metavar="RUN", type=storage_location, help=from_help)
     add_code_option(group)
 
 
@@ -175,15 +174,16 @@ def build_study(args: argparse.Namespace) -> Study:
         raise ConfigError([f"--space-set {path}: no value; give a domain, or one value" for path in empty])
     settings = {**_without_none(settings), **({"space": dict(args.domains)} if args.domains else {})}
     request = Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings)
-    return load_study(request) if args.start is None else study_from_run(request, str(args.start))
+    return load_study(request) if args.start is None else study_from_run(request, args.start)
 
 
 def study_from_run(request: Request, run: str) -> Study:
     """The study whose trials all start with a trained run; prints what that decides."""
+    from hearai.search.storage.study_sync import local_run
     from hearai.training.setup.from_run import find_run, request_from, stated_in  # imports torch
 
     stated = {**stated_in(request.base_config), **(request.changes or {})}
-    request, notes = request_from(request, load_study(request), find_run(run), stated)
+    request, notes = request_from(request, load_study(request), find_run(local_run(run)), stated)
     print_comment("\n".join(notes))
     return load_study(request)
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearai.errors import StoreLost, UserError
+from hearai.cli import is_uri
+from hearai.errors import ConfigError, StoreLost, UserError
 from hearai.files import atomic_write_text, home_folder
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
 from hearai.search.storage.lock import STALE_S, JournalGone, describe_owner, raise_if_taken_over, read_owner
 from hearai.search.storage.object_store import ObjectStore
 from hearai.threads import background
-from hearai.training.outputs.layout import BEST, LAST
+from hearai.training.outputs.layout import BEST, LAST, STATE
 
 COPY_INTERVAL_S = 10.0
 """Between two copies of the journal. It is also copied before each trial starts."""
@@ -33,6 +34,26 @@ def mirror_folder(uri: str) -> Path:
     """Folder on this node's disk for the studies of a store: in $HEARAI_HOME, else ~/.local/share/hearai."""
     home = home_folder("HEARAI_HOME", ".local", "share", "hearai")
     return home / "mirrors" / hashlib.sha256(uri.encode()).hexdigest()[:12]
+
+
+def local_run(place: str) -> str:
+    """A run, study or `best` folder to start others with: as given; of an object store, a copy of its best checkpoint.
+
+    Raises:
+        ConfigError: the store holds no checkpoint there.
+        StoreLost: the store cannot be reached, or refuses.
+    """
+    if not is_uri(place):
+        return place
+    store, copy = ObjectStore(place), mirror_folder(place)
+    for name in (f"{BEST}/{STATE}", STATE):
+        if name in store.list():
+            store.pull(copy, [name])
+            return str((copy / name).parent)
+    raise ConfigError(
+        f"--from {store}: holds neither {STATE} nor {BEST}/{STATE}; give a study whose search has ended, or a run "
+        "in it (STUDY/trials/NUMBER)"
+    )
 
 
 @dataclass(frozen=True)

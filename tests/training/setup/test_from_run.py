@@ -13,12 +13,15 @@ from hearai.config.study import Request, load_study
 from hearai.errors import ConfigError
 from hearai.models.model import build_initial_model, build_model
 from hearai.search.plan import make_plan, prepare_inputs
+from hearai.search.storage.object_store import ObjectStore
 from hearai.search.storage.study_folder import changes_of_study, ensure_study_folder
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.setup.from_run import find_run, request_from, values_from
 from hearai.training.setup.prepare import with_weights
 from hearai.training.setup.single_run import prepare_run, run_single
 from hearai.training.setup.starting_weights import write_copy
+from tests.conftest import TINY
+from tests.helpers.s3_server import Bucket
 from tests.helpers.small_space import small_space
 
 OLD = {"gloss": 5}
@@ -191,3 +194,20 @@ def test_pretraining_and_searched_extractors_are_refused(tiny_dataset: Path, sou
         study = load_study(Request(asked.space, "s", None, asked.data_paths, weights, settings))
         with pytest.raises(ConfigError, match=reason):
             make_plan(study, tmp_path / "s")
+
+
+@pytest.mark.training
+def test_a_study_in_a_bucket_starts_runs_on_this_machine(
+    bucket: Bucket, source: Path, tiny_dataset: Path, call: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HEARAI_HOME", str(tmp_path / "home"))
+    ObjectStore(bucket.uri).below("words").push(source)
+    config, run = tmp_path / "config.yaml", tmp_path / "run"
+    tiny = {**TINY, "train_parameters": {**TINY["train_parameters"], "epochs": 1}, "feature_extractor": {}}
+    config.write_text(yaml.safe_dump({**tiny, "transformer": {}}))
+    options = ["--config", config, "--data-path", tiny_dataset, "--set", f"general_parameters.path_to_save={run}"]
+    code, _, errors = call("train", *options, "--from", f"{bucket.uri}/words")
+    assert code == 0, errors
+    assert {"feature_extractor", "transformer"} <= yaml.safe_load((run / "weights.yaml").read_text())["taken"].keys()
+    code, _, errors = call("train", *options, "--from", f"{bucket.uri}/none")
+    assert code == 2 and "holds neither state.pt nor best/state.pt" in errors and "Traceback" not in errors
