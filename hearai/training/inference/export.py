@@ -107,7 +107,7 @@ def _named_problems(to: str, path: Path) -> Iterator[None]:
         reason = next((line for line in lines if "No ONNX function" in line), lines[0] if lines else repr(error))
         raise UserError(
             f"{path}: not written: this model cannot be exported as {to} ({reason:.300}); try another format "
-            f"({', '.join(EXPORT_FORMATS)})"
+            f"({', '.join(set(EXPORT_FORMATS) - {to})}) or another sequence encoder"
         ) from None
 
 
