@@ -100,7 +100,8 @@ class GeneralParameters(Section):
     frame_cache_gb: Annotated[Number, Field(ge=0, le=limits.MAX_GIGABYTES)] = Field(
         10,
         description="Gigabytes of decoded frames kept in the cache for runs that train the extractor on images; frames "
-        "beyond it are decoded in every epoch. 0 = keep none.",
+        "beyond it are decoded in every epoch. Also the limit for activations of a partially frozen backbone. 0 = keep "
+        "none.",
     )
     path_to_save: str | None = Field(
         None, description="Output folder of a single run; a path ending in .pth names the weights file."

@@ -21,7 +21,8 @@ from hearai.config.model_parts.load_part import make_part, width_of
 from hearai.config.model_parts.part_names import EXTRACTOR
 from hearai.config.model_schema import FeatureExtractorParameters as Settings
 from hearai.errors import ConfigError, load_failure
-from hearai.models.batch_norm import accept_single_values
+from hearai.models.backbones.batch_norm import accept_single_values
+from hearai.models.backbones.split_backbone import SplitBackbone
 from hearai.models.landmarks.gcn import LandmarkGraph
 from hearai.models.pretrained.local import Taken, WeightFile, load_backbone_weights, read_weights
 from hearai.models.pretrained.published import (
@@ -65,12 +66,25 @@ class FeatureExtractor(nn.Module):
             nn.Linear(self.backbone_width, representation_size), nn.LayerNorm(representation_size)
         )
         self.width = representation_size
+        self.split: SplitBackbone | None = None
+        """Set where the activations of a frozen beginning of the backbone are computed in advance."""
 
     def backbone_features(self, x_N: torch.Tensor) -> torch.Tensor:
         """Single frames, normalised images (N, C, H, W) or landmarks (N, P, C) -> pooled backbone output (N, W)."""
         if self.fixed_size and tuple(x_N.shape[-2:]) != self.fixed_size:
             x_N = F.interpolate(x_N, self.fixed_size, mode="bilinear", antialias=True)
         return self.backbone(x_N)
+
+    def from_features(self, features_BTW: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) of outputs of the backbone, or where it is split, of activations of its first part."""
+        return self.projection(features_BTW if self.split is None else self._rest(features_BTW, self.split, mask_BT))
+
+    def _rest(self, x_BTU: torch.Tensor, split: SplitBackbone, mask_BT: torch.Tensor) -> torch.Tensor:
+        """Activations of real frames -> output of the backbone (B, T, W), zeros where frames are padded."""
+        features_NW = split.features(x_BTU[mask_BT])
+        features_BTW = features_NW.new_zeros(*mask_BT.shape, self.backbone_width)
+        features_BTW[mask_BT] = features_NW
+        return features_BTW
 
     def vector_mask(self, mask_BT: torch.Tensor) -> torch.Tensor:
         """The mask of the vectors of a clip, from that of its frames: true where a vector has a real frame."""

@@ -64,7 +64,8 @@ class SignModel(nn.Module):
 
         Args:
             inputs: those that the model reads of `frames`, normalised images (B, T, C, H, W); `features`, the cached
-                backbone output for them (B, T, W), which takes precedence; `landmarks` (B, T, P, C).
+                backbone output for them (B, T, W), or activations inside the backbone where it is split, which takes
+                precedence; `landmarks` (B, T, P, C).
             mask_BT: true at real frames; every clip has at least one.
         """
         return self.heads(self.embed(inputs, mask_BT))
@@ -73,7 +74,7 @@ class SignModel(nn.Module):
         """The vector of each clip from which the heads predict, (B, width of the encoder); arguments as `forward`."""
         vectors_BU = self.feature_extractor.vector_mask(mask_BT)
         if "features" in inputs:
-            x_BTD = self.feature_extractor.projection(inputs["features"])
+            x_BTD = self.feature_extractor.from_features(inputs["features"], mask_BT)
         else:
             x_BTD = self.feature_extractor(inputs[self.reads], mask_BT)
         if self.landmark_extractor is not None:

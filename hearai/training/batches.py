@@ -1,6 +1,6 @@
 """The batches of a run: cached features until its backbone is unfrozen, then images; landmarks where asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -21,6 +21,7 @@ from hearai.training.features.feature_cache import (
     load_features,
     run_length,
 )
+from hearai.training.features.frozen_prefix import PrefixStage, frozen_prefix
 from hearai.training.features.gathered_batches import GatheredBatches
 from hearai.training.runtime import Runtime
 
@@ -29,7 +30,10 @@ EVALUATION_BATCH = 256
 
 
 class Batches:
-    """Training and validation batches: this worker's share, a pure function of (seed, epoch)."""
+    """Training and validation batches: this worker's share, a pure function of (seed, epoch).
+
+    Splits the model's backbone where a beginning of it is frozen throughout: its activations are then the features.
+    """
 
     def __init__(self, config: Config, data: Data, model: SignModel, runtime: Runtime):
         self._config, self._data, self._runtime = config, data, runtime
@@ -39,12 +43,17 @@ class Batches:
         """The run ends after it; schedules are those of all `epochs`."""
         self.clips_per_epoch = min(len(data.split.train), self.steps_per_epoch * config.train_parameters.batch_size)
         """Training clips per epoch over all workers."""
-        self._epochs_on_features = epochs_on_features(config, data)
+        self._epochs_on_features, stage = epochs_on_features(config, data), None
         self._features: Features | None = None
         self._flipped: Features | None = None
+        extractor = model.feature_extractor
+        extractor.split = None if self._epochs_on_features else frozen_prefix(config, data, extractor)
+        self._runs_rest = extractor.split is not None
+        if extractor.split:
+            self._epochs_on_features, stage = self.epochs, PrefixStage(extractor.split)
         if self._epochs_on_features:
-            self._features, self._flipped = load_features(config, data, model.feature_extractor, runtime.device)
-        self.from_features = self._epochs_on_features == self.epochs
+            self._features, self._flipped = load_features(config, data, stage or extractor, runtime.device)
+        self.from_features = self._epochs_on_features == self.epochs and not self._runs_rest
         """Whether all batches hold features, so that the backbone never runs."""
         self.backbone_hash = self._features.backbone_hash if self._features and self.from_features else None
         """Hash of the weights that computed the features; None where the backbone runs."""
@@ -104,11 +113,25 @@ class Batches:
 
     @cached_property
     def _val_features(self) -> Iterable[Batch]:
+        if self._features and self._runs_rest:
+            return _Activations(self._config, self._data.split.val, self._features, self._runtime)
         return eval_batches(self._config, self._data.split.val, self._runtime, self._features)
 
     @cached_property
     def _val_images(self) -> Iterable[Batch]:
         return eval_batches(self._config, self._data.split.val, self._runtime, None, self._decoded)
+
+
+class _Activations:
+    """Batches of activations for evaluation, read again each time: they are too large to keep in memory."""
+
+    def __init__(self, config: Config, clips: Sequence[Clip], features: Features, runtime: Runtime):
+        dataset = build_dataset(config, clips, train=False, features=features)
+        self._gathered = GatheredBatches(dataset, features, None, runtime.device)
+        self._sampler = _sampler(dataset, runtime, config.train_parameters.batch_size, shuffle_seed=None)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._gathered.epoch(self._sampler)
 
 
 def derived_seed(seed: int, epoch: int, rank: int = 0) -> int:

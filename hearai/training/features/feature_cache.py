@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from filelock import FileLock
@@ -27,7 +28,7 @@ from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation, normalise
 from hearai.errors import ConfigError
 from hearai.files import cache_folder, lock_cache
-from hearai.models.feature_extractors import FeatureExtractor, backbone_name
+from hearai.models.feature_extractors import backbone_name
 from hearai.models.model import build_initial_model
 from hearai.training.features.decoded_frames import ensure_frames
 from hearai.training.features.feature_rows import are_valid, map_rows, replacing_rows
@@ -46,6 +47,16 @@ FRAMES_PER_PASS = 64
 
 _prepared: list[tuple["Features", "Features | None"]] = []
 """Features that this process has prepared for others, protected from deletion as long as it lives."""
+
+
+class Stage(Protocol):
+    """What the cached features are the output of: an extractor's backbone, or the frozen beginning of it."""
+
+    backbone: nn.Module
+    backbone_width: int
+
+    def backbone_features(self, x_N: Tensor) -> Tensor:
+        """Normalised images (N, C, H, W) -> features (N, W)."""
 
 
 class Features:
@@ -98,7 +109,7 @@ def frozen_epochs(config: Config, data: Data) -> int:
 
 def shares_features(config: Config, data: Data) -> bool:
     """Whether the backbone is frozen throughout a run of this config, so that its outputs are worth caching."""
-    return _has_features(config) and frozen_epochs(config, data) == run_length(config, data)[0]
+    return has_features(config) and frozen_epochs(config, data) == run_length(config, data)[0]
 
 
 def epochs_on_features(config: Config, data: Data) -> int:
@@ -108,18 +119,19 @@ def epochs_on_features(config: Config, data: Data) -> int:
     """
     fast = config.train_parameters.fast_dev_run  # one batch: most features would never be used
     unmirrored = override(config, {"augmentations_parameters.apply_horizontal_flip": False})
-    if fast or has_random_augmentation(unmirrored) or not _has_features(config):
+    if fast or has_random_augmentation(unmirrored) or not has_features(config):
         return 0
     return frozen_epochs(config, data)
 
 
-def _has_features(config: Config) -> bool:
+def has_features(config: Config) -> bool:
+    """Whether the extractor turns single images into vectors."""
     spec = config.feature_extractor.spec
     return spec.per_frame and spec.reads == "frames"
 
 
 def load_features(
-    config: Config, data: Data, extractor: FeatureExtractor, device: torch.device
+    config: Config, data: Data, extractor: Stage, device: torch.device
 ) -> tuple[Features, Features | None]:
     """Features of training and validation clips; and of mirrored training clips, where the config mirrors them."""
     split = data.split
@@ -147,7 +159,7 @@ def load_or_compute(
     config: Config,
     data: Data,
     clips: Iterable[Clip],
-    extractor: FeatureExtractor,
+    extractor: Stage,
     device: torch.device,
     *,
     mirrored: bool = False,
@@ -207,7 +219,7 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def _compute(
-    extractor: FeatureExtractor, batches: Iterable[Tensor], shape: tuple[int, int], device: torch.device, path: Path
+    extractor: Stage, batches: Iterable[Tensor], shape: tuple[int, int], device: torch.device, path: Path
 ) -> None:
     """Writes the rows, all or none."""
     log.info("computing features of %d frames with the frozen backbone", shape[0])
@@ -223,7 +235,7 @@ def _compute(
 
 
 @torch.inference_mode()
-def _backbone_features(extractor: FeatureExtractor, frames_NCHW: Tensor) -> Tensor:
+def _backbone_features(extractor: Stage, frames_NCHW: Tensor) -> Tensor:
     training = extractor.backbone.training
     extractor.backbone.eval()
     frames_NCHW = normalise(frames_NCHW).contiguous(memory_format=torch.channels_last)  # a third faster on CPUs

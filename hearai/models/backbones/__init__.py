@@ -1,0 +1,1 @@
+"""Changes of networks that others have written."""
