@@ -21,6 +21,9 @@ from PIL import Image
 
 from hearai.cli import DONE, comma_separated, local_path, run_script
 from hearai.errors import UserError, pick
+from hearai.reporting.clip_images.canvas import MARGIN, reduce_colours
+from hearai.reporting.clip_images.contact_sheet import CELL_GAP, CELL_WIDTH
+from hearai.reporting.clip_images.tiles import LANDMARK_COLOURS
 
 if TYPE_CHECKING:
     from hearai.cli.progress.snapshot import Snapshot
@@ -37,8 +40,8 @@ MOST_BYTES, COLOURS = 120_000, (256, 128, 64, 32)
 LIVE_COLUMNS, LIVE_LINES = 80, 24
 LIVE_SHARE = 0.6
 """Of the search's trials that have ended in the screenshot of the live view."""
-SHEET_HEIGHT = 860
-"""Pixels of a contact sheet that are shown at most."""
+SHEET_HEIGHT, SHEET_COLUMNS = 860, 2
+"""Pixels of a contact sheet that are shown at most, and clips beside each other."""
 Shot = Callable[[Path, Path], None]
 """(work folder, image to write)"""
 
@@ -97,17 +100,16 @@ def take_screenshot(address: str, path: Path, *, width: int, height: int) -> Non
         done = subprocess.run([browser, *options, *places, address], capture_output=True, text=True)
         if done.returncode or not shot.exists():
             raise UserError(f"{browser} {address}: no screenshot: {done.stderr[-500:]}")
-        save_small(Image.open(shot), path)
+        save_small(Image.open(shot), path, dither=False)
 
 
-def save_small(image: Image.Image, path: Path) -> None:
-    """Writes a PNG of at most MOST_BYTES: with fewer colours, then smaller, until it is."""
+def save_small(image: Image.Image, path: Path, *, dither: bool = True) -> None:
+    """Writes a PNG of at most MOST_BYTES: with fewer colours, then smaller, until it is. dither: not for text."""
     image = image.convert("RGB")
     while True:
         for colours in COLOURS:
             content = io.BytesIO()
-            dither = Image.Dither.NONE if colours == COLOURS[0] else Image.Dither.FLOYDSTEINBERG
-            image.quantize(colours, dither=dither).save(content, "PNG", optimize=True)
+            reduce_colours(image, colours, LANDMARK_COLOURS, dither=dither).save(content, "PNG", optimize=True)
             if content.tell() <= MOST_BYTES:
                 path.write_bytes(content.getvalue())
                 return
@@ -178,8 +180,7 @@ def contact_sheet(work: Path, path: Path) -> None:
     image = Image.open(sheet).convert("RGB")
     is_blank = (np.asarray(image)[:SHEET_HEIGHT] > 250).all((1, 2))
     bottom = max(y for y in range(20, len(is_blank) + 1) if is_blank[y - 20 : y].all())
-    image = image.crop((0, 0, image.width, bottom))
-    save_small(image.resize((1000, bottom * 1000 // image.width), Image.Resampling.LANCZOS), path)
+    save_small(image.crop((0, 0, MARGIN + SHEET_COLUMNS * (CELL_WIDTH + CELL_GAP), bottom)), path)
 
 
 def prediction(work: Path, path: Path) -> None:

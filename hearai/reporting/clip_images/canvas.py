@@ -4,9 +4,10 @@ All lengths are pixels.
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from hearai.files import atomic_write
 
@@ -44,8 +45,25 @@ def new_page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]
     return page, ImageDraw.Draw(page)
 
 
-def save_png(page: Image.Image, path: Path, *, colours: int | None = None) -> None:
-    """Writes a page, atomically. colours: of a palette, which makes the file several times smaller; None = all."""
+def save_png(page: Image.Image, path: Path, *, colours: int | None = None, keep: Sequence[str] = ()) -> None:
+    """Writes a page, atomically.
+
+    Args:
+        colours: of a palette, which makes the file several times smaller; None = all.
+        keep: colours of thin lines, which are in the palette however few pixels have them.
+    """
     with atomic_write(path) as temporary:
-        shown = page if colours is None else page.quantize(colours, dither=Image.Dither.FLOYDSTEINBERG)
+        shown = page if colours is None else reduce_colours(page, colours, keep)
         shown.save(temporary, format="PNG", optimize=True)
+
+
+def reduce_colours(page: Image.Image, colours: int, keep: Sequence[str] = (), *, dither: bool = True) -> Image.Image:
+    """The page with a palette of its own of up to `colours` colours, among them PAPER and those to keep.
+
+    dither: mix colours that the palette lacks; for photographs, not for text.
+    """
+    kept = [ImageColor.getrgb(colour) for colour in (PAPER, *keep)]
+    found = page.quantize(colours - len(kept)).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*found[: 3 * (colours - len(kept))], *(channel for colour in kept for channel in colour)])
+    return page.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE)

@@ -11,7 +11,7 @@ from hearai.errors import UserError
 from hearai.files import require_writable_file
 from hearai.reporting.clip_images.canvas import GREY, INK, MARGIN, fit_text, new_page, save_png, text_font
 from hearai.reporting.clip_images.sample import count_classes, represent
-from hearai.reporting.clip_images.tiles import COLOUR_KEY, clip_tiles, paste_row, spread_frames
+from hearai.reporting.clip_images.tiles import COLOUR_KEY, LANDMARK_COLOURS, clip_tiles, paste_row, spread_frames
 from hearai.reporting.figures import drawable_name, drawable_text
 from hearai.sign.hamnosys import HEADS, MISSING, short_meaning
 
@@ -65,7 +65,7 @@ def write_contact_sheet(clips: Sequence[Clip], names: Mapping[str, ClassNames], 
         paste_row(page, row, MARGIN, top, CELL_GAP)
         top += height
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(page, path, colours=COLOURS)
+    save_png(page, path, colours=COLOURS, keep=LANDMARK_COLOURS)
     return summary
 
 

@@ -21,6 +21,7 @@ from hearai.sign.skeleton import BODY, BONES, POINTS, RIGHT
 
 LEFT_COLOUR, RIGHT_COLOUR, BODY_COLOUR = "#ff9d2e", "#21c7d9", "#9be564"
 """Of the signer's left hand, right hand and body: distinct with each type of colour blindness, on skin and clothes."""
+LANDMARK_COLOURS = (LEFT_COLOUR, RIGHT_COLOUR, BODY_COLOUR)
 COLOUR_KEY = "landmarks: the signer's left hand orange, right hand blue, body green"
 BACKGROUND = "#26292e"
 """Of tiles with landmarks and no image."""
