@@ -125,7 +125,7 @@ def test_an_export_with_other_outputs_is_not_written(make_trained, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_model_that_torch_cannot_export_is_named(make_trained, tmp_path: Path):
-    """torch 2.13 makes batches of one clip an error of the file where attention follows tubelets; ONNX has them."""
+    """torch 2.15 makes batches of one clip an error of the file where attention follows tubelets; ONNX has them."""
     trained = make_trained({**MODELS["videomae"], "transformer.name": "sign_language_transformer"})
     with pytest.raises(UserError, match=r"not written: this model cannot be exported as pt2 \(.*try another format"):
         export(trained, "pt2", tmp_path / "model.pt2")
