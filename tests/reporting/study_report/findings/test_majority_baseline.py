@@ -29,7 +29,9 @@ def test_omitted_for_a_missing_or_changed_dataset(finished: Path, dataset: Path,
     study = (finished / "study.yaml").read_text()
     (finished / "study.yaml").write_text(study.replace(str(dataset), str(tmp_path / "data")))
     assert summary_of(finished)["most_frequent"] is None
-    assert "most frequent" not in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "always predicting the most frequent class" not in page, "no columns for it"
+    assert "needs the test scores and the unchanged dataset" in page, "the health check says why it is unknown"
     shutil.copytree(dataset, tmp_path / "data")
     labels = tmp_path / "data" / "test_gloss.txt"
     labels.write_text(labels.read_text().replace("c0 0 0 0", "c0 0 0 1"))
