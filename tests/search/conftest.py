@@ -19,7 +19,7 @@ SMALL_SPACE = small_space(trials=3, epochs=3, finalists="{count: 1, seeds: 2}")
 
 
 @pytest.fixture(scope="session")
-def ray_session(isolated_cache: None) -> Iterator[None]:
+def ray_session(shared_cache: None) -> Iterator[None]:
     """Ray on this machine, started once for all tests, because that takes 10 s."""
     import ray
 
