@@ -198,7 +198,7 @@ def prediction(work: Path, path: Path) -> None:
 
 def comparison(work: Path, path: Path) -> None:
     """Two studies beside each other."""
-    studies = (search(work, STUDY), search(work, OTHER, "--sampler", "random"))
+    studies = (search(work, STUDY), search(work, OTHER, "--sampler", "random", "--seed", 1))
     page = work / "comparison.html"
     run_command("compare", *studies, "--out", page)
     take_screenshot(page.resolve().as_uri(), path, width=1280, height=900)

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from hearai.files import atomic_write
@@ -15,6 +16,8 @@ INK, GREY, PAPER, BAR, EMPTY = "#1f2328", "#636c76", "#ffffff", "#cfe0f5", "#e4e
 """Colours of text, of small print, of the page, of bars behind shares, of tiles without an image."""
 WARNING = "#a04000"
 """Colour of small print about what is better not relied on."""
+NEAR_WHITE = 247
+"""Colours whose channels are all at least this bright are white where a palette is made."""
 MARGIN = 24
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -63,7 +66,8 @@ def reduce_colours(page: Image.Image, colours: int, keep: Sequence[str] = (), *,
     dither: mix colours that the palette lacks; for photographs, not for text.
     """
     kept = [ImageColor.getrgb(colour) for colour in (PAPER, *keep)]
-    found = page.quantize(colours - len(kept)).getpalette() or []
+    found = np.reshape(page.quantize(colours - len(kept)).getpalette() or [], (-1, 3))[: colours - len(kept)]
+    found[found.min(1) >= NEAR_WHITE] = 255  # or a page would be slightly tinted
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*found[: 3 * (colours - len(kept))], *(channel for colour in kept for channel in colour)])
+    palette.putpalette([*found.flatten().tolist(), *(channel for colour in kept for channel in colour)])
     return page.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE)
