@@ -64,7 +64,7 @@ def test_the_advice_widens_the_range_when_pasted(tmp_path: Path, path: str, doma
     )
     arguments = ["--space", str(tmp_path / "made.yaml"), "--data-path", "nowhere", *words]
     tune = runpy.run_path(str(ROOT / "experiments" / "tune.py"))
-    now = tune["build_study"](tune["parse_args"](arguments))
+    now = tune["build_study"](tune["make_parser"]().parse_args(arguments))
     (change,) = compare_spaces(before.space, now.space).lines
     assert (
         change.startswith(f"space widened: {path} ") and now.space.domains[path].high > before.space.domains[path].high
