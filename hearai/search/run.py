@@ -169,7 +169,7 @@ class _Call:
         self.search.optuna_study.set_user_attr(THREADS, context.resources.threads)
         for note in filter(None, (objective_note(self.study), sampler_note(self.study), policy_note(self.study))):
             self.print_line(note)
-        policy = build_policy(self.study, self.search, context.slots)
+        policy = build_policy(self.study, self.search, context.slots, self.finals)
         keep = policy.contenders(self.study.settings.finalists.count)
         cleanup = CheckpointCleanup(
             self.sync, self.search, self.finals, keep=keep, slots=context.slots, folds=context.folds
@@ -230,7 +230,7 @@ class _Call:
     def _stages(self, policy: Policy, slots: int, on_proposal: Callable[[float], None]) -> Iterator[Stage]:
         """The search; the base config with new seeds, in slots that become free; the finalists, if there are any."""
         study, budget = self.study, budget_of(self.study)
-        plateau = plateau_of(study, self.search, self.finals, modelled_gain(study, self.search))
+        plateau = plateau_of(study, self.search, self.finals, modelled_gain(study, self.search, self.finals))
         stage = Stage(
             self.search,
             suggest=lambda trial: suggest_params(trial, study),

@@ -137,16 +137,17 @@ def _was_stopped(trial: TrialRecord) -> bool:
 
 
 def _expected_gain(record: StudyRecord, finalists: Sequence[FinalistSummary]) -> GainSummary | None:
-    spread = seed_spread({finalist.trial: finalist.values for finalist in finalists})
+    seeds = {finalist.trial: finalist.values for finalist in finalists}
+    spread = seed_spread(seeds)
     if spread is None:
         return None
     if record.study.settings.sampler.name == "freeze_thaw":
-        return _modelled_gain(record, spread)
+        return _modelled_gain(record, seeds, spread)
     values = [trial.value for trial in record.trials if trial.state == "COMPLETE" and trial.value is not None]
     return GainSummary(expected_gain(values, NEXT_TRIALS), spread) if len(values) >= MIN_VALUES else None
 
 
-def _modelled_gain(record: StudyRecord, spread: float) -> GainSummary | None:
+def _modelled_gain(record: StudyRecord, seeds: Mapping[int, Sequence[float]], spread: float) -> GainSummary | None:
     """By the model of a freeze-thaw search: of its few complete trials, all are good."""
     from hearai.search.sampling.freeze_thaw.curves import Curve
     from hearai.search.sampling.policies import build_engine  # scipy
@@ -165,7 +166,7 @@ def _modelled_gain(record: StudyRecord, spread: float) -> GainSummary | None:
     ]
     if sum(bool(curve.values) for curve in curves) < MIN_VALUES:
         return None
-    return GainSummary(build_engine(record.study).expected_gain(curves, NEXT_TRIALS), spread)
+    return GainSummary(build_engine(record.study, seeds).expected_gain(curves, NEXT_TRIALS), spread)
 
 
 def _objective(record: StudyRecord) -> ObjectiveSummary:

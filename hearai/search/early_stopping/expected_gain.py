@@ -80,11 +80,16 @@ def seed_spread(values: Mapping[int, Sequence[float]]) -> float | None:
     Returns:
         None if no config has two seeds.
     """
-    repeated = [list(scores) for scores in values.values() if len(scores) > 1]
-    if not repeated:
+    degrees = degrees_of_freedom(values)
+    if not degrees:
         return None
-    squares = sum((len(scores) - 1) * statistics.variance(scores) for scores in repeated)
-    return math.sqrt(squares / sum(len(scores) - 1 for scores in repeated))
+    squares = sum((len(scores) - 1) * statistics.variance(scores) for scores in values.values() if len(scores) > 1)
+    return math.sqrt(squares / degrees)
+
+
+def degrees_of_freedom(values: Mapping[int, Sequence[float]]) -> int:
+    """Of `seed_spread`: the more, the less it is a matter of chance; 0 if no config has two seeds."""
+    return sum(max(len(scores) - 1, 0) for scores in values.values())
 
 
 def curve_noise(curves: Iterable[Mapping[int, float]], epochs: int) -> float | None:

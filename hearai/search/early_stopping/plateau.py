@@ -73,11 +73,16 @@ class Plateau:
         return None if gain > spread else f"{PLATEAU}: {describe_gain(gain, spread)}"
 
     def _spread(self, complete: Sequence[FrozenTrial]) -> float | None:
-        seeds: dict[int, list[float]] = {}
-        for final in self._finals.trials(TrialState.COMPLETE):
-            seeds.setdefault(final.user_attrs[SOURCE], []).append(final_value(final))
-        measured = seed_spread(seeds)
+        measured = seed_spread(values_by_source(self._finals))
         return curve_noise((t.intermediate_values for t in complete), self._epochs) if measured is None else measured
+
+
+def values_by_source(finals: TrialStore) -> dict[int, list[float]]:
+    """{trial of the search: the values of its config with new seeds}."""
+    values: dict[int, list[float]] = {}
+    for final in finals.trials(TrialState.COMPLETE):
+        values.setdefault(final.user_attrs[SOURCE], []).append(final_value(final))
+    return values
 
 
 def plateau_of(

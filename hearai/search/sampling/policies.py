@@ -1,12 +1,13 @@
 """The policy of a study's search, with what is known from earlier calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
 from hearai.config.study import Study
 from hearai.search.budget import budget_of
 from hearai.search.early_stopping import build_stopper
+from hearai.search.early_stopping.plateau import values_by_source
 from hearai.search.sampling.freeze_thaw.engine import FreezeThaw, freeze_thaw_levels
 from hearai.search.sampling.freeze_thaw.pausing import Pausing, curves_of
 from hearai.search.sampling.policy import Policy, Stopping
@@ -15,36 +16,45 @@ from hearai.search.storage.attributes import DIVERGED
 from hearai.search.storage.trial_store import BASE_TRIAL, TrialStore
 
 
-def build_policy(study: Study, search: TrialStore, slots: int) -> Policy:
-    """Who trains next in a search, and who continues: freeze-thaw, or a sampler of Optuna with early stopping."""
+def build_policy(study: Study, search: TrialStore, slots: int, finals: TrialStore | None = None) -> Policy:
+    """Who trains next in a search, and who continues: freeze-thaw, or a sampler of Optuna with early stopping.
+
+    finals: those of earlier calls, from which freeze-thaw learns how much a seed changes.
+    """
     settings = study.settings
 
     def suggest(trial):
         return suggest_params(trial, study)
 
     if settings.sampler.name == "freeze_thaw":
-        return Pausing(search, suggest, build_engine(study), finalists=settings.finalists.count, slots=slots)
+        engine = build_engine(study, values_by_source(finals) if finals else None)
+        return Pausing(search, suggest, engine, finalists=settings.finalists.count, slots=slots)
     stopper = build_stopper(settings.early_stopping, study.max_epochs)
     if stopper:
         stopper.replay((trial.number, _values_before_divergence(trial)) for trial in search.eligible_trials())
     return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
 
 
-def build_engine(study: Study) -> FreezeThaw:
-    """The engine of a freeze-thaw search."""
-    settings = study.settings
-    startup = settings.sampler.startup_trials
-    return FreezeThaw(study.space, study.base, study.max_epochs, seed=settings.seed, startup=startup)
+def build_engine(study: Study, seed_values: Mapping[int, Sequence[float]] | None = None) -> FreezeThaw:
+    """The engine of a freeze-thaw search.
+
+    seed_values: {config: its scores with several seeds}, where any are known.
+    """
+    seed, startup = study.settings.seed, study.settings.sampler.startup_trials
+    return FreezeThaw(
+        study.space, study.base, study.max_epochs, seed=seed, startup=startup, seed_values=seed_values or {}
+    )
 
 
-def modelled_gain(study: Study, search: TrialStore) -> Callable[[int], float] | None:
+def modelled_gain(study: Study, search: TrialStore, finals: TrialStore) -> Callable[[int], float] | None:
     """By how much so many further complete trials are expected to raise the best value, by the model of the search.
 
     None: the sampler has no model of whole curves.
     """
     if study.settings.sampler.name != "freeze_thaw":
         return None
-    return lambda trials: build_engine(study).expected_gain(curves_of(search), trials)
+    engine = build_engine(study, values_by_source(finals))
+    return lambda trials: engine.expected_gain(curves_of(search), trials)
 
 
 def policy_note(study: Study) -> str | None:

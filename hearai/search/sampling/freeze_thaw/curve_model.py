@@ -5,9 +5,9 @@ the parameters say about all epochs (Matern 5/2 over x, squared exponential over
 says beyond its parameters: it carries a short curve to its end exactly as far as the curves of this very search allow,
 so no one has to state how much an early epoch is worth. `seed` is what a seed changes about a whole run, `noise` about
 a single report. Predictions are without both, so a run that was lucky counts for less than it reports. No config is run
-twice before the finals, so it is their priors that tell `seed` from `own`. Swersky et al. 2014, "Freeze-Thaw Bayesian
-Optimization", have an exponential kernel over t in the place of `own`, and no `seed`; Rakotoarison et al. 2024 (ifBO,
-arXiv 2404.16795) a trained network.
+twice before the finals, so it is their priors that tell `seed` from `own`; a search that continues after its finals has
+measured the first, see `observe_seeds`. Swersky et al. 2014, "Freeze-Thaw Bayesian Optimization", have an exponential
+kernel over t in the place of `own`, and no `seed`; Rakotoarison et al. 2024 (ifBO, arXiv 2404.16795) a trained network.
 
 The hyperparameters are those with the highest posterior density, found by a bounded number of L-BFGS steps from
 the prior's mean: the same rows give the same model. The cost is that of N x N matrices.
@@ -63,6 +63,18 @@ class CurveModel:
         self.prior_H = np.log(np.array([*lengths, SCALE_SHARED, SCALE_OWN, SCALE_MEAN, SCALE_SEED, NOISE]))
         self.width_H = np.full(len(self.prior_H), PRIOR_WIDTH)
         self.width_H[-2] = SEED_WIDTH
+        self._log_H = self.prior_H.copy()
+
+    def observe_seeds(self, deviation: float, degrees: int) -> None:
+        """Combines the prior of `seed` with a measured deviation between seeds of the same config.
+
+        Args:
+            deviation: on the scale of the standardised values, > 0.
+            degrees: of freedom; the logarithm of a sample deviation has a standard deviation of 1 / sqrt(2 degrees).
+        """
+        known, measured = self.width_H[-2] ** -2, 2.0 * degrees
+        self.prior_H[-2] = (known * self.prior_H[-2] + measured * math.log(deviation)) / (known + measured)
+        self.width_H[-2] = (known + measured) ** -0.5
         self._log_H = self.prior_H.copy()
 
     def fit(self, rows: Rows, y_N: np.ndarray, steps: int) -> None:

@@ -11,8 +11,9 @@ The curve model is fitted in each call, so that an answer is a function of the s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -20,6 +21,7 @@ from scipy.special import log_ndtr
 from hearai.config.config import Config
 from hearai.config.search_space.domains import Value
 from hearai.config.search_space.space import Space
+from hearai.search.early_stopping.expected_gain import degrees_of_freedom, seed_spread
 from hearai.search.sampling.freeze_thaw.candidates import Candidates
 from hearai.search.sampling.freeze_thaw.curve_model import CurveModel, Posterior, Rows
 from hearai.search.sampling.freeze_thaw.curves import Curve
@@ -51,10 +53,20 @@ GAIN_DRAWS = 256
 class FreezeThaw:
     """Decides who trains next. Knows only the curves given in each call, so any process can continue a search."""
 
-    def __init__(self, space: Space, base: Config, epochs: int, *, seed: int, startup: int = 5):
+    def __init__(
+        self,
+        space: Space,
+        base: Config,
+        epochs: int,
+        *,
+        seed: int,
+        startup: int = 5,
+        seed_values: Mapping[int, Sequence[float]] = MappingProxyType({}),
+    ):
         """Args:
         epochs: of a complete trial.
         startup: number of random points after the base config, before the model is used.
+        seed_values: {config: its final values with several seeds}, such as those of finals.
         """
         self.levels = freeze_thaw_levels(epochs)
         """Epochs at which the engine decides; the last one is that of a complete trial."""
@@ -62,6 +74,7 @@ class FreezeThaw:
         self._candidates, self._book = Candidates(self._encoding), PointBook(self._encoding)
         self._timeline = Timeline(self.levels, epochs, FRACTIONS[0])
         self._seed, self._startup = seed, startup
+        self._spread, self._degrees = seed_spread(seed_values), degrees_of_freedom(seed_values)
 
     def next(self, curves: Sequence[Curve], *, allow_new: bool = True) -> int | dict[str, Value] | None:
         """Who trains next: the number of a paused curve, or the parameters of a new point.
@@ -139,6 +152,8 @@ class FreezeThaw:
 
     def _posterior(self, seen: Observations, rng: np.random.Generator) -> Posterior:
         model = CurveModel(self._encoding.parameter_of_C, self._encoding.parameters)
+        if self._spread:
+            model.observe_seeds(seen.standardised_difference(self._spread), self._degrees)
         model.fit(*seen.sample(rng), FIT_STEPS)
         return model.posterior(seen.rows, seen.y_N)
 

@@ -117,6 +117,10 @@ class Observations:
         """A standardised value on the scale of the objective."""
         return (self._shift + self._scale * y) * self._peak
 
+    def standardised_difference(self, difference: float) -> float:
+        """The reverse of `difference`."""
+        return difference / (self._scale * self._peak)
+
     def difference(self, y: float) -> float:
         """A difference of standardised values on the scale of the objective."""
         return self._scale * y * self._peak

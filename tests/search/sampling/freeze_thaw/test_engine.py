@@ -114,6 +114,19 @@ def test_a_lucky_run_is_not_believed() -> None:
     assert merit - 0.01 < mean < merit + 0.05
 
 
+def test_measured_seeds_say_how_much_of_a_run_is_luck() -> None:
+    curves = curves_of(12)
+    lucky = curve_of(12, {LR: 1.05e-2, LAYERS: 3}, EPOCHS, "complete")
+    lucky = dataclasses.replace(lucky, values={epoch: value + 0.1 for epoch, value in lucky.values.items()})
+
+    def expected(*seed_values: float) -> float:
+        return engine_of(seed_values={0: seed_values}).expected_finals([*curves, lucky])[12][0]
+
+    steady, unsteady = expected(0.8, 0.801, 0.802, 0.803), expected(0.7, 0.9, 0.7, 0.9)
+    assert unsteady < expected(0.8) < steady, "one seed says nothing"
+    assert expected(0.8, 0.8) == expected(0.8), "a spread of zero is no measurement"
+
+
 def test_the_expected_gain_shrinks_as_the_best_is_found() -> None:
     poor = [curve_of(n, {LR: 10 ** -(3 + n / 10), LAYERS: 6}, EPOCHS, "complete") for n in range(10)]
     near = [curve_of(n, {LR: 0.01 * 1.1 ** (n - 5), LAYERS: 3}, EPOCHS, "complete") for n in range(20)]

@@ -12,11 +12,11 @@ from hearai.config.study_schema import Budget
 from hearai.errors import UserError
 from hearai.search.budget import BudgetTracker
 from hearai.search.sampling.freeze_thaw.pausing import PAUSED_PER_SLOT, Pausing
-from hearai.search.sampling.policies import build_policy, policy_note
+from hearai.search.sampling.policies import build_policy, modelled_gain, policy_note
 from hearai.search.sampling.policy import UNDECIDED, Undecided, Verdict
 from hearai.search.sampling.samplers import build_finals_store, build_search_store, suggest_params
 from hearai.search.stage import Stage
-from hearai.search.storage.attributes import BASE_KIND, KIND, PAUSED
+from hearai.search.storage.attributes import BASE_KIND, KIND, PAUSED, SEED, SOURCE
 from hearai.search.storage.journal_backend import Journal, open_journal
 from hearai.search.storage.trial_store import Proposal, TrialStore, is_paused
 from hearai.search.trial.spec import TrialSpec
@@ -351,3 +351,15 @@ def test_a_note_says_where_it_decides_and_what_limits_it(study: Study) -> None:
 def test_the_policy_of_a_study_with_this_sampler(study: Study, journal: Journal) -> None:
     store: TrialStore = build_search_store(journal, study)
     assert isinstance(build_policy(study, store, 2), Pausing)
+
+
+def test_a_continued_search_learns_from_finals_how_much_a_seed_changes(study: Study, journal: Journal) -> None:
+    search = Search(study, journal)
+    search.run()
+    finals = build_finals_store(journal)
+    before = modelled_gain(study, search.store, finals)
+    for seed, value in enumerate((0.2, 0.9, 0.2, 0.9)):
+        finals.enqueue({}, {SOURCE: 0, SEED: seed})
+        finals.finish(finals.propose(lambda _: {}).number, TrialState.COMPLETE, value)
+    after = modelled_gain(study, search.store, finals)
+    assert before and after and before(10) != after(10)
