@@ -52,8 +52,8 @@ def main() -> int:
         opened(args.storage) as (folder, note),
         dashboard_server(folder, args.storage, port=args.port, note=note) as address,
     ):
-        print_text(f"dashboard of {args.storage}: {address}\nCtrl-C ends it")
         try:
+            print_text(f"dashboard of {args.storage}: {address}\nCtrl-C ends it")
             threading.Event().wait()
         except KeyboardInterrupt:
             print_text("\nended; the searches are not touched")

@@ -1,5 +1,6 @@
 """Names of the files in the folder of a run, and the run folders of a trial. Imports no torch: reports use it, too."""
 
+from itertools import count
 from pathlib import Path
 
 from hearai.config.config import Config
@@ -35,10 +36,11 @@ def run_folders(trial: Path, splits: int) -> list[Path]:
 
 
 def run_folder(config: Config, stamp: str) -> Path:
-    """Of a single run: `path_to_save`; the stem of a `.pth` path; unset = `runs/train-<stamp>`."""
+    """Of a single run: `path_to_save`; the stem of a `.pth` path; unset = `runs/train-<stamp>`, `-2` if that exists."""
     path = config.general_parameters.path_to_save
     if path is None:
-        return SINGLE_RUNS / f"train-{stamp}"
+        names = (SINGLE_RUNS / f"train-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in count(2))))
+        return next(name for name in names if not name.exists())
     return Path(path).parent / Path(path).stem if path.endswith(".pth") else Path(path)
 
 

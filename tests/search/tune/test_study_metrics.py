@@ -76,7 +76,7 @@ def test_prometheus_gets_all_gauges_without_a_token(
 ) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://{ray._private.worker.get_dashboard_url()}/api/jobs/", timeout=10)
-    long = {"train_parameters.epochs": 60}  # several times the scrape interval of Prometheus
+    long = {"train_parameters.epochs": 150}  # several times the scrape interval of Prometheus
     study = make_study({"budget": {"trials": 3}, "finalists": {"count": 0}}, long, "watched")
     with prometheus(tmp_path / "prometheus", discovery_file()) as address:
         run_study(study, Options(tmp_path, max_concurrent=1), lambda line: None)
