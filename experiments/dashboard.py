@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hearai.cli import DONE, ScriptParser, integer, is_uri, print_text, run_script, storage_location
+from hearai.cli import DONE, ScriptParser, is_uri, port, print_text, run_script, storage_location
 from hearai.errors import ConfigError
-
-MAX_PORT = 65535
 
 
 def make_parser() -> ScriptParser:
@@ -25,7 +23,7 @@ def make_parser() -> ScriptParser:
     storage_help = "folder of the studies, or s3://, gs:// (default: runs)"
     add("--storage", type=storage_location, default="runs", metavar="DIR|URI", help=storage_help)
     port_help = "port on 127.0.0.1 (default: a free one)"
-    add("--port", type=integer(0, MAX_PORT), default=0, metavar="N", help=port_help)
+    add("--port", type=port, default=0, metavar="N", help=port_help)
     return parser
 
 

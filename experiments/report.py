@@ -9,10 +9,8 @@ or the port is in use.
 
 from pathlib import Path
 
-from hearai.cli import DONE, ScriptParser, integer, print_text, run_script
+from hearai.cli import DONE, ScriptParser, port, print_text, run_script
 from hearai.errors import ConfigError
-
-MAX_PORT = 65535
 
 
 def make_parser() -> ScriptParser:
@@ -22,7 +20,7 @@ def make_parser() -> ScriptParser:
         "--serve", action="store_true", help="serve the page on this machine, and refresh it while the search runs"
     )
     port_help = "port of --serve (default: a free one)"
-    parser.add_argument("--port", type=integer(0, MAX_PORT), metavar="N", help=port_help)
+    parser.add_argument("--port", type=port, metavar="N", help=port_help)
     return parser
 
 

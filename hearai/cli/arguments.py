@@ -127,6 +127,11 @@ def positive(text: str) -> int:
     return integer(1, MAX_COUNT)(text)
 
 
+def port(text: str) -> int:
+    """Parses a port; 0 = a free one."""
+    return integer(0, 65_535)(text)
+
+
 def processes(text: str) -> int:
     """Parses a number of processes."""
     return integer(1, MAX_PROCESSES)(text)
