@@ -13,7 +13,7 @@ from hearai.reporting.study_report.page import write_results
 class Page(HTMLParser):
     """Unclosed tags, URLs that would be loaded, and the visible text of a page."""
 
-    VOID = {"meta", "img", "link", "br", "line", "input"}
+    VOID = {"meta", "img", "link", "br", "wbr", "line", "input"}
 
     def __init__(self, text: str):
         super().__init__()

@@ -20,7 +20,7 @@ from hearai.reporting.study_report.study_record import StudyRecord, read_record
 from hearai.reporting.study_report.summarize import summarize
 from hearai.reporting.study_report.summary import StudySummary
 from hearai.reporting.study_report.terminal import terminal_text
-from hearai.reporting.study_report.verdict import headline
+from hearai.reporting.study_report.verdict import headline, verdict_status
 from hearai.search.storage.layout import REPORT, SHORT_REPORT, SUMMARY, TRIALS_TABLE
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -69,6 +69,7 @@ def render_page(record: StudyRecord, summary: StudySummary) -> str:
         study=record.study,
         summary=summary,
         headline=headline(summary),
+        status=verdict_status(summary),
         written=time.strftime("%F %T"),
         style=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)),
         script=Markup(script),

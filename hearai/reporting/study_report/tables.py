@@ -14,7 +14,7 @@ from hearai.metrics import MACRO_F1
 from hearai.reporting.study_report.final_scores import HeadScore, MajorityHeadScore
 from hearai.reporting.study_report.study_record import FinalRecord, StudyRecord, TrialRecord
 from hearai.reporting.study_report.summary import StudySummary
-from hearai.reporting.text import csv_cell, short_names
+from hearai.reporting.text import csv_cell, plain, short_names
 from hearai.search.storage.attributes import THREADS
 from hearai.search.storage.layout import BEST_CONFIG, TRIALS
 from hearai.training.outputs.layout import CODE_FILE
@@ -56,6 +56,11 @@ class ParameterRow:
     domain: Domain
     base: Any
     winner: Value | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the winner has the parameter, and shows another value than the base config."""
+        return self.winner is not None and plain(self.winner) != plain(self.base)
 
 
 def trials_csv(record: StudyRecord) -> str:

@@ -26,6 +26,17 @@ def headline(summary: StudySummary) -> str:
     )
 
 
+def verdict_status(summary: StudySummary) -> str:
+    """PASS, WARNING, FAIL or UNKNOWN: of the check of gain against noise; FAIL if every trial failed."""
+    if _all_failed(summary):
+        return "FAIL"
+    return next((check.status for check in summary.health if check.id == "gain"), "UNKNOWN")
+
+
+def _all_failed(summary: StudySummary) -> bool:
+    return 0 < summary.trials.total == summary.trials.failed
+
+
 def score_remarks(summary: StudySummary) -> list[str]:
     """Which runs the test scores are of, and whether they are far from the validation scores."""
     if summary.test is None:
@@ -86,6 +97,8 @@ def gain_remark(summary: StudySummary) -> str | None:
 
 def _without_complete_trial(summary: StudySummary) -> str:
     trials = summary.trials
+    if _all_failed(summary):
+        return f"No trial succeeded: {trials.failed} of {trials.total} failed."
     return f"No trial is complete yet: {trials.total} started, {trials.pruned} stopped early, {trials.failed} failed."
 
 

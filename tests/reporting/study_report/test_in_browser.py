@@ -161,3 +161,23 @@ def test_a_printed_page_shows_what_is_folded_and_all_histories(browser: Browser,
     assert browser.run("[...document.querySelectorAll('#history svg')].every(e => e.clientHeight > 100)")
     assert browser.run("[...document.querySelectorAll('#trials tr')].every(e => e.clientHeight > 0)")
     browser.call("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_the_values_of_the_winner_are_in_sight(browser: Browser, page: Path) -> None:
+    """A long range does not move them out of the window, and a command line is wrapped."""
+    for width in (1280, 390):
+        browser.open(page, width=width)
+        assert (
+            browser.run("document.querySelector('#parameters td:nth-child(3)').getBoundingClientRect().right") <= width
+        )
+        assert browser.run("[...document.querySelectorAll('pre')].every(one => one.scrollWidth <= one.clientWidth)")
+
+
+def test_no_name_of_an_axis_is_cut(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    cut = browser.run(
+        "[...document.querySelectorAll('svg.parallel .name')].filter(one => {"
+        " const text = one.getBBox(), box = one.ownerSVGElement.viewBox.baseVal;"
+        " return text.x < 0 || text.x + text.width > box.width; }).map(one => one.textContent)"
+    )
+    assert cut == []

@@ -99,7 +99,7 @@ def test_a_search_without_a_complete_trial(build_study: Callable) -> None:
     assert summary_of(builder.folder)["best"] is None
     assert summary_of(builder.folder)["baseline"] == {"trial": 0, "value": None, "epoch": None}
     text = " ".join(write_results(builder.folder).split())
-    assert "No trial is complete yet: 1 started, 0 stopped early, 1 failed." in text
+    assert "No trial succeeded: 1 of 1 failed." in text
     assert "No epoch has been finished yet" in page_of(builder.folder).text
 
 

@@ -18,21 +18,22 @@ from tests.helpers.study_builder import LR, SHARP, StudyBuilder, write_test_scor
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(
-    ("base", "best", "winner", "verdict"),
+    ("base", "best", "winner", "verdict", "colour"),
     [
-        ([0.40, 0.42], [0.50, 0.54], 1, "The winner, trial 1, beats the base config"),
-        ([0.40, 0.50], [0.44, 0.54], 1, "is not clearly better than the base config"),
-        ([0.40, 0.50], [0.40, 0.44], 1, "does not beat the base config"),
-        ([0.40, 0.50], [0.40, 0.50], 0, "The base config itself is the winner"),
+        ([0.40, 0.42], [0.50, 0.54], 1, "The winner, trial 1, beats the base config", "pass"),
+        ([0.40, 0.50], [0.44, 0.54], 1, "is not clearly better than the base config", "warning"),
+        ([0.40, 0.50], [0.40, 0.44], 1, "does not beat the base config", "fail"),
+        ([0.40, 0.50], [0.40, 0.50], 0, "The base config itself is the winner", "warning"),
     ],
 )
 def test_the_verdict_compares_gain_and_spread(
-    finished: Path, base: list[float], best: list[float], winner: int, verdict: str
+    finished: Path, base: list[float], best: list[float], winner: int, verdict: str, colour: str
 ) -> None:
     write_test_scores(finished, winner=winner, base=base, best=best)
     text = write_results(finished)
     assert verdict in " ".join(text.split())
     assert verdict in page_of(finished).text
+    assert f'<p class="verdict {colour}">' in (finished / "report.html").read_text()
 
 
 @pytest.mark.heavy

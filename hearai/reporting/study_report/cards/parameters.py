@@ -60,7 +60,12 @@ def _by_importance(record: StudyRecord, summary: StudySummary) -> list[str]:
     return sorted(record.study.space.domains, key=lambda path: -summary.importance.get(path, 0.0))
 
 
-PARAMETERS = Card("parameters", "Parameters", "", build_parameters)
+PARAMETERS = Card(
+    "parameters",
+    "Parameters",
+    "What the search could set. Bold: not the value of the base config. A dash: its condition does not hold.",
+    build_parameters,
+)
 IMPORTANCE = Card(
     "importance",
     "Importance",
@@ -72,7 +77,7 @@ IMPORTANCE = Card(
 SLICES = Card(
     "slices",
     "Score by parameter",
-    "Each dot is a trial: its score over its value of one parameter, the most important parameter first.",
+    "Each dot is a trial: its score over its value of one parameter. The most important parameter is first, if known.",
     build_slices,
 )
 PARALLEL = Card(

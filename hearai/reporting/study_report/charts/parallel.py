@@ -18,6 +18,8 @@ BEST_SHARE = 0.1
 """The best trials, which have a colour of their own."""
 HEIGHT, TOP, BOTTOM, MISSING_ROOM = 320, 46, 26, 22
 """MISSING_ROOM: below an axis, for trials without the parameter."""
+LETTER = 6.5
+"""Width of a letter of a name, at most on average."""
 COLUMN, MARGIN, LEAST_WIDTH = 100, 56, 900
 """COLUMN: at least this far from axis to axis. The page draws the chart as wide as itself."""
 
@@ -49,15 +51,15 @@ def parallel_coordinates(record: StudyRecord, paths: Sequence[str], names: Mappi
     score = round_axis([trial.value for trial in complete if trial.value is not None], high, low)
     column = max(COLUMN, round((LEAST_WIDTH - 2 * MARGIN) / max(1, len(drawn))))
     columns = [MARGIN + column * i for i in range(len(drawn) + 1)]
+    width = columns[-1] + MARGIN
     best = {trial.number for trial in complete[: math.ceil(BEST_SHARE * len(complete))]}
     parts = [
         _line(trial, _kind(trial, winner, best), [*_heights(trial, axes), score.at(trial.value or 0.0)], columns)
         for trial in shown
     ]
     for i, (path, axis) in enumerate(axes.items()):
-        parts.append(_axis(columns[i], axis.axis, names[path], i))
-    parts.append(_axis(columns[-1], score, record.objective_label, len(drawn)))
-    width = columns[-1] + MARGIN
+        parts.append(_axis(columns[i], axis.axis, names[path], i, width))
+    parts.append(_axis(columns[-1], score, record.objective_label, len(drawn), width))
     chart = svg(parts, HEIGHT, "parameters and score of the complete trials", width=width, kind="parallel")
     return Parallel(chart, len(shown), len(complete), [names[path] for path in others])
 
@@ -86,13 +88,14 @@ def _line(trial: TrialRecord, kind: str, heights: Sequence[float], columns: Sequ
     return Markup('<g class="{}" data-t="{}"><path class="line" d="M{}"/></g>').format(kind, trial.number, path)
 
 
-def _axis(x: float, axis: Axis, name: str, column: int) -> Markup:
-    """One axis; names are in two rows, in turn, as neighbours would overlap."""
+def _axis(x: float, axis: Axis, name: str, column: int, width: int) -> Markup:
+    """One axis; names are in two rows, in turn, as neighbours would overlap, and inside of the chart."""
     short = name if len(name) <= NAME_LENGTH else "..." + name[3 - NAME_LENGTH :]
+    half = math.ceil(len(short) * LETTER / 2)
     parts = [
         Markup('<line x1="{0}" y1="{1:.1f}" x2="{0}" y2="{2:.1f}"/>').format(x, axis.end, axis.start),
         Markup('<text class="x name" x="{}" y="{}">{}<title>{}</title></text>').format(
-            x, 14 if column % 2 else 30, short, name
+            min(max(x, half), width - half), 14 if column % 2 else 30, short, name
         ),
     ]
     parts += [

@@ -47,7 +47,8 @@ def validation_size(record: StudyRecord, summary: StudySummary) -> Finding:
     if error is None:
         return unknown("needs the number of validation clips")
     which = "finalists" if summary.finalists else "complete trials"
-    figure = f"standard error {error}; best to second {best - second:.3f}, to the last {best - worst:.3f}"
+    last = f", the last by {best - worst:.3f}" if len(means) > 2 else ""
+    figure = f"the best leads the second by {best - second:.3f}{last}; standard error of a score {error}"
     if best - second >= error.high:
         return passed(figure)
     is_chance = best - worst < error.low
