@@ -28,7 +28,12 @@ class ComparedStudy:
 
     @property
     def best_value(self) -> float | None:
-        """Score in [0, 1] of its best single run in the search: the winner's, or the best complete trial so far."""
+        """Score in [0, 1] of the best complete trial of the search, which need not be the winner."""
+        return max((trial.value for trial in self.record.eligible if trial.value is not None), default=None)
+
+    @property
+    def winner_value(self) -> float | None:
+        """Score in [0, 1] of the winner's run in the search; before it is chosen, of the best complete trial so far."""
         return self.summary.best.value if self.summary.best else None
 
     @property

@@ -111,7 +111,7 @@ def _short(label: str) -> str:
 def seeds_chart(studies: Sequence[ComparedStudy]) -> Markup:
     """A strip per study with the winner's score of each new seed and its score in the search; empty without any."""
     strips = [
-        Strip(_short(study.label), runs.values, runs.mean, runs.std, study.best_value, colour_class(number))
+        Strip(_short(study.label), runs.values, runs.mean, runs.std, study.winner_value, colour_class(number))
         for number, study in enumerate(studies)
         if (runs := study.winner_runs)
     ]

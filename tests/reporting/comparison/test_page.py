@@ -11,7 +11,13 @@ from hearai.search.storage.object_store import ObjectStore
 from tests.helpers.browser import needs_chromium, open_browser
 from tests.helpers.report_files import Page
 from tests.helpers.s3_server import Bucket
-from tests.helpers.study_builder import LR, SHARP, write_dataset, write_finished_search, write_test_scores
+from tests.helpers.study_builder import (
+    LR,
+    SHARP,
+    write_dataset,
+    write_finished_search,
+    write_test_scores,
+)
 
 pytestmark = pytest.mark.heavy
 
@@ -77,6 +83,14 @@ def test_studies_without_a_winner_are_shown_unranked(
     assert text.startswith("There is nothing to rank yet: fewer than two of the studies")
     text, _ = compare(finished, running, page=tmp_path / "page.html")
     assert "validation macro-F1 0.950 (the best of 1 complete trial), against" in " ".join(text.split())
+
+
+def test_the_best_run_of_a_search_need_not_be_its_winner(finished: Path, build_study: Callable, tmp_path: Path) -> None:
+    write_test_scores(finished, winner=0, base=[0.40, 0.42], best=[0.40, 0.42])  # trial 1 has 0.6, trial 0 0.4
+    with build_study(finished.with_name("running")) as search:
+        search.run(search.study.base_params(), [0.2, 0.95], "COMPLETE")
+    text, _ = compare(finished, finished.with_name("running"), page=tmp_path / "page.html")
+    assert "against 0.600 (the best of 2 complete trials) in tiny" in " ".join(text.split())
 
 
 def test_equal_scores_are_called_equal(build_study: Callable, tmp_path: Path) -> None:
