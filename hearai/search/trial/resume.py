@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from hearai.config.config import Config, load_config
@@ -27,6 +28,8 @@ def clear_unusable(folder: Path, config: Config) -> bool:
     for name in (LAST, BEST):
         for half_written in (folder / name).glob(".*"):  # by a process that was killed while it saved
             half_written.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds files, or does not exist
+            (folder / name).rmdir()  # of a process that ended before its first checkpoint: nothing is lost
     problem = _problem(folder, config)
     if problem:
         for name in (LAST, BEST):

@@ -84,6 +84,15 @@ def test_a_trial_that_starts_again_gives_equal_results(trial: tuple[Path, Config
     assert rows[:2] == rows[2:]
 
 
+def test_an_attempt_that_ended_before_its_first_checkpoint_is_no_problem(
+    tiny_config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "0005" / "last").mkdir(parents=True)
+    with caplog.at_level(logging.INFO, "hearai"):
+        assert not clear_unusable(tmp_path / "0005", tiny_config)
+    assert not caplog.records and not (tmp_path / "0005" / "last").exists()
+
+
 def test_files_that_a_killed_process_half_wrote_are_removed(trial: tuple[Path, Config]) -> None:
     folder, config = trial
     half = folder / "last" / ".state.pt.123"
