@@ -52,7 +52,7 @@ def make_parser() -> ScriptParser:
     _add_address(tune_parser)
     for verb, text in VERBS.items():
         example = f"    python experiments/submit.py {verb} hamnosys"
-        sub = verbs.add_parser(verb, text=f"{text.capitalize()}.\n\n{example}", help=text)
+        sub = verbs.add_parser(verb, text=f"{text[0].upper()}{text[1:]}.\n\n{example}", help=text)
         count = "?" if verb == "status" else None
         sub.add_argument("study", type=study_name, metavar="STUDY", nargs=count, help="name of the study")
         if verb == "logs":

@@ -51,7 +51,8 @@ def age_text(moment: float) -> str:
     seconds = max(0.0, time.time() - moment)
     for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= unit:
-            return f"{int(seconds // unit)} {name} ago"
+            number = int(seconds // unit)
+            return f"{number} {'day' if (number, name) == (1, 'days') else name} ago"
     return "just now"
 
 

@@ -1,8 +1,10 @@
 """Numbers, durations and names as people read them."""
 
+import time
+
 import pytest
 
-from hearai.reporting.text import csv_cell, duration, gain, plain, score, short_names, shorten
+from hearai.reporting.text import age_text, csv_cell, duration, gain, plain, score, short_names, shorten
 
 
 def test_paths_are_shortened_to_unique_suffixes() -> None:
@@ -39,6 +41,12 @@ def test_durations_have_readable_units() -> None:
 
 def test_scores_have_three_decimals_and_a_dash_for_unknown() -> None:
     assert (score(0.12345), score(None), gain(0.5, 0.512), gain(None, 0.5)) == ("0.123", "-", "+0.012", "-")
+
+
+def test_ages_have_one_unit() -> None:
+    now = time.time()
+    ages = [age_text(now - seconds) for seconds in (5, 130, 7300, 90000, 180000)]
+    assert ages == ["just now", "2 min ago", "2 h ago", "1 day ago", "2 days ago"]
 
 
 def test_long_text_ends_in_an_ellipsis() -> None:

@@ -36,7 +36,8 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
-            raise UserError(f"--port {port}: cannot be used ({error}); give another one, or 0 for any") from None
+            problem = getattr(error, "strerror", None) or error
+            raise UserError(f"--port {port}: cannot listen there ({problem}); give another one, or 0 for any") from None
 
     @property
     def url(self) -> str:

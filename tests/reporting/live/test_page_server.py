@@ -69,9 +69,11 @@ def test_a_page_that_is_missing_for_a_moment_is_not_an_error(server: Server) -> 
 
 @pytest.mark.heavy
 def test_a_port_in_use_is_a_message(server: Server) -> None:
-    with pytest.raises(UserError, match=rf"--port {server.server_port}: cannot be used .*; give another one, or 0"):
+    with pytest.raises(
+        UserError, match=rf"--port {server.server_port}: cannot listen there .*; give another one, or 0"
+    ):
         Server(server.folder, server.server_port)
-    with pytest.raises(UserError, match="--port 99999: cannot be used"):
+    with pytest.raises(UserError, match="--port 99999: cannot listen there"):
         Server(server.folder, 99999)
 
 
