@@ -84,7 +84,7 @@ def test_a_trial_that_starts_again_gives_equal_results(trial: tuple[Path, Config
     assert rows[:2] == rows[2:]
 
 
-def test_an_attempt_that_ended_before_its_first_checkpoint_is_no_problem(
+def test_an_attempt_without_a_checkpoint_is_no_problem(
     tiny_config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "0005" / "last").mkdir(parents=True)
