@@ -20,6 +20,7 @@ from hearai.training.features.feature_cache import (
     epochs_on_features,
     load_features,
     run_length,
+    weights_hash,
 )
 from hearai.training.features.frozen_prefix import PrefixStage, frozen_prefix
 from hearai.training.features.gathered_batches import GatheredBatches
@@ -51,12 +52,22 @@ class Batches:
         self._runs_rest = extractor.split is not None
         if extractor.split:
             self._epochs_on_features, stage = self.epochs, PrefixStage(extractor.split)
+        self._stage = stage or extractor
         if self._epochs_on_features:
-            self._features, self._flipped = load_features(config, data, stage or extractor, runtime.device)
+            self._features, self._flipped = load_features(config, data, self._stage, runtime.device)
         self.from_features = self._epochs_on_features == self.epochs and not self._runs_rest
         """Whether all batches hold features, so that the backbone never runs."""
         self.backbone_hash = self._features.backbone_hash if self._features and self.from_features else None
         """Hash of the weights that computed the features; None where the backbone runs."""
+
+    def fit_features(self, epoch: int) -> bool:
+        """Whether the features that are still read, from this epoch (0-based) on, are those of the present weights.
+
+        The weights of a resumed run are loaded after its features: the file that it started with may have changed.
+        """
+        if self._features is None or self.from_features or epoch >= self._epochs_on_features:
+            return True
+        return weights_hash(self._stage.backbone) == self._features.backbone_hash
 
     def train(self, epoch: int, first_step: int = 0) -> Iterable[Batch]:
         """Shuffled training batches of an epoch (0-based), each frame jittered inside its segment.

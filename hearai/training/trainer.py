@@ -156,6 +156,8 @@ class Trainer:
             load_weights(self.model, {**self.model.state_dict(), **state["model"]}, finite=False)
             load_optimizer(self.optimizer, state["optimizer"])
             self.partial = PartialEpoch.from_state(state.get("begun"), heads=heads, steps=steps)
+            if not self.batches.fit_features(state["progress"]["epoch"]):
+                raise ValueError("its features come from another backbone")
         except ValueError as problem:
             raise ConfigError(
                 f"{self.runtime.folder}: holds an unfinished run of another config ({problem}); "

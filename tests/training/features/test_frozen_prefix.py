@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from hearai.config.config import Config
+from hearai.config.overrides import override
 from hearai.data.annotations.load import load_data
+from hearai.errors import ConfigError
 from hearai.models.model import build_initial_model
 from hearai.training.features.frozen_prefix import frozen_prefix
 from hearai.training.fit import fit
-from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.checkpoint import load_checkpoint, save_tensors
 from hearai.training.runtime import LocalRuntime
 from tests.helpers.runtimes import Interrupted, InterruptedRuntime, RecordingRuntime
 
@@ -26,6 +28,11 @@ BLOCKS = {
     "transformer.dropout_rate": 0.3,
 }
 MIRROR = {"augmentations_parameters.apply_horizontal_flip": True}
+UNFROZEN_LATER = {
+    "freeze_scheduler.model_params": {"feature_extractor.backbone": [True, False]},
+    "freeze_scheduler.freeze_pattern_repeats": [2, 99],
+    "train_parameters.epochs": 3,
+}
 NOT_CACHED = {"general_parameters.frame_cache_gb": 0}
 
 
@@ -58,6 +65,29 @@ def test_a_run_on_activations_resumes_as_an_uninterrupted_one(
     fit(config, LocalRuntime("cpu", tmp_path / "resumed", resume=True))
     one, other = (load_checkpoint(tmp_path / folder / "last")["model"] for folder in ("whole", "resumed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("values", [BLOCKS, UNFROZEN_LATER], ids=["first blocks", "first epochs"])
+def test_a_run_does_not_continue_on_another_backbone(
+    make_config: Callable[..., Config], tiny_dataset: Path, tmp_path: Path, values: dict
+) -> None:
+    """Its own weights are in the checkpoint; activations of another file's weights do not fit to them."""
+    config = make_config(tiny_dataset, {**values, "feature_extractor.checkpoint": str(tmp_path / "backbone.pt")})
+
+    def write_backbone(seed: int) -> None:
+        random = override(config, {"feature_extractor.checkpoint": None, "general_parameters.seed": seed})
+        backbone = build_initial_model(random, load_data(config).num_class).feature_extractor.backbone
+        content = {"backbone": backbone.state_dict(), "model_path": config.feature_extractor.model_path}
+        save_tensors(tmp_path / "backbone.pt", content)
+
+    write_backbone(5)
+    with pytest.raises(Interrupted):
+        fit(config, InterruptedRuntime(tmp_path / "run", after_epoch=1))
+    write_backbone(6)
+    with pytest.raises(ConfigError, match="its features come from another backbone"):
+        fit(config, LocalRuntime("cpu", tmp_path / "run", resume=True))
+    write_backbone(5)
+    fit(config, LocalRuntime("cpu", tmp_path / "run", resume=True))
 
 
 @pytest.mark.parametrize(
