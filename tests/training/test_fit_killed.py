@@ -14,6 +14,7 @@ import torch
 
 from hearai.config.config import Config, to_yaml
 from hearai.training.outputs.checkpoint import load_checkpoint
+from hearai.training.outputs.run_lock import run_lock
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.training
@@ -84,6 +85,16 @@ def test_a_run_killed_within_an_epoch_ends_with_equal_weights(
         found, expected = (load_checkpoint(tmp_path / run / name)["model"] for run in ("killed", "uninterrupted"))
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], expected[key]) for key in found)
+
+
+def test_only_one_process_trains_in_a_folder(tiny_config: Config, tmp_path: Path):
+    (tmp_path / "config.yml").write_text(to_yaml(tiny_config))
+    with run_lock(tmp_path / "run"):
+        process = start(tmp_path / "config.yml", tmp_path / "run")
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2
+    assert f"error: {tmp_path / 'run'}: another process trains there" in output
+    assert start(tmp_path / "config.yml", tmp_path / "run").wait(120) == 0
 
 
 def test_a_killed_run_is_not_overwritten_without_resume(tiny_config: Config, tmp_path: Path):

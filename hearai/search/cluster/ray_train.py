@@ -11,6 +11,7 @@ from hearai.search.cluster.connect import RayConnection
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.trial.spec import TrialSpec
 from hearai.search.trial.worker_group import train_worker
+from hearai.training.outputs.run_lock import run_lock
 
 
 def train_with_ray(config: Config, folder: Path, workers: int, threads: int | None = None) -> None:
@@ -19,6 +20,9 @@ def train_with_ray(config: Config, folder: Path, workers: int, threads: int | No
     Args:
         workers: 0 = local mode: this process, no cluster, breakpoints work; K = a group of K processes.
         threads: torch's threads in each process; None = one.
+
+    Raises:
+        ConfigError: another process trains in the folder.
     """
     scaling = ScalingConfig(num_workers=0)
     per_worker = TrialResources(workers=max(workers, 1))
@@ -34,9 +38,11 @@ def train_with_ray(config: Config, folder: Path, workers: int, threads: int | No
         workers=per_worker.workers,
         code=str(code) if (code := code_folder()) else None,
     )
-    TorchTrainer(
+    trainer = TorchTrainer(
         train_worker,
         train_loop_config=spec.to_dict(),
         scaling_config=scaling,
         run_config=RunConfig(name="train", storage_path=str(folder.absolute() / "ray")),
-    ).fit()
+    )
+    with run_lock(folder):
+        trainer.fit()

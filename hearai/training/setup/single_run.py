@@ -10,6 +10,7 @@ from hearai.errors import ConfigError
 from hearai.training.fit import FitResult, fit, result_of
 from hearai.training.outputs.checkpoint import save_tensors
 from hearai.training.outputs.layout import BACKBONE_FILE, BEST, LAST, holds_checkpoint
+from hearai.training.outputs.run_lock import run_lock
 from hearai.training.outputs.saved_state import load_best, load_last
 from hearai.training.run_state import RunState
 from hearai.training.runtime import LocalRuntime, choose_device
@@ -32,8 +33,8 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
     pre_training = config.train_parameters.pre_training  # writes a backbone, and no run
     if resume and config.general_parameters.path_to_save is None:
         raise ConfigError("--resume: which run? Give its folder: --set general_parameters.path_to_save=DIR")
-    if (folder / LAST).exists() and not (resume or pre_training):
-        raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
+    if not (resume or pre_training):
+        require_no_run(folder)
     stored = stored_run(folder) if resume and not pre_training else None
     if resume and not stored:
         log.warning("%s: holds no run to resume; training starts with epoch 1", folder)
@@ -47,10 +48,27 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
     return config, data
 
 
+def require_no_run(folder: Path) -> None:
+    """Refuses a folder that holds an earlier run.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if (folder / LAST).exists():
+        raise ConfigError(f"{folder}: already holds a run; give --resume, or another general_parameters.path_to_save")
+
+
 def run_single(config: Config, folder: Path, *, resume: bool = False) -> FitResult:
-    """`fit` in this process, of a config from `prepare_run`."""
+    """`fit` in this process, of a config from `prepare_run`.
+
+    Raises:
+        ConfigError: another process trains in the folder, or has done so since `prepare_run`.
+    """
     device = choose_device(config.general_parameters.gpu)
-    return fit(config, LocalRuntime(device, folder, resume=resume))
+    with run_lock(folder):
+        if not resume:
+            require_no_run(folder)
+        return fit(config, LocalRuntime(device, folder, resume=resume))
 
 
 def read_result(folder: Path) -> FitResult:

@@ -1,0 +1,37 @@
+"""Only one process trains in the folder of a single run; a second one would mix its epochs and checkpoints with it."""
+
+import errno
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hearai.errors import ConfigError
+from hearai.training.outputs.layout import RUN_LOCK
+
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+"""Error numbers of file systems without locks."""
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Locks a run's folder for the duration of a with block; the operating system ends the lock of a killed process.
+
+    Where the file system has no locks, the block runs without one.
+
+    Raises:
+        ConfigError: another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / RUN_LOCK).open("ab") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not shared with forked loader processes
+        except (BlockingIOError, PermissionError):
+            raise ConfigError(
+                f"{folder}: another process trains there; wait for its end, or give another "
+                "general_parameters.path_to_save"
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield
