@@ -133,7 +133,7 @@ def _given_folder() -> Path | None:
 def _call(kind: PartKind, name: str, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         return cls(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001  (the user's code may raise anything)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's code may raise anything)
         call = f"{cls.__name__}({_arguments(args, kwargs)})"
         raise ConfigError(f"{kind.name_path}: {name}: {call} failed: {describe_error(error)}") from error
 

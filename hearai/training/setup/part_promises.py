@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from hearai.config.model_parts.load_part import describe_error
 from hearai.training.optim.loss import takes_smoothing
@@ -35,6 +36,9 @@ def module_problems(build: Callable[[], nn.Module], x: Tensor, *, frames: int | 
     """
     own = build()
     file, clips = _file(own), len(MASK_BT)
+    if lazy := [name for name, module in own.named_modules() if isinstance(module, LazyModuleMixin)]:
+        yield f"has lazy modules, whose size is not known yet: {', '.join(lazy[:5])}; state their sizes ({file})"
+        return
     shape = (clips, own.width) if frames is None else (clips, frames, own.width)
     try:
         with torch.no_grad():
@@ -61,8 +65,8 @@ def _run(own: nn.Module, x: Tensor, mask_BT: Tensor, shape: tuple[int, ...] | No
     if shape is not None and output.shape != shape:
         names = "(B, T, width)" if len(shape) == 3 else "(B, width)"
         raise _Broken(f"{call} returned the shape {tuple(output.shape)}; expected {names} = {shape} ({file})")
-    if not output.is_floating_point():
-        raise _Broken(f"{call} returned {output.dtype}; expected floating point ({file})")
+    if output.dtype != torch.float32:
+        raise _Broken(f"{call} returned {output.dtype}; expected torch.float32, as the layers after it take ({file})")
     if not output.isfinite().all():
         raise _Broken(f"{call} returned values that are not finite, at padded frames or others; expected none ({file})")
     return output
@@ -75,7 +79,7 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except _Broken:
         raise
-    except Exception as error:  # noqa: BLE001  (the user's code may raise anything)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's code may raise anything)
         raise _Broken(f"{what}: {describe_error(error)}") from error
 
 

@@ -41,6 +41,14 @@ class Hidden(Good):
     def forward(self, x, mask): return super().forward(x, mask) + self.hidden[0]
 class Random(Good):
     def forward(self, x, mask): return super().forward(x, mask) + torch.rand(1)
+class Double(Good):
+    def forward(self, x, mask): return super().forward(x, mask).double()
+class Lazy(Good):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LazyLinear(8)
+class Exits(Good):
+    def __init__(self): raise SystemExit(3)
 class Encoder(nn.Module):
     def __init__(self, size, output_size):
         super().__init__()
@@ -98,6 +106,9 @@ def test_parts_that_keep_their_promises_pass(make_config: Callable) -> None:
         (EXTRACTOR, "Unused", "no gradient reaches spare.weight, spare.bias"),
         (EXTRACTOR, "Hidden", "another one with the same state dict gives other values"),
         (EXTRACTOR, "Random", "different outputs in evaluation mode|gives other values"),
+        (EXTRACTOR, "Double", "returned torch.float64; expected torch.float32"),
+        (EXTRACTOR, "Lazy", "lazy modules, whose size is not known yet: layer"),
+        (EXTRACTOR, "Exits", r"Exits\(no arguments\) failed: .*SystemExit: 3"),
         (EXTRACTOR, "Augment", "is no subclass of torch.nn.Module"),
         (ENCODER, "Last", "padding, where the mask is false, must not matter"),
         (LOSS, "Mean", r"expected \(B,\) = \(6,\), one loss per clip"),
