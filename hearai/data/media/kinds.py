@@ -134,7 +134,7 @@ def _kind_of_text(head: bytes) -> Kind:
     if re.search(r"<(!doctype\s+html|html|head|body)\b", start, re.IGNORECASE):
         return HTML
     first = " ".join(start.split())[:40]
-    return Kind(f"a text file that begins with {first!r}", advice="read it: it may give the reason")
+    return Kind(f"a text file that begins with {first!r}", advice="open the text, which may give the reason")
 
 
 def _decoded(head: bytes) -> str | None:
