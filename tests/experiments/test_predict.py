@@ -46,6 +46,19 @@ def test_notation_heads_give_symbols_meanings_and_glosses(
     assert code == 0 and "nearest glosses" in out and max(map(len, out.splitlines()[1:])) <= 80
 
 
+@pytest.mark.parametrize("absent", [None, "test_hamnosys.txt", "test_gloss.txt"])
+def test_a_model_of_notations_finds_words_in_a_dictionary(
+    make_config: Callable, data: Path, tmp_path: Path, absent: str | None
+):
+    config = make_config(data, {"train_parameters.classification_mode": "hamnosys", "train_parameters.epochs": 1})
+    fit(config, LocalRuntime("cpu", tmp_path / "run"))
+    if absent:
+        (data / absent).unlink()
+    (row,) = hearai.load_model(tmp_path / "run", gpu=-1).predict(data / "c1", dictionary=data)
+    words = {entry["word"] for entry in row["dictionary"]}
+    assert words <= {"house", "tree", "cat"} if absent != "test_gloss.txt" else words == {None}
+
+
 def test_predictions_are_saved_as_images_and_videos(call: Callable, run: Path, data: Path, tmp_path: Path):
     args = ("predict", "--checkpoint", run, "--gpu", -1)
     code, out, _ = call(*args, data / "c0", "--save", tmp_path / "new" / "out.png")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hearai.config.config import Config
+from hearai.config.overrides import override
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import unsplit_data
 from hearai.data.annotations.metadata import ClassNames, class_name
@@ -26,7 +28,7 @@ class Entry:
     """A clip of a dictionary, as found for another clip."""
 
     clip: str
-    """Its name; with several datasets, the dataset's first."""
+    """DATASET/NAME"""
     word: str | None
     """The name of its sign, or its number where no list names it; None without one."""
     distance: float
@@ -63,7 +65,7 @@ def read_dictionary(trained: TrainedModel, folder: Path) -> Dictionary:
         ConfigError: no clips.
         DataError: all problems of the folder and its files.
     """
-    config = config_for(trained.config, [str(folder)], NO_CHANGES, "--dictionary")
+    config = config_for(_with_words(trained.config, folder), [str(folder)], NO_CHANGES, "--dictionary")
     data = unsplit_data(config)
     if not data.clips:
         raise ConfigError(f"--dictionary {folder}: has no clips; give a dataset folder with some")
@@ -72,6 +74,18 @@ def read_dictionary(trained: TrainedModel, folder: Path) -> Dictionary:
     names: ClassNames = next(iter(data.class_lists.values()), {})  # there is one folder
     words = [_word(clip, signs, names) for clip in data.clips]
     return Dictionary([clip.key for clip in data.clips], words, outputs_of_clips(trained, data.clips).vectors_ND)
+
+
+def _with_words(config: Config, folder: Path) -> Config:
+    """The config of a model, reading also those labels of the folder that name signs, which need not be its own."""
+    if config.general_parameters.annotation_file is not None:  # the one file that is read
+        return config
+    groups, heads = [*config.train_parameters.head_groups], {*config.active_heads}
+    for group, own in config.heads.groups.items():
+        if not heads & {*own} and not {*own} & {*HEADS} and (folder / f"test_{group}.txt").is_file():
+            groups.append(group)
+            heads |= {*own}
+    return override(config, {"train_parameters.classification_mode": groups if len(groups) > 1 else groups[0]})
 
 
 def _word(clip: Clip, signs: Sequence[str], names: ClassNames) -> str | None:
