@@ -184,6 +184,8 @@ def load_or_compute(
         if not are_valid(path, shape):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name("lock")):
+                for left_over in path.parent.glob(f".{path.name}.*"):  # by a process that was killed
+                    left_over.unlink(missing_ok=True)
                 if not are_valid(path, shape, warn=True):
                     _compute(extractor, _read_batches(config, clips, mirrored), shape, device, path)
         features = Features(path, clips, backbone_hash)

@@ -76,6 +76,14 @@ def test_an_interrupted_computation_leaves_no_features(tiny_config, parts, isola
     assert len(list(isolated_cache.glob("features-*/rows.npy"))) == 1
 
 
+def test_what_a_killed_process_left_is_removed(tiny_config, parts, isolated_cache):
+    compute(tiny_config, parts)
+    (rows,) = isolated_cache.glob("features-*/rows.npy")
+    left_over = rows.rename(rows.with_name(".rows.npy.12345"))
+    compute(tiny_config, parts)
+    assert rows.is_file() and not left_over.exists()
+
+
 def test_the_fingerprint_depends_on_everything_relevant(make_config, tiny_dataset, parts):
     data, extractor = parts
     config, clips, known = make_config(tiny_dataset), list(data.split.train), weights_hash(extractor.backbone)
