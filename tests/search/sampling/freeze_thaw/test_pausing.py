@@ -353,7 +353,7 @@ def test_the_policy_of_a_study_with_this_sampler(study: Study, journal: Journal)
     assert isinstance(build_policy(study, store, 2), Pausing)
 
 
-def test_a_continued_search_learns_from_finals_how_much_a_seed_changes(study: Study, journal: Journal) -> None:
+def test_finals_tell_a_continued_search_what_a_seed_changes(study: Study, journal: Journal) -> None:
     search = Search(study, journal)
     search.run()
     finals = build_finals_store(journal)
