@@ -20,7 +20,7 @@ from hearai.search.storage.layout import CLASS_NAMES, STUDY_FILE
 
 ROOT = Path(__file__).parents[3]
 CODE_FOLDERS = ("hearai", "experiments", "search_spaces")
-CODE_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".csv", ".j2")
+CODE_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".csv", ".j2", ".html", ".css", ".js")
 """Kinds of files that code consists of: modules, spaces, tables, templates."""
 CODE_OPTION = "--code"
 """Option of `tune.py` whose value is a folder of this machine."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hearai.search.cluster import code_bundle
-from hearai.search.cluster.code_bundle import bundle_code, bundle_lines, code_files, left_out_lines
+from hearai.search.cluster.code_bundle import CODE_SUFFIXES, bundle_code, bundle_lines, code_files, left_out_lines
+from tests.helpers import ROOT
 from tests.helpers.text_files import write_text
 
 
@@ -18,6 +19,12 @@ def test_all_code_and_nothing_else_is_sent() -> None:
         assert not list(folder.rglob("__pycache__"))
         assert arguments == ["--space", "hamnosys"], "a shipped space is part of the code"
     assert not folder.exists()
+
+
+def test_every_kind_of_file_of_the_package_is_sent() -> None:
+    """A template or script that is missing on the cluster is missed at the end of a search."""
+    kinds = {path.suffix for path in (ROOT / "hearai").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert kinds - {".pyc"} <= set(CODE_SUFFIXES)
 
 
 @pytest.mark.heavy
