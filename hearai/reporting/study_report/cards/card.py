@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jinja2
 from markupsafe import Markup
 
+from hearai.errors import UserError
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import StudySummary
 
@@ -81,6 +82,9 @@ def _draw(card: Card, environment: jinja2.Environment, record: StudyRecord, summ
         body = environment.get_template(card.template).render(card.build(record, summary))
     except NotYet as reason:
         return DrawnCard(card.id, card.title, card.shows, "not yet", Markup.escape(str(reason)))
+    except UserError as error:  # a damaged file, which the message names
+        log.warning("report: the card %r could not be drawn: %s", card.title, error)
+        return DrawnCard(card.id, card.title, card.shows, "broken", Markup.escape(f"Could not be drawn: {error}"))
     except Exception as error:  # noqa: BLE001 - whatever a damaged study causes costs this card only
         log.warning("report: the card %r could not be drawn", card.title, exc_info=True)
         text = f"This card could not be drawn: {type(error).__name__}: {error}"

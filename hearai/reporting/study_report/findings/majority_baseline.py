@@ -32,7 +32,8 @@ def majority_scores(record: StudyRecord) -> MajorityScores | None:
     split_of = _read_split(record.folder / SPLIT_FILE)
     clips = {clip.key: clip for clip in data.clips}
     if not is_same_dataset(record.data, data.fingerprints.as_dict()) or split_of.keys() != clips.keys():
-        log.info("the report omits the majority baseline: the dataset has changed")
+        reason = "the dataset has changed" if split_of else f"{record.folder / SPLIT_FILE} is missing or empty"
+        log.info("the report omits the majority baseline: %s", reason)
         return None
     train, test = ([clip for key, clip in clips.items() if split_of[key] == part] for part in ("train", "test"))
     scores = {head: _head_score(head, classes, train, test) for head, classes in data.num_class.items()}

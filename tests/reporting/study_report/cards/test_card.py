@@ -36,6 +36,15 @@ def test_a_broken_card_costs_only_itself(finished: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.heavy
+def test_a_damaged_file_is_named_without_a_traceback(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (finished / "test_confusion.json").write_text("nonsense")
+    record = read_record(finished)
+    page = Page(render_page(record, summarize(record)))
+    assert f"Could not be drawn: {finished / 'test_confusion.json'}: cannot be read" in page.text
+    assert "test_confusion.json: cannot be read" in caplog.text and "Traceback" not in caplog.text
+
+
+@pytest.mark.heavy
 def test_an_empty_study_says_what_each_card_needs(build_study: Callable) -> None:
     with build_study() as builder:
         record = read_record(builder.folder)
