@@ -18,7 +18,7 @@ from hearai.reporting.comparison.costs import (
     seeds_chart,
     target_of,
 )
-from hearai.reporting.comparison.ranking import Ranking, headline, rank, remarks, with_spread
+from hearai.reporting.comparison.ranking import Ranking, headline, is_clear, rank, remarks, with_spread
 from hearai.reporting.comparison.sources import read_studies
 from hearai.reporting.comparison.terminal import terminal_text
 from hearai.reporting.html_pages import render_template
@@ -69,6 +69,7 @@ def render_comparison(studies: Sequence[ComparedStudy], ranking: Ranking) -> str
         "studies": studies,
         "ranking": ranking,
         "headline": headline(ranking),
+        "is_clear": is_clear(ranking),
         "remarks": remarks(ranking, studies),
         "with_spread": with_spread,
         "written": time.strftime("%F %T"),

@@ -49,6 +49,15 @@ def rank(studies: Sequence[ComparedStudy]) -> Ranking:
     return Ranking(None, (), ())
 
 
+def is_clear(ranking: Ranking) -> bool:
+    """Whether the first is better than the second by more than the spread over the seeds of both."""
+    if ranking.basis != SEEDS:
+        return False
+    one, other = (study.winner_runs for study in ranking.ranked[:2])
+    assert one and other
+    return min(len(one.seeds), len(other.seeds)) > 1 and one.mean - other.mean > math.hypot(one.std, other.std)
+
+
 def headline(ranking: Ranking) -> str:
     """The outcome of the comparison in one to three sentences."""
     if ranking.obstacles:

@@ -54,6 +54,7 @@ def test_two_studies_are_ranked_with_cost_and_differences(finished: Path, other:
         text.split()
     )
     assert "wider is better than tiny: validation macro-F1 0.820\u00a0\u00b1\u00a00.028" in page.text
+    assert '<p class="verdict">' in source
     assert "On the test clips tiny scores higher: 0.520 against 0.470." in page.text
     assert source.count("<svg") == 3 and source.count("<polyline") == 4  # seeds; a line per study by epochs, by minutes
     rows = [line.split() for line in text.splitlines()]
@@ -99,6 +100,7 @@ def test_equal_scores_are_called_equal(build_study: Callable, tmp_path: Path) ->
             search.run(search.study.base_params(), [0.2, 0.4], "COMPLETE")
     text, _ = compare(tmp_path / "one", tmp_path / "two", page=tmp_path / "page.html")
     assert text.startswith("one and two have the same best score in the search")
+    assert '<p class="verdict none">' in (tmp_path / "page.html").read_text()
 
 
 def test_other_data_is_not_ranked(finished: Path, tmp_path: Path) -> None:
