@@ -133,7 +133,8 @@ def _lines(storage: Path) -> Iterator[str]:
         of_kind = [info for info in caches if info.kind == kind]
         size = size_text(sum(info.bytes for info in of_kind))
         newest = age_text(max(info.changed for info in of_kind))
-        yield f"  {kind:<26}{len(of_kind):>4} folders{size:>12}{newest:>13}"
+        folders = "folder" if len(of_kind) == 1 else "folders"
+        yield f"  {kind:<26}{len(of_kind):>4} {folders:<7}{size:>12}{newest:>13}"
 
 
 def find_study(storage: Path, name: str) -> Path:

@@ -55,7 +55,7 @@ def test_the_list_fits_80_columns_and_has_the_caches(storage: Path) -> None:
     lines = list(studies_text(storage))
     assert all(len(line) <= 80 for line in lines if not line.startswith("caches in"))
     assert any(line.split()[:4] == ["a", "finished", "2/2", "0.500"] for line in lines)
-    assert any(line.split()[:4] == ["features", "1", "folders", "2"] for line in lines)
+    assert any(line.split()[:4] == ["features", "1", "folder", "2"] for line in lines)
 
 
 def test_nothing_is_deleted_while_a_search_uses_it(storage: Path) -> None:
