@@ -14,7 +14,7 @@ from hearai.reporting.study_report.verdict import score_remarks
 def build(record: StudyRecord, summary: StudySummary) -> Mapping[str, Any]:
     """Raises NotYet before the test clips are scored."""
     if summary.test is None:
-        raise NotYet("Not scored yet: the test clips are scored once, after the winner has been chosen.")
+        raise NotYet("Not scored yet: the test clips are scored after the winner has been chosen.")
     return {
         "has_majority": summary.most_frequent is not None,
         "objective": summary.objective,
@@ -29,6 +29,6 @@ def build(record: StudyRecord, summary: StudySummary) -> Mapping[str, Any]:
 CARD = Card(
     "test-scores",
     "Test scores",
-    "The test clips were scored once, after the winner had been chosen on validation clips.",
+    "The test clips had no part in the choice of the winner; where finals are added later, they are scored again.",
     build,
 )
