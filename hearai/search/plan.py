@@ -22,7 +22,7 @@ from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
-from hearai.training.setup.starting_weights import travels, with_copy, write_copy
+from hearai.training.setup.starting_weights import travels, warn_of_shared_clips, with_copy, write_copy
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
         load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
     start = with_weights(start, pretraining_follows=follows)
+    warn_of_shared_clips(start, data)
     if problems := space_problems(study.space, start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)

@@ -3,18 +3,24 @@
 They are loaded once before anything starts, to report what is taken; a study keeps a copy that travels to its nodes.
 """
 
+import logging
 import shutil
 from pathlib import Path
 
-from hearai.config.config import Config
+from hearai.config.config import Config, build_config
+from hearai.config.model_schema import FeatureExtractorParameters
 from hearai.config.overrides import override
-from hearai.errors import ConfigError
+from hearai.data.annotations.load import Data, load_data
+from hearai.errors import ConfigError, UserError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.local import Taken
+from hearai.models.pretrained.local import Taken, find_file
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
+from hearai.training.outputs.layout import STATE
+
+log = logging.getLogger(__name__)
 
 CHECKED_CLASSES = {"gloss": 2}
 """Classes of the model that only shows whether the weights fit: those of the heads are never taken."""
@@ -44,6 +50,46 @@ def load_starting_weights(config: Config) -> Taken | None:
             "weights_sha256"
         )
     return taken
+
+
+def warn_of_shared_clips(config: Config, data: Data) -> None:
+    """Warns if the run that a model starts with was trained on clips that now validate or test it.
+
+    Splits balance the classes, so that the same clips with other labels are split in another way.
+
+    Args:
+        config: with resolved weights.
+    """
+    file = _file_of_run(config.feature_extractor)
+    content = read_start(file, str(file)) if file else {}
+    if file is None or not is_run(content):
+        return
+    parts = {"validation": data.split.val, "test": data.split.test}
+    try:
+        log.info("comparing the split with that of the run in %s", file)
+        trained = {clip.key for clip in load_data(build_config(content["config"], str(file))).split.train}
+    except UserError as error:
+        log.info(
+            "which clips it was trained on is not known (%s); they should not validate or test this run",
+            error.problems[0],
+        )
+        return
+    shared = {name: sum(clip.key in trained for clip in clips) for name, clips in parts.items()}
+    if any(shared.values()):
+        log.warning(
+            "the run in %s was trained on %s: scores on them are too high; give the dataset a splits.csv, by which "
+            "both are split, and train that run again",
+            file,
+            " and ".join(f"{count} of the {len(parts[name])} {name} clips" for name, count in shared.items() if count),
+        )
+
+
+def _file_of_run(extractor: FeatureExtractorParameters) -> Path | None:
+    """The file that may be the checkpoint of a run, from which weights are taken."""
+    if extractor.checkpoint is not None:
+        return Path(extractor.checkpoint)
+    file = find_file(extractor.weights_path, "feature_extractor.pretrained") if extractor.weights_path else None
+    return file if file and file.name == STATE else None
 
 
 def _sha256_if_stated(config: Config) -> str | None:

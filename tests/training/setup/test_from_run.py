@@ -1,5 +1,6 @@
 """`--from RUN`: extractor and encoder of another run, new heads; what does not fit is refused before the start."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from hearai.config.config import Config, load_config, to_dict
 from hearai.config.overrides import override
 from hearai.config.study import Request, load_study
+from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
 from hearai.models.model import build_initial_model, build_model
 from hearai.search.plan import make_plan, prepare_inputs
@@ -111,6 +113,27 @@ def test_a_run_records_what_it_took_and_resumes_with_the_same(tiny_config: Confi
     write_run(find_run(str(source)).config, source, seed=5)
     with pytest.raises(ConfigError, match="weights_sha256: was"):
         prepare_run(again, folder, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "given"), [("hamnosys", False), ("hamnosys", True), ("gloss", False)], ids=["other", "given", "same"]
+)
+def test_clips_that_the_source_was_trained_on_are_counted(
+    make_config: Callable[..., Config], make_dataset: Callable, tmp_path: Path, caplog, labels: str, given: bool
+):
+    data = make_dataset(clips=24, classes=8)
+    if given:
+        parts = ("train", "val", "test")
+        (data / "splits.csv").write_text("name,split\n" + "".join(f"c{i},{parts[i % 3]}\n" for i in range(24)))
+    source = write_run(make_config(data), tmp_path / "source", seed=4)
+    config = make_config(data, {"train_parameters.classification_mode": labels})
+    trained = {clip.key for clip in load_data(make_config(data)).split.train}
+    shared = sum(clip.key in trained for clip in load_data(config).split.val)
+    caplog.set_level(logging.INFO, "hearai")
+    prepare_run(override(config, values_from(find_run(str(source)), {})), tmp_path / "run")
+    assert bool(shared) == (labels == "hamnosys" and not given)
+    assert (f"was trained on {shared} of the" in caplog.text) == bool(shared)
+    assert "comparing the split" in caplog.text and "is not known" not in caplog.text
 
 
 def request(tmp_path: Path, data: Path, more: str = "") -> Request:
