@@ -164,8 +164,9 @@ class ObjectStore:
             files = [entry for entry in below if entry.type == FileType.File]
             return {entry.path: entry.mtime_ns for entry in files}
 
+        found = self._retry(attempt, "listed")  # the first request: it may be the URI that is wrong
         prefix = f"{self._path}/"
-        return checked_names(self._retry(attempt, "listed"), prefix, f"{prefix}{top}".rstrip("/"), str(self))
+        return checked_names(found, prefix, f"{prefix}{top}".rstrip("/"), str(self))
 
     @cached_property
     def _system_and_path(self) -> "tuple[FileSystem, str]":

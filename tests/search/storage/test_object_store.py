@@ -68,6 +68,12 @@ def flaky(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("request_of", [ObjectStore.list, ObjectStore.folders], ids=["list", "folders"])
+def test_an_unusable_uri_is_no_traceback(request_of) -> None:
+    with pytest.raises(StoreLost, match="cannot be listed"):
+        request_of(ObjectStore("s3://bucket/x?no_such_option=1"))
+
+
 @pytest.mark.heavy
 def test_requests_that_fail_are_retried(bucket: Bucket, flaky: None, folder: Path, tmp_path: Path) -> None:
     ObjectStore(bucket.uri).push(folder)
