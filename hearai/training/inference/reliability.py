@@ -53,7 +53,8 @@ def not_measured(checkpoint: Path) -> str:
     """Says that a model comes without what was measured on validation clips, and how to add it."""
     return (
         f"{checkpoint}: probabilities are not calibrated, and clips unlike the training clips are not recognised; to "
-        f"measure both on its validation clips: python experiments/evaluate.py --checkpoint {checkpoint} --calibrate"
+        "measure both on validation clips that it was not trained on: python experiments/evaluate.py "
+        f"--checkpoint {checkpoint} --calibrate"
     )
 
 
