@@ -41,8 +41,8 @@ def run_folder(config: Config, stamp: str) -> Path:
     """Of a single run: `path_to_save`; the stem of a `.pth` path; unset = `runs/train-<stamp>`, `-2` if that exists."""
     path = config.general_parameters.path_to_save
     if path is None:
-        names = (SINGLE_RUNS / f"train-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in count(2))))
-        return next(name for name in names if not name.exists())
+        names = (f"train-{stamp}" if number == 1 else f"train-{stamp}-{number}" for number in count(1))
+        return next(folder for name in names if not (folder := SINGLE_RUNS / name).exists())
     return Path(path).parent / Path(path).stem if path.endswith(".pth") else Path(path)
 
 
