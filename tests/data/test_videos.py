@@ -209,8 +209,8 @@ def image(form: str) -> bytes:
 
 NOT_VIDEOS = {
     "page": (b"\n<!DOCTYPE html><html><body>Log in</body></html>", "it is a web page", "open the address in a browser"),
-    "text": (b"Error 403: quota exceeded", "begins with 'Error 403: quota exceeded'", "read it"),
-    "control characters": ("\x1b[2JError \N{WARNING SIGN}".encode(), r"'\x1b[2JError", "read it"),
+    "text": (b"Error 403: quota exceeded", "begins with 'Error 403: quota exceeded'", "open the text"),
+    "control characters": ("\x1b[2JError \N{WARNING SIGN}".encode(), r"'\x1b[2JError", "open the text"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer", "git lfs pull"),
     "jpeg": (image("JPEG"), "it is a JPEG image", "NAME_0.jpg"),
     "png": (image("PNG"), "it is a PNG image", "NAME_0.jpg"),
