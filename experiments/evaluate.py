@@ -63,7 +63,7 @@ def main() -> int:
     require_writable_folder(args.out or best, "--out")
     device = choose_device(args.gpu)
     if args.calibrate:
-        add_reliability(best, device)
+        add_reliability(best, device, copies=args.data_path)
     trained = load_trained(best, device)
     given = {"frame_pattern": args.frame_pattern, "follow_symlinks": args.follow_symlinks}
     assessment = assess(

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from hearai.config.config import Config
+from hearai.config.overrides import override
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data
@@ -31,12 +32,15 @@ from hearai.training.scores import labels_of
 log = logging.getLogger(__name__)
 
 
-def add_reliability(best: Path, device: torch.device, of_search: Path | None = None) -> Reliability | None:
+def add_reliability(
+    best: Path, device: torch.device, of_search: Path | None = None, copies: Sequence[str] = ()
+) -> Reliability | None:
     """Adds to a `best` folder what `measure` finds; what is there already is kept.
 
     Args:
         of_search: `best` folder of a run of the same config, whose temperatures and limit hold for a model that was
             trained on its validation clips.
+        copies: folders with a copy of its dataset, read where those that it was trained on do not exist any more.
 
     Returns:
         None, and the log says why, where there are no clips to measure it on; or there is no model, since the run
@@ -52,36 +56,41 @@ def add_reliability(best: Path, device: torch.device, of_search: Path | None = N
     if trained.reliability is not None:
         return trained.reliability
     known = load_trained(of_search, torch.device("cpu")).reliability if of_search else None
-    reliability = measure(trained, known)
+    reliability = measure(trained, known, copies)
     if reliability is not None:
         save_checkpoint(best, {**load_checkpoint(best), "reliability": reliability.content()})
     return reliability
 
 
-def measure(trained: TrainedModel, of_search: Reliability | None = None) -> Reliability | None:
+def measure(
+    trained: TrainedModel, of_search: Reliability | None = None, copies: Sequence[str] = ()
+) -> Reliability | None:
     """Temperatures and the limit from validation clips, vectors from training clips; see `add_reliability`."""
-    data = load_data(trained.config)
+    config = trained.config
+    if copies and not all(Path(folder).is_dir() for folder in config.general_parameters.data_path or ()):
+        config = override(config, {"general_parameters.data_path": list(copies)})
+    data = load_data(config)
     if trained.fingerprints and not is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):
         raise ConfigError(
             f"{trained.folder}: its dataset has changed since it was trained, so that its validation clips are not "
             "known; train it again, or put the dataset back"
         )
-    has_validation = bool(data.split.val) and not trained.config.general_parameters.train_on_validation
+    has_validation = bool(data.split.val) and not config.general_parameters.train_on_validation
     if not has_validation and of_search is None:
         log.info("not calibrated: no validation clips that the model was not trained on")
         return None
     train, val = draw_clips(data.split.train), draw_clips(data.split.val)
-    vectors_MD = _outputs(trained, data, train).vectors_ND.half()
+    vectors_MD = _outputs(trained, config, data, train).vectors_ND.half()
     if of_search is not None:
         return Reliability(of_search.temperatures, vectors_MD, of_search.limit)
-    outputs = _outputs(trained, data, val)
+    outputs = _outputs(trained, config, data, val)
     temperatures = fit_temperatures(outputs.logits, labels_of(val, outputs.logits))
     return Reliability(temperatures, vectors_MD, limit_of(nearest_distances(outputs.vectors_ND, vectors_MD)))
 
 
-def _outputs(trained: TrainedModel, data: Data, clips: Sequence[Clip]) -> ClipOutputs:
+def _outputs(trained: TrainedModel, config: Config, data: Data, clips: Sequence[Clip]) -> ClipOutputs:
     """Those for clips of the run's own data, from the features or decoded frames that its training has left."""
-    config, runtime = trained.config, LocalRuntime(trained.device, trained.folder)
+    runtime = LocalRuntime(trained.device, trained.folder)
     known = [*data.split.train, *data.split.val]
     features = frames = None
     if _trained_on_features(config, data):

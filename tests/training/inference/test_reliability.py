@@ -56,6 +56,15 @@ def test_a_run_is_measured_once_and_keeps_its_weights(run: Path):
 
 
 @pytest.mark.training
+def test_a_copy_of_the_dataset_serves_when_the_original_is_gone(run: Path):
+    (folder,) = load_trained(run / "best", CPU).config.general_parameters.data_path
+    (run.parent / "elsewhere").mkdir()
+    copy = Path(folder).rename(run.parent / "elsewhere" / Path(folder).name)
+    measured = add_reliability(run / "best", CPU, copies=[str(copy)])
+    assert measured and len(measured.vectors_MD) == 40
+
+
+@pytest.mark.training
 @pytest.mark.parametrize("values", [{}, {"freeze_scheduler.model_params": {"feature_extractor.backbone": [True]}}])
 def test_fit_measures_at_its_end_from_images_and_features(
     values: dict, make_config: Callable, make_dataset: Callable, tmp_path: Path
