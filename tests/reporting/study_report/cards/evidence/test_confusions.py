@@ -75,4 +75,5 @@ def test_scores_of_older_searches_say_how_to_make_them(finished: Path) -> None:
 def test_a_damaged_file_costs_only_its_card(finished: Path) -> None:
     (finished / "test_confusion.json").write_text('{"trial": 1}')
     text = page_of(finished).text
-    assert "This card could not be drawn: UserError" in text and "Which parameters" not in text and "Cost" in text
+    assert "Could not be drawn: " in text and "test_confusion.json: cannot be read (seeds: missing" in text
+    assert "This card could not be drawn" not in text and "Cost" in text
