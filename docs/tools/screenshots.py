@@ -37,6 +37,8 @@ SEARCH_OPTIONS = ("--trials", 10, "--max-epochs", 10)
 """Few: the images show what a search looks like, not what it can reach."""
 MOST_BYTES, COLOURS = 120_000, (256, 128, 64, 32)
 """Of an image in the repository, and the palettes that are tried until it is that small."""
+DRAW_ALL = "--run-all-compositor-stages-before-draw"
+"""Without it, a busy machine leaves parts of a page white."""
 LIVE_COLUMNS, LIVE_LINES = 80, 24
 LIVE_SHARE = 0.6
 """Of the search's trials that have ended in the screenshot of the live view."""
@@ -72,14 +74,18 @@ def run_command(script: str, *options: object, into: Path | None = None) -> None
         raise UserError(f"{' '.join(command)}: ended with exit code {code}; its message is above")
 
 
+def from_root(path: Path) -> Path:
+    """The path as commands and pages shall show it: from the repository, if it lies there."""
+    path = Path(os.path.abspath(path))  # without following links
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
 def search(work: Path, name: str, *options: object) -> Path:
     """The folder of a finished search on demo data."""
     folder = work / name
     if not (folder / "report.html").exists():
         work.mkdir(parents=True, exist_ok=True)
-        shown = work.resolve()
-        shown = shown.relative_to(ROOT) if shown.is_relative_to(ROOT) else shown  # the live view names it
-        always = ("--space", SPACE, "--name", name, "--storage", shown, "--json-lines", *SEARCH_OPTIONS)
+        always = ("--space", SPACE, "--name", name, "--storage", from_root(work), "--json-lines", *SEARCH_OPTIONS)
         run_command("tune", *always, *options, into=work / f"{name}.jsonl")
     return folder
 
@@ -94,7 +100,7 @@ def take_screenshot(address: str, path: Path, *, width: int, height: int) -> Non
     if browser is None:
         raise UserError(f"none of {', '.join(BROWSERS)} is installed; install Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory(prefix="hearai-browser-") as profile:
-        options = ("--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=5000")
+        options = ("--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=5000", DRAW_ALL)
         shot = Path(profile) / "shot.png"
         places = (f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={shot}")
         done = subprocess.run([browser, *options, *places, address], capture_output=True, text=True)
@@ -176,7 +182,10 @@ def dataset_of(study: Path) -> Path:
 def contact_sheet(work: Path, path: Path) -> None:
     """The first rows of a contact sheet."""
     sheet = work / "sheet.png"
-    run_command("check_data", dataset_of(search(work, STUDY)), "--contact-sheet", sheet)
+    data = work / "demo"  # the sheet names the folder, which lies in a cache
+    data.unlink(missing_ok=True)
+    data.symlink_to(dataset_of(search(work, STUDY)))
+    run_command("check_data", from_root(data), "--contact-sheet", sheet)
     image = Image.open(sheet).convert("RGB")
     is_blank = (np.asarray(image)[:SHEET_HEIGHT] > 250).all((1, 2))
     bottom = max(y for y in range(20, len(is_blank) + 1) if is_blank[y - 20 : y].all())
@@ -200,14 +209,14 @@ def comparison(work: Path, path: Path) -> None:
     """Two studies beside each other."""
     studies = (search(work, STUDY), search(work, OTHER, "--sampler", "random", "--seed", 1))
     page = work / "comparison.html"
-    run_command("compare", *studies, "--out", page)
+    run_command("compare", *map(from_root, studies), "--out", page)
     take_screenshot(page.resolve().as_uri(), path, width=1280, height=900)
 
 
 def studies(work: Path, path: Path) -> None:
     """The page that lists the studies of a folder."""
     search(work, STUDY)
-    command = [sys.executable, str(EXPERIMENTS / "dashboard.py"), "--storage", str(work)]
+    command = [sys.executable, str(EXPERIMENTS / "dashboard.py"), "--storage", str(from_root(work))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
