@@ -1,5 +1,7 @@
-"""What pages of several studies share: the template environment, the frame of a page and the colours of studies."""
+"""What HTML pages share: the template environment, the hash of a script, and the colours of several studies."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ def colour_class(number: int) -> str:
     return f"study{number % COLOURS}" + (" dashed" if number // COLOURS % 2 else "")
 
 
-def render_template(folder: Path, name: str, values: Mapping[str, Any]) -> str:
-    """A page from a template of `folder`, which may extend the shared ones; every value is escaped."""
+def template_environment(folder: Path, **more: Any) -> jinja2.Environment:
+    """The templates of `folder`, which may extend the shared ones; every value is escaped. more: global names."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, SHARED]),
         autoescape=True,
@@ -29,5 +31,16 @@ def render_template(folder: Path, name: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": text.plain, "score": text.score, "duration": text.duration}
-    environment.globals |= {"colours": COLOURS, "colour_class": colour_class}
+    environment.globals |= more
+    return environment
+
+
+def render_template(folder: Path, name: str, values: Mapping[str, Any]) -> str:
+    """A page of several studies from a template of `folder`."""
+    environment = template_environment(folder, colours=COLOURS, colour_class=colour_class)
     return environment.get_template(name).render(values)
+
+
+def script_hash(script: str) -> str:
+    """`sha256-...`, by which a content security policy allows a script in the page, and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -2,6 +2,7 @@
 
 import time
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from hearai.cli.progress.names import short_names as short_names
@@ -54,6 +55,19 @@ def age_text(moment: float) -> str:
             number = int(seconds // unit)
             return f"{number} {'day' if (number, name) == (1, 'days') else name} ago"
     return "just now"
+
+
+def without_options(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The words of a command line without these options and their values."""
+    kept, skip = [], False
+    for word in words:
+        if skip or word.startswith(tuple(f"{option}=" for option in options)):
+            skip = False
+        elif word in options:
+            skip = True
+        else:
+            kept.append(word)
+    return kept
 
 
 def shorten(text: str, width: int) -> str:

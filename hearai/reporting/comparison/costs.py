@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from markupsafe import Markup
 
 from hearai.reporting.comparison.compared import ComparedStudy
 from hearai.reporting.html_pages import colour_class
+from hearai.reporting.study_report.charts.course import best_so_far, by_end
 from hearai.reporting.study_report.charts.svg import Series, Strip, line_chart, strip_chart
 from hearai.reporting.study_report.study_record import TrialRecord
 from hearai.reporting.text import score
@@ -69,27 +71,13 @@ def cost_rows(studies: Sequence[ComparedStudy], target: float | None) -> list[Co
 
 def best_by_cost(study: ComparedStudy, cost: Cost) -> Points:
     """The best complete trial so far by the cost of all trials that had ended by then, stopped and failed ones too."""
-    points: list[tuple[float, float]] = []
-    spent = 0.0
-    for trial in sorted(study.record.trials, key=_by_end):
-        spent += cost(trial)
-        if trial.state != "COMPLETE" or trial.value is None:
-            continue
-        if not points:
-            points.append((spent, trial.value))
-        elif trial.value > points[-1][1]:
-            points += [(spent, points[-1][1]), (spent, trial.value)]
-    return [*points, (spent, points[-1][1])] if points else []
+    trials = sorted(study.record.trials, key=by_end)
+    return best_so_far(zip(accumulate(map(cost, trials)), trials, strict=True))
 
 
 def cost_to_reach(points: Points, target: float) -> float | None:
     """The cost at which a line of `best_by_cost` first reaches the target; None if it never does."""
     return next((cost for cost, value in points if value >= target), None)
-
-
-def _by_end(trial: TrialRecord) -> tuple[bool, float, int]:
-    """In the order in which trials ended; those that have not are last."""
-    return (trial.ended_at is None, trial.ended_at or 0.0, trial.number)
 
 
 def cost_chart(numbered: Sequence[tuple[int, ComparedStudy]], cost: Cost, x_name: str) -> Markup:

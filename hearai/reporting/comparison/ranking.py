@@ -65,7 +65,7 @@ def headline(ranking: Ranking) -> str:
     if ranking.basis is None:
         return "There is nothing to rank yet: fewer than two of the studies have a complete trial."
     first, second = ranking.ranked[:2]
-    return _by_seeds(first, second) if ranking.basis == SEEDS else _by_search(first, second)
+    return _by_seeds(first, second, is_clear(ranking)) if ranking.basis == SEEDS else _by_search(first, second)
 
 
 def remarks(ranking: Ranking, studies: Sequence[ComparedStudy]) -> list[str]:
@@ -98,7 +98,7 @@ def with_spread(mean: float | None, std: float, runs: int) -> str:
     return f"{score(mean)} +- {score(std)}" if mean is not None and runs > 1 else score(mean)
 
 
-def _by_seeds(first: ComparedStudy, second: ComparedStudy) -> str:
+def _by_seeds(first: ComparedStudy, second: ComparedStudy, is_clear: bool) -> str:
     one, other = first.winner_runs, second.winner_runs
     assert one and other
     label = first.summary.objective.label
@@ -108,7 +108,7 @@ def _by_seeds(first: ComparedStudy, second: ComparedStudy) -> str:
     if min(len(one.seeds), len(other.seeds)) < 2:
         return f"{first.label} scores higher than {second.label}: {scores}. With a single seed, this may be chance."
     seeds = f" (mean +- std over {len(one.seeds)} and {len(other.seeds)} new seeds)"
-    if gain > spread:
+    if is_clear:
         return (
             f"{first.label} is better than {second.label}: {scores}{seeds}. The difference of {gain:.3f} exceeds the "
             f"spread of {spread:.3f}."

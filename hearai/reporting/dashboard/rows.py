@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hearai.reporting.study_list import BROKEN, FINISHED, SEARCHING, StudyInfo, study_info
+from hearai.reporting.text import without_options
 from hearai.search.storage.layout import COMMANDS, JOURNAL, OUTPUT_LOG, OWNER, REPORT, STUDY_FILE, TEST_SCORES
 from hearai.search.storage.lock import STALE_S, is_locked, is_recent, read_owner
 
@@ -167,7 +168,8 @@ def commands_of(row: StudyRow, storage: str) -> dict[str, str]:
         if row.state in (PAUSED, INTERRUPTED):
             found["continue"] = _tune(arguments)
         if row.state in (PAUSED, INTERRUPTED, FINISHED):
-            found["extend to twice the trials"] = _tune(_with_trials(arguments, 2 * row.info.limit))
+            more = [*without_options(arguments, ["--trials"]), "--trials", str(2 * row.info.limit)]
+            found["extend to twice the trials"] = _tune(more)
     if "://" not in storage:
         found["write the report again"] = f"python experiments/report.py {shlex.quote(str(row.info.folder))}"
     return found
@@ -192,14 +194,3 @@ def last_call(path: Path) -> tuple[list[str] | None, bool]:
 
 def _tune(arguments: list[str]) -> str:
     return f"python experiments/{SCRIPT} {shlex.join(arguments)}"
-
-
-def _with_trials(arguments: list[str], trials: int) -> list[str]:
-    """The arguments with another number of trials."""
-    kept: list[str] = []
-    skip = False
-    for word in arguments:
-        if not (skip or word == "--trials" or word.startswith("--trials=")):
-            kept.append(word)
-        skip = word == "--trials"
-    return [*kept, "--trials", str(trials)]

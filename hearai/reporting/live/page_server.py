@@ -4,8 +4,6 @@ The server listens on the loopback interface, and its addresses begin with a ran
 and other pages in the browser, cannot guess them. It serves the page and nothing else of the folder.
 """
 
-import base64
-import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from hearai.errors import UserError
+from hearai.reporting.html_pages import script_hash
 from hearai.reporting.live.page_writer import page_is_written
 from hearai.search.storage.layout import REPORT
 
@@ -86,8 +85,7 @@ def _frame(folder: Path) -> tuple[str, bytes]:
     """The page around the report: it asks for the state, and replaces the report where it is older."""
     text = FRAME.read_text(encoding="utf-8")
     script = text.split("<script>")[1].split("</script>")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return "text/html", text.replace("SCRIPT_HASH", f"sha256-{digest}").encode()
+    return "text/html", text.replace("SCRIPT_HASH", script_hash(script)).encode()
 
 
 def _report(folder: Path) -> tuple[str, bytes]:

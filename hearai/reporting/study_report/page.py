@@ -1,16 +1,14 @@
 """Writes `report.html`, a single page that needs only a browser, and the files beside it."""
 
-import base64
-import hashlib
 import json
 import time
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from hearai.files import atomic_write_text
 from hearai.reporting import text
+from hearai.reporting.html_pages import script_hash, template_environment
 from hearai.reporting.study_report import tables
 from hearai.reporting.study_report.cards.card import draw_cards
 from hearai.reporting.study_report.cards.cards import CARDS
@@ -64,7 +62,8 @@ def _majority_scores(record: StudyRecord) -> MajorityScores | None:
 
 def render_page(record: StudyRecord, summary: StudySummary) -> str:
     """The page of a search in any state."""
-    environment, script = _environment(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    environment = template_environment(TEMPLATES, gain=text.gain)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         study=record.study,
         summary=summary,
@@ -73,19 +72,6 @@ def render_page(record: StudyRecord, summary: StudySummary) -> str:
         written=time.strftime("%F %T"),
         style=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)),
         script=Markup(script),
-        script_hash=Markup(f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"),
+        script_hash=Markup(script_hash(script)),
         cards=draw_cards(list(CARDS.values()), environment, record, summary),
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": text.plain, "score": text.score, "duration": text.duration}
-    environment.globals |= {"gain": text.gain}
-    return environment

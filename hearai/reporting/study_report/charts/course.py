@@ -53,7 +53,7 @@ def score_by_trial(record: StudyRecord) -> Markup:
 def score_by_cost(record: StudyRecord) -> Markup:
     """The objective of each trial by the number of epochs that all trials together had trained when it ended."""
     epochs, path = 0, []
-    for trial in sorted(record.trials, key=_by_end):
+    for trial in sorted(record.trials, key=by_end):
         epochs += trial.epochs
         path.append((float(epochs), trial))
     return _history(record, path, "epochs trained, all trials together")
@@ -82,7 +82,8 @@ def _history(
             dots[kind_of(trial, winner)].append((trial.number, x, trial.value))
     shapes = [Dots(points, kind) for kind, points in dots.items()]
     y_name = f"validation {record.objective_label}, best epoch"
-    return line_chart([*_best_so_far(path), *shapes], x_name=x_name, y_name=y_name, integer_x=integer_x)
+    best = Series(best_so_far(path), "best complete trial so far", "best")
+    return line_chart([best, *shapes], x_name=x_name, y_name=y_name, integer_x=integer_x)
 
 
 def finalist_scores(record: StudyRecord, summary: StudySummary) -> Markup:
@@ -99,7 +100,7 @@ def finalist_scores(record: StudyRecord, summary: StudySummary) -> Markup:
     return strip_chart(strips, f"validation {record.objective_label}")
 
 
-def _by_end(trial: TrialRecord) -> tuple[bool, float, int]:
+def by_end(trial: TrialRecord) -> tuple[bool, float, int]:
     """In the order in which trials ended; running ones last."""
     return (trial.ended_at is None, trial.ended_at or 0.0, trial.number)
 
@@ -128,8 +129,11 @@ def kind_of(trial: TrialRecord, winner: int | None) -> str:
     return "base" if trial.kind == "base" else "other" if trial.state == "COMPLETE" else "stopped"
 
 
-def _best_so_far(path: Iterable[tuple[float, TrialRecord]]) -> list[Series]:
-    """A step line of the best complete value along `path`, (x, trial) in ascending order; it ends at the last x."""
+def best_so_far(path: Iterable[tuple[float, TrialRecord]]) -> list[tuple[float, float]]:
+    """The corners of a step line: the best complete value along `path`, (x, trial) in ascending order.
+
+    It ends at the last x; without a complete trial it is empty.
+    """
     points: list[tuple[float, float]] = []
     last = 0.0
     for x, trial in path:
@@ -140,9 +144,7 @@ def _best_so_far(path: Iterable[tuple[float, TrialRecord]]) -> list[Series]:
             points.append((x, trial.value))
         elif trial.value > points[-1][1]:
             points += [(x, points[-1][1]), (x, trial.value)]
-    if points:
-        points.append((last, points[-1][1]))
-    return [Series(points, "best complete trial so far", "best")]
+    return [*points, (last, points[-1][1])] if points else []
 
 
 def _label(trial: TrialRecord) -> str:

@@ -13,6 +13,7 @@ from hearai.reporting.study_report.cards.card import Card, NotYet
 from hearai.reporting.study_report.findings.boundary import ends_to_widen
 from hearai.reporting.study_report.study_record import StudyRecord
 from hearai.reporting.study_report.summary import StudySummary
+from hearai.reporting.text import without_options
 from hearai.search.storage.layout import BEST_MODEL, COMMANDS
 from hearai.training.outputs.layout import holds_checkpoint
 
@@ -73,22 +74,9 @@ def _extended(record: StudyRecord, summary: StudySummary, words: Sequence[str]) 
         "--time-budget": budget.seconds,
     }
     larger = {option: math.ceil((1 + MORE) * limit) for option, limit in limits.items() if limit is not None}
-    kept = _without(words, [*limits, "--stop-when"])
+    kept = without_options(words, [*limits, "--stop-when"])
     units = {"--time-budget": "s"}
     return [*kept, *(word for option, limit in larger.items() for word in (option, f"{limit}{units.get(option, '')}"))]
-
-
-def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
-    """The words without these options and their values."""
-    kept, skip = [], False
-    for word in words:
-        if skip or word.startswith(tuple(f"{option}=" for option in options)):
-            skip = False
-        elif word in options:
-            skip = True
-        else:
-            kept.append(word)
-    return kept
 
 
 def _of_winner(record: StudyRecord) -> Iterator[Command]:
