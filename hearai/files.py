@@ -168,14 +168,19 @@ def _refuse_special(path: Path) -> None:
         raise UserError(f"{path}: a device or a pipe, which would be replaced; give another path")
 
 
+def free_space(path: Path) -> tuple[int, Path]:
+    """(bytes that are free on the disk of a path, the folder that was asked: itself, or the nearest that exists)."""
+    folder = next(part for part in (path, *path.absolute().parents) if part.is_dir())
+    return shutil.disk_usage(folder).free, folder
+
+
 def require_free_space(folder: Path, size: float, what: str) -> None:
     """Checks that a folder's disk has room for `size` bytes. what: what takes them, for the message.
 
     Raises:
         DiskFull: it has not.
     """
-    existing = next(part for part in (folder, *folder.absolute().parents) if part.is_dir())
-    free = shutil.disk_usage(existing).free
+    free, _ = free_space(folder)
     if size > free:
         raise DiskFull(f"{folder}: {what} need about {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
 
@@ -302,8 +307,7 @@ def disk_full(path: str | Path, number: int | None = errno.ENOSPC) -> DiskFull:
             f"{path}: cannot be written ({os.strerror(number or 0)}); its previous content is intact: make the disk "
             "writable, and run the same command again"
         )
-    folder = next(parent for parent in (Path(path).absolute(), *Path(path).absolute().parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+    free, folder = free_space(Path(path).absolute())
     return DiskFull(
         f"{path}: cannot be written, its disk is full ({free / 1e6:.1f} MB free in {folder}); its previous content is "
         "intact: free some space, and run the same command again"

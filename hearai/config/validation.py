@@ -1,11 +1,12 @@
-"""Strict, frozen pydantic sections, and readable messages for their validation errors."""
+"""Strict, frozen pydantic models of configs and of stored files, and readable messages for their validation errors."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     model_validator,
 )
@@ -27,6 +28,18 @@ def rename_old_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 def _rename_in_section(section: Mapping[str, Any]) -> dict[str, Any]:
     new = {old: name for old, name in OLD_KEYS.items() if name not in section}
     return {new.get(key, key): value for key, value in section.items()}
+
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class Record(BaseModel):
+    """Base of what a search stores and a report reads: frozen, strict types, no NaN or infinity.
+
+    Unknown keys are ignored, as those of later versions.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, extra="ignore")
 
 
 class Section(BaseModel):

@@ -9,22 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from hearai.config.validation import explain
+from hearai.config.validation import Count, Record, explain
 from hearai.errors import UserError
 from hearai.metrics import CHOSEN_SCORE, SCORE
 
 M = TypeVar("M", bound=BaseModel)
-Count = Annotated[int, Field(ge=0, le=10**9)]
 Seconds = Annotated[float, Field(ge=0)]
 AnyNumber = Annotated[float, Field(allow_inf_nan=True)]
-
-
-class Record(BaseModel):
-    """Base of what is checked: strict types, no NaN or infinity; unknown keys are ignored."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
 
 
 class TrialNotes(Record):

@@ -41,7 +41,7 @@ class RunWriter:
         self._saved_epoch, self._saved_at = -1, -math.inf
         """The epoch after which this attempt began to write `last/`, and when."""
         self._saving = SideThread()
-        self._facts = {**dataset_facts(data), **_code_facts(config)} if runtime.rank == 0 else {}
+        self._facts = {**_dataset_content(data), **_code_facts(config)} if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
             if not self._folder.exists():
@@ -154,7 +154,7 @@ def _code_facts(config: Config) -> dict[str, Any]:
     return {"code": record} if record else {}
 
 
-def dataset_facts(data: Data) -> dict[str, Any]:
+def _dataset_content(data: Data) -> dict[str, Any]:
     """What `best` and `last` hold about the dataset, in plain types; see `outputs/saved_state.py`."""
     return {
         "num_class": dict(data.num_class),

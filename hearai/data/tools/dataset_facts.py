@@ -7,27 +7,17 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from hearai.config.config import Config
+from hearai.config.validation import Count, Record
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.load import Data
 from hearai.data.annotations.split import PARTS
 from hearai.files import atomic_write_text
 from hearai.sign.hamnosys import MISSING
 
-Count = Annotated[int, Field(ge=0, le=10**9)]
 
-
-class _Facts(BaseModel):
-    """Strict types; unknown keys are ignored, as those of later versions."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-
-class PartFacts(_Facts):
+class PartFacts(Record):
     """The training, validation or test clips."""
 
     clips: Count
@@ -37,7 +27,7 @@ class PartFacts(_Facts):
     """Clips whose signer is unknown."""
 
 
-class HeadFacts(_Facts):
+class HeadFacts(Record):
     """The labels of one head."""
 
     classes: Count
@@ -56,7 +46,7 @@ class HeadFacts(_Facts):
         return len(clips), sum(clips)
 
 
-class PaddingFacts(_Facts):
+class PaddingFacts(Record):
     """How clips fit the number of frames that the base config's model sees."""
 
     num_segments: Count
@@ -69,7 +59,7 @@ class PaddingFacts(_Facts):
     """Masked share of all frames that the model sees, in [0, 1)."""
 
 
-class DatasetFacts(_Facts):
+class DatasetFacts(Record):
     """The clips of a search, when it was started or continued for the last time."""
 
     datasets: dict[str, Count]

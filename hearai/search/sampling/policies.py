@@ -8,7 +8,7 @@ from hearai.config.study import Study
 from hearai.search.budget import budget_of
 from hearai.search.early_stopping import build_stopper
 from hearai.search.early_stopping.plateau import values_by_source
-from hearai.search.sampling.freeze_thaw.engine import FreezeThaw, freeze_thaw_levels
+from hearai.search.sampling.freeze_thaw.engine import NO_SEEDS, FreezeThaw, freeze_thaw_levels
 from hearai.search.sampling.freeze_thaw.pausing import Pausing, curves_of
 from hearai.search.sampling.policy import Policy, Stopping
 from hearai.search.sampling.samplers import suggest_params
@@ -27,7 +27,7 @@ def build_policy(study: Study, search: TrialStore, slots: int, finals: TrialStor
         return suggest_params(trial, study)
 
     if settings.sampler.name == "freeze_thaw":
-        engine = build_engine(study, values_by_source(finals) if finals else None)
+        engine = build_engine(study, values_by_source(finals) if finals else NO_SEEDS)
         return Pausing(search, suggest, engine, finalists=settings.finalists.count, slots=slots)
     stopper = build_stopper(settings.early_stopping, study.max_epochs)
     if stopper:
@@ -35,15 +35,13 @@ def build_policy(study: Study, search: TrialStore, slots: int, finals: TrialStor
     return Stopping(search, suggest, stopper, protected=BASE_TRIAL)
 
 
-def build_engine(study: Study, seed_values: Mapping[int, Sequence[float]] | None = None) -> FreezeThaw:
+def build_engine(study: Study, seed_values: Mapping[int, Sequence[float]] = NO_SEEDS) -> FreezeThaw:
     """The engine of a freeze-thaw search.
 
     seed_values: {config: its scores with several seeds}, where any are known.
     """
     seed, startup = study.settings.seed, study.settings.sampler.startup_trials
-    return FreezeThaw(
-        study.space, study.base, study.max_epochs, seed=seed, startup=startup, seed_values=seed_values or {}
-    )
+    return FreezeThaw(study.space, study.base, study.max_epochs, seed=seed, startup=startup, seed_values=seed_values)
 
 
 def modelled_gain(study: Study, search: TrialStore, finals: TrialStore) -> Callable[[int], float] | None:

@@ -46,8 +46,9 @@ def local_run(place: str) -> str:
     if not is_uri(place):
         return place
     store, copy = ObjectStore(place), mirror_folder(place)
+    stored = store.list()
     for name in (f"{BEST}/{STATE}", STATE):
-        if name in store.list():
+        if name in stored:
             store.pull(copy, [name])
             return str((copy / name).parent)
     raise ConfigError(

@@ -4,7 +4,6 @@ For freeze schedules that train the last blocks alone. The rest of the backbone 
 """
 
 import logging
-import shutil
 
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ from hearai.config.overrides import override
 from hearai.data.annotations.load import Data
 from hearai.data.frames import build_reader
 from hearai.data.transforms import has_random_augmentation
-from hearai.files import cache_folder
+from hearai.files import cache_folder, free_space
 from hearai.models.backbones.split_backbone import SplitBackbone, split_backbone
 from hearai.models.feature_extractors import FeatureExtractor
 from hearai.training.features.feature_cache import BACKBONE_MODULE, has_features, run_length
@@ -79,16 +78,15 @@ def _fits(config: Config, data: Data, split: SplitBackbone) -> bool:
     frames = sum(sides * (clip.end - clip.start + 1) for clip in data.split.train)
     frames += sum(clip.end - clip.start + 1 for clip in data.split.val)
     size, budget = frames * split.width * BYTES_PER_NUMBER / 1e9, config.general_parameters.frame_cache_gb
-    existing = next(folder for folder in (cache_folder(), *cache_folder().absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free / 1e9
-    if size > min(budget, free):
+    free, folder = free_space(cache_folder())
+    if size > min(budget, free / 1e9):
         log.info(
             "activations of the frozen layers are not cached: they need %.1f GB, general_parameters.frame_cache_gb is "
             "%g, and %.1f GB are free in %s",
             size,
             budget,
-            free,
-            existing,
+            free / 1e9,
+            folder,
         )
         return False
     return True

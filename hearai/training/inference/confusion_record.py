@@ -8,21 +8,16 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Count = Annotated[int, Field(ge=0, le=10**9)]
+from hearai.config.validation import Count, Record
+
 MOST_PAIRS = 6
 """Confused pairs with examples, over all heads."""
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=40_000)]
 
 
-class _Stored(BaseModel):
-    """Strict types; unknown keys are ignored, as those of later versions."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-
-class HeadConfusion(_Stored):
+class HeadConfusion(Record):
     """The predictions of one head, summed over runs with different seeds."""
 
     classes: Count
@@ -45,7 +40,7 @@ class HeadConfusion(_Stored):
         return sums
 
 
-class ConfusionRecord(_Stored):
+class ConfusionRecord(Record):
     """The content of `test_confusion.json`."""
 
     trial: Count
@@ -59,7 +54,7 @@ class ConfusionRecord(_Stored):
     heads: dict[str, HeadConfusion]
 
 
-class ConfusedPair(_Stored):
+class ConfusedPair(Record):
     """A class that was taken for another one."""
 
     head: str
@@ -71,7 +66,7 @@ class ConfusedPair(_Stored):
     """Predictions of clips with this true class."""
 
 
-class Example(_Stored):
+class Example(Record):
     """Frames of a clip that was misclassified, and of a clip of the class that it was taken for."""
 
     head: str
@@ -85,7 +80,7 @@ class Example(_Stored):
     other_frames: list[Base64] = []
 
 
-class ExamplesRecord(_Stored):
+class ExamplesRecord(Record):
     """The content of `test_examples.json`."""
 
     trial: Count

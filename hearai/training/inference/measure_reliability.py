@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from hearai.config.config import Config
+from hearai.config.config import Config, dataset_folders
 from hearai.config.overrides import override
-from hearai.config.schema import DataFolder
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data
@@ -68,8 +67,7 @@ def measure(
 ) -> Reliability | None:
     """Temperatures and the limit from validation clips, vectors from training clips; see `add_reliability`."""
     config = trained.config
-    own = [one.path if isinstance(one, DataFolder) else one for one in config.general_parameters.data_path or ()]
-    if copies and not all(Path(folder).is_dir() for folder in own):
+    if copies and not all(folder.is_dir() for folder in dataset_folders(config)):
         config = override(config, {"general_parameters.data_path": list(copies)})
     data = load_data(config)
     if trained.fingerprints and not is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):

@@ -13,12 +13,12 @@ The curve model is fitted in each call, so that an answer is a function of the s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from scipy.special import log_ndtr
 
 from hearai.config.config import Config
+from hearai.config.field_types import FrozenDict
 from hearai.config.search_space.domains import Value
 from hearai.config.search_space.space import Space
 from hearai.search.early_stopping.expected_gain import degrees_of_freedom, seed_spread
@@ -46,6 +46,7 @@ BEST = 5
 """Curves near which new points are looked for, next to all paused ones: near the best alone found less."""
 MOST_RUNNING = 64
 """Running trials that count; of more, the latest."""
+NO_SEEDS: Mapping[int, Sequence[float]] = FrozenDict()
 GAIN_DRAWS = 256
 """Joint draws of final values for an expected gain."""
 
@@ -61,7 +62,7 @@ class FreezeThaw:
         *,
         seed: int,
         startup: int = 5,
-        seed_values: Mapping[int, Sequence[float]] = MappingProxyType({}),
+        seed_values: Mapping[int, Sequence[float]] = NO_SEEDS,
     ):
         """Args:
         epochs: of a complete trial.
