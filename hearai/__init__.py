@@ -8,14 +8,14 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hearai.threads import avoid_spinning
+from hearai.threads import limit_spinning
 
 if TYPE_CHECKING:
     from hearai.api import Model, SavedStudy, fit, load_config, load_model, load_study, search
 
 __all__ = ["Model", "SavedStudy", "fit", "load_config", "load_model", "load_study", "search"]
 
-avoid_spinning()  # before modules of this package import torch and NumPy, in scripts and in trials
+limit_spinning()  # before modules of this package import torch and NumPy, in scripts and in trials
 
 
 def __getattr__(name: str) -> Any:

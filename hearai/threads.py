@@ -1,4 +1,4 @@
-"""Threads: how many cores this process may use, waiting without spinning, and functions in the background."""
+"""Threads: how many cores this process may use, waiting with little spinning, and functions in the background."""
 
 import os
 import threading
@@ -10,9 +10,15 @@ from pathlib import Path
 Work = Callable[[threading.Event], None]
 """Runs until the event is set, and checks it often."""
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "OPENBLAS_NUM_THREADS": "1"}
-"""Read by libraries when they are loaded. OpenMP's threads (GNU's; Intel's and LLVM's) sleep while they wait. Those of
-OpenBLAS, in NumPy and SciPy, can only spin, so it has one: our matrices have a few hundred rows."""
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "2000",
+    "KMP_BLOCKTIME": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Read by libraries when they are loaded. The threads of GNU's OpenMP, which torch brings, spin for a moment while they
+wait, then sleep; those of Intel's and LLVM's sleep at once. Those of OpenBLAS, in NumPy and SciPy, can only spin, so it
+has one: our matrices have a few hundred rows."""
 
 
 def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
@@ -28,14 +34,16 @@ def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/pr
     return max(1, min(affinity, *map(int, _quotas(groups, own))))
 
 
-def avoid_spinning() -> None:
-    """Keeps the threads of libraries from spinning while they wait, unless the user's environment says otherwise.
+def limit_spinning() -> None:
+    """Keeps the threads of libraries from spinning for long while they wait, unless the user's environment says how.
 
-    On a busy machine a thread that spins takes the core from the one that it waits for. Only libraries that are loaded
-    later obey: call it before torch and NumPy are imported.
+    On a busy machine a thread that spins takes the core from the one that it waits for; on a quiet one it is spared a
+    wake-up in each operation. Only libraries that are loaded later obey: call it before torch and NumPy are imported.
     """
+    has_policy = "OMP_WAIT_POLICY" in os.environ
     for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+        if not (has_policy and name == "GOMP_SPINCOUNT"):  # it would take precedence over the user's policy
+            os.environ.setdefault(name, value)
 
 
 def _quotas(groups: Path, own: Path) -> Iterator[float]:

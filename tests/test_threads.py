@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hearai.threads import SideThread, usable_cores
+from hearai.threads import ENVIRONMENT, SideThread, usable_cores
 from hearai.training.optim.torch_options import use_threads
 from tests.helpers import ROOT
 
@@ -76,19 +76,29 @@ def test_more_threads_than_cores_are_not_used(caplog: pytest.LogCaptureFixture):
 
 @pytest.mark.parametrize(
     ("variable", "ours", "users"),
-    [("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"), ("KMP_BLOCKTIME", "0", "200"), ("OPENBLAS_NUM_THREADS", "1", "2")],
+    [
+        ("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"),
+        ("GOMP_SPINCOUNT", "2000", "0"),
+        ("KMP_BLOCKTIME", "0", "200"),
+        ("OPENBLAS_NUM_THREADS", "1", "2"),
+    ],
 )
-def test_threads_do_not_spin_unless_the_user_lets_them(variable: str, ours: str, users: str):
-    code = f"import hearai, os; print(os.environ['{variable}'])"
+def test_threads_hardly_spin_unless_the_user_lets_them(variable: str, ours: str, users: str):
+    assert value_after_import(variable) == ours and value_after_import(variable, **{variable: users}) == users
 
-    def value(**changes: str) -> str:
-        clean = {name: value for name, value in os.environ.items() if name != variable}
-        process = subprocess.run(
-            [sys.executable, "-c", code], env=clean | changes, cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        return process.stdout.strip()
 
-    assert value() == ours and value(**{variable: users}) == users
+def test_a_policy_of_the_user_has_its_own_count_of_spins():
+    assert value_after_import("GOMP_SPINCOUNT", OMP_WAIT_POLICY="PASSIVE") == "None"
+
+
+def value_after_import(variable: str, **changes: str) -> str:
+    """Of an environment variable once hearai is imported, `changes` being all that the user has set."""
+    clean = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
+    code = f"import hearai, os; print(os.environ.get('{variable}'))"
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=clean | changes, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return process.stdout.strip()
 
 
 def test_a_side_thread_runs_one_function_after_another():
