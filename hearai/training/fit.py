@@ -67,7 +67,10 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     writer = RunWriter(config, data, runtime, progress, model.start)
     try:
         if last and progress.history:
-            _report(runtime, progress, last)  # the earlier attempt may have died before it could
+            *earlier, _ = runtime.unreported(progress.history)
+            for metrics in earlier:
+                runtime.report(metrics, last)
+            _report(runtime, progress, last)
         while progress.epoch < batches.last_epoch and not progress.diverged:
             _run_epoch(trainer, batches, progress)
             is_last = progress.diverged or progress.epoch >= batches.last_epoch

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +58,12 @@ class Runtime(Protocol):
 
     def restore_from(self) -> Path | None:
         """The `last` folder of this run's earlier, unfinished attempt."""
+
+    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        """The epochs of an earlier attempt that a resumed run reports before it trains: at least the last one.
+
+        The attempt may have ended before their reports arrived. history: the metrics of its epochs.
+        """
 
     def ensure_current_attempt(self) -> None:
         """Called by rank 0 each time before it writes.
@@ -131,6 +137,9 @@ class LocalRuntime:
     def restore_from(self) -> Path | None:
         last = self.folder / LAST
         return last if self._resume and holds_checkpoint(last) else None
+
+    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        return history[-1:]
 
 
 def choose_device(gpu: int) -> torch.device:

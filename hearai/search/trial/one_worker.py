@@ -1,6 +1,7 @@
 """A trial with one worker: `fit` in a reused Tune actor."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ class TuneRuntime(LocalRuntime):
         if context.spec.may_pause:
             self.save_seconds = 0.0
 
+    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        return self._progress.unreported(history)
+
     def is_preempted(self, step: int) -> bool:
         return bool(self._context.preemption)
 
@@ -52,6 +56,6 @@ def run_trial(config: dict[str, Any]) -> None:
     try:
         with trial_context(spec) as context:
             runtime = functools.partial(TuneRuntime, context=context)
-            fit_folds(context.folder.config, context.folder.path, spec.folds, runtime)
+            fit_folds(context.folder.config, context.folder.path, spec.folds, runtime, reported=spec.reported)
     finally:
         release_memory()

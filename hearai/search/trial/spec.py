@@ -46,6 +46,8 @@ class TrialSpec:
     """Seconds without a report after which the trial counts as hung; None = never."""
     may_pause: bool = False
     """Whether the search may pause the trial after any report, and let another process resume it at once."""
+    reported: int = 0
+    """Epochs from the first one on whose reports the journal holds, of earlier attempts."""
     log_start: int = 0
     """Size of the trial's log in bytes before this attempt."""
     home: str = ""

@@ -6,7 +6,7 @@ The worker function also serves a single run in Ray Train's local mode.
 import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,9 @@ class RayRuntime:
         last = self.folder / LAST
         return last if holds_checkpoint(last) else None
 
+    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        return self._progress.unreported(history)
+
 
 def train_worker(config: dict[str, Any]) -> None:
     """The function of each worker; config: a `TrialSpec` as a dictionary."""
@@ -107,7 +110,7 @@ def train_worker(config: dict[str, Any]) -> None:
             _peer_failures_delayed(),
         ):
             runtime = functools.partial(RayRuntime, context=context)
-            fit_folds(context.folder.config, context.folder.path, spec.folds, runtime)
+            fit_folds(context.folder.config, context.folder.path, spec.folds, runtime, reported=spec.reported)
     finally:
         release_memory()
 

@@ -4,10 +4,10 @@ import logging
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ class SearchContext:
             gpus=resources.gpus,
             hang_seconds=self.hang_seconds,
             may_pause=self.may_pause,
+            reported=unbroken_epochs(stage.store[proposal.number].intermediate_values),
             log_start=log_size(folder),
             home=str(self.sync.study.folder),
             storage=self.sync.storage,
@@ -118,6 +119,11 @@ class SearchContext:
         for run, fold in zip(run_folders(folder, self.folds), fold_configs(config, self.folds), strict=True):
             if clear_unusable(run, fold):
                 self.sync.remove(folder.name, *((run / name).relative_to(folder).as_posix() for name in (LAST, BEST)))
+
+
+def unbroken_epochs(values: Container[int]) -> int:
+    """How many epochs from the first one on are known, without a gap."""
+    return next(epoch for epoch in count() if epoch + 1 not in values)
 
 
 def run_stages(

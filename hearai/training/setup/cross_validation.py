@@ -37,8 +37,9 @@ class FoldProgress:
     Epochs and seconds are summed over the folds; the objective is the mean of the best scores of the folds so far.
     """
 
-    def __init__(self, folds: int):
-        self._folds = folds
+    def __init__(self, folds: int, reported: int = 0):
+        """reported: epochs of the trial that earlier attempts have reported."""
+        self._folds, self._reported = folds, reported
         self._results: list[FitResult] = []
 
     def add(self, result: FitResult) -> None:
@@ -59,6 +60,11 @@ class FoldProgress:
             "seconds": metrics["seconds"] + sum(result.seconds for result in done),
         }
 
+    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        """The last epoch of a resumed fold, and those before it that no attempt has reported."""
+        missing = [metrics for metrics in history[:-1] if self.merge(metrics)["epoch"] > self._reported]
+        return [*missing, *history[-1:]]
+
     def result(self) -> FitResult:
         """The result of the trial; at least one fold has ended."""
         done = self._results
@@ -72,14 +78,21 @@ class FoldProgress:
 
 
 def fit_folds(
-    config: Config, trial: Path, folds: int, build_runtime: Callable[[Path, FoldProgress], Runtime]
+    config: Config,
+    trial: Path,
+    folds: int,
+    build_runtime: Callable[[Path, FoldProgress], Runtime],
+    *,
+    reported: int = 0,
 ) -> FitResult:
     """Runs the config on each fold until one diverges.
 
-    build_runtime: the runtime of a fold's run in its folder, which merges the metrics of each epoch into the progress
-        before it reports them.
+    Args:
+        build_runtime: the runtime of a fold's run in its folder, which merges the metrics of each epoch into the
+            progress before it reports them.
+        reported: epochs of the trial that earlier attempts have reported.
     """
-    progress = FoldProgress(folds)
+    progress = FoldProgress(folds, reported)
     for fold, folder in zip(fold_configs(config, folds), run_folders(trial, folds), strict=True):
         result = fit(fold, build_runtime(folder, progress))
         progress.add(result)

@@ -72,6 +72,9 @@ class MergingRuntime(LocalRuntime):
         super().__init__("cpu", folder, resume=True)
         self._progress, self._reports, self._stop_after = progress, reports, stop_after
 
+    def unreported(self, history):
+        return self._progress.unreported(history)
+
     def report(self, metrics, checkpoint):
         self._reports.append(self._progress.merge(metrics))
         if self._reports[-1]["epoch"] == self._stop_after:
@@ -104,13 +107,26 @@ def test_a_trial_killed_in_any_fold_resumes_with_equal_results(tiny_config, tmp_
     with pytest.raises(Interrupted):
         fit_folds(tiny_config, tmp_path / "killed", 2, functools.partial(runtime, stop_after=stop_after))
     reports.clear()
-    resumed = fit_folds(tiny_config, tmp_path / "killed", 2, runtime)
+    resumed = fit_folds(tiny_config, tmp_path / "killed", 2, runtime, reported=stop_after)
     assert (resumed.best, resumed.best_epoch) == (uninterrupted.best, uninterrupted.best_epoch)
     assert resumed.epochs == uninterrupted.epochs
     seen = {int(report["epoch"]) for report in reports}
     assert sorted(seen) == list(range(min(2, stop_after), 5)), (
         "no epoch is trained twice; a fold's last is reported again"
     )
+
+
+def test_reports_that_did_not_arrive_are_repeated(tiny_config, tmp_path: Path) -> None:
+    reports: list[dict[str, float]] = []
+    runtime = functools.partial(MergingRuntime, reports=reports)
+    with pytest.raises(Interrupted):
+        fit_folds(tiny_config, tmp_path, 2, functools.partial(runtime, stop_after=4))
+    sent = list(reports)
+    for arrived, repeated in {0: [1, 2, 3, 4], 1: [2, 3, 4], 2: [2, 3, 4], 3: [2, 4], 4: [2, 4]}.items():
+        reports.clear()
+        fit_folds(tiny_config, tmp_path, 2, runtime, reported=arrived)
+        assert [report["epoch"] for report in reports] == repeated, "and each fold's last one"
+        assert all(report in sent for report in reports)
 
 
 def test_a_fold_uses_the_backbone_trained_for_it(make_config, tiny_dataset: Path, tmp_path: Path) -> None:
