@@ -238,6 +238,20 @@ class StudySummary:
         """What `best` is: the winner once it has been chosen."""
         return "winner" if self.test else "best so far"
 
+    @property
+    def winner_validation(self) -> tuple[float, str] | None:
+        """Validation score of the config whose test scores are shown, and of which runs it is.
+
+        Of those with new seeds, if there are any: the one in the search was the best of many, so it is optimistic.
+        """
+        winner = self.test.winner.trial if self.test else None
+        retrained = next((one.mean for one in self.finalists if one.trial == winner), None)
+        if retrained is not None:
+            return retrained, "retrained with new seeds"
+        if self.best is not None and self.best.trial == winner and self.best.value is not None:
+            return self.best.value, "in the search"
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """The content of summary.json: plain JSON types. A space that was never changed has no `space_history`."""
         return {

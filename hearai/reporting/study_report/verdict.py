@@ -41,24 +41,20 @@ def score_remarks(summary: StudySummary) -> list[str]:
     """Which runs the test scores are of, and whether they are far from the validation scores."""
     if summary.test is None:
         return []
-    winner, best = summary.test.winner, summary.best
-    remarks = []
+    winner, remarks = summary.test.winner, []
     if winner.seeds:
         runs = f"{len(winner.seeds)} runs with new seeds" if len(winner.seeds) > 1 else "the run with a new seed"
         remarks.append(
             f"The test scores are of {runs}. best/ has the winner's run in the search, which is not among them: "
             "evaluate.py gives another score for it."
         )
-    validation = [(one.mean, "retrained with new seeds") for one in summary.finalists if one.trial == winner.trial]
-    if best is not None and best.trial == winner.trial and best.value is not None:
-        validation.append((best.value, "in the search"))
-    for value, runs in validation:
+    if validation := summary.winner_validation:
+        value, runs = validation
         if gap := gap_remark(value, winner.objective):
             remarks.append(
                 f"Validation and test differ: the winner, {runs}, has {summary.objective.label} {score(value)} on the "
                 f"validation clips and {score(winner.objective)} on the test clips. {gap}"
             )
-            break
     return remarks
 
 

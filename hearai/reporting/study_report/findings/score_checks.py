@@ -64,12 +64,9 @@ def validation_against_test(record: StudyRecord, summary: StudySummary) -> Findi
     """Whether the winner's test score is far from its validation score."""
     if summary.test is None:
         return unknown(NOT_SCORED)
-    winner = summary.test.winner
-    retrained = next((one.mean for one in summary.finalists if one.trial == winner.trial), None)
-    in_search = summary.best.value if summary.best else None
-    validation = in_search if retrained is None else retrained
-    if validation is None:
+    if summary.winner_validation is None:
         return unknown("needs the winner's validation score")
+    winner, (validation, _) = summary.test.winner, summary.winner_validation
     gap = winner.objective - validation
     figure = f"validation {score(validation)}, test {score(winner.objective)} ({gap:+.3f})"
     if abs(gap) <= NOTABLE_GAP:
