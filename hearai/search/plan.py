@@ -1,6 +1,7 @@
 """Before the first trial: checks all input, chooses data and starting weights, and computes what all trials share."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
-from hearai.training.setup.starting_weights import travels, warn_of_shared_clips, with_copy, write_copy
+from hearai.training.setup.starting_weights import clips_seen_before, travels, with_copy, write_copy
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Plan:
     pretrain: Pretrain | None
     demo_clips: int | None = None
     """Number of clips of the demo data; None = the user's own data."""
+    seen: Mapping[str, int] | None = None
+    """As `clips_seen_before` counts them."""
 
     @property
     def checked_on_nodes(self) -> Config:
@@ -66,7 +69,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
         load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
     start = with_weights(start, pretraining_follows=follows)
-    warn_of_shared_clips(start, data)
+    seen = clips_seen_before(start, data)
     if problems := space_problems(study.space, start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
@@ -86,7 +89,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
         checkpoint = str((folder / BACKBONE_FILE).absolute())
         base = override(start, {"feature_extractor.checkpoint": checkpoint, "feature_extractor.pretrained": False})
     demo_clips = len(data.clips) if study.base.general_parameters.data_path is None else None
-    return Plan(replace(study, base=base), data, start, pretrain, demo_clips)
+    return Plan(replace(study, base=base), data, start, pretrain, demo_clips, seen)
 
 
 def _check_space_of_transfer(study: Study, start: Config) -> None:

@@ -15,7 +15,9 @@ from hearai.sign.hamnosys import MISSING
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("train", "val", "test")
+PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
+"""{part of a split: its name in messages}"""
+PARTS = tuple(PART_NAMES)
 CANDIDATES = 500
 """Random assignments of signers to splits that are compared; the best one is kept."""
 

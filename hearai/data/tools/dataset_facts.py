@@ -72,6 +72,9 @@ class DatasetFacts(Record):
     """Signers with clips in more than one part."""
     heads: dict[str, HeadFacts]
     padding: PaddingFacts
+    seen: dict[str, Count] | None = None
+    """{val, test: clips on which the run was trained whose weights all trials start with}; None = no run, unknown, or a
+    file of an earlier version."""
 
     @property
     def clips(self) -> int:
@@ -79,10 +82,14 @@ class DatasetFacts(Record):
         return sum(self.datasets.values())
 
 
-def dataset_facts(data: Data, config: Config) -> DatasetFacts:
-    """The facts of a split dataset; `config` says how many frames of a clip the model sees.
+def dataset_facts(data: Data, config: Config, seen: Mapping[str, int] | None = None) -> DatasetFacts:
+    """The facts of a split dataset.
 
     Validation clips that are trained on as well count in both parts.
+
+    Args:
+        config: says how many frames of a clip the model sees.
+        seen: see `DatasetFacts`.
     """
     parts = {part: getattr(data.split, part) for part in PARTS}
     lengths = [clip.end - clip.start + 1 for clip in data.clips]
@@ -93,6 +100,7 @@ def dataset_facts(data: Data, config: Config) -> DatasetFacts:
         shared_signers=_shared_signers(parts),
         heads={head: _head_facts(parts, head, classes) for head, classes in data.num_class.items()},
         padding=_padding(data.clips, config),
+        seen=None if seen is None else dict(seen),
     )
 
 

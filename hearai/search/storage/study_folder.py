@@ -71,7 +71,7 @@ def ensure_study_folder(plan: Plan, folder: Path) -> tuple[Study, tuple[str, ...
     }
     write_split(plan.data.split, folder / SPLIT_FILE)
     write_class_list(plan.data.class_names, folder / CLASS_NAMES)
-    write_dataset_facts(dataset_facts(plan.data, study.base), folder / DATASET_FACTS)
+    write_dataset_facts(dataset_facts(plan.data, study.base, plan.seen), folder / DATASET_FACTS)
     atomic_write_text(path, yaml.safe_dump(record, sort_keys=False))
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(_command())

@@ -18,7 +18,7 @@ from hearai.training.setup.backbone_cache import ensure_backbone
 from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import with_data, with_weights
 from hearai.training.setup.resume import check_same_run, stored_run, with_unstated_values
-from hearai.training.setup.starting_weights import warn_of_shared_clips
+from hearai.training.setup.starting_weights import clips_seen_before
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
     check_own_parts([config])
     config, data = with_data(config)
     config = with_weights(config, pretraining_follows=pre_training)
-    warn_of_shared_clips(config, data)
+    clips_seen_before(config, data)
     if stored:
         check_same_run(config, data, *stored, folder)
     return config, data

@@ -11,6 +11,7 @@ from hearai.config.config import Config, build_config
 from hearai.config.model_schema import FeatureExtractorParameters
 from hearai.config.overrides import override
 from hearai.data.annotations.load import Data, load_data
+from hearai.data.annotations.split import PART_NAMES
 from hearai.errors import ConfigError, UserError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
@@ -52,19 +53,21 @@ def load_starting_weights(config: Config) -> Taken | None:
     return taken
 
 
-def warn_of_shared_clips(config: Config, data: Data) -> None:
-    """Warns if the run that a model starts with was trained on clips that now validate or test it.
+def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
+    """{val, test: clips that the run with which a model starts was trained on}, with a warning if there are any.
 
     Splits balance the classes, so that the same clips with other labels are split in another way.
 
     Args:
         config: with resolved weights.
+
+    Returns:
+        None if the model does not start with another run, or which clips that has seen is not known.
     """
     file = _file_of_run(config.feature_extractor)
     content = read_start(file, str(file)) if file else {}
     if file is None or not is_run(content):
-        return
-    parts = {"validation": data.split.val, "test": data.split.test}
+        return None
     try:
         log.info("comparing the split with that of the run in %s", file)
         trained = {clip.key for clip in load_data(build_config(content["config"], str(file))).split.train}
@@ -73,15 +76,18 @@ def warn_of_shared_clips(config: Config, data: Data) -> None:
             "which clips it was trained on is not known (%s); they should not validate or test this run",
             error.problems[0],
         )
-        return
-    shared = {name: sum(clip.key in trained for clip in clips) for name, clips in parts.items()}
-    if any(shared.values()):
+        return None
+    parts = {"val": data.split.val, "test": data.split.test}
+    seen = {part: sum(clip.key in trained for clip in clips) for part, clips in parts.items()}
+    if any(seen.values()):
+        counts = [f"{seen[part]} of the {len(clips)} {PART_NAMES[part]} clips" for part, clips in parts.items()]
         log.warning(
             "the run in %s was trained on %s: scores on them are too high; give the dataset a splits.csv, by which "
             "both are split, and train that run again",
             file,
-            " and ".join(f"{count} of the {len(parts[name])} {name} clips" for name, count in shared.items() if count),
+            " and ".join(text for text, count in zip(counts, seen.values(), strict=True) if count),
         )
+    return seen
 
 
 def _file_of_run(extractor: FeatureExtractorParameters) -> Path | None:

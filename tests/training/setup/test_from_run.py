@@ -1,5 +1,6 @@
 """`--from RUN`: extractor and encoder of another run, new heads; what does not fit is refused before the start."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -170,7 +171,8 @@ def test_a_tied_choice_of_decided_and_other_values_is_refused(tiny_dataset: Path
 
 
 @pytest.mark.heavy
-def test_a_study_keeps_a_copy_that_is_part_of_its_identity(tiny_dataset: Path, source: Path, tmp_path: Path):
+def test_a_study_keeps_a_copy_that_is_part_of_its_identity(make_config: Callable, tiny_dataset: Path, tmp_path: Path):
+    source = write_run(make_config(tiny_dataset, ENCODER), tmp_path / "source", seed=4)
     asked = request(tmp_path, tiny_dataset)
     plain = load_study(asked)
     asked, _ = request_from(asked, plain, find_run(str(source)), {})
@@ -180,6 +182,7 @@ def test_a_study_keeps_a_copy_that_is_part_of_its_identity(tiny_dataset: Path, s
     assert plan.study.base.feature_extractor.checkpoint == str(folder / "backbone.pt")
     assert plan.checked_on_nodes.feature_extractor.checkpoint is None
     ensure_study_folder(plan, folder)
+    assert json.loads((folder / "data.json").read_text())["seen"] == {"val": 0, "test": 0}, "the same split"
     prepare_inputs(plan, folder)
     assert (folder / "backbone.pt").read_bytes() == (source / "best/state.pt").read_bytes()
     assert build_initial_model(plan.study.base, {"gloss": 3}).start.parts["transformer"]

@@ -30,6 +30,7 @@ CHECKS: Mapping[str, _Entry] = {
     "slots": _Entry("slots", run_checks.busy_slots),
     "labels": _Entry("classes of the test clips", run_checks.unmatched_labels),
     "signers": _Entry("signers", run_checks.separate_signers),
+    "seen": _Entry("clips seen before", run_checks.clips_seen_before),
 }
 """{id: check}, in the order in which they are shown."""
 

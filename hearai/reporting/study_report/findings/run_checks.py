@@ -1,5 +1,6 @@
 """Health checks of how a search ran and of its data: trials, slots, classes and signers."""
 
+from hearai.data.annotations.split import PART_NAMES
 from hearai.reporting.study_report.findings.cost import cost_of
 from hearai.reporting.study_report.findings.finding import Finding, passed, unknown
 from hearai.reporting.study_report.findings.importance import MIN_COMPLETE
@@ -124,3 +125,20 @@ def separate_signers(record: StudyRecord, summary: StudySummary) -> Finding:
     meaning = "The test score is that of signers whom the model has seen; on new signers it is lower."
     action = "general_parameters.split: signer, where the classes allow it"
     return Finding("WARNING", f"{shared} signers are in several parts of the split", meaning, action)
+
+
+def clips_seen_before(record: StudyRecord, summary: StudySummary) -> Finding:
+    """Whether the run that all trials start with was trained on validation or test clips."""
+    if record.facts is None:
+        return unknown(NEEDS_FACTS)
+    if record.study.base.feature_extractor.weights_sha256 is None:
+        return passed("no weights of another run")
+    if record.facts.seen is None:
+        return unknown("needs the clips on which the weights were trained")
+    counts = {part: count for part, count in record.facts.seen.items() if count}
+    if not counts:
+        return passed("the weights' run was trained on none of the validation and test clips")
+    shown = [f"{count} of {record.facts.parts[part].clips} {PART_NAMES[part]} clips" for part, count in counts.items()]
+    meaning = "The run whose weights all trials start with was trained on them: scores on them are too high."
+    action = "a splits.csv in the dataset, by which both are split, and train that run again"
+    return Finding("FAIL" if "test" in counts else "WARNING", " and ".join(shown), meaning, action)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hearai.config.overrides import override
 from hearai.data.tools.dataset_facts import DatasetFacts, HeadFacts, PaddingFacts, PartFacts
 from hearai.reporting.study_report.final_scores import ConfigScores, HeadScore, MajorityHeadScore, MajorityScores
 from hearai.reporting.study_report.findings.health import CHECKS, health_line, health_of
@@ -157,6 +158,25 @@ def test_test_clips_of_untrained_classes(record: StudyRecord, test: dict[int, in
 def test_signers_in_two_parts(record: StudyRecord, shared: int, unknown: int, status: str) -> None:
     found = check("signers", replace(record, facts=facts({0: 9}, {0: 9}, shared=shared, unknown=unknown)))
     assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("starts", "seen", "status"),
+    [
+        (False, None, "PASS"),
+        (True, None, "UNKNOWN"),
+        (True, {"val": 0, "test": 0}, "PASS"),
+        (True, {"val": 4, "test": 0}, "WARNING"),
+        (True, {"val": 4, "test": 1}, "FAIL"),
+    ],
+)
+def test_clips_on_which_the_weights_were_trained(
+    record: StudyRecord, starts: bool, seen: dict[str, int] | None, status: str
+) -> None:
+    base = override(record.study.base, {"feature_extractor.weights_sha256": "0" * 64} if starts else {})
+    known = facts({0: 9}, {0: 9}).model_copy(update={"seen": seen})
+    found = check("seen", replace(record, study=replace(record.study, base=base), facts=known))
+    assert found.status == status and ("4 of 9 validation clips" in found.figure) == (status in ("WARNING", "FAIL"))
 
 
 def test_ranges_are_judged_by_the_boundary_warnings(record: StudyRecord) -> None:
