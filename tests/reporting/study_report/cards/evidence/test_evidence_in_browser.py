@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hearai.reporting.study_report.findings.health import CHECKS
 from hearai.reporting.study_report.page import write_results
 from tests.helpers.browser import Browser, needs_chromium, open_browser
 from tests.helpers.report_facts import write_confusions, write_examples, write_facts
@@ -34,6 +35,6 @@ def test_frames_are_shown_and_nothing_overflows(browser: Browser, finished: Path
     assert browser.run("document.documentElement.scrollWidth") <= width
     images = "[...document.querySelectorAll('#confusions img')]"
     assert browser.run(f"{images}.map(image => image.naturalHeight > 0)") == [True] * 6
-    assert browser.run("document.querySelectorAll('#health-checks li').length") == 11
+    assert browser.run("document.querySelectorAll('#health-checks li').length") == len(CHECKS)
     assert browser.run("document.querySelector('#cost .stack').clientHeight") > 10
     assert browser.run("window.hostile === undefined") and browser.complaints == []
