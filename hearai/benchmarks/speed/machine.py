@@ -1,8 +1,10 @@
 """The machine that a benchmark ran on, and the speed of its matrix products."""
 
+import math
 import os
 import platform
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,32 @@ def matmul_peak(device: str = "cpu", dtype: torch.dtype = torch.float32, *, side
     return 2 * side**3 / best
 
 
-def operations_of(step: Any) -> int:
+def operations_of(step: Callable[[], object]) -> int:
     """Multiplications and additions of the matrix products and convolutions that calling `step` makes."""
-    with FlopCounterMode(display=False) as counter:
+    backward = {torch.ops.aten.convolution_backward: _convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
         step()
     return counter.get_total_flops()
+
+
+def _convolution_backward(
+    grad_out: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    output_mask: Sequence[bool],
+    **outputs: Any,
+) -> int:
+    """Operations of the backward pass of a convolution, from shapes: each gradient costs what the forward pass does.
+
+    torch's own formula ignores `groups`: for a depthwise convolution it gives up to as many times too many as there are
+    channels.
+    """
+    forward = 2 * math.prod(x if transposed else grad_out) * math.prod(weight[1:])
+    return forward * sum(output_mask[:2])
