@@ -67,9 +67,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
     writer = RunWriter(config, data, runtime, progress, model.start)
     try:
         if last and progress.history:
-            *earlier, _ = runtime.unreported(progress.history)
-            for metrics in earlier:
-                runtime.report(metrics, last)
+            runtime.report_missing(progress.history[:-1])
             _report(runtime, progress, last)
         while progress.epoch < batches.last_epoch and not progress.diverged:
             _run_epoch(trainer, batches, progress)

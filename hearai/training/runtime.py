@@ -59,10 +59,10 @@ class Runtime(Protocol):
     def restore_from(self) -> Path | None:
         """The `last` folder of this run's earlier, unfinished attempt."""
 
-    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
-        """The epochs of an earlier attempt that a resumed run reports before it trains: at least the last one.
+    def report_missing(self, history: Sequence[dict[str, float]]) -> None:
+        """Reports those epochs of an earlier attempt whose reports have not arrived, before its last one is reported.
 
-        The attempt may have ended before their reports arrived. history: the metrics of its epochs.
+        history: the metrics of its epochs but the last. As `report`, may raise to end the run.
         """
 
     def ensure_current_attempt(self) -> None:
@@ -138,8 +138,8 @@ class LocalRuntime:
         last = self.folder / LAST
         return last if self._resume and holds_checkpoint(last) else None
 
-    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
-        return history[-1:]
+    def report_missing(self, history: Sequence[dict[str, float]]) -> None:
+        """Its log has all of them."""
 
 
 def choose_device(gpu: int) -> torch.device:

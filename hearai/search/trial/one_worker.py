@@ -1,7 +1,7 @@
 """A trial with one worker: `fit` in a reused Tune actor."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from hearai.training.optim.torch_options import use_threads
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.cross_validation import FoldProgress, fit_folds
 
-KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS)
-"""What the searcher and the scheduler read from a report; costs only where they were measured."""
+KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS, "reason")
+"""What the searcher and the scheduler read from a report; costs only where they were measured, a reason only of a run
+that has diverged."""
 
 
 class TuneRuntime(LocalRuntime):
@@ -29,8 +30,9 @@ class TuneRuntime(LocalRuntime):
         if context.spec.may_pause:
             self.save_seconds = 0.0
 
-    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
-        return self._progress.unreported(history)
+    def report_missing(self, history: Sequence[dict[str, float]]) -> None:
+        for merged in self._progress.missing(history):
+            self._send(merged)
 
     def is_preempted(self, step: int) -> bool:
         return bool(self._context.preemption)
@@ -42,9 +44,11 @@ class TuneRuntime(LocalRuntime):
         super().report(metrics, checkpoint)
         merged = self._progress.merge(metrics)
         self._context.on_report(merged, self.device)
+        self._send(merged | ({"reason": self.divergence} if self.divergence else {}))
+
+    def _send(self, merged: Mapping[str, Any]) -> None:
         try:
-            reason = {"reason": self.divergence} if self.divergence else {}
-            ray.tune.report({key: merged[key] for key in KEYS if key in merged} | reason)
+            ray.tune.report({key: merged[key] for key in KEYS if key in merged})
         except SystemExit as end:  # how Tune stops a trial
             raise Stopped(end.code) from None
 

@@ -93,8 +93,9 @@ class RayRuntime:
         last = self.folder / LAST
         return last if holds_checkpoint(last) else None
 
-    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
-        return self._progress.unreported(history)
+    def report_missing(self, history: Sequence[dict[str, float]]) -> None:
+        for merged in self._progress.missing(history):
+            ray.train.report(merged)
 
 
 def train_worker(config: dict[str, Any]) -> None:

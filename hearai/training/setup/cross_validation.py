@@ -60,10 +60,9 @@ class FoldProgress:
             "seconds": metrics["seconds"] + sum(result.seconds for result in done),
         }
 
-    def unreported(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
-        """The last epoch of a resumed fold, and those before it that no attempt has reported."""
-        missing = [metrics for metrics in history[:-1] if self.merge(metrics)["epoch"] > self._reported]
-        return [*missing, *history[-1:]]
+    def missing(self, history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+        """What the trial reports after those epochs of the current fold that no attempt has reported."""
+        return [merged for metrics in history if (merged := self.merge(metrics))["epoch"] > self._reported]
 
     def result(self) -> FitResult:
         """The result of the trial; at least one fold has ended."""

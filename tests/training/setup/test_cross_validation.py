@@ -72,8 +72,8 @@ class MergingRuntime(LocalRuntime):
         super().__init__("cpu", folder, resume=True)
         self._progress, self._reports, self._stop_after = progress, reports, stop_after
 
-    def unreported(self, history):
-        return self._progress.unreported(history)
+    def report_missing(self, history):
+        self._reports += self._progress.missing(history)
 
     def report(self, metrics, checkpoint):
         self._reports.append(self._progress.merge(metrics))
