@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
 
-from hearai.config.config import Config
+from hearai.config.config import Config, load_config, to_yaml
+from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.models.model import build_initial_model
 from hearai.training.batches import Batches, on_device
 from hearai.training.features.feature_cache import load_features
 from hearai.training.optim.divergence import StepGuard
 from hearai.training.runtime import LocalRuntime
+from hearai.training.setup.pretrain import pretrain
 from hearai.training.trainer import Trainer
+from tests.helpers.gloo import GlooRuntime, gloo_group
 
 pytestmark = [
     pytest.mark.training,
@@ -21,6 +26,7 @@ pytestmark = [
 ]
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+PRETRAIN = Pretrain(epochs=1, batch_size=8, lr=1e-4)
 MakeConfig = Callable[..., Config]
 STILL = {"train_parameters.precision": "fp32", "transformer.dropout_rate": 0.0, "heads.model.dropout_rate": 0.0}
 """Dropout draws other numbers on each device, and bf16 is coarser than float noise."""
@@ -86,3 +92,36 @@ def test_a_bad_step_on_a_gpu_changes_no_weight() -> None:
     assert weight.tolist() == [0.0, 0.0, 0.0]
     found = guard.divergence()
     assert found is not None and found.step == 1
+
+
+class TwoGpus(GlooRuntime):
+    """The runtime of one of two workers, each on its own GPU."""
+
+    def __init__(self, folder: Path, rank: int):
+        super().__init__(folder / f"node{rank}", rank, 2)
+        self.device = torch.device("cuda", rank)
+
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+        return DistributedDataParallel(model, device_ids=[self.device])
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return super().sum(values.to(self.device)).to(values.device)
+
+
+def pretrain_on_gpu(rank: int, folder: Path) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.cuda.set_device(rank)
+    with gloo_group(folder / "rendezvous", rank, backend="nccl"):
+        pretrain(load_config(folder / "config.yaml"), TwoGpus(folder, rank), folder / "two.pt", PRETRAIN)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs: batch norms over workers need one each")
+def test_two_gpus_pretrain_batch_norms_as_one_does(make_config: MakeConfig, tiny_dataset: Path, tmp_path: Path) -> None:
+    config = make_config(tiny_dataset, STILL)
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    pretrain(config, LocalRuntime(GPU, tmp_path), tmp_path / "one.pt", PRETRAIN)
+    mp.spawn(pretrain_on_gpu, (tmp_path,), nprocs=2)
+    one, two = (torch.load(tmp_path / name, weights_only=True)["backbone"] for name in ("one.pt", "two.pt"))
+    assert list(one) == list(two)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-2, atol=1e-3, msg=name)

@@ -1,4 +1,4 @@
-"""A group of workers that communicate over gloo, without Ray."""
+"""A group of workers that communicate over gloo (or NCCL), without Ray."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from hearai.training.runtime import LocalRuntime
 
 
 @contextmanager
-def gloo_group(rendezvous: Path, rank: int, world: int = 2) -> Iterator[None]:
+def gloo_group(rendezvous: Path, rank: int, world: int = 2, backend: str = "gloo") -> Iterator[None]:
     """Joins the group of all processes that give the same `rendezvous`, a file that does not exist yet."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world)
+    dist.init_process_group(backend, init_method=f"file://{rendezvous}", rank=rank, world_size=world)
     yield
     dist.destroy_process_group()
 

@@ -44,8 +44,30 @@ class SharedEpochs(Protocol):
         """Called when an epoch has been saved in `folder/last`."""
 
 
+class TrainBackbone(Protocol):
+    """How a backbone that is not in the cache is trained: `train_here`, or by workers elsewhere."""
+
+    def __call__(self, config: Config, settings: Pretrain, folder: Path, key: str, shared: SharedEpochs | None) -> None:
+        """Writes the backbone's file into `folder`; see `pretrain` for the key."""
+
+
+def train_here(config: Config, settings: Pretrain, folder: Path, key: str, shared: SharedEpochs | None) -> None:
+    """Pre-trains in this process. The epochs saved so far are in `folder/last`."""
+    runtime = LocalRuntime(choose_device(config.general_parameters.gpu), folder)
+    if shared:
+        shared.fetch(folder)
+    send = functools.partial(shared.send, folder) if shared else lambda: None
+    pretrain(config, runtime, folder / BACKBONE_FILE, settings, key=key, after_save=send)
+
+
 def ensure_backbone(
-    config: Config, data: Data, settings: Pretrain, out: Path, shared: SharedEpochs | None = None
+    config: Config,
+    data: Data,
+    settings: Pretrain,
+    out: Path,
+    shared: SharedEpochs | None = None,
+    *,
+    train: TrainBackbone = train_here,
 ) -> None:
     """Copies a backbone pre-trained on the config's training clips to `out`, for `feature_extractor.checkpoint`.
 
@@ -66,19 +88,11 @@ def ensure_backbone(
             folder.mkdir(parents=True, exist_ok=True)
             with _one_process(folder):
                 if not _curve(folder / BACKBONE_FILE):  # else another process has trained it meanwhile
-                    _train(config, data, settings, folder, shared)
+                    key = _fingerprint(config, settings, data.fingerprints.content)  # the same on all machines
+                    train(config, settings, folder, key, shared)
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as temporary:
             shutil.copyfile(folder / BACKBONE_FILE, temporary)
-
-
-def _train(config: Config, data: Data, settings: Pretrain, folder: Path, shared: SharedEpochs | None) -> None:
-    runtime = LocalRuntime(choose_device(config.general_parameters.gpu), folder)
-    key = _fingerprint(config, settings, data.fingerprints.content)  # the same on all machines
-    if shared:
-        shared.fetch(folder)
-    send = functools.partial(shared.send, folder) if shared else lambda: None
-    pretrain(config, runtime, folder / BACKBONE_FILE, settings, key=key, after_save=send)
 
 
 def is_backbone(path: Path) -> bool:
@@ -87,8 +101,8 @@ def is_backbone(path: Path) -> bool:
 
 
 def estimate_pretraining(config: Config, data: Data, settings: Pretrain) -> float:
-    """Seconds of pre-training with all its epochs, from a few steps on some clips; 0 if it is in the cache."""
-    if _curve(_folder(config, data, settings) / BACKBONE_FILE):
+    """Seconds of pre-training by one worker with all its epochs, from a few steps on some clips; 0 if it is cached."""
+    if _curve((folder := _folder(config, data, settings)) / BACKBONE_FILE):
         return 0.0
     clips, started = data.split.train[: 1 + settings.batch_size // FRAMES_PER_CLIP], time.monotonic()
     stills = read_stills(config, clips)
@@ -96,15 +110,15 @@ def estimate_pretraining(config: Config, data: Data, settings: Pretrain) -> floa
     frames, val_frames = (
         round(len(part) * len(stills.inputs_N) / len(clips)) for part in (data.split.train, data.split.val)
     )
-    device = choose_device(config.general_parameters.gpu)
-    trainer = build_trainer(config, data, settings, device)
+    trainer = build_trainer(config, data, settings, LocalRuntime(choose_device(config.general_parameters.gpu), folder))
     trainer.model.train()
-    batch = on_device(next(stills.batches(settings.batch_size, shuffle=True)), device)
-    float(trainer.step(batch))
+    batch = on_device(next(stills.batches(settings.batch_size, shuffle=True)), trainer.device)
+    size = len(batch.index)  # the clips may be fewer than a batch
+    float(trainer.step(batch, size))
     started = time.monotonic()
-    losses = [trainer.step(batch) for _ in range(MEASURED_STEPS)]
+    losses = [trainer.step(batch, size) for _ in range(MEASURED_STEPS)]
     float(losses[-1])
-    share = len(batch.index) / settings.batch_size  # the clips may be fewer than a batch
+    share = size / settings.batch_size
     per_step = (time.monotonic() - started) / MEASURED_STEPS / share
     return per_frame * (frames + val_frames) + settings.epochs * epoch_cost(frames, val_frames, settings) * per_step
 

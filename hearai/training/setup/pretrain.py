@@ -8,7 +8,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.dataset import Batch
 from hearai.errors import ConfigError
+from hearai.models.backbones.batch_norm import has_batch_norms, synchronise_batch_norms
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
-from hearai.training.batches import on_device
+from hearai.training.batches import derived_seed, on_device
 from hearai.training.evaluation import evaluate
 from hearai.training.optim.loss import head_losses, weighted_loss
 from hearai.training.optim.optimizer import build_optimizer, set_lr
@@ -33,7 +35,7 @@ from hearai.training.outputs.checkpoint import save_checkpoint, save_tensors
 from hearai.training.outputs.layout import LAST
 from hearai.training.runtime import Runtime
 from hearai.training.setup.pretrain_state import VERSION, PretrainState
-from hearai.training.setup.stills import AUGMENTATIONS, Stills, read_stills
+from hearai.training.setup.stills import AUGMENTATIONS, Share, Stills, read_stills
 from hearai.training.setup.time_estimate import TimeLeft, steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -80,9 +82,12 @@ def pretrain(
     Each epoch is saved in the folder `last` of `runtime.folder`. The next call resumes there, and ends with the weights
     of an uninterrupted one; at the end the folder is removed.
 
+    All workers of a group call this. Each trains its share of every batch, so that together they take the steps of one
+    worker; only rank 0 reads and writes files.
+
     Args:
         key: identifies everything that pre-training depends on; what was saved under another key is not resumed.
-        after_save: called when an epoch has been saved.
+        after_save: called by rank 0 when an epoch has been saved.
 
     Raises:
         ConfigError: it diverged.
@@ -90,10 +95,11 @@ def pretrain(
     """
     data = load_data(config)
     train, val = read_stills(config, data.split.train), read_stills(config, data.split.val)
-    trainer = build_trainer(config, data, settings, runtime.device)
+    trainer = build_trainer(config, data, settings, runtime)
     name, last = backbone_name(config.feature_extractor), runtime.folder / LAST
-    log.info("pre-training %s on %d frames", name, len(train.inputs_N))
-    state = PretrainState.load(last, key) or PretrainState(key)
+    workers = f" by {runtime.world} workers" if runtime.world > 1 else ""
+    log.info("pre-training %s on %d frames%s", name, len(train.inputs_N), workers)
+    state = PretrainState.load_shared(last, key, runtime) or PretrainState(key)
     if state.epoch:
         trainer.load(state)
         log.info("pre-training is resumed after epoch %d of %d", state.epoch, settings.epochs)
@@ -106,25 +112,32 @@ def pretrain(
                 f"pre-training diverged in epoch {state.epoch + 1} of {settings.epochs}: loss {loss:g}; lower its lr "
                 f"({settings.lr:g}), or check the data (experiments/check_data.py DIR)"
             )
-        score = evaluate(trainer.model, val.batches(EVALUATION_FRAMES, shuffle=False), config, runtime).macro_f1
+        batches = val.batches(EVALUATION_FRAMES, shuffle=False, share=trainer.share)
+        score = evaluate(trainer.model, batches, config, runtime).macro_f1
         state.advance(loss, score, time.monotonic() - started, trainer)
         log.info("pre-training %s", state.describe_epoch(settings.epochs))
-        runtime.ensure_current_attempt()
-        save_checkpoint(last, state.content())
-        after_save()
+        if runtime.rank == 0:
+            runtime.ensure_current_attempt()
+            save_checkpoint(last, state.content())
+            after_save()
     if state.epoch < settings.epochs:
         saved = rough_time((settings.epochs - state.epoch) * state.seconds / state.epoch)
         log.info("pre-training stops: no better epoch for %d; about %s saved", settings.patience, saved)
-    _write(out, state, name)
-    shutil.rmtree(last, ignore_errors=True)
+    if runtime.rank == 0:
+        _write(out, state, name)
+        shutil.rmtree(last, ignore_errors=True)
     return out
 
 
-def build_trainer(config: Config, data: Data, settings: Pretrain, device: torch.device) -> "PretrainTrainer":
+def build_trainer(config: Config, data: Data, settings: Pretrain, runtime: Runtime) -> "PretrainTrainer":
     """The trainer of a backbone with initial weights from the config's seed."""
     initial = build_initial_model(config, data.num_class)
-    model = FrameModel(initial.feature_extractor, initial.reads, dict(data.num_class))
-    return PretrainTrainer(model.to(device, memory_format=torch.channels_last), config, settings, device)
+    model: nn.Module = FrameModel(initial.feature_extractor, initial.reads, dict(data.num_class))
+    if runtime.world > 1 and has_batch_norms(model):
+        assert runtime.device.type != "cpu", "see hearai.search.trial.pretrain_group.group_size"
+        model = synchronise_batch_norms(model)
+    model = model.to(runtime.device, memory_format=torch.channels_last)
+    return PretrainTrainer(model, config, settings, runtime)
 
 
 def _write(out: Path, state: PretrainState, model_path: str) -> None:
@@ -136,38 +149,67 @@ def _write(out: Path, state: PretrainState, model_path: str) -> None:
 class PretrainTrainer:
     """Model, optimizer and learning rate of pre-training."""
 
-    def __init__(self, model: FrameModel, config: Config, settings: Pretrain, device: torch.device):
-        self.model, self.config, self.settings, self.device = model, config, settings, device
+    def __init__(self, model: nn.Module, config: Config, settings: Pretrain, runtime: Runtime):
+        self.model, self.config, self.settings, self.runtime = model, config, settings, runtime
+        self.device, self.share = runtime.device, Share(runtime.rank, runtime.world)
         self.optimizer = build_optimizer(model, lr=settings.lr, weight_decay=WEIGHT_DECAY)
         self.heads = list(config.active_heads)
-        self.weights = torch.ones(len(self.heads), device=device)
+        self.weights = torch.ones(len(self.heads), device=self.device)
+        self._wrapped = runtime.wrap(model)
 
     def train_epoch(
         self, stills: Stills, epoch: int, after_step: Callable[[int, int, Tensor | float], None] = lambda *_: None
     ) -> float:
         """One epoch of the frames in random order, without an incomplete last batch; returns the mean loss.
 
-        after_step: called with the epoch, the number of its steps done and the sum of their losses.
+        after_step: called with the epoch, the number of its steps done and the sum of this worker's parts of their
+            losses.
         """
         self.model.train()
-        steps, total = steps_per_epoch(len(stills.inputs_N), self.settings), 0.0
-        for step, batch in enumerate(islice(stills.batches(self.settings.batch_size, shuffle=True), steps)):
+        steps = steps_per_epoch(len(stills.inputs_N), self.settings)
+        frames = min(len(stills.inputs_N), self.settings.batch_size)
+        total = torch.zeros((), device=self.device)
+        batches = stills.batches(self.settings.batch_size, shuffle=True, share=self.share)
+        for step, batch in enumerate(islice(batches, steps)):
             done = (epoch + (step + 1) / steps) / self.settings.epochs
             set_lr(self.optimizer, learning_rate(done, self.settings.lr))
-            total += self.step(on_device(batch, self.device))
+            total += self.step(on_device(batch, self.device), frames, number=epoch * steps + step)
             after_step(epoch, step + 1, total)
-        return float(total) / steps
+        return float(self.runtime.sum(total)) / steps
 
-    def step(self, batch: Batch) -> Tensor:
-        """One optimizer step with a batch on the device; its loss, which has not been waited for."""
-        inputs = {name: AUGMENTATIONS[name](x_N1.squeeze(1)).unsqueeze(1) for name, x_N1 in batch.inputs.items()}
-        with autocast(self.config, self.device):
-            logits = self.model(inputs, batch.mask)
-        loss = weighted_loss(*head_losses(logits, batch.labels, self.heads, "cross_entropy"), self.weights)
+    def step(self, batch: Batch, frames: int, *, number: int = 0) -> Tensor:
+        """One optimizer step; this worker's part of its loss, which has not been waited for.
+
+        Args:
+            batch: this worker's share, on the device.
+            frames: in the whole batch.
+            number: of the step since the first epoch began.
+        """
+        draw = self.share.draw(frames, self.device)
+        inputs = {name: AUGMENTATIONS[name](x_N1.squeeze(1), draw).unsqueeze(1) for name, x_N1 in batch.inputs.items()}
+        with self._own_generators(number), autocast(self.config, self.device):
+            logits = self._wrapped(inputs, batch.mask)
+        sums, counts = head_losses(logits, batch.labels, self.heads, "cross_entropy")
+        # All workers divide by the same counts, so the step is that of the whole batch.
+        loss = weighted_loss(sums, self.runtime.sum(counts), self.weights)
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss * self.share.world).backward()  # `world` cancels the mean over workers that averaging the gradients takes
         self.optimizer.step()
         return loss.detach()
+
+    @contextmanager
+    def _own_generators(self, number: int) -> Iterator[None]:
+        """Within a with block, each worker of a group draws other random numbers, as dropout must.
+
+        After it the generators of all workers are in the same state again, from which they draw the same order and
+        augmentation. number: see `step`.
+        """
+        if self.share.world == 1:
+            yield
+            return
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(derived_seed(self.config.general_parameters.seed, number, self.share.rank))
+            yield
 
     def load(self, state: PretrainState) -> None:
         """Continues after the last epoch of `state`."""

@@ -1,5 +1,6 @@
 """Progress of a pre-training: what is saved with each epoch, and read back to resume. G bytes of generator states."""
 
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from hearai.errors import ConfigError
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import holds_checkpoint
+from hearai.training.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class PretrainState:
     model: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     generators_G: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
-    """States of the CPU's generator and of the GPU's, if there is one."""
+    """States of the CPU's generator and of the GPU's, if there is one; the same on all workers."""
 
     @classmethod
     def load(cls, folder: Path, key: str) -> Self | None:
@@ -65,6 +67,24 @@ class PretrainState:
             log.warning("%s: of another pre-training; this one starts with epoch 1", folder)
             return None
         return cls(**content)
+
+    @classmethod
+    def load_shared(cls, folder: Path, key: str, runtime: Runtime) -> Self | None:
+        """What `load` finds on rank 0, on all workers: folders and their content may differ between nodes."""
+        state = cls.load(folder, key) if runtime.rank == 0 else None
+        if runtime.world == 1:
+            return state
+        saved = io.BytesIO()
+        if state:
+            torch.save(dict(state.content()), saved)
+        size = int(runtime.sum(torch.tensor(saved.tell())))
+        if size == 0:
+            return None
+        bytes_S = torch.zeros(size, dtype=torch.uint8)
+        if state:
+            bytes_S = torch.frombuffer(saved.getbuffer(), dtype=torch.uint8)
+        content = torch.load(io.BytesIO(runtime.sum(bytes_S).numpy().tobytes()), weights_only=True)
+        return cls(**{name: value for name, value in content.items() if name != "version"})
 
     @property
     def epoch(self) -> int:

@@ -16,6 +16,7 @@ from hearai.data.dataset import Batch
 from hearai.data.frame_sampling import sample_frames
 from hearai.data.frames import build_reader
 from hearai.data.landmarks.clip_points import mirrored, read_landmarks
+from hearai.sign.hamnosys import MISSING
 
 FRAMES_PER_CLIP = 8
 """At most: frames of the hold that are used."""
@@ -25,6 +26,37 @@ MAX_SHIFT = 0.08
 """Augmentation: largest shift and relative change of size, in half image sides (or shoulder widths)."""
 MAX_COLOUR = 0.2
 """Augmentation: largest relative change of contrast, and of each channel's level in standard deviations."""
+
+
+Draw = Callable[..., Tensor]
+"""draw(*shape) -> (N, *shape): random numbers in [-1, 1) for each frame."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The frames of each batch that one of several workers takes: every `world`-th, from number `rank` on.
+
+    Order and augmentation are drawn for the whole batch, so that they do not depend on the number of workers.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, whole_N: Tensor) -> Tensor:
+        """This worker's rows."""
+        return whole_N[self.rank :: self.world]
+
+    def draw(self, frames: int, device: torch.device | None = None) -> Draw:
+        """Random numbers for this worker's part of a batch of so many frames over all workers."""
+
+        def draw(*shape: int) -> Tensor:
+            return self.of(torch.rand(frames, *shape, device=device)) * 2 - 1
+
+        return draw
+
+
+ALONE = Share()
+"""That of a worker alone."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +70,20 @@ class Stills:
     labels: dict[str, Tensor]
     """{head: (N,)}, class or MISSING."""
 
-    def batches(self, size: int, *, shuffle: bool) -> Iterator[Batch]:
-        """All frames once, as clips of one frame."""
+    def batches(self, size: int, *, shuffle: bool, share: Share = ALONE) -> Iterator[Batch]:
+        """All frames once, as clips of one frame; of each batch of `size` frames, this worker's share.
+
+        If a batch has fewer frames than there are workers, the others get one without labels, whose index is -1: all
+        workers take the same number of steps.
+        """
         count = len(self.inputs_N)
         order = torch.randperm(count) if shuffle else torch.arange(count)
-        for index in order.split(size):
-            mask_N1 = torch.ones(len(index), 1, dtype=torch.bool)
+        for whole in order.split(size):
+            index = share.of(whole)
             labels = {head: labels_N[index] for head, labels_N in self.labels.items()}
+            if not len(index):
+                index, labels = torch.tensor([-1]), {head: torch.tensor([MISSING]) for head in self.labels}
+            mask_N1 = torch.ones(len(index), 1, dtype=torch.bool)
             yield Batch({self.reads: self.inputs_N[index].unsqueeze(1)}, mask_N1, labels, index)
 
 
@@ -78,13 +117,9 @@ def _hold_frames(clip: Clip, count: int) -> list[int]:
     return sample_frames(clip.start + length // 3, clip.end, num_segments=count)
 
 
-def augment(frames_NCHW: Tensor) -> Tensor:
+def augment(frames_NCHW: Tensor, draw: Draw) -> Tensor:
     """Normalised frames, each mirrored (with the same label), shifted, resized and recoloured at random."""
-    count, device = len(frames_NCHW), frames_NCHW.device
-
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(count, *shape, device=device) * 2 - 1
-
+    device = frames_NCHW.device
     scale_N1 = 1 + MAX_SHIFT * draw(1)
     height, width = frames_NCHW.shape[-2:]
     x_NW = torch.where(draw(1) < 0, scale_N1, -scale_N1) * _pixel_centres(width, device) + MAX_SHIFT * draw(1)
@@ -95,12 +130,8 @@ def augment(frames_NCHW: Tensor) -> Tensor:
     return moved * (1 + MAX_COLOUR * draw(1, 1, 1)) + MAX_COLOUR * draw(3, 1, 1)
 
 
-def augment_points(points_NPC: Tensor) -> Tensor:
+def augment_points(points_NPC: Tensor, draw: Draw) -> Tensor:
     """Landmarks, half of them mirrored (with the same label), each shifted and resized at random."""
-
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(len(points_NPC), *shape, device=points_NPC.device) * 2 - 1
-
     points_NPC = torch.where(draw(1, 1) < 0, mirrored(points_NPC), points_NPC)
     position_NP3, known_NP1 = points_NPC[..., :3], points_NPC[..., 3:]
     scale_N11, shift_N13 = 1 + MAX_SHIFT * draw(1, 1), MAX_SHIFT * draw(1, 3)
@@ -108,7 +139,7 @@ def augment_points(points_NPC: Tensor) -> Tensor:
 
 
 AUGMENTATIONS = {"frames": augment, "landmarks": augment_points}
-"""{input: augmentation of its training frames}."""
+"""{input: augmentation of its training frames, with random numbers for each of them}."""
 
 
 def _pixel_centres(count: int, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from hearai.config.overrides import override
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.models.model import build_initial_model
+from hearai.sign.hamnosys import MISSING
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.runtime import LocalRuntime
 from hearai.training.setup.pretrain import learning_rate, pretrain
 from hearai.training.setup.pretrain_state import PretrainState
-from hearai.training.setup.stills import augment, read_stills
+from hearai.training.setup.stills import ALONE, Share, augment, augment_points, read_stills
 from hearai.training.setup.time_estimate import TimeLeft
 
 pytestmark = pytest.mark.training
@@ -146,10 +148,46 @@ def test_only_frames_of_the_hold_are_read(tiny_config):
     assert sorted(indices.tolist()) == list(range(len(stills.inputs_N)))
 
 
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_the_shares_of_workers_are_the_batches_of_one(tiny_config, world):
+    """23 frames in batches of 5: shares of different sizes, and a last batch with fewer frames than workers."""
+    stills = read_stills(tiny_config, load_data(tiny_config).split.train)
+    stills = replace(
+        stills,
+        inputs_N=stills.inputs_N[:23],
+        labels={head: labels_N[:23] for head, labels_N in stills.labels.items()},
+    )
+
+    def batches(share):
+        torch.manual_seed(0)
+        return list(stills.batches(5, shuffle=True, share=share))
+
+    parts = [batches(Share(rank, world)) for rank in range(world)]
+    assert {len(part) for part in parts} == {5}
+    for step, whole in enumerate(batches(ALONE)):
+        taken = [part[step] for part in parts]
+        assert all(len(batch.index) for batch in taken), "every worker takes the step"
+        found = {int(i): int(label) for b in taken for i, label in zip(b.index, b.labels["gloss"], strict=True)}
+        assert found.pop(-1, MISSING) == MISSING
+        assert found == dict(zip(whole.index.tolist(), whole.labels["gloss"].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("change", "shape"), [(augment, (7, 3, 8, 8)), (augment_points, (7, 75, 4))])
+def test_a_frame_is_augmented_alike_for_any_number_of_workers(change, shape):
+    def changed(share):
+        torch.manual_seed(0)
+        return change(share.of(frames), share.draw(len(frames)))
+
+    frames = torch.rand(shape)
+    for world in (1, 2, 3):
+        for share in (Share(rank, world) for rank in range(world)):
+            assert torch.equal(changed(share), share.of(changed(ALONE)))
+
+
 def test_augmentation_mirrors_about_half_of_the_images():
     torch.manual_seed(0)
     ramp = torch.linspace(-1, 1, 32).expand(200, 3, 32, 32)
-    changed = augment(ramp)
+    changed = augment(ramp, ALONE.draw(200))
     assert changed.shape == ramp.shape and changed.isfinite().all()
     mirrored = (changed[:, 0, 16, 28] < changed[:, 0, 16, 4]).float().mean()
     assert 0.35 < mirrored < 0.65
