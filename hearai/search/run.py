@@ -18,7 +18,7 @@ from hearai.files import atomic_write_text, using_caches
 from hearai.search.budget import BudgetTracker, budget_of
 from hearai.search.cluster.connect import RayConnection, check_connection, login_hint
 from hearai.search.cluster.memory import MemoryMeter
-from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes
+from hearai.search.cluster.node_checks import NodeTrainer, prepare_inputs_on_nodes, pretraining_workers
 from hearai.search.cluster.resources import Cluster, TrialResources, plural, wait_for_slots
 from hearai.search.early_stopping.plateau import plateau_of
 from hearai.search.finals import (
@@ -30,7 +30,7 @@ from hearai.search.finals import (
     winner,
 )
 from hearai.search.pareto_configs import write_pareto_configs
-from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.policies import build_policy, modelled_gain, policy_note
 from hearai.search.sampling.policy import Policy
@@ -194,12 +194,14 @@ class _Call:
         failure is seen.
         """
         self.show(events.PhaseStarted(events.RAY))
-        context = self._context(options, connection.join(self.print_line))
-        if options.address is None:
-            seconds = prepare_inputs(self.plan, self.folder, self.show)
-            self.sync.publish()
-            return context, seconds
-        return context, prepare_inputs_on_nodes(self.plan, self.sync, context.resources, self.print_line, self.show)
+        cluster = connection.join(self.print_line)
+        context = self._context(options, cluster)
+        # Without the dashboard, a worker group that loses its task's node would keep its GPUs.
+        workers = pretraining_workers(self.plan, context.resources) if cluster.dashboard else 1
+        seconds = prepare_inputs_on_nodes(
+            self.plan, self.sync, context.resources, self.print_line, self.show, workers=workers
+        )
+        return context, seconds
 
     def _context(self, options: Options, cluster: Cluster) -> SearchContext:
         settings, resources = self.study.settings, options.resources

@@ -6,7 +6,7 @@ features that its trials look up, on a GPU or all its CPUs, before the first tri
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import ray
 from hearai.cli import Print
 from hearai.cli.progress import events
 from hearai.config.config import Config, to_dict
+from hearai.config.study_schema import Pretrain
 from hearai.errors import UserError
 from hearai.files import atomic_write
 from hearai.search.cluster.node_tasks import (
@@ -30,6 +31,7 @@ from hearai.search.cluster.resources import TrialResources, plural
 from hearai.search.plan import Plan, prepare_inputs
 from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
+from hearai.search.trial.pretrain_group import group_size
 from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
@@ -69,12 +71,35 @@ def _name(node: Mapping[str, Any]) -> str:
     return node["NodeName"] if has_name else node["NodeManagerHostname"]
 
 
-def prepare_inputs_on_nodes(
-    plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print, show: events.Show = events.ignore
-) -> float:
-    """Checks every node, pre-trains on one of them, computes features on each; the seconds of the last two.
+def pretraining_workers(plan: Plan, resources: TrialResources) -> int:
+    """How many workers can pre-train together: one on each of several GPUs that are free now, otherwise one.
 
-    If the cluster has only the driver's node, all of this happens in this process.
+    resources: those of a trial's worker.
+    """
+    if plan.pretrain is None or not resources.gpus:
+        return 1
+    each = replace(resources, gpus=1)
+    room = sum(each.workers_on(node.cpus, node.gpus) for node in living_nodes())
+    free = int(ray.available_resources().get("GPU", 0))  # other searches may use the rest for days
+    return max(1, min(room, free))
+
+
+def prepare_inputs_on_nodes(
+    plan: Plan,
+    sync: StudySync,
+    resources: TrialResources,
+    print_line: Print,
+    show: events.Show = events.ignore,
+    *,
+    workers: int = 1,
+) -> float:
+    """Checks every node, pre-trains on one of them or several, computes features on each; the seconds of the last two.
+
+    If the cluster has only the driver's node, all of this happens in this process, except for pre-training by several
+    workers.
+
+    Args:
+        workers: that may pre-train together; see `pretraining_workers`.
 
     Raises:
         UserError: the problems of each node.
@@ -82,18 +107,15 @@ def prepare_inputs_on_nodes(
     nodes = living_nodes()
     others = [node for node in nodes if not node.is_driver]
     if not others:
-        seconds = prepare_inputs(plan, sync.folder, show)
+        seconds = _pretrain_all(plan, sync, resources, print_line, show, workers) if workers > 1 else 0.0
+        seconds += prepare_inputs(plan, sync.folder, show)
         sync.publish()
-        return seconds
+        return round(seconds, 3)
     for line in check_nodes(plan, sync, others):
         print_line(line)
-    splits = plan.study.settings.splits
     if travels(plan.start):
         write_copy(plan.start, sync.folder / BACKBONE_FILE)
-    if plan.pretrain is not None:
-        show(events.PhaseStarted(events.PRETRAINING))
-    starts = enumerate(fold_configs(plan.start, splits))
-    seconds = sum(_pretrain(plan, start, sync, backbone_file(i), resources, print_line) for i, start in starts)
+    seconds = _pretrain_all(plan, sync, resources, print_line, show, workers)
     sync.publish()
     show(events.PhaseStarted(events.FEATURES))
     usable = [node for node in nodes if resources.workers_on(node.cpus, node.gpus)]
@@ -150,16 +172,40 @@ def _raise_problems(problems: Mapping[Node, Sequence[str]]) -> None:
         raise UserError(list(dict.fromkeys(lines)))
 
 
-def _pretrain(
-    plan: Plan, start: Config, sync: StudySync, name: str, resources: TrialResources, print_line: Print
+def _pretrain_all(
+    plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print, show: events.Show, workers: int
 ) -> float:
-    """Pre-trains the backbone of a split into a file of the study, unless it is there or none is used; the seconds."""
-    out = sync.folder / name
-    if plan.pretrain is None or is_backbone(out):
+    """Pre-trains the backbones that the study lacks, one for each split, if it uses any; the seconds."""
+    if plan.pretrain is None:
         return 0.0
-    print_line(f"pre-training {start.feature_extractor.model_path} on a node of the cluster")
-    host, weights, seconds = pretrain_on_any_node(start, plan.pretrain, sync.study, name, resources, print_line)
-    print_line(f"pre-trained on {host} in {seconds:.0f} s")
+    show(events.PhaseStarted(events.PRETRAINING))
+    clips, on_gpu = len(plan.data.split.train), resources.gpus > 0
+    workers = group_size(plan.start, plan.pretrain, workers, clips=clips, on_gpu=on_gpu)
+    starts = enumerate(fold_configs(plan.start, plan.study.settings.splits))
+    return sum(
+        _pretrain(start, plan.pretrain, sync, backbone_file(i), resources, print_line, workers) for i, start in starts
+    )
+
+
+def _pretrain(
+    start: Config,
+    settings: Pretrain,
+    sync: StudySync,
+    name: str,
+    resources: TrialResources,
+    print_line: Print,
+    workers: int,
+) -> float:
+    """Pre-trains the backbone of a split into a file of the study, unless it is there; the seconds."""
+    out = sync.folder / name
+    if is_backbone(out):
+        return 0.0
+    where = "on a node of the cluster" if workers == 1 else f"by {workers} workers"
+    print_line(f"pre-training {start.feature_extractor.model_path} {where}")
+    host, weights, seconds = pretrain_on_any_node(
+        start, settings, sync.study, name, resources, print_line, workers=workers
+    )
+    print_line(f"pre-trained {f'on {host}' if workers == 1 else where} in {seconds:.0f} s")
     with atomic_write(out) as temporary:
         temporary.write_bytes(weights)
     SavedEpochs(sync.study, name).remove()

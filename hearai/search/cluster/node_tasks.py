@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hearai.cli import Print
 from hearai.config.config import Config, build_config, dataset_folders, to_dict
+from hearai.config.model_parts.code_folder import code_folder
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.data.demo import demo_dataset
@@ -24,7 +25,9 @@ from hearai.errors import UserError
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import assigned_gpu, localise, on_assigned_gpu
-from hearai.search.trial.pretrain_task import SavedEpochs, pretrain_task
+from hearai.search.trial.pretrain_group import RETRIED, pretrain_group
+from hearai.search.trial.pretrain_task import PretrainSpec, pretrain_task
+from hearai.search.trial.worker_group import DRIVER_CPU
 from hearai.threads import usable_cores
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.fit import fit
@@ -179,23 +182,48 @@ def compute_features(request: NodeRequest) -> NodeReply:
 
 
 def pretrain_on_any_node(
-    config: Config, settings: Pretrain, study: StudyLocation, name: str, resources: TrialResources, print_line: Print
+    config: Config,
+    settings: Pretrain,
+    study: StudyLocation,
+    name: str,
+    resources: TrialResources,
+    print_line: Print,
+    *,
+    workers: int = 1,
 ) -> tuple[str, bytes, float]:
-    """Pre-trains on any node with room for a worker: (its host name, content of the backbone's file, seconds).
+    """Pre-trains on any nodes with room for the workers: (a host name, content of the backbone's file, seconds).
 
-    If the node dies, another one resumes after the last complete epoch, as the next search does after an interruption.
+    If a node dies, others resume after the last complete epoch, as the next search does after an interruption.
 
     Args:
         name: of the backbone's file in the study.
+        resources: those of one worker; of several, each has one whole GPU, if any.
         print_line: gets what pre-training logs.
+        workers: at least two on CPUs need a backbone without batch norms; see `group_size`.
 
     Raises:
         UserError: pre-training failed, with the reason.
     """
-    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=3)(pretrain_task)
-    saved, shown = SavedEpochs(study, name), ""
+    cpus, gpus = resources.cpus, resources.gpus
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=3)(pretrain_task)
+    if workers > 1:
+        gpus = float(gpus > 0)  # NCCL takes no two workers on one
+        task = ray.remote(num_cpus=DRIVER_CPU, max_retries=3, retry_exceptions=list(RETRIED))(pretrain_group)
+    spec = PretrainSpec(
+        to_dict(config),
+        settings.model_dump(),
+        str(study.folder),
+        study.storage,
+        name,
+        threads=resources.threads,
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        code=str(code) if (code := code_folder()) else None,
+    )
+    saved, shown = spec.saved, ""
     try:
-        reference = task.remote(to_dict(config), settings.model_dump(), study, name, resources.threads)
+        reference = task.remote(spec)
         while not ray.wait([reference], timeout=LINE_INTERVAL_S)[0]:
             if (line := saved.line()) != shown:
                 print_line(line)

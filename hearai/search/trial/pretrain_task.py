@@ -7,10 +7,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hearai.config.config import build_config
+from hearai.config.config import Config, build_config
+from hearai.config.model_parts.code_folder import use_sent_code
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.errors import UserError
@@ -20,7 +22,49 @@ from hearai.search.trial.context import on_assigned_gpu
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.checkpoint import copy_checkpoint
 from hearai.training.outputs.layout import BACKBONE_FILE, LAST, holds_checkpoint
-from hearai.training.setup.backbone_cache import ensure_backbone
+from hearai.training.setup.backbone_cache import TrainBackbone, ensure_backbone, train_here
+
+
+@dataclass(frozen=True)
+class PretrainSpec:
+    """A pre-training to run. Plain values only: it is the argument of a task, and of the workers of a group."""
+
+    config: Mapping[str, Any]
+    """The full configuration, as `hearai.config.config.to_dict` gives it."""
+    settings: Mapping[str, Any]
+    """Of `Pretrain`."""
+    home: str
+    """The study's folder on the driver."""
+    storage: str | None
+    """Address of the object store given by `--storage`; None = `home` is in a shared folder."""
+    name: str
+    """Name of the backbone's file in the study."""
+    threads: int = 1
+    """Threads of torch in each worker."""
+    workers: int = 1
+    """Number of processes that pre-train together."""
+    cpus: float = 1
+    """CPUs of each worker."""
+    gpus: float = 0
+    """GPUs of each worker."""
+    code: str | None = None
+    """The driver's folder with parts of the user's own; None = there is none."""
+    key: str = ""
+    """For the workers of a group; see `pretrain`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary; `PretrainSpec(**spec.to_dict())` is the same."""
+        return asdict(self)
+
+    @property
+    def study(self) -> StudyLocation:
+        """Where the study is stored."""
+        return StudyLocation(Path(self.home), self.storage)
+
+    @property
+    def saved(self) -> "SavedEpochs":
+        """The epochs that are saved in the study."""
+        return SavedEpochs(self.study, self.name)
 
 
 class SavedEpochs:
@@ -65,24 +109,28 @@ class SavedEpochs:
                 self._folder.parent.rmdir()
 
 
-def pretrain_task(
-    raw: Mapping[str, Any], settings: Mapping[str, Any], study: StudyLocation, name: str, threads: int
-) -> tuple[str, bytes, float]:
-    """(host name, content of the backbone's file, seconds); raw: the config, name: of the backbone's file.
+def pretrain_task(spec: PretrainSpec) -> tuple[str, bytes, float]:
+    """Pre-trains in this process: (host name, content of the backbone's file, seconds).
 
     Raises:
         UserError: it diverged, or the storage or this node's disk cannot be written.
     """
-    started, saved, config = time.monotonic(), SavedEpochs(study, name), on_assigned_gpu(build_config(raw))
-    use_threads(threads)
-    with tempfile.TemporaryDirectory(prefix="hearai-") as scratch, _lines_to(saved):
+    use_sent_code(spec.code)
+    return trained_backbone(spec, on_assigned_gpu(build_config(spec.config)), train_here)
+
+
+def trained_backbone(spec: PretrainSpec, config: Config, train: TrainBackbone) -> tuple[str, bytes, float]:
+    """The result of a task, from this node's cache or by `train`: (host name, content of the file, seconds)."""
+    started = time.monotonic()
+    use_threads(spec.threads)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as scratch, lines_to(spec.saved):
         out = Path(scratch) / BACKBONE_FILE
-        ensure_backbone(config, load_data(config), Pretrain(**settings), out, saved)
+        ensure_backbone(config, load_data(config), Pretrain(**spec.settings), out, spec.saved, train=train)
         return socket.gethostname(), out.read_bytes(), time.monotonic() - started
 
 
 @contextmanager
-def _lines_to(saved: SavedEpochs) -> Iterator[None]:
+def lines_to(saved: SavedEpochs) -> Iterator[None]:
     """Shows the driver what pre-training logs."""
     logger, handler = logging.getLogger("hearai.training.setup"), _LineHandler(saved)
     before = logger.level

@@ -1,4 +1,4 @@
-"""A trial with several workers: `fit` in a Ray Train worker group, which a Tune trial drives.
+"""A Ray Train worker group, and a trial with several workers: `fit` in such a group, which a Tune trial drives.
 
 The worker function also serves a single run in Ray Train's local mode.
 """
@@ -6,10 +6,10 @@ The worker function also serves a single run in Ray Train's local mode.
 import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ray.train
 import ray.train.torch
@@ -21,12 +21,16 @@ from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hearai.config.config import Config
 from hearai.search.trial.context import TrialContext, release_memory, trial_context
 from hearai.search.trial.spec import TrialSpec
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import LAST, holds_checkpoint
 from hearai.training.runtime import log_divergence, log_epoch
 from hearai.training.setup.cross_validation import FoldProgress, fit_folds
+
+if TYPE_CHECKING:
+    from ray.train import UserCallback
 
 SYNC_STEPS = 4
 """Steps between two exchanges in which the workers of a group agree on whether they are preempted."""
@@ -39,19 +43,14 @@ WORKERS_STARTED = "begun"
 """First report of a group's workers. Until then they may be waiting for room on the cluster."""
 
 
-class RayRuntime:
+class GroupMember:
     """One worker of a Ray Train group: gradients averaged by DDP, metrics summed over all workers."""
 
-    save_seconds = 0.0  # a group that is stopped or paused ends without notice
-    sends_folder = True
-
-    def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
+    def __init__(self, config: Config):
         worker = ray.train.get_context()
         self.rank, self.world = worker.get_world_rank(), worker.get_world_size()
-        on_gpu = context.folder.config.general_parameters.gpu >= 0 and torch.cuda.is_available()
+        on_gpu = config.general_parameters.gpu >= 0 and torch.cuda.is_available()
         self.device = ray.train.torch.get_device() if on_gpu else torch.device("cpu")
-        self.folder, self.study, self._context, self._progress = folder, context.spec.study, context, progress
-        self._divergence = ""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         if self.world == 1 or not any(p.requires_grad for p in model.parameters()):
@@ -64,6 +63,18 @@ class RayRuntime:
             dist.all_reduce(total)
             return total.to(values.device)
         return values
+
+
+class RayRuntime(GroupMember):
+    """The runtime of a trial's worker."""
+
+    save_seconds = 0.0  # a group that is stopped or paused ends without notice
+    sends_folder = True
+
+    def __init__(self, folder: Path, progress: FoldProgress, *, context: TrialContext):
+        super().__init__(context.folder.config)
+        self.folder, self.study, self._context, self._progress = folder, context.spec.study, context, progress
+        self._divergence = ""
 
     def on_divergence(self, reason: str) -> None:
         self._divergence = reason
@@ -145,28 +156,59 @@ def run_worker_group(config: dict[str, Any]) -> None:
 
     config: a `TrialSpec` as a dictionary.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
     spec = TrialSpec.from_dict(config)
+    size, folder = GroupSize(spec.workers, spec.cpus, spec.gpus), Path(spec.folder).absolute() / "ray"
+    run_group(train_worker, spec.to_dict(), size, folder, [TuneReportCallback()])
+
+
+class GroupSize(NamedTuple):
+    """The resources of a group."""
+
+    workers: int
+    cpus: float
+    """Of each worker."""
+    gpus: float
+    """Of each worker."""
+
+
+def run_group(
+    worker: Callable[[dict[str, Any]], Any],
+    config: Mapping[str, Any],
+    size: GroupSize,
+    folder: Path,
+    callbacks: Sequence["UserCallback"] = (),
+) -> Any:
+    """Runs a function in each worker of a Ray Train worker group; what it returns on rank 0.
+
+    Args:
+        config: plain values, which the function gets.
+        folder: for Ray's own files.
+
+    Raises:
+        ray.train.TrainingFailedError: a worker failed, or its node died. Nothing is retried: the caller decides.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
     trainer = TorchTrainer(
-        train_worker,
-        train_loop_config=spec.to_dict(),
+        worker,
+        train_loop_config=dict(config),
         scaling_config=ScalingConfig(
-            num_workers=spec.workers,
-            use_gpu=spec.gpus > 0,
-            resources_per_worker=worker_resources(spec.cpus, spec.gpus),
+            num_workers=size.workers,
+            use_gpu=size.gpus > 0,
+            resources_per_worker=worker_resources(size.cpus, size.gpus),
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=str(Path(spec.folder).absolute() / "ray"),
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # the search decides on retries
-            callbacks=[TuneReportCallback()],
+            storage_path=str(folder),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
+            callbacks=list(callbacks),
         ),
     )
     _pass_address_on()
-    trainer.fit()
+    return trainer.fit().return_value
 
 
 def _pass_address_on() -> None:

@@ -10,7 +10,7 @@ from hearai.config.config import Config, to_dict
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.search.storage.study_sync import StudyLocation
-from hearai.search.trial.pretrain_task import SavedEpochs, pretrain_task
+from hearai.search.trial.pretrain_task import PretrainSpec, SavedEpochs, pretrain_task
 from hearai.training.setup.backbone_cache import ensure_backbone
 from tests.helpers.s3_server import Bucket
 
@@ -42,7 +42,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 
 
 def train(config: Config, study: StudyLocation) -> dict:
-    _, content, seconds = pretrain_task(to_dict(config), SETTINGS.model_dump(), study, "backbone.pt", 1)
+    spec = PretrainSpec(to_dict(config), SETTINGS.model_dump(), str(study.folder), study.storage, "backbone.pt")
+    _, content, seconds = pretrain_task(spec)
     assert seconds > 0
     (study.folder.parent / "result.pt").write_bytes(content)
     return torch.load(study.folder.parent / "result.pt", weights_only=True)
