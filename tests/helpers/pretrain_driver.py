@@ -1,6 +1,6 @@
-"""The driver of a search up to the end of pre-training, by two workers on CPUs; arguments: space, dataset, runs, address.
+"""The driver of a search up to its first trial, with pre-training by two workers on CPUs.
 
-Run as a script: `tune.py` starts such a group on GPUs only.
+Run as a script with space, dataset, folder of studies and address: `tune.py` starts such a group on GPUs only.
 """
 
 import sys
