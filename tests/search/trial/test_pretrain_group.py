@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -9,11 +10,15 @@ import pytest
 import torch
 
 from hearai.config.config import Config, to_dict
+from hearai.config.overrides import override
+from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
 from hearai.errors import UserError
+from hearai.search.cluster.node_checks import prepare_inputs_on_nodes
 from hearai.search.cluster.node_tasks import pretrain_on_any_node
 from hearai.search.cluster.resources import TrialResources
-from hearai.search.storage.study_sync import StudyLocation
+from hearai.search.plan import make_plan
+from hearai.search.storage.study_sync import StudyLocation, StudySync
 from hearai.search.trial.pretrain_group import group_size
 from hearai.search.trial.pretrain_task import PretrainSpec, SavedEpochs, pretrain_task
 
@@ -98,6 +103,29 @@ def test_a_group_of_two_equals_one_worker(
     again = pretrain(settings, lines.append)
     assert all(torch.equal(again["backbone"][name], two["backbone"][name]) for name in two["backbone"])
     assert saved.line().startswith("pre-trained backbone from the cache: "), "of the node"
+
+
+@pytest.mark.slow
+def test_a_machine_alone_uses_a_group_before_a_search(
+    ray_session: None,
+    make_study: Callable[..., Study],
+    make_dataset: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a machine with two GPUs; 80 clips are enough for two workers."""
+    study = make_study({"pretrain": {"epochs": 1}}, WITHOUT_BATCH_NORMS)
+    data = override(study.base, {"general_parameters.data_path": [str(make_dataset("many", clips=80))]})
+    folder, lines = tmp_path / "study", list[str]()
+    plan = make_plan(replace(study, base=data), folder)
+    folder.mkdir()
+    seconds = prepare_inputs_on_nodes(plan, StudySync(folder), TrialResources(), lines.append, workers=2)
+    assert lines[0] == "pre-training test_vit by 2 workers"
+    assert lines[-1].startswith("pre-trained by 2 workers in ") and seconds > 0
+    assert [path.name for path in folder.iterdir()] == ["backbone.pt"]
+    two = torch.load(folder / "backbone.pt", weights_only=True)["curve"]
+    one = alone(plan.start, study.settings.pretrain, tmp_path, monkeypatch)["curve"]
+    assert two[0] == pytest.approx({**one[0], "seconds": two[0]["seconds"]}, abs=1e-4)
 
 
 def workers() -> list[psutil.Process]:

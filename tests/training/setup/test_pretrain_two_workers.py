@@ -98,6 +98,28 @@ def test_killed_workers_resume_with_equal_results(config: Config, tmp_path: Path
     assert len(torch.load(tmp_path / "drawn0.pt")) == frames // 7, "only the third epoch was repeated"
 
 
+class Interrupted(LocalRuntime):
+    """One worker that is interrupted when it has trained its second epoch, before that is saved."""
+
+    left = 2
+
+    def ensure_current_attempt(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_two_workers_resume_what_one_began(config: Config, tmp_path: Path) -> None:
+    whole = torch.load(pretrain(config, LocalRuntime("cpu", tmp_path), tmp_path / "one.pt", SETTINGS))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, Interrupted("cpu", tmp_path / "node0"), tmp_path / "two.pt", SETTINGS, key="k")
+    mp.spawn(work, (tmp_path, GlooRuntime), nprocs=2)
+    resumed = torch.load(tmp_path / "node0" / "GlooRuntime.pt", weights_only=True)
+    assert resumed["curve"][0]["loss"] == whole["curve"][0]["loss"]
+    for alone, row in zip(whole["curve"], resumed["curve"], strict=True):
+        assert row == pytest.approx({**alone, "seconds": row["seconds"]}, abs=1e-4)
+
+
 def test_batch_norms_are_not_trained_by_two_workers_on_cpus(tiny_config: Config, tmp_path: Path) -> None:
     runtime = LocalRuntime("cpu", tmp_path)
     runtime.world = 2
