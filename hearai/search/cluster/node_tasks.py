@@ -193,7 +193,8 @@ def pretrain_on_any_node(
 ) -> tuple[str, bytes, float]:
     """Pre-trains on any nodes with room for the workers: (a host name, content of the backbone's file, seconds).
 
-    If a node dies, others resume after the last complete epoch, as the next search does after an interruption.
+    If a node dies, others resume after the last complete epoch, as the next search does after an interruption. If a
+    group of workers fails again and again, one worker continues.
 
     Args:
         name: of the backbone's file in the study.
@@ -230,7 +231,11 @@ def pretrain_on_any_node(
                 shown = line
         reply = ray.get(reference)
     except RayError as error:
-        raise UserError(f"pre-training on the cluster: {str(error).strip().splitlines()[-1]}") from None
+        reason = str(error).strip().splitlines()[-1]
+        if workers == 1 or isinstance(error, UserError):
+            raise UserError(f"pre-training on the cluster: {reason}") from None
+        print_line(f"pre-training by {workers} workers failed ({reason}); one worker continues")
+        return pretrain_on_any_node(config, settings, study, name, resources, print_line)
     return reply
 
 

@@ -151,3 +151,13 @@ def test_a_killed_worker_costs_only_its_epoch(pretrain: Callable[..., dict], tmp
 def test_an_error_of_the_user_ends_a_group_with_its_message(pretrain: Callable[..., dict]) -> None:
     with pytest.raises(UserError, match="^pre-training on the cluster: .*no_such_model"):
         pretrain(Pretrain(epochs=2, batch_size=7), lambda _: None, {"feature_extractor.model_path": "no_such_model"})
+
+
+@pytest.mark.slow
+def test_one_worker_continues_where_a_group_fails(pretrain: Callable[..., dict]) -> None:
+    """Here by batch norms, of which workers on CPUs cannot share the statistics; `group_size` makes no such group."""
+    lines = list[str]()
+    changes = {"feature_extractor.model_path": "mobilenetv3_small_050"}
+    backbone = pretrain(Pretrain(epochs=1, batch_size=7), lines.append, changes)
+    assert any(line.startswith("pre-training by 2 workers failed (") for line in lines), lines
+    assert len(backbone["curve"]) == 1
