@@ -62,7 +62,7 @@ def test_a_group_resumes_on_other_nodes_when_one_dies(
         output, _ = driver.communicate(timeout=START_S)
         assert driver.returncode == 0, output
     assert "0 GPUs: 1 workers" in output and "0.5 GPUs: 2 workers" in output and "1 GPUs: 2 workers" in output
-    assert "pre-training test_vit by 2 workers" in output and "pre-trained by 2 workers in " in output
+    assert "pre-training test_vit by 2 workers" in output and "pre-trained in " in output
     two = torch.load(folder / "backbone.pt", weights_only=True)
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     study = load_study(Request(str(space), data_paths=(str(many_clips),)))

@@ -205,7 +205,7 @@ def _pretrain(
     host, weights, seconds = pretrain_on_any_node(
         start, settings, sync.study, name, resources, print_line, workers=workers
     )
-    print_line(f"pre-trained {f'on {host}' if workers == 1 else where} in {seconds:.0f} s")
+    print_line(f"pre-trained{f' on {host}' if workers == 1 else ''} in {seconds:.0f} s")
     with atomic_write(out) as temporary:
         temporary.write_bytes(weights)
     SavedEpochs(sync.study, name).remove()
