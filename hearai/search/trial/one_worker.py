@@ -15,9 +15,8 @@ from hearai.training.optim.torch_options import use_threads
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.cross_validation import FoldProgress, fit_folds
 
-KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS, "reason")
-"""What the searcher and the scheduler read from a report; costs only where they were measured, a reason only of a run
-that has diverged."""
+KEYS = ("epoch", "epochs", "objective", "best_epoch", "diverged", "seconds", *COSTS)
+"""What the searcher and the scheduler read from a report; costs only where they were measured."""
 
 
 class TuneRuntime(LocalRuntime):
@@ -44,11 +43,12 @@ class TuneRuntime(LocalRuntime):
         super().report(metrics, checkpoint)
         merged = self._progress.merge(metrics)
         self._context.on_report(merged, self.device)
-        self._send(merged | ({"reason": self.divergence} if self.divergence else {}))
+        self._send(merged)
 
-    def _send(self, merged: Mapping[str, Any]) -> None:
+    def _send(self, merged: Mapping[str, float]) -> None:
+        reason = {"reason": self.divergence} if merged["diverged"] else {}
         try:
-            ray.tune.report({key: merged[key] for key in KEYS if key in merged})
+            ray.tune.report({key: merged[key] for key in KEYS if key in merged} | reason)
         except SystemExit as end:  # how Tune stops a trial
             raise Stopped(end.code) from None
 

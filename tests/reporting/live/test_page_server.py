@@ -109,9 +109,12 @@ def test_the_script_serves_until_ctrl_c(finished: Path) -> None:
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
     ) as script:
         url = next(line.strip() for line in script.stdout if line.startswith("http://127.0.0.1:"))
-        assert get(f"{url}report.html")[0] == 200
-        script.send_signal(signal.SIGINT)
-        assert script.wait(60) == 0 and "ended" in script.stdout.read()
+        try:
+            assert get(f"{url}report.html")[0] == 200
+            script.send_signal(signal.SIGINT)
+            assert script.wait(60) == 0 and "ended" in script.stdout.read()
+        finally:
+            script.kill()  # or a test that fails would wait for ever
 
 
 def test_a_port_without_serve_is_refused(call: Callable, tmp_path: Path) -> None:
