@@ -114,7 +114,7 @@ def test_the_script_serves_until_ctrl_c(finished: Path) -> None:
             script.send_signal(signal.SIGINT)
             assert script.wait(60) == 0 and "ended" in script.stdout.read()
         finally:
-            script.kill()  # or a test that fails would wait for ever
+            script.kill()  # else a test that fails would never end
 
 
 def test_a_port_without_serve_is_refused(call: Callable, tmp_path: Path) -> None:
