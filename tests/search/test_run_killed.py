@@ -148,12 +148,12 @@ def check_little_was_trained_twice(chaos: Chaos, save_seconds: float = SAVE_SECO
         for before, after in zip(seen, seen[1:], strict=False):
             first, last = min(after), max(before)
             assert list(after) == list(range(first, max(after) + 1))
-            assert first <= last, f"{folder.name} was at {last}, and continued from {first}"
+            assert first <= last + 1, "an epoch may be saved, and not be logged yet"
             if save_seconds and first in before and last - first > 1:
                 lost = (before[last - 1] - before[first]).total_seconds()
                 assert lost < save_seconds + LOG_DELAY_S, f"{folder.name} was at {last}, and continued from {first}"
             elif not save_seconds:
-                assert first == last, f"{folder.name} was at {last}, and continued from {first}"
+                assert first >= last, f"{folder.name} was at {last}, and continued from {first}"
 
 
 def attempts_of(text: str) -> list[dict[int, datetime]]:
