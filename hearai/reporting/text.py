@@ -57,16 +57,16 @@ def age_text(moment: float) -> str:
     return "just now"
 
 
-def without_options(words: Sequence[str], options: Sequence[str]) -> list[str]:
-    """The words of a command line without these options and their values."""
+def without_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The arguments of a command line without these options and their values."""
     kept, skip = [], False
-    for word in words:
-        if skip or word.startswith(tuple(f"{option}=" for option in options)):
+    for argument in arguments:
+        if skip or argument.startswith(tuple(f"{option}=" for option in options)):
             skip = False
-        elif word in options:
+        elif argument in options:
             skip = True
         else:
-            kept.append(word)
+            kept.append(argument)
     return kept
 
 

@@ -26,7 +26,7 @@ from hearai.search.cluster.resources import TrialResources
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.context import assigned_gpu, localise, on_assigned_gpu
 from hearai.search.trial.pretrain_group import RETRIED, pretrain_group
-from hearai.search.trial.pretrain_task import PretrainSpec, pretrain_task
+from hearai.search.trial.pretrain_task import PretrainSpec, SavedEpochs, pretrain_task
 from hearai.search.trial.worker_group import DRIVER_CPU
 from hearai.threads import usable_cores
 from hearai.training.features.feature_cache import ensure_features
@@ -222,21 +222,24 @@ def pretrain_on_any_node(
         gpus=gpus,
         code=str(code) if (code := code_folder()) else None,
     )
-    saved, shown = spec.saved, ""
     try:
-        reference = task.remote(spec)
-        while not ray.wait([reference], timeout=LINE_INTERVAL_S)[0]:
-            if (line := saved.line()) != shown:
-                print_line(line)
-                shown = line
-        reply = ray.get(reference)
+        return _result_of(task.remote(spec), spec.saved, print_line)
     except RayError as error:
         reason = str(error).strip().splitlines()[-1]
         if workers == 1 or isinstance(error, UserError):
             raise UserError(f"pre-training on the cluster: {reason}") from None
         print_line(f"pre-training by {workers} workers failed ({reason}); one worker continues")
         return pretrain_on_any_node(config, settings, study, name, resources, print_line)
-    return reply
+
+
+def _result_of(reference: ray.ObjectRef, saved: SavedEpochs, print_line: Print) -> tuple[str, bytes, float]:
+    """What a task of pre-training returns; meanwhile prints what it logs."""
+    shown = ""
+    while not ray.wait([reference], timeout=LINE_INTERVAL_S)[0]:
+        if (line := saved.line()) != shown:
+            print_line(line)
+            shown = line
+    return ray.get(reference)
 
 
 def train_on_any_node(config: Config, study: StudyLocation, run: str, resume: bool, *, cpus: float, gpus: float) -> str:

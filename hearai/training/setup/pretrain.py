@@ -105,17 +105,7 @@ def pretrain(
         log.info("pre-training is resumed after epoch %d of %d", state.epoch, settings.epochs)
     time_left = TimeLeft(len(train.inputs_N), len(val.inputs_N), settings, first_epoch=state.epoch)
     while state.epoch < settings.epochs and not state.has_stalled(settings.patience):
-        started = time.monotonic()
-        loss = trainer.train_epoch(train, state.epoch, time_left.after_step)
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"pre-training diverged in epoch {state.epoch + 1} of {settings.epochs}: loss {loss:g}; lower its lr "
-                f"({settings.lr:g}), or check the data (experiments/check_data.py DIR)"
-            )
-        batches = val.batches(EVALUATION_FRAMES, shuffle=False, share=trainer.share)
-        score = evaluate(trainer.model, batches, config, runtime).macro_f1
-        state.advance(loss, score, time.monotonic() - started, trainer)
-        log.info("pre-training %s", state.describe_epoch(settings.epochs))
+        _run_epoch(trainer, state, train, val, time_left)
         if runtime.rank == 0:
             runtime.ensure_current_attempt()
             save_checkpoint(last, state.content())
@@ -127,6 +117,23 @@ def pretrain(
         _write(out, state, name)
         shutil.rmtree(last, ignore_errors=True)
     return out
+
+
+def _run_epoch(
+    trainer: "PretrainTrainer", state: PretrainState, train: Stills, val: Stills, time_left: TimeLeft
+) -> None:
+    """Trains and evaluates one epoch, and adds it to `state`."""
+    settings, started = trainer.settings, time.monotonic()
+    loss = trainer.train_epoch(train, state.epoch, time_left.after_step)
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"pre-training diverged in epoch {state.epoch + 1} of {settings.epochs}: loss {loss:g}; lower its lr "
+            f"({settings.lr:g}), or check the data (experiments/check_data.py DIR)"
+        )
+    batches = val.batches(EVALUATION_FRAMES, shuffle=False, share=trainer.share)
+    score = evaluate(trainer.model, batches, trainer.config, trainer.runtime).macro_f1
+    state.advance(loss, score, time.monotonic() - started, trainer)
+    log.info("pre-training %s", state.describe_epoch(settings.epochs))
 
 
 def build_trainer(config: Config, data: Data, settings: Pretrain, runtime: Runtime) -> "PretrainTrainer":
