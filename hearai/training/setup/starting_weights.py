@@ -65,12 +65,11 @@ def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
         None if the model does not start with another run, or which clips that has seen is not known.
     """
     file = _file_of_run(config.feature_extractor)
-    content = read_start(file, str(file)) if file else {}
-    if file is None or not is_run(content):
+    if file is None or not is_run(read_start(file, str(file))):
         return None
     try:
         log.info("comparing the split with that of the run in %s", file)
-        trained = {clip.key for clip in load_data(build_config(content["config"], str(file))).split.train}
+        trained = _trained_clips(file)
     except UserError as error:
         log.info(
             "which clips it was trained on is not known (%s); they should not validate or test this run",
@@ -88,6 +87,21 @@ def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
             " and ".join(text for text, count in zip(counts, seen.values(), strict=True) if count),
         )
     return seen
+
+
+def _trained_clips(file: Path) -> set[str]:
+    """Keys of the clips on which a run was trained, and the runs that it started with.
+
+    Raises:
+        UserError: a dataset or a checkpoint is gone.
+    """
+    content = read_start(file, str(file))
+    if not is_run(content):
+        return set()
+    config = build_config(content["config"], str(file))
+    keys = {clip.key for clip in load_data(config).split.train}
+    earlier = _file_of_run(config.feature_extractor)
+    return keys | _trained_clips(earlier) if earlier else keys
 
 
 def _file_of_run(extractor: FeatureExtractorParameters) -> Path | None:

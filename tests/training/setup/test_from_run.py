@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.setup.from_run import find_run, request_from, values_from
 from hearai.training.setup.prepare import with_weights
 from hearai.training.setup.single_run import prepare_run, run_single
-from hearai.training.setup.starting_weights import write_copy
+from hearai.training.setup.starting_weights import clips_seen_before, write_copy
 from tests.conftest import TINY
 from tests.helpers.s3_server import Bucket
 from tests.helpers.small_space import small_space
@@ -135,6 +136,20 @@ def test_clips_that_the_source_was_trained_on_are_counted(
     assert bool(shared) == (labels == "hamnosys" and not given)
     assert (f"was trained on {shared} of the" in caplog.text) == bool(shared)
     assert "comparing the split" in caplog.text and "is not known" not in caplog.text
+
+
+def test_clips_of_runs_before_the_source_count_too(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    data = make_dataset(clips=24, classes=8)
+    first = write_run(make_config(data, {"general_parameters.split_seed": 1}), tmp_path / "first", seed=4)
+    middle = write_run(started(make_config(data), first), tmp_path / "middle", seed=5)
+    config = started(make_config(data), middle)
+    split = load_data(config)
+    trained = {clip.key for clip in load_data(make_config(data, {"general_parameters.split_seed": 1})).split.train}
+    seen = clips_seen_before(config, split)
+    assert seen == {part: sum(clip.key in trained for clip in getattr(split.split, part)) for part in ("val", "test")}
+    assert any(seen.values()), "although the middle run has the same split"
+    shutil.rmtree(first)
+    assert clips_seen_before(config, split) is None, "unknown"
 
 
 def request(tmp_path: Path, data: Path, more: str = "") -> Request:
