@@ -40,7 +40,7 @@ def limit_spinning() -> None:
     On a busy machine a thread that spins takes the core from the one that it waits for; on a quiet one it is spared a
     wake-up in each operation. Only libraries that are loaded later obey: call it before torch and NumPy are imported.
     """
-    has_policy = "OMP_WAIT_POLICY" in os.environ
+    has_policy = os.environ.get("OMP_WAIT_POLICY", "").strip().upper() in ("ACTIVE", "PASSIVE")
     for name, value in ENVIRONMENT.items():
         if not (has_policy and name == "GOMP_SPINCOUNT"):  # it would take precedence over the user's policy
             os.environ.setdefault(name, value)

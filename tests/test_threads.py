@@ -89,6 +89,7 @@ def test_threads_hardly_spin_unless_the_user_lets_them(variable: str, ours: str,
 
 def test_a_policy_of_the_user_has_its_own_count_of_spins():
     assert value_after_import("GOMP_SPINCOUNT", OMP_WAIT_POLICY="PASSIVE") == "None"
+    assert value_after_import("GOMP_SPINCOUNT", OMP_WAIT_POLICY="sleep") == "2000", "GNU's OpenMP would spin for long"
 
 
 def value_after_import(variable: str, **changes: str) -> str:
