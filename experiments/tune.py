@@ -174,16 +174,26 @@ def build_study(args: argparse.Namespace) -> Study:
         raise ConfigError([f"--space-set {path}: no value; give a domain, or one value" for path in empty])
     settings = {**_without_none(settings), **({"space": dict(args.domains)} if args.domains else {})}
     request = Request(args.space, args.name, args.config, tuple(args.data_path), changes, settings)
-    return load_study(request) if args.start is None else study_from_run(request, args.start)
+    return load_study(request) if args.start is None else study_from_run(request, args.start, storage_folder(args))
 
 
-def study_from_run(request: Request, run: str) -> Study:
+def storage_folder(args: argparse.Namespace) -> Path:
+    """The folder of the studies on this machine."""
+    from hearai.search.storage.study_sync import mirror_folder
+
+    return mirror_folder(args.storage) if is_uri(args.storage) else Path(args.storage)
+
+
+def study_from_run(request: Request, run: str, storage: Path) -> Study:
     """The study whose trials all start with a trained run; prints what that decides."""
     from hearai.search.storage.study_sync import local_run
+    from hearai.training.outputs.layout import BACKBONE_FILE
     from hearai.training.setup.from_run import find_run, request_from, stated_in  # imports torch
 
     stated = {**stated_in(request.base_config), **(request.changes or {})}
-    request, notes = request_from(request, load_study(request), find_run(local_run(run)), stated)
+    study = load_study(request)
+    source = find_run(local_run(run), kept=storage / study.name / BACKBONE_FILE)
+    request, notes = request_from(request, study, source, stated)
     print_comment("\n".join(notes))
     return load_study(request)
 
@@ -223,10 +233,10 @@ def print_comment(text: str) -> None:
 def show_continuation(study: Study, args: argparse.Namespace) -> None:
     """Prints what the search would do with the study in its folder, if there is one."""
     from hearai.search.storage.layout import STUDY_FILE
-    from hearai.search.storage.study_sync import StudyLocation, mirror_folder
+    from hearai.search.storage.study_sync import StudyLocation
 
     store = args.storage if is_uri(args.storage) else None
-    location = StudyLocation((mirror_folder(store) if store else Path(args.storage)) / study.name, store)
+    location = StudyLocation(storage_folder(args) / study.name, store)
     try:
         if location.read(STUDY_FILE) is None:
             return
@@ -289,10 +299,7 @@ def main() -> int:
         return DONE
     if args.estimate:
         raise ConfigError("--estimate: requires --dry-run")
-    from hearai.search.storage.study_sync import mirror_folder
-
-    store = args.storage if is_uri(args.storage) else None
-    storage = mirror_folder(store) if store else Path(args.storage)
+    storage = storage_folder(args)
     require_writable_folder(storage / study.name, "--storage")
     from hearai.reporting.live.page_writer import page_is_written
     from hearai.reporting.live.views import open_view
@@ -308,7 +315,7 @@ def main() -> int:
         TrialResources(args.workers_per_trial, args.cpus_per_trial, args.gpus_per_trial or 0),
         auto_gpu=args.gpus_per_trial is None,
         max_concurrent=args.max_concurrent,
-        store=store,
+        store=args.storage if is_uri(args.storage) else None,
     )
     with open_view(args.view) as view:
         try:
@@ -319,7 +326,7 @@ def main() -> int:
             return INTERRUPTED
         view.print_result(write_results(outcome.folder))
         outcome.sync.publish()
-        if store:
+        if options.store:
             view.print_result(f"uploaded to {outcome.sync}")
     return DONE if outcome.succeeded else NO_TRIAL_SUCCEEDED
 

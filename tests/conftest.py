@@ -88,7 +88,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
     """make_dataset(name="data", *, clips, frames, classes, signers, size, fps, landmarks) -> folder.
 
     Clip c0, c1, ... has gloss `i % classes`, signer `s{i % signers}` (0 = no signers.csv), a random
-    HamNoSys row, and `frames + i % 2` frames.
+    HamNoSys row, and `frames + i % 2` frames: those of its class, or of its own from `first_seed` on.
     """
 
     def make(
@@ -101,13 +101,15 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         size: int = 40,
         fps: float | None = None,
         landmarks: bool = False,
+        first_seed: int | None = None,
     ) -> Path:
         folder, rng = tmp_path / name, random.Random(0)
         gloss, hamnosys, signer_rows = [], [], ["name,signer"]
         for i in range(clips):
-            write_clip(folder, f"c{i}", frames + i % 2, size=size, seed=i % classes, fps=fps)
+            seed = i % classes if first_seed is None else first_seed + i
+            write_clip(folder, f"c{i}", frames + i % 2, size=size, seed=seed, fps=fps)
             if landmarks:
-                write_landmarks(folder, f"c{i}", frames + i % 2, seed=i % classes)
+                write_landmarks(folder, f"c{i}", frames + i % 2, seed=seed)
             row = f"c{i} 0 {frames + i % 2 - 1}"
             gloss.append(f"{row} {i % classes}")
             hamnosys.append(" ".join([row, *(str(rng.randrange(head.num_class)) for head in HEADS.values())]))

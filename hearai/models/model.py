@@ -22,7 +22,7 @@ from hearai.models.feature_extractors import (
     weight_source,
 )
 from hearai.models.heads import Heads
-from hearai.models.pretrained.local import Taken
+from hearai.models.pretrained.local import Taken, no_clips, stated_clips
 from hearai.models.pretrained.published import resolve_pretrained
 from hearai.models.pretrained.transfer import is_run, load_run
 from hearai.models.sequence_encoders import build_sequence_encoder
@@ -56,6 +56,8 @@ class SignModel(nn.Module):
         self.transformer, self.heads = transformer, heads
         self.start: Taken | None = None
         """What was taken from a file of weights that was not made for this study or run."""
+        self.start_clips: torch.Tensor | None = no_clips()
+        """Digests (N, 2) of the clips that its initial weights were trained on, see `Taken`; None = not known."""
 
     def forward(self, inputs: Mapping[str, torch.Tensor], mask_BT: torch.Tensor) -> dict[str, torch.Tensor]:
         """{head: logits (B, K)}.
@@ -108,7 +110,10 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         reads="frames" if config.train_parameters.frames else "landmarks",
         landmark_extractor=build_landmark_extractor(extractor.width) if reads_both else None,
     )
-    model.start = start if settings.checkpoint is None else load_checkpoint(model, config)
+    if settings.checkpoint is not None:
+        start = load_checkpoint(model, config)
+    if start is not None:
+        model.start, model.start_clips = start, start.clips_N2
     return model
 
 
@@ -136,6 +141,8 @@ def check_size(config: Config, num_class: Mapping[str, int]) -> None:
 def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
     """Loads `feature_extractor.checkpoint`: a backbone written by pre-training, or extractor and encoder of a run.
 
+    Sets `start_clips` for a backbone; older ones do not state theirs, and count as those of this study.
+
     Returns:
         What was taken; None for a backbone that was pre-trained for this study or run.
 
@@ -157,12 +164,14 @@ def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
         load_weights(model.feature_extractor.backbone, saved["backbone"])
     except ValueError as problem:
         raise ConfigError(f"{where} does not fit {wanted} ({problem}); give another checkpoint") from None
+    clips_N2 = stated_clips(saved)
     if (sha256 := stated_sha256(saved)) is None:
+        model.start_clips = no_clips() if clips_N2 is None else clips_N2
         return None
     left = saved.get("not_taken")
     names = tuple(map(str, left)) if isinstance(left, list) else ()
     source = Path(str(saved.get("source", file)))
-    return Taken(source, sha256, {"feature_extractor.backbone": len(saved["backbone"])}, names)
+    return Taken(source, sha256, {"feature_extractor.backbone": len(saved["backbone"])}, names, clips_N2)
 
 
 def read_start(file: Path, where: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def fit(config: Config, runtime: Runtime) -> FitResult:
         if problem := progress.misfit(model.state_dict(), data.num_class):
             raise ConfigError(f"{last}: holds the progress of another run ({problem}); give another folder")
 
-    writer = RunWriter(config, data, runtime, progress, model.start)
+    writer = RunWriter(config, data, runtime, progress, model)
     try:
         if last and progress.history:
             runtime.report_missing(progress.history[:-1])

@@ -18,12 +18,14 @@ from hearai.config.model_parts.code_folder import code_record
 from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
-from hearai.models.pretrained.local import Taken
+from hearai.models.model import SignModel
+from hearai.models.pretrained.local import TRAINED_CLIPS
 from hearai.threads import SideThread
 from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST, WEIGHTS_FILE
 from hearai.training.outputs.tracker import TrackedRun
 from hearai.training.outputs.trackers import Trackers
+from hearai.training.outputs.trained_clips import trained_clips
 from hearai.training.run_state import RunState
 from hearai.training.runtime import Runtime
 from hearai.training.scores import class_counts
@@ -33,15 +35,15 @@ from hearai.training.trainer import Trainer
 class RunWriter:
     """Writes the files of a run."""
 
-    def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState, start: Taken | None = None):
-        """start: what the model took from a file of weights, for `weights.yaml`."""
+    def __init__(self, config: Config, data: Data, runtime: Runtime, progress: RunState, model: SignModel):
+        """model: with its initial weights; what it took from a file is written into `weights.yaml`."""
         self._config, self._folder = to_dict(config), runtime.folder  # config.yaml may be edited by people
         self._ensure_current_attempt, self._save_seconds = runtime.ensure_current_attempt, runtime.save_seconds
         self._waits_for_saves = runtime.sends_folder or not runtime.save_seconds
         self._saved_epoch, self._saved_at = -1, -math.inf
         """The epoch after which this attempt began to write `last/`, and when."""
         self._saving = SideThread()
-        self._facts = {**_dataset_content(data), **_code_facts(config)} if runtime.rank == 0 else {}
+        self._facts = {**_dataset_content(data, model), **_code_facts(config)} if runtime.rank == 0 else {}
         self._trackers: Trackers | None = None
         if runtime.rank == 0:
             if not self._folder.exists():
@@ -50,8 +52,8 @@ class RunWriter:
             (self._folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             if code := self._facts.get("code"):
                 (self._folder / CODE_FILE).write_text(json.dumps(code, indent=1, ensure_ascii=False), encoding="utf-8")
-            if start is not None:
-                text = yaml.safe_dump(start.to_dict(), sort_keys=False)
+            if model.start is not None:
+                text = yaml.safe_dump(model.start.to_dict(), sort_keys=False)
                 (self._folder / WEIGHTS_FILE).write_text(text, encoding="utf-8")
             run = TrackedRun(self._folder, self._config, runtime.study, progress.run_id, tuple(progress.history))
             general = config.general_parameters
@@ -154,11 +156,13 @@ def _code_facts(config: Config) -> dict[str, Any]:
     return {"code": record} if record else {}
 
 
-def _dataset_content(data: Data) -> dict[str, Any]:
-    """What `best` and `last` hold about the dataset, in plain types; see `outputs/saved_state.py`."""
+def _dataset_content(data: Data, model: SignModel) -> dict[str, Any]:
+    """What `best` and `last` hold about the dataset, see `outputs/saved_state.py`."""
+    clips_N2 = trained_clips(data, model.start_clips)
     return {
         "num_class": dict(data.num_class),
         "class_names": {head: dict(names) for head, names in data.class_names.items()},
         "train_counts": {head: class_counts(data.split.train, head, size) for head, size in data.num_class.items()},
         **data.fingerprints.as_dict(),
+        **({} if clips_N2 is None else {TRAINED_CLIPS: clips_N2}),
     }

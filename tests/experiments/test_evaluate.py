@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from hearai.data.annotations import load as folders
+from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
+from hearai.training.fit import fit
 from hearai.training.inference.assess import score_split
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.runtime import LocalRuntime
@@ -51,6 +53,27 @@ def test_moved_data_is_recognised_and_other_data_scored_fully(
     assert (evaluation(tmp_path / "other")["split"], evaluation(tmp_path / "other")["clips"]) == ("all", 3)
     code, _, err = call("evaluate", "--checkpoint", run, "--data-path", other, "--split", "val")
     assert code == 2 and "has no such split; omit --split" in err
+
+
+def test_a_renamed_copy_is_recognised_and_trained_clips_counted(
+    call: Callable, make_config: Callable, make_dataset: Callable, tmp_path: Path
+):
+    data, run = make_dataset(clips=24, first_seed=0), tmp_path / "run"
+    config = make_config(data, {"train_parameters.epochs": 1})
+    fit(config, LocalRuntime("cpu", run))
+    parts = load_data(config).split
+    assert call("evaluate", "--checkpoint", run, "--out", tmp_path / "original")[0] == 0
+    copied = shutil.copytree(data, tmp_path / "another name", copy_function=shutil.copyfile)
+    code, out, _ = call("evaluate", "--checkpoint", run, "--data-path", copied, "--out", tmp_path / "copied")
+    original, scored = evaluation(tmp_path / "original"), evaluation(tmp_path / "copied")
+    assert scored["heads"] == original["heads"] and scored["split"] == "test" and "the model was trained on" not in out
+    some = shutil.copytree(data, tmp_path / "some")
+    rows = (data / "test_gloss.txt").read_text().splitlines()
+    kept = [parts.train[0].name, parts.train[1].name, parts.val[0].name, parts.test[0].name]
+    (some / "test_gloss.txt").write_text("\n".join(row for row in rows if row.split()[0] in kept) + "\n")
+    code, out, _ = call("evaluate", "--checkpoint", run, "--data-path", some, "--out", tmp_path / "part")
+    assert code == 0 and "the model was trained on 2 of these 4 clips" in " ".join(out.split())
+    assert evaluation(tmp_path / "part")["split"] == "all"
 
 
 def test_frames_of_other_names_and_symlinks_are_scored(
@@ -167,7 +190,7 @@ def test_its_own_data_needs_no_comparison_but_changes_are_said(call: Callable, r
     code, out, _ = call(*args)
     assert code == 0 and "the data has changed since the model was trained" in " ".join(out.split())
     code, out, _ = call(*args, "--split", "all")
-    assert code == 0 and "the model was trained on some of these clips" in out
+    assert code == 0 and "the model was trained on 12 of these 24 clips" in out
 
 
 def test_a_study_says_which_runs_its_report_has_scored(call: Callable, run: Path, tmp_path: Path):

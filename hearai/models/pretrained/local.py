@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -39,6 +40,8 @@ MAX_CONFIG_BYTES = 1_000_000
 """Of a config.json; they have a few kB."""
 SHOWN = 3
 """Names in a message."""
+TRAINED_CLIPS = "trained_clips"
+"""Key under which a file of ours states which clips its weights were trained on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class WeightFile:
     """The network in the words of `backbone_name`; None = the file does not say."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The content of the config.json beside it."""
+    clips_N2: Tensor | None = None
+    """See `Taken.clips_N2`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,11 @@ class Taken:
     """{part of the model: number of weights taken}"""
     left: tuple[str, ...]
     """Name and shape of each weight that was not taken."""
+    clips_N2: Tensor | None = field(default=None, compare=False, repr=False)
+    """Digests of the clips that the weights were trained on, see `hearai.training.outputs.trained_clips`.
+
+    (0, 2) for weights of others; None where a file of ours does not state them.
+    """
 
     @property
     def summary(self) -> str:
@@ -80,6 +90,18 @@ class Taken:
             "taken": dict(self.parts),
             "not_taken": list(self.left),
         }
+
+
+def no_clips() -> Tensor:
+    """What `Taken.clips_N2` is where no file of ours has been trained on any clip."""
+    return torch.empty((0, 2), dtype=torch.int64)
+
+
+def stated_clips(content: Mapping[str, Any]) -> Tensor | None:
+    """See `Taken.clips_N2`; content: of a file of ours."""
+    clips_N2 = content.get(TRAINED_CLIPS)
+    is_known = isinstance(clips_N2, Tensor) and clips_N2.dtype == torch.int64 and clips_N2.shape[1:] == (2,)
+    return clips_N2 if is_known else None
 
 
 def find_file(path: str, where: str) -> Path:
@@ -117,27 +139,29 @@ def read_weights(path: str, where: str) -> WeightFile:
         raise ConfigError(
             f"{where}: {file}: cannot be read as weights ({load_failure(error)}); give {ALLOWED}"
         ) from None
-    network, weights, settings = _unwrapped(content, file, where)
+    network, weights, settings, clips_N2 = _unwrapped(content, file, where)
     if not weights or not all(isinstance(name, str) and isinstance(x, Tensor) for name, x in weights.items()):
         raise ConfigError(f"{where}: {file}: holds no mapping of names to tensors; give {ALLOWED}")
     if file.name in WEIGHT_FILES:
         settings = _read_settings(file.with_name("config.json"), where)
     named = settings.get("architecture") or settings.get("model_type")
-    return WeightFile(file, weights, network or (str(named) if named else None), settings)
+    return WeightFile(file, weights, network or (str(named) if named else None), settings, clips_N2)
 
 
-def _unwrapped(content: Any, file: Path, where: str) -> tuple[str | None, Mapping[str, Tensor], Mapping[str, Any]]:
-    """(the network, the mapping of weights, what else describes the network) in what was read."""
+def _unwrapped(
+    content: Any, file: Path, where: str
+) -> tuple[str | None, Mapping[str, Tensor], Mapping[str, Any], Tensor | None]:
+    """(the network, the mapping of weights, what else describes the network, trained clips) in what was read."""
     if not isinstance(content, dict):
-        return None, {}, {}
+        return None, {}, {}, None
     if {"backbone", "model_path"} <= content.keys():
-        return str(content["model_path"]), _mapping(content["backbone"]), {}
+        return str(content["model_path"]), _mapping(content["backbone"]), {}, stated_clips(content)
     if isinstance(content.get("model"), dict) and isinstance(content.get("config"), dict):
         extractor = build_config(content["config"], f"{where}: {file}: config").feature_extractor
         name = extractor.model_path if extractor.spec.uses_model_path else extractor.name
-        return name, content["model"], extractor.network
+        return name, content["model"], extractor.network, stated_clips(content)
     inner = content.get("state_dict", content.get("model"))
-    return None, inner if isinstance(inner, dict) else content, {}
+    return None, inner if isinstance(inner, dict) else content, {}, no_clips()
 
 
 def _mapping(value: Any) -> Mapping[str, Tensor]:
@@ -191,7 +215,7 @@ def load_backbone_weights(net: nn.Module, file: WeightFile, where: str, extras: 
         raise ConfigError(f"{where}: {file.path}: cannot be used ({problem}); give other weights") from None
     left += [f"{name} {tuple(x.shape)}" for name, x in found.items() if name not in expected]
     parts = {"feature_extractor.backbone": sum(name in found for name in expected)}
-    return Taken(file.path, sha256_of(file.path), parts, tuple(left))
+    return Taken(file.path, sha256_of(file.path), parts, tuple(left), file.clips_N2)
 
 
 def _renamed(net: nn.Module, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

@@ -10,11 +10,11 @@ from hearai.config.config import Config, build_config, to_dict
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
 from hearai.errors import ConfigError
 from hearai.files import sha256_of
-from hearai.models.pretrained.local import Taken
+from hearai.models.pretrained.local import Taken, stated_clips
 from hearai.models.weights import load_weights
 
-HEADS = "heads."
-"""Where the names of the weights begin that are never taken."""
+NEVER_TAKEN = ("heads.", "transformer.late_dropout.")
+"""Where the names of the weights begin that are never taken: classifiers, and a counter of the run's own batches."""
 STARTS = ("pretrained", "checkpoint", "weights_sha256")
 """Options of an extractor that say where its weights come from."""
 FREE = ("dropout_rate", "late_dropout_rate", "late_dropout_after")
@@ -54,7 +54,7 @@ def is_run(content: Any) -> bool:
 
 
 def load_run(model: nn.Module, config: Config, content: Mapping[str, Any], path: Path, where: str) -> Taken:
-    """Loads all weights of a run's checkpoint but those of its heads.
+    """Loads all weights of a run's checkpoint but those of its heads; see `NEVER_TAKEN`.
 
     Args:
         content: what `path` holds, see `is_run`.
@@ -73,7 +73,7 @@ def load_run(model: nn.Module, config: Config, content: Mapping[str, Any], path:
                 *(f"  {line}" for line in differences),
             ]
         )
-    expected = {name: x for name, x in model.state_dict().items() if not name.startswith(HEADS)}
+    expected = {name: x for name, x in model.state_dict().items() if not name.startswith(NEVER_TAKEN)}
     found = {name: x for name, x in content["model"].items() if isinstance(name, str) and isinstance(x, Tensor)}
     missing = [name for name in expected if name not in found]
     wrong = [name for name, x in expected.items() if name in found and found[name].shape != x.shape]
@@ -91,4 +91,4 @@ def load_run(model: nn.Module, config: Config, content: Mapping[str, Any], path:
         part = name.partition(".")[0]
         parts[part] = parts.get(part, 0) + 1
     left = tuple(f"{name} {tuple(x.shape)}" for name, x in found.items() if name not in expected)
-    return Taken(path, sha256_of(path), parts, left)
+    return Taken(path, sha256_of(path), parts, left, stated_clips(content))

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from hearai.config.config import dataset_folders
 from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
+from hearai.data.annotations.load import dataset_names
 from hearai.data.annotations.split import PARTS
 from hearai.reporting.comparison.compared import ComparedStudy
 
@@ -77,7 +79,7 @@ def _splits(studies: Sequence[ComparedStudy]) -> list[tuple[str, list[str]]]:
         return _by_key(studies, _split_options, _describe_split)
     groups: list[tuple[dict[str, str], str, list[str]]] = []
     for study in studies:
-        parts = dict(study.split or {})
+        parts = _parts_in_any_folder(study)
         same = [labels for known, _, labels in groups if known == parts]
         if same:
             same[0].append(study.label)
@@ -87,6 +89,17 @@ def _splits(studies: Sequence[ComparedStudy]) -> list[tuple[str, list[str]]]:
             text += _moved(groups[0][0], parts, groups[0][2][0])
         groups.append((parts, text, [study.label]))
     return [(text, labels) for _, text, labels in groups]
+
+
+def _parts_in_any_folder(study: ComparedStudy) -> dict[str, str]:
+    """{clip: part} of its split.csv, with a number for each dataset folder: those of a copy may have other names."""
+    names = sorted(dataset_names(dataset_folders(study.record.study.base)).values(), key=lambda name: f"{name}/")
+    parts = {}
+    for clip, part in (study.split or {}).items():
+        folders = [(len(name), number) for number, name in enumerate(names) if clip.startswith(f"{name}/")]
+        length, number = max(folders, default=(-1, ""))
+        parts[f"{number}/{clip[length + 1 :]}"] = part
+    return parts
 
 
 def _moved(first: Mapping[str, str], parts: Mapping[str, str], name: str) -> str:

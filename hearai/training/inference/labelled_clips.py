@@ -10,12 +10,13 @@ from torch import Tensor
 from hearai.config.config import Config, build_config, to_dict
 from hearai.config.field_types import FrozenDict
 from hearai.data.annotations.clip import Clip
-from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
+from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data, unsplit_data
 from hearai.errors import ConfigError
 from hearai.sign.hamnosys import HEADS, MISSING
 from hearai.training.inference.class_matching import ClassMatch, MatchBy, match_classes, some_of
-from hearai.training.inference.trained_model import TrainedModel
+from hearai.training.inference.trained_model import TrainedModel, require_dataset
+from hearai.training.outputs.trained_clips import are_trained
 
 TEST, ALL_CLIPS = "test", "all"
 """The split that is scored by default; all clips of the data, whatever their split."""
@@ -59,9 +60,11 @@ def choose_clips(
         reading: changes of its `general_parameters`: how the files of clips are found.
 
     Raises:
-        ConfigError: the data has no such split, or no clips in it.
+        ConfigError: the data has no such split, or no clips in it; or the model's own data is gone.
         DataError: all problems of the folders.
     """
+    if not data_path:
+        require_dataset(trained)
     config = config_for(trained.config, data_path, reading)
     data = unsplit_data(config)
     is_unchanged = is_same_dataset(trained.fingerprints, data.fingerprints.as_dict())
@@ -78,7 +81,10 @@ def choose_clips(
     clips = data.clips if split == ALL_CLIPS else getattr(data.split, split)
     if not clips:
         raise ConfigError(f"{trained.folder}: the {split} split is empty; give another --split")
-    remarks = _split_remarks(trained, split, is_unchanged) if is_own else []
+    if trained.trained_clips_N2 is not None:
+        remarks = _training_remarks(trained.trained_clips_N2, data, clips, is_own and not is_unchanged)
+    else:
+        remarks = _split_remarks(trained, split, is_unchanged) if is_own else []
     return LabelledClips(data, clips, split, is_own, is_unchanged, remarks)
 
 
@@ -170,9 +176,26 @@ def config_for(
     return build_config(raw, option)
 
 
-def _split_remarks(trained: TrainedModel, split: str, is_unchanged: bool) -> list[str]:
+def _training_remarks(trained_N2: Tensor, data: Data, clips: Sequence[Clip], has_changed: bool) -> list[str]:
+    """How many of the clips the model was trained on, if any.
+
+    has_changed: it was trained on other rows or files in the same folders.
+    """
     remarks = []
-    if not is_unchanged and all(kind in trained.fingerprints for kind in FINGERPRINT_KINDS):
+    if count := sum(are_trained(clips, data.fingerprints, trained_N2)):
+        part = "these" if count == len(clips) else f"{count} of these {len(clips)}"
+        remarks.append(f"the model was trained on {part} clips: expect lower scores on new ones")
+    lost = len(trained_N2) - sum(are_trained(data.clips, data.fingerprints, trained_N2))
+    if has_changed:
+        text = f": {lost} of its {len(trained_N2)} training clips are not found as they were, and may be among these"
+        remarks.append("the data has changed since the model was trained" + (text if lost > 0 else ""))
+    return remarks
+
+
+def _split_remarks(trained: TrainedModel, split: str, is_unchanged: bool) -> list[str]:
+    """What an older run, which does not state the clips that it was trained on, tells of them."""
+    remarks = []
+    if not is_unchanged and "content" in trained.fingerprints:
         remarks.append(
             "the data has changed since the model was trained: its split may be another one, so that the model may "
             "have been trained on some of these clips"

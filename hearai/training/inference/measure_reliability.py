@@ -23,7 +23,7 @@ from hearai.training.inference.calibration import fit_temperatures
 from hearai.training.inference.novelty import draw_clips, limit_of, nearest_distances
 from hearai.training.inference.predict import ClipOutputs, model_outputs
 from hearai.training.inference.reliability import Reliability
-from hearai.training.inference.trained_model import TrainedModel, load_trained
+from hearai.training.inference.trained_model import TrainedModel, load_trained, require_dataset
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
 from hearai.training.outputs.layout import holds_checkpoint
 from hearai.training.runtime import LocalRuntime
@@ -66,14 +66,13 @@ def measure(
     trained: TrainedModel, of_search: Reliability | None = None, copies: Sequence[str] = ()
 ) -> Reliability | None:
     """Temperatures and the limit from validation clips, vectors from training clips; see `add_reliability`."""
-    config = trained.config
-    if copies and not all(folder.is_dir() for folder in dataset_folders(config)):
-        config = override(config, {"general_parameters.data_path": list(copies)})
+    config = _with_dataset(trained, copies)
     data = load_data(config)
     if trained.fingerprints and not is_same_dataset(trained.fingerprints, data.fingerprints.as_dict()):
+        folders = ", ".join(map(str, dataset_folders(config)))
         raise ConfigError(
-            f"{trained.folder}: its dataset has changed since it was trained, so that its validation clips are not "
-            "known; train it again, or put the dataset back"
+            f"{trained.folder}: {folders} is not the dataset that it was trained on, or has changed since, so that its "
+            "validation clips are not known; give an unchanged copy (--data-path), or train it again"
         )
     has_validation = bool(data.split.val) and not config.general_parameters.train_on_validation
     if not has_validation and of_search is None:
@@ -86,6 +85,19 @@ def measure(
     outputs = _outputs(trained, config, data, val)
     temperatures = fit_temperatures(outputs.logits, labels_of(val, outputs.logits))
     return Reliability(temperatures, vectors_MD, limit_of(nearest_distances(outputs.vectors_ND, vectors_MD)))
+
+
+def _with_dataset(trained: TrainedModel, copies: Sequence[str]) -> Config:
+    """The model's config, with the copies where its own dataset is gone.
+
+    Raises:
+        ConfigError: it is gone, and there are none.
+    """
+    if all(folder.is_dir() for folder in dataset_folders(trained.config)):
+        return trained.config
+    if not copies:
+        require_dataset(trained)
+    return override(trained.config, {"general_parameters.data_path": list(copies)})
 
 
 def _outputs(trained: TrainedModel, config: Config, data: Data, clips: Sequence[Clip]) -> ClipOutputs:

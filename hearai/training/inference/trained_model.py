@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from hearai.config.config import Config, build_config
+from hearai.config.config import Config, build_config, dataset_folders
 from hearai.config.model_parts.code_folder import note_code
 from hearai.config.overrides import override
 from hearai.data.annotations.fingerprint import is_same_dataset
@@ -41,6 +42,8 @@ class TrainedModel:
     """Those of its epoch; empty for older runs."""
     reliability: Reliability | None = None
     """When not to believe it; None where it was not measured: trials of a search, older runs."""
+    trained_clips_N2: Tensor | None = None
+    """Digests of the clips that it was trained on, see `hearai.training.outputs.trained_clips`; None for older runs."""
 
     @property
     def classes(self) -> ModelClasses:
@@ -104,7 +107,21 @@ def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:
         fingerprints=content.fingerprints,
         metrics=content.metrics,
         reliability=Reliability.of_content(content.reliability) if content.reliability else None,
+        trained_clips_N2=content.trained_clips,
     )
+
+
+def require_dataset(trained: TrainedModel) -> None:
+    """Refuses a model whose own dataset is needed, but gone.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if gone := [str(folder) for folder in dataset_folders(trained.config) if not folder.is_dir()]:
+        raise ConfigError(
+            f"{trained.folder}: the dataset that it was trained on is gone ({', '.join(gone)}); give the folder that "
+            "it is in now, or a copy (--data-path)"
+        )
 
 
 def check_classes(trained: TrainedModel, data: Data) -> None:

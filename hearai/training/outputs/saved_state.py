@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from hearai.config.validation import explain
+from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS
 from hearai.errors import ConfigError
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import BEST, LAST, STATE
@@ -42,13 +43,16 @@ class _DatasetContent(_Content):
 
     fingerprint: str | None = None
     content: str | None = None
+    renamed_copy: str | None = None
+    trained_clips: Tensor | None = None
+    """See `hearai.training.outputs.trained_clips`."""
     class_names: dict[str, Names] | None = None
     code: CodeContent | None = None
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """As `is_same_dataset` takes them."""
-        known = {"fingerprint": self.fingerprint, "content": self.content}
+        known = {kind: getattr(self, kind) for kind in FINGERPRINT_KINDS}
         return {kind: value for kind, value in known.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 All that their weights fit to is taken over where the user has not stated it; a stated value that differs is refused.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from hearai.config.study import Request, Study
 from hearai.config.validation import rename_old_keys
 from hearai.config.yaml_io import read_yaml
 from hearai.errors import ConfigError
-from hearai.models.pretrained.transfer import architecture_of
+from hearai.models.model import read_start
+from hearai.models.pretrained.transfer import architecture_of, is_run
 from hearai.training.outputs.layout import BEST, STATE
 from hearai.training.outputs.saved_state import load_best
+
+log = logging.getLogger(__name__)
 
 OPTION = "--from"
 PRETRAINED, CHECKPOINT = "feature_extractor.pretrained", "feature_extractor.checkpoint"
@@ -38,13 +42,19 @@ class SourceRun:
         return {**architecture_of(self.config), CHECKPOINT: str(self.file), PRETRAINED: False, SHA256: None}
 
 
-def find_run(path: str) -> SourceRun:
+def find_run(path: str, kept: Path | None = None) -> SourceRun:
     """The trained model of a run's folder, a study's folder (its winner), a `best` folder, or the file in it.
+
+    Args:
+        kept: where a study keeps a copy of the weights that it started with; it is read where `path` is gone.
 
     Raises:
         ConfigError: there is none.
     """
     place = Path(path).expanduser().absolute()
+    if not place.exists() and kept is not None and (copy := _kept_run(kept)):
+        log.info("%s %s: no such folder any more; the study continues with its own copy of the weights", OPTION, path)
+        return copy
     for file in (place, place / STATE, place / BEST / STATE):
         if file.is_file():
             break
@@ -57,6 +67,12 @@ def find_run(path: str) -> SourceRun:
             f"weights alone, set {PRETRAINED} to their path)"
         )
     return SourceRun(file, build_config(load_best(file.parent).config, f"{OPTION} {file}: config"))
+
+
+def _kept_run(file: Path) -> SourceRun | None:
+    """The run that a study's copy of its starting weights is of; None if these are others, or there is no copy."""
+    content = read_start(file, str(file)) if file.is_file() else {}
+    return SourceRun(file, build_config(content["config"], f"{file}: config")) if is_run(content) else None
 
 
 def stated_in(path: str | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from hearai.models.backbones.batch_norm import has_batch_norms, synchronise_batc
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
+from hearai.models.pretrained.local import TRAINED_CLIPS
 from hearai.training.batches import derived_seed, on_device
 from hearai.training.evaluation import evaluate
 from hearai.training.optim.loss import head_losses, weighted_loss
@@ -33,6 +34,7 @@ from hearai.training.optim.optimizer import build_optimizer, set_lr
 from hearai.training.optim.torch_options import autocast
 from hearai.training.outputs.checkpoint import save_checkpoint, save_tensors
 from hearai.training.outputs.layout import LAST
+from hearai.training.outputs.trained_clips import trained_clips
 from hearai.training.runtime import Runtime
 from hearai.training.setup.pretrain_state import VERSION, PretrainState
 from hearai.training.setup.stills import AUGMENTATIONS, Share, Stills, read_stills
@@ -114,7 +116,7 @@ def pretrain(
         saved = rough_time((settings.epochs - state.epoch) * state.seconds / state.epoch)
         log.info("pre-training stops: no better epoch for %d; about %s saved", settings.patience, saved)
     if runtime.rank == 0:
-        _write(out, state, name)
+        _write(out, state, name, trainer.trained_clips_N2)
         shutil.rmtree(last, ignore_errors=True)
     return out
 
@@ -144,20 +146,32 @@ def build_trainer(config: Config, data: Data, settings: Pretrain, runtime: Runti
         assert runtime.device.type != "cpu", "see hearai.search.trial.pretrain_group.group_size"
         model = synchronise_batch_norms(model)
     model = model.to(runtime.device, memory_format=torch.channels_last)
-    return PretrainTrainer(model, config, settings, runtime)
+    return PretrainTrainer(model, config, settings, runtime, trained_clips(data, initial.start_clips))
 
 
-def _write(out: Path, state: PretrainState, model_path: str) -> None:
+def _write(out: Path, state: PretrainState, model_path: str, clips_N2: Tensor | None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"backbone": state.weights, "model_path": model_path, "version": VERSION, "curve": state.curve}
-    save_tensors(out, content)
+    save_tensors(out, content if clips_N2 is None else {**content, TRAINED_CLIPS: clips_N2})
 
 
 class PretrainTrainer:
-    """Model, optimizer and learning rate of pre-training."""
+    """Model, optimizer and learning rate of pre-training.
 
-    def __init__(self, model: nn.Module, config: Config, settings: Pretrain, runtime: Runtime):
+    Args:
+        trained_clips_N2: see `hearai.training.outputs.trained_clips`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Config,
+        settings: Pretrain,
+        runtime: Runtime,
+        trained_clips_N2: Tensor | None = None,
+    ):
         self.model, self.config, self.settings, self.runtime = model, config, settings, runtime
+        self.trained_clips_N2 = trained_clips_N2
         self.device, self.share = runtime.device, Share(runtime.rank, runtime.world)
         self.optimizer = build_optimizer(model, lr=settings.lr, weight_decay=WEIGHT_DECAY)
         self.heads = list(config.active_heads)

@@ -7,19 +7,20 @@ import logging
 import shutil
 from pathlib import Path
 
-from hearai.config.config import Config, build_config
-from hearai.config.model_schema import FeatureExtractorParameters
+from torch import Tensor
+
+from hearai.config.config import Config
 from hearai.config.overrides import override
-from hearai.data.annotations.load import Data, load_data
+from hearai.data.annotations.load import Data
 from hearai.data.annotations.split import PART_NAMES
-from hearai.errors import ConfigError, UserError
+from hearai.errors import ConfigError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.local import Taken, find_file
+from hearai.models.pretrained.local import TRAINED_CLIPS, Taken, read_weights, stated_clips
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
-from hearai.training.outputs.layout import STATE
+from hearai.training.outputs.trained_clips import are_trained
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def load_starting_weights(config: Config) -> Taken | None:
 
 
 def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
-    """{val, test: clips that the run with which a model starts was trained on}, with a warning if there are any.
+    """{val, test: clips that the weights with which a model starts were trained on}, with a warning if there are any.
 
     Splits balance the classes, so that the same clips with other labels are split in another way.
 
@@ -62,54 +63,45 @@ def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
         config: with resolved weights.
 
     Returns:
-        None if the model does not start with another run, or which clips that has seen is not known.
+        None if the model does not start with weights of ours, or these do not state their clips.
     """
-    file = _file_of_run(config.feature_extractor)
-    if file is None or not is_run(read_start(file, str(file))):
+    known = _start_clips(config)
+    if known is None:
         return None
-    try:
-        log.info("comparing the split with that of the run in %s", file)
-        trained = _trained_clips(file)
-    except UserError as error:
+    file, clips_N2 = known
+    if clips_N2 is None:
         log.info(
-            "which clips it was trained on is not known (%s); they should not validate or test this run",
-            error.problems[0],
+            "%s: does not state which clips its weights were trained on (written by an older version); they should not "
+            "validate or test this run",
+            file,
         )
         return None
     parts = {"val": data.split.val, "test": data.split.test}
-    seen = {part: sum(clip.key in trained for clip in clips) for part, clips in parts.items()}
+    seen = {part: sum(are_trained(clips, data.fingerprints, clips_N2)) for part, clips in parts.items()}
     if any(seen.values()):
         counts = [f"{seen[part]} of the {len(clips)} {PART_NAMES[part]} clips" for part, clips in parts.items()]
         log.warning(
-            "the run in %s was trained on %s: scores on them are too high; give the dataset a splits.csv, by which "
-            "both are split, and train that run again",
+            "the weights in %s were trained on %s: scores on them are too high; give the dataset a splits.csv, by "
+            "which both are split, and train these weights again",
             file,
             " and ".join(text for text, count in zip(counts, seen.values(), strict=True) if count),
         )
     return seen
 
 
-def _trained_clips(file: Path) -> set[str]:
-    """Keys of the clips on which a run was trained, and the runs that it started with.
-
-    Raises:
-        UserError: a dataset or a checkpoint is gone.
-    """
-    content = read_start(file, str(file))
-    if not is_run(content):
-        return set()
-    config = build_config(content["config"], str(file))
-    keys = {clip.key for clip in load_data(config).split.train}
-    earlier = _file_of_run(config.feature_extractor)
-    return keys | _trained_clips(earlier) if earlier else keys
-
-
-def _file_of_run(extractor: FeatureExtractorParameters) -> Path | None:
-    """The file that may be the checkpoint of a run, from which weights are taken."""
+def _start_clips(config: Config) -> tuple[Path, Tensor | None] | None:
+    """The file of ours with which a model starts, and the clips that its weights were trained on, if it states them."""
+    extractor = config.feature_extractor
     if extractor.checkpoint is not None:
-        return Path(extractor.checkpoint)
-    file = find_file(extractor.weights_path, "feature_extractor.pretrained") if extractor.weights_path else None
-    return file if file and file.name == STATE else None
+        file = Path(extractor.checkpoint)
+        clips_N2 = stated_clips(read_start(file, f"feature_extractor.checkpoint: {file}"))
+    elif extractor.weights_path is not None:
+        weights = read_weights(extractor.weights_path, "feature_extractor.pretrained")
+        file, clips_N2 = weights.path, weights.clips_N2
+    else:
+        return None
+    is_of_others = clips_N2 is not None and not len(clips_N2)
+    return None if is_of_others else (file, clips_N2)
 
 
 def _sha256_if_stated(config: Config) -> str | None:
@@ -147,9 +139,8 @@ def write_copy(config: Config, copy: Path) -> None:
         net = build_extractor(extractor, pretrained=False)
         taken = load_local(net, extractor)
         content = {"backbone": net.backbone.state_dict(), "model_path": backbone_name(extractor)}
-        save_tensors(
-            copy, {**content, "source": str(taken.path), "sha256": taken.sha256, "not_taken": list(taken.left)}
-        )
+        content |= {"source": str(taken.path), "sha256": taken.sha256, "not_taken": list(taken.left)}
+        save_tensors(copy, content if taken.clips_N2 is None else {**content, TRAINED_CLIPS: taken.clips_N2})
 
 
 def _sha256_of_copy(copy: Path) -> str | None:

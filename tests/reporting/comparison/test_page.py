@@ -1,5 +1,6 @@
 """The page of a comparison: complete, self-contained, and safe against text from files; studies in any state."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,11 +105,22 @@ def test_equal_scores_are_called_equal(build_study: Callable, tmp_path: Path) ->
 
 
 def test_other_data_is_not_ranked(finished: Path, tmp_path: Path) -> None:
-    write_finished_search(finished.with_name("elsewhere"), write_dataset(tmp_path / "other_data"))
+    data = write_dataset(tmp_path / "other_data")
+    (data / "c0").rename(data / "d0")
+    (data / "d0" / "c0_0.jpg").rename(data / "d0" / "d0_0.jpg")
+    for file in data.glob("*.*"):
+        file.write_text(re.sub(r"\bc0\b", "d0", file.read_text()))
+    write_finished_search(finished.with_name("elsewhere"), data)
     text, page = compare(finished, finished.with_name("elsewhere"), page=tmp_path / "page.html")
     assert text.startswith("These studies are not ranked: their scores do not measure the same.")
     assert "dataset: tiny: fingerprint " in text and "split: tiny: 6 train" in text and " 1 tiny" not in text
     assert "Each study has axes of its own" in page.text
+
+
+def test_a_copy_of_the_data_in_another_folder_is_the_same(finished: Path, tmp_path: Path) -> None:
+    write_finished_search(finished.with_name("elsewhere"), write_dataset(tmp_path / "another_name"))
+    text, _ = compare(finished, finished.with_name("elsewhere"), page=tmp_path / "page.html")
+    assert "not ranked" not in text
 
 
 @pytest.mark.parametrize(

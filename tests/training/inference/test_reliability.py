@@ -58,8 +58,9 @@ def test_a_run_is_measured_once_and_keeps_its_weights(run: Path):
 @pytest.mark.training
 def test_a_copy_of_the_dataset_serves_when_the_original_is_gone(run: Path):
     (folder,) = load_trained(run / "best", CPU).config.general_parameters.data_path
-    (run.parent / "elsewhere").mkdir()
-    copy = Path(folder).rename(run.parent / "elsewhere" / Path(folder).name)
+    copy = Path(folder).rename(run.parent / "another name")
+    with pytest.raises(ConfigError, match=r"is gone \(.*or a copy \(--data-path\)"):
+        add_reliability(run / "best", CPU)
     measured = add_reliability(run / "best", CPU, copies=[str(copy)])
     assert measured and len(measured.vectors_MD) == 40
 
@@ -149,7 +150,7 @@ def test_a_changed_dataset_is_refused(run: Path):
     (folder / "test_gloss.txt").write_text("\n".join(rows[:-2]) + "\n")
     folders._read.cache_clear()  # it is another process that finds the changed file
     folders._split.cache_clear()
-    with pytest.raises(ConfigError, match="its dataset has changed since it was trained"):
+    with pytest.raises(ConfigError, match="is not the dataset that it was trained on, or has changed since"):
         add_reliability(run / "best", CPU)
 
 

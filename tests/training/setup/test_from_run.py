@@ -19,10 +19,11 @@ from hearai.models.model import build_initial_model, build_model
 from hearai.search.plan import make_plan, prepare_inputs
 from hearai.search.storage.object_store import ObjectStore
 from hearai.search.storage.study_folder import changes_of_study, ensure_study_folder
-from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
+from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint, save_tensors
+from hearai.training.outputs.trained_clips import trained_clips
 from hearai.training.setup.from_run import find_run, request_from, values_from
 from hearai.training.setup.prepare import with_weights
-from hearai.training.setup.single_run import prepare_run, run_single
+from hearai.training.setup.single_run import prepare_run, pretrain_only, run_single
 from hearai.training.setup.starting_weights import clips_seen_before, write_copy
 from tests.conftest import TINY
 from tests.helpers.s3_server import Bucket
@@ -40,8 +41,11 @@ def source(make_config: Callable[..., Config], tmp_path: Path) -> Path:
 
 def write_run(config: Config, folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
-    model = build_model(config, OLD).state_dict()
-    save_checkpoint(folder / "best", {"model": model, "config": to_dict(config), "num_class": OLD})
+    model = build_model(config, OLD)
+    content = {"model": model.state_dict(), "config": to_dict(config), "num_class": OLD}
+    if config.general_parameters.data_path:
+        content["trained_clips"] = trained_clips(load_data(config), model.start_clips)
+    save_checkpoint(folder / "best", content)
     return folder
 
 
@@ -61,6 +65,21 @@ def test_all_weights_but_those_of_the_heads_are_taken(make_config: Callable[...,
     assert model.start.parts.keys() == {"feature_extractor", "transformer"}
     assert model.start.left and all(name.startswith("heads.") for name in model.start.left)
     assert config.feature_extractor.weights_sha256 == model.start.sha256
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.5), (0.5, 0.5), (0.5, 0.0)], ids=["new", "both", "old"])
+def test_the_batches_of_late_dropout_are_not_taken(
+    make_config: Callable[..., Config], tmp_path: Path, rates: tuple[float, float]
+):
+    encoder = {"transformer.name": "conv1d_transformer", "transformer.num_encoder_layers": 1}
+    before, after = (make_config(None, {**encoder, "transformer.late_dropout_rate": rate}) for rate in rates)
+    source = write_run(before, tmp_path / "source", seed=4)
+    content = load_checkpoint(source / "best")
+    if "transformer.late_dropout.batches" in content["model"]:
+        content["model"]["transformer.late_dropout.batches"].fill_(1000)
+        save_checkpoint(source / "best", content)
+    model = build_initial_model(started(after, source), {"gloss": 3})
+    assert model.state_dict().get("transformer.late_dropout.batches", torch.tensor(0)) == 0
 
 
 def test_stated_values_that_differ_are_refused_all_at_once(source: Path):
@@ -123,7 +142,7 @@ def test_a_run_records_what_it_took_and_resumes_with_the_same(tiny_config: Confi
 def test_clips_that_the_source_was_trained_on_are_counted(
     make_config: Callable[..., Config], make_dataset: Callable, tmp_path: Path, caplog, labels: str, given: bool
 ):
-    data = make_dataset(clips=24, classes=8)
+    data = make_dataset(clips=24, classes=8, first_seed=0)
     if given:
         parts = ("train", "val", "test")
         (data / "splits.csv").write_text("name,split\n" + "".join(f"c{i},{parts[i % 3]}\n" for i in range(24)))
@@ -134,12 +153,12 @@ def test_clips_that_the_source_was_trained_on_are_counted(
     caplog.set_level(logging.INFO, "hearai")
     prepare_run(override(config, values_from(find_run(str(source)), {})), tmp_path / "run")
     assert bool(shared) == (labels == "hamnosys" and not given)
-    assert (f"was trained on {shared} of the" in caplog.text) == bool(shared)
-    assert "comparing the split" in caplog.text and "is not known" not in caplog.text
+    assert (f"were trained on {shared} of the" in caplog.text) == bool(shared)
+    assert "does not state" not in caplog.text
 
 
 def test_clips_of_runs_before_the_source_count_too(make_config: Callable, make_dataset: Callable, tmp_path: Path):
-    data = make_dataset(clips=24, classes=8)
+    data = make_dataset(clips=24, classes=8, first_seed=0)
     first = write_run(make_config(data, {"general_parameters.split_seed": 1}), tmp_path / "first", seed=4)
     middle = write_run(started(make_config(data), first), tmp_path / "middle", seed=5)
     config = started(make_config(data), middle)
@@ -149,7 +168,45 @@ def test_clips_of_runs_before_the_source_count_too(make_config: Callable, make_d
     assert seen == {part: sum(clip.key in trained for clip in getattr(split.split, part)) for part in ("val", "test")}
     assert any(seen.values()), "although the middle run has the same split"
     shutil.rmtree(first)
-    assert clips_seen_before(config, split) is None, "unknown"
+    assert clips_seen_before(config, split) == seen, "the middle run states them"
+
+
+def test_seen_clips_are_found_by_content_not_by_name(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    data = make_dataset(clips=24, classes=8, first_seed=0)
+    source = write_run(make_config(data), tmp_path / "source", seed=4)
+    other_split = {"general_parameters.split_seed": 1}
+    expected = clips_seen_before(
+        started(make_config(data, other_split), source), load_data(make_config(data, other_split))
+    )
+    renamed = shutil.copytree(data, tmp_path / "another name", copy_function=shutil.copyfile)
+    same_name = make_dataset("elsewhere", clips=24, classes=8, first_seed=100).rename(tmp_path / "source" / data.name)
+    for folder, seen in ((renamed, expected), (same_name, {"val": 0, "test": 0})):
+        config = make_config(folder, other_split)
+        assert clips_seen_before(started(config, source), load_data(config)) == seen
+    assert any(expected.values())
+
+
+def test_a_source_that_states_no_clips_is_unknown(make_config: Callable, tiny_dataset: Path, source: Path, caplog):
+    caplog.set_level(logging.INFO, "hearai")
+    config = make_config(tiny_dataset)
+    assert clips_seen_before(started(config, source), load_data(config)) is None
+    assert "does not state which clips its weights were trained on" in caplog.text
+
+
+@pytest.mark.parametrize("option", ["checkpoint", "pretrained"])
+def test_a_pretrained_backbone_states_its_clips(
+    make_config: Callable, make_dataset: Callable, tmp_path: Path, option: str
+):
+    data = make_dataset(clips=24, classes=8, first_seed=0)
+    trained = make_config(data, {"general_parameters.split_seed": 1})
+    backbone = pretrain_only(override(trained, {"train_parameters.epochs": 1}), load_data(trained), tmp_path / "other")
+    config = with_weights(make_config(data, {f"feature_extractor.{option}": str(backbone)}))
+    split, clips = load_data(config), {clip.key for clip in load_data(trained).split.train}
+    seen = {part: sum(clip.key in clips for clip in getattr(split.split, part)) for part in ("val", "test")}
+    assert clips_seen_before(config, split) == seen and any(seen.values())
+    model = build_initial_model(config, split.num_class)
+    all_clips = trained_clips(split, model.start_clips)
+    assert len(all_clips) == len({*clips, *(clip.key for clip in split.split.train)})
 
 
 def request(tmp_path: Path, data: Path, more: str = "") -> Request:
@@ -183,6 +240,22 @@ def test_a_tied_choice_of_decided_and_other_values_is_refused(tiny_dataset: Path
     asked = request(tmp_path, tiny_dataset, mixed)
     with pytest.raises(ConfigError, match="space: mixed: sets transformer.output_size, which --from decides"):
         request_from(asked, load_study(asked), find_run(str(source)), {})
+
+
+def test_a_study_goes_on_with_its_copy_when_the_source_is_gone(
+    make_config: Callable, source: Path, tmp_path: Path, caplog
+):
+    caplog.set_level(logging.INFO, "hearai")
+    copy = tmp_path / "study" / "backbone.pt"
+    write_copy(started(make_config(), source), copy)
+    before = find_run(str(source))
+    shutil.rmtree(source)
+    found = find_run(str(source), kept=copy)
+    assert found.file == copy and found.config == before.config and "its own copy" in caplog.text
+    save_tensors(copy, {"backbone": {}, "model_path": "resnet50"})
+    for kept in (copy, tmp_path / "none.pt", None):
+        with pytest.raises(ConfigError, match="no such folder"):
+            find_run(str(source), kept=kept)
 
 
 @pytest.mark.heavy

@@ -8,6 +8,7 @@ import pytest
 
 from hearai.config.config import Config, build_config, load_config
 from hearai.config.overrides import override
+from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS
 from hearai.errors import ConfigError
 from hearai.training.fit import fit
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint
@@ -100,7 +101,7 @@ def test_classes_may_get_names_but_not_other_names(run: Path, tiny_dataset: Path
 def test_a_run_of_older_code_is_resumed(run: Path, make_dataset: Callable[..., Path]) -> None:
     """Its checkpoint knows no fingerprint, so the folder is compared."""
     state = load_checkpoint(run / "last")
-    for key in ("fingerprint", "content", "class_names", "config"):
+    for key in (*FINGERPRINT_KINDS, "class_names", "config"):
         del state[key]
     save_checkpoint(run / "last", state)
     assert resumed(run, {}) == []
