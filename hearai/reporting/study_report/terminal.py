@@ -162,7 +162,8 @@ def _cost(summary: StudySummary) -> list[str]:
     peak = "unknown" if memory is None else f"{memory:.2f} GB (PSS)"
     return [
         f"  wall time {duration(seconds.wall)}; training time {duration(seconds.training)}, summed over trials",
-        f"  overhead per trial {duration(seconds.overhead_per_trial)}; peak memory {peak}",
+        f"  per trial {duration(seconds.overhead_per_trial)} of the slots' time went to starts, waiting and idle slots",
+        f"  peak memory {peak}",
     ]
 
 

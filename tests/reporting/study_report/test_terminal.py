@@ -26,7 +26,7 @@ def test_80_columns_with_figures_files_and_command(finished: Path, monkeypatch: 
     assert re.search(r"trial 1 +0\.580 \+- 0\.042 +2 seeds", text)
     assert "importance of parameters: too few complete trials (2; 10 are needed)" in text
     assert "wall time 30.0 s; training time 10.0 s" in text
-    assert "overhead per trial 0.4 s; peak memory 1.23 GB" in text
+    assert "per trial 0.4 s of the slots' time went to starts, waiting and idle slots\n  peak memory 1.23 GB" in text
     assert "runs/tiny/report.html" in text
     assert text.endswith("  python experiments/train.py --config runs/tiny/best.yaml")
 
