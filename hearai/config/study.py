@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from hearai.config.config import Config, to_dict
 from hearai.config.field_types import FrozenDict
-from hearai.config.overrides import merge, override
+from hearai.config.overrides import leaves, merge, override
 from hearai.config.search_space.domains import Value
 from hearai.config.search_space.space import Space, read_space
 from hearai.config.search_space.space_check import corner_points
@@ -151,7 +151,17 @@ def load_study(request: Request) -> Study:
         changes = {"general_parameters": {"data_path": list(request.data_paths)}}
         raw["config"] = merge(raw["config"], changes)
     source = f"{request.base_config} over {path}" if request.base_config else str(path)
-    return _build(raw, name, path.stem, str(path), request.changes or {}, source, problems)
+    try:
+        return _build(raw, name, path.stem, str(path), request.changes or {}, source, problems)
+    except ConfigError as error:
+        stated = {f"{path}: {key}: ": f"given {key}: " for key, _ in leaves(request.settings or {})}
+        raise ConfigError([_named(problem, stated) for problem in error.problems]) from None
+
+
+def _named(problem: str, stated: Mapping[str, str]) -> str:
+    """A problem of a value that an option has given, without the file that holds another one."""
+    start = next((start for start in stated if problem.startswith(start)), "")
+    return stated.get(start, "") + problem.removeprefix(start)
 
 
 def read_study(path: Path) -> tuple[Study, dict[str, Any]]:
