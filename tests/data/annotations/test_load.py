@@ -13,7 +13,7 @@ import pytest
 from hearai.config.config import Config, load_config
 from hearai.config.overrides import override
 from hearai.data.annotations import load as folders
-from hearai.data.annotations.fingerprint import Fingerprints
+from hearai.data.annotations.fingerprint import Fingerprints, is_same_dataset
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.dataset import build_dataset, build_loader
 from hearai.data.frames import check_images
@@ -250,6 +250,53 @@ def test_copy_has_the_same_content_unless_landmarks_differ(
     size, arrays = archive.stat().st_size, dict(np.load(archive))
     np.savez(archive, **{part: array + 0.01 for part, array in arrays.items()})
     assert archive.stat().st_size == size and content_fingerprint(folder) != content_fingerprint(there)
+
+
+def renamed_copy(source: Path, target: Path) -> str:
+    return str(shutil.copytree(source, target, copy_function=shutil.copyfile))
+
+
+def test_a_copy_in_folders_of_other_names_is_the_same_dataset(
+    make_config: Callable, make_dataset: Callable, tmp_path: Path
+):
+    one, two = make_dataset("one"), make_dataset("two", first_seed=50)
+
+    def found(*folders: str) -> Fingerprints:
+        return fingerprints(make_config(None, {"general_parameters.data_path": list(folders)}))
+
+    before = found(str(one), str(two))
+    same_order = found(renamed_copy(two, tmp_path / "k"), renamed_copy(one, tmp_path / "j"))
+    other_order = found(renamed_copy(one, tmp_path / "s"), renamed_copy(two, tmp_path / "r"))
+    assert is_same_dataset(before.as_dict(), same_order.as_dict()) and before.content != same_order.content
+    assert not is_same_dataset(before.as_dict(), other_order.as_dict()), "its clips are split in another way"
+    assert [*before.clips.values()] == [*same_order.clips.values()] != [*other_order.clips.values()]
+
+
+@pytest.mark.heavy
+def test_digests_of_clips_follow_their_files_alone(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    def digests(folder: Path) -> dict[str, tuple[int, int]]:
+        clips = fingerprints(landmarks_config(make_config(folder), landmarks=True)).clips
+        return {key.removeprefix(f"{folder.name}/"): pair for key, pair in clips.items()}
+
+    folder = make_dataset(frames=8, landmarks=True, first_seed=0)
+    before = digests(folder)
+    assert len({image for image, _ in before.values()} | {points for _, points in before.values()}) == 24
+    for path in (folder / "c1").iterdir():
+        path.rename(path.with_name(path.name.replace("c1", "renamed")))
+    (folder / "c1").rename(folder / "renamed")
+    for file in folder.glob("*.*"):
+        file.write_text(re.sub(r"\bc1\b", "renamed", file.read_text()).replace("c0 0 7 0", "c0 0 7 2"))
+    image = folder / "c2" / "c2_1.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    after = digests(folder)
+    assert (after["c0"], after["renamed"]) == (before["c0"], before["c1"]), "another label, another name"
+    assert after["c2"][0] != before["c2"][0] and after["c2"][1] == before["c2"][1]
+
+
+def test_images_of_few_sizes_are_told_apart_by_names(make_config: Callable, make_dataset: Callable):
+    folder = make_dataset(frames=2, classes=1)
+    config = make_config(folder, {"train_parameters.num_segments": 2})
+    assert len({*fingerprints(config).clips.values()}) == 12, "although six clips each have the same images"
 
 
 def check_folder(folder: Path, config: Config) -> Data:
