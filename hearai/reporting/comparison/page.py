@@ -47,6 +47,7 @@ def write_comparison(locations: Sequence[str], page: Path) -> str:
     if problems:
         raise UserError(problems)
     ranking = rank(studies)
+    page.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(page, render_comparison(studies, ranking))
     return terminal_text(studies, ranking, page)
 

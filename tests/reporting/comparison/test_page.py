@@ -119,7 +119,7 @@ def test_other_data_is_not_ranked(finished: Path, tmp_path: Path) -> None:
 
 def test_a_copy_of_the_data_in_another_folder_is_the_same(finished: Path, tmp_path: Path) -> None:
     write_finished_search(finished.with_name("elsewhere"), write_dataset(tmp_path / "another_name"))
-    text, _ = compare(finished, finished.with_name("elsewhere"), page=tmp_path / "page.html")
+    text, _ = compare(finished, finished.with_name("elsewhere"), page=tmp_path / "new" / "folder" / "page.html")
     assert "not ranked" not in text
 
 
