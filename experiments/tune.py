@@ -192,7 +192,7 @@ def study_from_run(request: Request, run: str, storage: Path) -> Study:
 
     stated = {**stated_in(request.base_config), **(request.changes or {})}
     study = load_study(request)
-    source = find_run(local_run(run), kept=storage / study.name / BACKBONE_FILE)
+    source = find_run(run, kept=storage / study.name / BACKBONE_FILE, fetch=local_run)
     request, notes = request_from(request, study, source, stated)
     print_comment("\n".join(notes))
     return load_study(request)

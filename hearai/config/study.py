@@ -154,14 +154,22 @@ def load_study(request: Request) -> Study:
     try:
         return _build(raw, name, path.stem, str(path), request.changes or {}, source, problems)
     except ConfigError as error:
-        stated = {f"{path}: {key}: ": f"given {key}: " for key, _ in leaves(request.settings or {})}
-        raise ConfigError([_named(problem, stated) for problem in error.problems]) from None
+        places = {f"{path}: {place}: ": f"given {place}: " for place in _given_places(request.settings or {})}
+        raise ConfigError([_placed(problem, places) for problem in error.problems]) from None
 
 
-def _named(problem: str, stated: Mapping[str, str]) -> str:
-    """A problem of a value that an option has given, without the file that holds another one."""
-    start = next((start for start in stated if problem.startswith(start)), "")
-    return stated.get(start, "") + problem.removeprefix(start)
+def _given_places(settings: Mapping[str, Any]) -> Iterator[str]:
+    """How problems of the values that a request gives begin, behind the file that they are merged into."""
+    yield from (f"space: {name}" for name in settings.get("space", {}))
+    yield from (key for key, _ in leaves({key: value for key, value in settings.items() if key != "space"}))
+    if settings.get("objective"):
+        yield "objective"
+
+
+def _placed(problem: str, places: Mapping[str, str]) -> str:
+    """A problem with its place replaced, if it is one of these."""
+    start = next((start for start in places if problem.startswith(start)), "")
+    return places.get(start, "") + problem.removeprefix(start)
 
 
 def read_study(path: Path) -> tuple[Study, dict[str, Any]]:

@@ -22,7 +22,8 @@ from hearai.models.feature_extractors import (
     weight_source,
 )
 from hearai.models.heads import Heads
-from hearai.models.pretrained.local import Taken, no_clips, stated_clips
+from hearai.models.pretrained.clip_table import no_clips, stated_clips
+from hearai.models.pretrained.local import Taken
 from hearai.models.pretrained.published import resolve_pretrained
 from hearai.models.pretrained.transfer import is_run, load_run
 from hearai.models.sequence_encoders import build_sequence_encoder
@@ -111,8 +112,8 @@ def build_model(config: Config, num_class: Mapping[str, int], *, pretrained: boo
         landmark_extractor=build_landmark_extractor(extractor.width) if reads_both else None,
     )
     if settings.checkpoint is not None:
-        start = load_checkpoint(model, config)
-    if start is not None:
+        model.start, model.start_clips = load_checkpoint(model, config)
+    elif start is not None:
         model.start, model.start_clips = start, start.clips_N2
     return model
 
@@ -138,13 +139,11 @@ def check_size(config: Config, num_class: Mapping[str, int]) -> None:
         )
 
 
-def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
+def load_checkpoint(model: SignModel, config: Config) -> tuple[Taken | None, torch.Tensor | None]:
     """Loads `feature_extractor.checkpoint`: a backbone written by pre-training, or extractor and encoder of a run.
 
-    Sets `start_clips` for a backbone; older ones do not state theirs, and count as those of this study.
-
     Returns:
-        What was taken; None for a backbone that was pre-trained for this study or run.
+        (What was taken, None for a backbone that was pre-trained for this study or run; see `SignModel.start_clips`.)
 
     Raises:
         ConfigError: the file is missing, has other content, or has the weights of another model.
@@ -153,7 +152,8 @@ def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
     where = f"feature_extractor.checkpoint: {file}"
     saved = read_start(file, where)
     if is_run(saved):
-        return load_run(model, config, saved, file, where)
+        taken = load_run(model, config, saved, file, where)
+        return taken, taken.clips_N2
     wanted = backbone_name(settings)
     if saved["model_path"] != wanted:
         raise ConfigError(
@@ -166,12 +166,11 @@ def load_checkpoint(model: SignModel, config: Config) -> Taken | None:
         raise ConfigError(f"{where} does not fit {wanted} ({problem}); give another checkpoint") from None
     clips_N2 = stated_clips(saved)
     if (sha256 := stated_sha256(saved)) is None:
-        model.start_clips = no_clips() if clips_N2 is None else clips_N2
-        return None
+        return None, clips_N2
     left = saved.get("not_taken")
     names = tuple(map(str, left)) if isinstance(left, list) else ()
     source = Path(str(saved.get("source", file)))
-    return Taken(source, sha256, {"feature_extractor.backbone": len(saved["backbone"])}, names, clips_N2)
+    return Taken(source, sha256, {"feature_extractor.backbone": len(saved["backbone"])}, names, clips_N2), clips_N2
 
 
 def read_start(file: Path, where: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Before the first trial: checks all input, chooses data and starting weights, and computes what all trials share."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hearai.models.pretrained.transfer import OF_BACKBONE, architecture_of
 from hearai.sign.skeleton import FACE_PARTS
 from hearai.training.features.feature_cache import ensure_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
-from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
+from hearai.training.setup.backbone_cache import SharedEpochs, ensure_backbone, is_backbone
 from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
@@ -65,11 +65,10 @@ def make_plan(study: Study, folder: Path) -> Plan:
         check_all_landmarks(data.clips)
     if not start.feature_extractor.reads_face and _may_read_face(study):
         warn_of_missing_faces(data.clips)
-    for fold in range(1, study.settings.splits):
-        load_data(override(start, {"general_parameters.fold": fold}))  # raises if there are too few signers
+    folds = [load_data(fold) for fold in fold_configs(start, study.settings.splits)]  # raises if signers are too few
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
     start = with_weights(start, pretraining_follows=follows)
-    seen = clips_seen_before(start, data)
+    seen = clips_seen_before(start, folds)
     if problems := space_problems(study.space, start):  # such as an extractor without published weights
         raise ConfigError(problems)
     pretrain = wants_pretraining(start, study.settings.pretrain)
@@ -108,8 +107,17 @@ def _check_space_of_transfer(study: Study, start: Config) -> None:
         )
 
 
-def prepare_inputs(plan: Plan, folder: Path, show: events.Show = events.ignore) -> float:
-    """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds."""
+def prepare_inputs(
+    plan: Plan,
+    folder: Path,
+    show: events.Show = events.ignore,
+    *,
+    shared: Callable[[str], SharedEpochs] | None = None,
+) -> float:
+    """Pre-trains an extractor if planned and computes the features that all trials share; returns the seconds.
+
+    shared: where the epochs of an unfinished pre-training are also kept, by the name of the backbone's file.
+    """
     started, splits = time.monotonic(), plan.study.settings.splits
     if travels(plan.start):
         write_copy(plan.start, folder / BACKBONE_FILE)
@@ -118,7 +126,10 @@ def prepare_inputs(plan: Plan, folder: Path, show: events.Show = events.ignore) 
         # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.
         if plan.pretrain and not is_backbone(backbone):
             show(events.PhaseStarted(events.PRETRAINING))
-            ensure_backbone(start, load_data(start), plan.pretrain, backbone)
+            epochs = shared(backbone.name) if shared else None
+            ensure_backbone(start, load_data(start), plan.pretrain, backbone, epochs)
+            if epochs:
+                epochs.remove()
         show(events.PhaseStarted(events.FEATURES))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)

@@ -19,7 +19,7 @@ from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
 from hearai.models.model import SignModel
-from hearai.models.pretrained.local import TRAINED_CLIPS
+from hearai.models.pretrained.clip_table import TRAINED_CLIPS
 from hearai.threads import SideThread
 from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST, WEIGHTS_FILE

@@ -215,6 +215,10 @@ def test_invalid_study_is_an_error_with_file_and_path(load: Callable[..., Study]
 def test_invalid_option_is_an_error_with_its_name(load: Callable[..., Study]) -> None:
     assert problems_of(load, changes={"train_parameters.lrr": 1})[0].startswith("--set: train_parameters.lrr: no 'lrr'")
     assert problems_of(load, settings={"finalists": {"count": -1}})[0].startswith("given finalists.count: got -1")
+    given = {"space": {"train_parameters.lr": {"float": [1, 0]}}, "objective": {"heads": ["foo"]}, "metric": ["bar"]}
+    places = ("given metric: ", "given objective: ", "given space: train_parameters.lr: ")
+    problems = problems_of(load, settings=given)
+    assert all(any(problem.startswith(place) for problem in problems) for place in places), problems
     assert "No such file" in problems_of(lambda: load_study(Request("hamnosys", base_config="none.yml")))[0]
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from hearai.config.study import Study
 from hearai.data.annotations.load import load_data
 from hearai.errors import DataError
 from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
+from hearai.search.storage.study_sync import StudyLocation
+from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.outputs.layout import BACKBONE_FILE
-from hearai.training.setup.backbone_cache import is_backbone
+from hearai.training.setup.backbone_cache import ensure_backbone, is_backbone
 
 
 def test_an_objective_other_than_the_default_is_printed(make_study: Callable[..., Study]) -> None:
@@ -68,3 +71,29 @@ def test_a_continued_study_keeps_its_backbone(
     backbone.write_bytes(first[:-100])
     prepare_inputs(plan, tmp_path)
     assert is_backbone(backbone), "a damaged one is trained again"
+
+
+class KilledAfterAnEpoch(SavedEpochs):
+    """Where a process saves its epochs that is killed once the first one is saved."""
+
+    def send(self, folder: Path) -> None:
+        super().send(folder)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.training
+def test_epochs_of_another_process_are_continued(
+    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of a group of workers, or of another machine: the cache does not have them."""
+    caplog.set_level("INFO", "hearai")
+    study = StudyLocation(tmp_path / "study")
+    plan = make_plan(make_study({"pretrain": {"epochs": 2, "batch_size": 8}}), study.folder)
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "elsewhere"))
+    with pytest.raises(KeyboardInterrupt):
+        epochs = KilledAfterAnEpoch(study, BACKBONE_FILE)
+        ensure_backbone(plan.start, plan.data, plan.pretrain, tmp_path / "unused", epochs)
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "here"))
+    prepare_inputs(plan, study.folder, shared=partial(SavedEpochs, study))
+    assert "pre-training is resumed after epoch 1 of 2" in caplog.text
+    assert [path.name for path in study.folder.iterdir()] == [BACKBONE_FILE]

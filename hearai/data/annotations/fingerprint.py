@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from hearai.data.annotations.clip import Clip, file_stem, landmarks_file
+from hearai.data.annotations.clip import Clip, landmarks_file
 from hearai.data.annotations.frame_naming import OUR_NAMING
 
 FINGERPRINT_KINDS = ("fingerprint", "content", "renamed_copy")
@@ -54,7 +54,8 @@ class Fingerprints:
     def clips(self) -> Mapping[str, tuple[int, int]]:
         """{key of a clip: digests of its images and of its landmarks}; 0 = they are not used.
 
-        Equal for a copy of a clip, whatever its name, dataset and labels.
+        Equal for a copy of a clip, whatever its dataset and labels; whatever its name, too, if it is read from
+        landmarks, or from images of at least `DISTINCT_SIZES` different sizes.
         """
         landmarks_N = [_digest(sums) if sums else 0 for sums in self._checksums_N] or [0] * len(self.keys_N)
         return dict(zip(self.keys_N, zip(self.frames_N, landmarks_N, strict=True), strict=True))
@@ -119,7 +120,7 @@ def _row(clip: Clip) -> tuple:
 
 def _digest_of_images(clip: Clip, sizes: Sequence[int]) -> int:
     """The name counts only where the sizes say too little."""
-    return _digest(sizes if len(set(sizes)) >= DISTINCT_SIZES else [file_stem(clip.name), *sizes])
+    return _digest(sizes if len(set(sizes)) >= DISTINCT_SIZES else [clip.name, *sizes])
 
 
 def _digest(values: Sequence[object]) -> int:

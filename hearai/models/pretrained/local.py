@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hearai.config.config import build_config
 from hearai.errors import ConfigError, load_failure
 from hearai.files import sha256_of
+from hearai.models.pretrained.clip_table import no_clips, stated_clips
 from hearai.models.pretrained.published import LOAD_ERRORS, WEIGHT_FILES
 from hearai.models.weights import load_weights, read_tensors
 
@@ -40,8 +40,6 @@ MAX_CONFIG_BYTES = 1_000_000
 """Of a config.json; they have a few kB."""
 SHOWN = 3
 """Names in a message."""
-TRAINED_CLIPS = "trained_clips"
-"""Key under which a file of ours states which clips its weights were trained on."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +88,6 @@ class Taken:
             "taken": dict(self.parts),
             "not_taken": list(self.left),
         }
-
-
-def no_clips() -> Tensor:
-    """What `Taken.clips_N2` is where no file of ours has been trained on any clip."""
-    return torch.empty((0, 2), dtype=torch.int64)
-
-
-def stated_clips(content: Mapping[str, Any]) -> Tensor | None:
-    """See `Taken.clips_N2`; content: of a file of ours."""
-    clips_N2 = content.get(TRAINED_CLIPS)
-    is_known = isinstance(clips_N2, Tensor) and clips_N2.dtype == torch.int64 and clips_N2.shape[1:] == (2,)
-    return clips_N2 if is_known else None
 
 
 def find_file(path: str, where: str) -> Path:
@@ -161,7 +147,9 @@ def _unwrapped(
         name = extractor.model_path if extractor.spec.uses_model_path else extractor.name
         return name, content["model"], extractor.network, stated_clips(content)
     inner = content.get("state_dict", content.get("model"))
-    return None, inner if isinstance(inner, dict) else content, {}, no_clips()
+    weights = inner if isinstance(inner, dict) else content
+    is_ours = any(isinstance(name, str) and name.startswith(OURS) for name in weights)  # such as a `.pth` of `train.py`
+    return None, weights, {}, None if is_ours else no_clips()
 
 
 def _mapping(value: Any) -> Mapping[str, Tensor]:

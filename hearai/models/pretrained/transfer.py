@@ -10,7 +10,8 @@ from hearai.config.config import Config, build_config, to_dict
 from hearai.config.model_parts import EXTRACTORS, SEQUENCE_ENCODERS, FeatureExtractorSpec, SequenceEncoderSpec
 from hearai.errors import ConfigError
 from hearai.files import sha256_of
-from hearai.models.pretrained.local import Taken, stated_clips
+from hearai.models.pretrained.clip_table import stated_clips
+from hearai.models.pretrained.local import Taken
 from hearai.models.weights import load_weights
 
 NEVER_TAKEN = ("heads.", "transformer.late_dropout.")

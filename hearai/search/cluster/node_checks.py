@@ -7,15 +7,16 @@ features that its trials look up, on a GPU or all its CPUs, before the first tri
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import state
 
 from hearai.cli import Print
 from hearai.cli.progress import events
 from hearai.config.config import Config, to_dict
-from hearai.config.study_schema import Pretrain
 from hearai.errors import UserError
 from hearai.files import atomic_write
 from hearai.search.cluster.node_tasks import (
@@ -27,11 +28,11 @@ from hearai.search.cluster.node_tasks import (
     train_on_any_node,
     versions,
 )
-from hearai.search.cluster.resources import TrialResources, plural
+from hearai.search.cluster.resources import TrialResources, plural, room_for
 from hearai.search.plan import Plan, prepare_inputs
 from hearai.search.retrain import train_here
 from hearai.search.storage.study_sync import StudySync
-from hearai.search.trial.pretrain_group import group_size
+from hearai.search.trial.pretrain_group import group_size, worker_memory
 from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.features.feature_cache import epochs_on_features
 from hearai.training.outputs.layout import BACKBONE_FILE, backbone_file
@@ -74,14 +75,15 @@ def _name(node: Mapping[str, Any]) -> str:
 def pretraining_workers(plan: Plan, resources: TrialResources) -> int:
     """How many workers can pre-train together: one on each of several GPUs that are free now, otherwise one.
 
+    Each needs a whole GPU, its CPUs and memory for all frames, on the same node.
+
     resources: those of a trial's worker.
     """
     if plan.pretrain is None or not resources.gpus:
         return 1
-    each = replace(resources, gpus=1)
-    room = sum(each.workers_on(node.cpus, node.gpus) for node in living_nodes())
-    free = int(ray.available_resources().get("GPU", 0))  # other searches may use the rest for days
-    return max(1, min(room, free))
+    each, memory = replace(resources, gpus=1), worker_memory(plan.start, plan.data)
+    free = state.available_resources_per_node().values()  # other searches may use the rest for days
+    return max(1, room_for(each, memory, free))
 
 
 def prepare_inputs_on_nodes(
@@ -95,8 +97,8 @@ def prepare_inputs_on_nodes(
 ) -> float:
     """Checks every node, pre-trains on one of them or several, computes features on each; the seconds of the last two.
 
-    If the cluster has only the driver's node, all of this happens in this process, except for pre-training by several
-    workers.
+    If the cluster has only the driver's node, all of this happens in this process, except for pre-training where
+    several workers may do it.
 
     Args:
         workers: that may pre-train together; see `pretraining_workers`.
@@ -108,7 +110,7 @@ def prepare_inputs_on_nodes(
     others = [node for node in nodes if not node.is_driver]
     if not others:
         seconds = _pretrain_all(plan, sync, resources, print_line, show, workers) if workers > 1 else 0.0
-        seconds += prepare_inputs(plan, sync.folder, show)
+        seconds += prepare_inputs(plan, sync.folder, show, shared=partial(SavedEpochs, sync.study))
         sync.publish()
         return round(seconds, 3)
     for line in check_nodes(plan, sync, others):
@@ -176,39 +178,24 @@ def _pretrain_all(
     plan: Plan, sync: StudySync, resources: TrialResources, print_line: Print, show: events.Show, workers: int
 ) -> float:
     """Pre-trains the backbones that the study lacks, one for each split, if it uses any; the seconds."""
-    if plan.pretrain is None:
+    starts = {backbone_file(i): start for i, start in enumerate(fold_configs(plan.start, plan.study.settings.splits))}
+    missing = {name: start for name, start in starts.items() if not is_backbone(sync.folder / name)}
+    if plan.pretrain is None or not missing:
         return 0.0
     show(events.PhaseStarted(events.PRETRAINING))
-    clips, on_gpu = len(plan.data.split.train), resources.gpus > 0
+    clips, on_gpu, seconds = len(plan.data.split.train), resources.gpus > 0, 0.0
     workers = group_size(plan.start, plan.pretrain, workers, clips=clips, on_gpu=on_gpu)
-    starts = enumerate(fold_configs(plan.start, plan.study.settings.splits))
-    return sum(
-        _pretrain(start, plan.pretrain, sync, backbone_file(i), resources, print_line, workers) for i, start in starts
-    )
-
-
-def _pretrain(
-    start: Config,
-    settings: Pretrain,
-    sync: StudySync,
-    name: str,
-    resources: TrialResources,
-    print_line: Print,
-    workers: int,
-) -> float:
-    """Pre-trains the backbone of a split into a file of the study, unless it is there; the seconds."""
-    out = sync.folder / name
-    if is_backbone(out):
-        return 0.0
     where = "on a node of the cluster" if workers == 1 else f"by {workers} workers"
-    print_line(f"pre-training {start.feature_extractor.model_path} {where}")
-    host, weights, seconds = pretrain_on_any_node(
-        start, settings, sync.study, name, resources, print_line, workers=workers
-    )
-    print_line(f"pre-trained{f' on {host}' if workers == 1 else ''} in {seconds:.0f} s")
-    with atomic_write(out) as temporary:
-        temporary.write_bytes(weights)
-    SavedEpochs(sync.study, name).remove()
+    for name, start in missing.items():
+        print_line(f"pre-training {start.feature_extractor.model_path} {where}")
+        host, weights, took = pretrain_on_any_node(
+            start, plan.pretrain, sync.study, name, resources, print_line, workers=workers
+        )
+        print_line(f"pre-trained{f' on {host}' if workers == 1 else ''} in {took:.0f} s")
+        with atomic_write(sync.folder / name) as temporary:
+            temporary.write_bytes(weights)
+        SavedEpochs(sync.study, name).remove()
+        seconds += took
     return seconds
 
 

@@ -7,7 +7,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -205,31 +205,40 @@ def pretrain_on_any_node(
     Raises:
         UserError: pre-training failed, with the reason.
     """
-    cpus, gpus = resources.cpus, resources.gpus
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=3)(pretrain_task)
-    if workers > 1:
-        gpus = float(gpus > 0)  # NCCL takes no two workers on one
-        task = ray.remote(num_cpus=DRIVER_CPU, max_retries=3, retry_exceptions=list(RETRIED))(pretrain_group)
-    spec = PretrainSpec(
+    code = code_folder()
+    alone = PretrainSpec(
         to_dict(config),
         settings.model_dump(),
         str(study.folder),
         study.storage,
         name,
         threads=resources.threads,
-        workers=workers,
-        cpus=cpus,
-        gpus=gpus,
-        code=str(code) if (code := code_folder()) else None,
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        code=str(code) if code else None,
     )
+    if workers > 1:
+        spec = replace(alone, workers=workers, gpus=float(resources.gpus > 0))  # NCCL takes no two workers on one
+        task = ray.remote(num_cpus=DRIVER_CPU, max_retries=3, retry_exceptions=list(RETRIED))(pretrain_group)
+        try:
+            return _result_of(task.remote(spec), spec.saved, print_line)
+        except RayError as error:
+            if isinstance(error, UserError):
+                raise _failed(error) from None
+            print_line(f"pre-training by {workers} workers failed ({_reason(error)}); one worker continues")
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=3)(pretrain_task)
     try:
-        return _result_of(task.remote(spec), spec.saved, print_line)
+        return _result_of(task.remote(alone), alone.saved, print_line)
     except RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        if workers == 1 or isinstance(error, UserError):
-            raise UserError(f"pre-training on the cluster: {reason}") from None
-        print_line(f"pre-training by {workers} workers failed ({reason}); one worker continues")
-        return pretrain_on_any_node(config, settings, study, name, resources, print_line)
+        raise _failed(error) from None
+
+
+def _failed(error: RayError) -> UserError:
+    return UserError(f"pre-training on the cluster: {_reason(error)}")
+
+
+def _reason(error: RayError) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def _result_of(reference: ray.ObjectRef, saved: SavedEpochs, print_line: Print) -> tuple[str, bytes, float]:
@@ -254,7 +263,7 @@ def train_on_any_node(config: Config, study: StudyLocation, run: str, resume: bo
     try:
         return ray.get(task.remote(to_dict(config), study, run, resume, max(1, int(cpus))))
     except RayError as error:
-        raise UserError(f"{study}/{run}: {str(error).strip().splitlines()[-1]}") from None
+        raise UserError(f"{study}/{run}: {_reason(error)}") from None
 
 
 def _train(raw: Mapping[str, Any], study: StudyLocation, run: str, resume: bool, threads: int) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ray
@@ -47,6 +47,19 @@ class TrialResources:
         if self.gpus:
             workers = min(workers, gpus / self.gpus)
         return int(workers + 1e-6)
+
+
+def room_for(worker: TrialResources, memory: float, nodes: Iterable[Mapping[str, float]]) -> int:
+    """How many workers fit on nodes.
+
+    Args:
+        memory: that a worker needs, in bytes.
+        nodes: the free resources of each as Ray names them: CPU, GPU, memory.
+    """
+    return sum(
+        min(worker.workers_on(node.get("CPU", 0), node.get("GPU", 0)), int(node.get("memory", 0) / memory))
+        for node in nodes
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ray.train import TrainingFailedError, WorkerGroupError
 from hearai.config.config import Config, build_config
 from hearai.config.model_parts.code_folder import use_sent_code
 from hearai.config.study_schema import Pretrain
+from hearai.data.annotations.load import Data
 from hearai.errors import UserError
 from hearai.files import atomic_write
 from hearai.models.backbones.batch_norm import has_batch_norms
@@ -22,16 +23,20 @@ from hearai.models.feature_extractors import build_extractor
 from hearai.search.storage.layout import PRETRAINING
 from hearai.search.trial.pretrain_task import PretrainSpec, lines_to, trained_backbone
 from hearai.search.trial.worker_group import GroupMember, GroupSize, run_group
+from hearai.threads import usable_cores
 from hearai.training.optim.torch_options import use_threads
 from hearai.training.outputs.layout import BACKBONE_FILE, LAST
 from hearai.training.runtime import LocalRuntime
 from hearai.training.setup.backbone_cache import SharedEpochs
 from hearai.training.setup.pretrain import pretrain
+from hearai.training.setup.stills import stills_bytes
 
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 16
 """Of each batch, for each worker: with fewer it would mostly wait for the others."""
+PROCESS_BYTES = 3e9
+"""Memory of a worker without its frames: libraries, model, batches."""
 RETRIED = (TrainingFailedError,)
 """Errors of a task after which it is started again, and resumes: a worker died."""
 
@@ -50,6 +55,11 @@ def group_size(config: Config, settings: Pretrain, available: int, *, clips: int
             log.info("pre-training by one worker: on CPUs several cannot share the statistics of batch norms")
             return 1
     return workers
+
+
+def worker_memory(config: Config, data: Data) -> float:
+    """Bytes of memory that a worker needs: it reads all frames, and batches are drawn from all of them."""
+    return PROCESS_BYTES + sum(stills_bytes(config, part) for part in (data.split.train, data.split.val))
 
 
 def pretrain_group(spec: PretrainSpec) -> tuple[str, bytes, float]:
@@ -102,7 +112,8 @@ def pretrain_worker(config: dict[str, Any]) -> bytes | None:
     """
     spec, is_first = PretrainSpec(**config), ray.train.get_context().get_world_rank() == 0
     use_sent_code(spec.code)
-    use_threads(spec.threads)
+    # Trials have not begun: all cores of the node read frames, as those of the driver do when it pre-trains alone.
+    use_threads(max(spec.threads, usable_cores() // ray.train.get_context().get_local_world_size()))
     saved, model_config = spec.saved, build_config(spec.config)
     with (
         tempfile.TemporaryDirectory(prefix="hearai-") as scratch,

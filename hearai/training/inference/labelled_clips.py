@@ -185,10 +185,12 @@ def _training_remarks(trained_N2: Tensor, data: Data, clips: Sequence[Clip], has
     if count := sum(are_trained(clips, data.fingerprints, trained_N2)):
         part = "these" if count == len(clips) else f"{count} of these {len(clips)}"
         remarks.append(f"the model was trained on {part} clips: expect lower scores on new ones")
-    lost = len(trained_N2) - sum(are_trained(data.clips, data.fingerprints, trained_N2))
     if has_changed:
-        text = f": {lost} of its {len(trained_N2)} training clips are not found as they were, and may be among these"
-        remarks.append("the data has changed since the model was trained" + (text if lost > 0 else ""))
+        are_lost = sum(are_trained(data.clips, data.fingerprints, trained_N2)) < len(trained_N2)
+        more = (
+            ": training clips whose files have changed are not recognised, and may be among these" if are_lost else ""
+        )
+        remarks.append(f"the data has changed since the model was trained{more}")
     return remarks
 
 

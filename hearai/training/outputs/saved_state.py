@@ -6,12 +6,13 @@ H heads, K classes, W workers, G bytes of generator states.
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 
 from hearai.config.validation import explain
 from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS
 from hearai.errors import ConfigError
+from hearai.models.pretrained.clip_table import is_clip_table
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.layout import BEST, LAST, STATE
 
@@ -48,6 +49,13 @@ class _DatasetContent(_Content):
     """See `hearai.training.outputs.trained_clips`."""
     class_names: dict[str, Names] | None = None
     code: CodeContent | None = None
+
+    @field_validator("trained_clips")
+    @classmethod
+    def _has_two_columns(cls, clips_N2: Tensor | None) -> Tensor | None:
+        if clips_N2 is not None and not is_clip_table(clips_N2):
+            raise ValueError(f"{clips_N2.dtype} of shape {tuple(clips_N2.shape)}, expected two int64 digests per clip")
+        return clips_N2
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The clips that weights were trained on, stored beside the weights: scores on them are too high.
 
 N clips, each with two digests: of its images and of its landmarks, 0 where they are not used. Copies of a clip have
-the same, whatever their name, dataset and labels; see `hearai.data.annotations.fingerprint`.
+the same, whatever their dataset and labels; see `Fingerprints.clips`.
 """
 
 from collections.abc import Iterable, Sequence

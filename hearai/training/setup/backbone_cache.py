@@ -35,13 +35,16 @@ MEASURED_STEPS = 3
 
 
 class SharedEpochs(Protocol):
-    """Where other machines find the epochs that are saved here, and this one finds theirs."""
+    """Where other machines and groups of workers find the epochs that are saved here, and this process finds theirs."""
 
     def fetch(self, folder: Path) -> None:
         """Copies what other machines have saved into `folder/last`, if there is anything."""
 
     def send(self, folder: Path) -> None:
         """Called when an epoch has been saved in `folder/last`."""
+
+    def remove(self) -> None:
+        """Called when the backbone is trained."""
 
 
 class TrainBackbone(Protocol):

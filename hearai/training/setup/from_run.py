@@ -4,7 +4,7 @@ All that their weights fit to is taken over where the user has not stated it; a 
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,25 +42,31 @@ class SourceRun:
         return {**architecture_of(self.config), CHECKPOINT: str(self.file), PRETRAINED: False, SHA256: None}
 
 
-def find_run(path: str, kept: Path | None = None) -> SourceRun:
+def find_run(path: str, kept: Path | None = None, fetch: Callable[[str], str] = str) -> SourceRun:
     """The trained model of a run's folder, a study's folder (its winner), a `best` folder, or the file in it.
 
     Args:
         kept: where a study keeps a copy of the weights that it started with; it is read where `path` is gone.
+        fetch: the folder on this machine of a run that may be in an object store.
 
     Raises:
         ConfigError: there is none.
     """
-    place = Path(path).expanduser().absolute()
-    if not place.exists() and kept is not None and (copy := _kept_run(kept)):
-        log.info("%s %s: no such folder any more; the study continues with its own copy of the weights", OPTION, path)
+    give = f"give a run, a study whose search has ended, or a `{BEST}` folder"
+    try:
+        place = Path(fetch(path)).expanduser().absolute()
+        if not place.exists():
+            raise ConfigError(f"{OPTION} {path}: no such folder; {give}")
+    except ConfigError as error:
+        if (copy := _kept_run(kept)) is None:
+            raise
+        log.warning("%s: the study continues with its own copy of the weights", error.problems[0].partition(";")[0])
         return copy
     for file in (place, place / STATE, place / BEST / STATE):
         if file.is_file():
             break
     else:
-        found = "no such folder" if not place.is_dir() else f"holds neither {STATE} nor {BEST}/{STATE}"
-        raise ConfigError(f"{OPTION} {path}: {found}; give a run, a study whose search has ended, or a `{BEST}` folder")
+        raise ConfigError(f"{OPTION} {path}: holds neither {STATE} nor {BEST}/{STATE}; {give}")
     if file.name != STATE:
         raise ConfigError(
             f"{OPTION} {path}: not the checkpoint of a run ({STATE}); give a run, a study or a `{BEST}` folder (for "
@@ -69,9 +75,11 @@ def find_run(path: str, kept: Path | None = None) -> SourceRun:
     return SourceRun(file, build_config(load_best(file.parent).config, f"{OPTION} {file}: config"))
 
 
-def _kept_run(file: Path) -> SourceRun | None:
+def _kept_run(file: Path | None) -> SourceRun | None:
     """The run that a study's copy of its starting weights is of; None if these are others, or there is no copy."""
-    content = read_start(file, str(file)) if file.is_file() else {}
+    if file is None or not file.is_file():
+        return None
+    content = read_start(file, str(file))
     return SourceRun(file, build_config(content["config"], f"{file}: config")) if is_run(content) else None
 
 

@@ -26,7 +26,7 @@ from hearai.models.backbones.batch_norm import has_batch_norms, synchronise_batc
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
-from hearai.models.pretrained.local import TRAINED_CLIPS
+from hearai.models.pretrained.clip_table import TRAINED_CLIPS
 from hearai.training.batches import derived_seed, on_device
 from hearai.training.evaluation import evaluate
 from hearai.training.optim.loss import head_losses, weighted_loss

@@ -17,7 +17,7 @@ from hearai.training.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of the saved state and of the backbone's file. Another one is not read: the backbone is pre-trained again."""
 
 

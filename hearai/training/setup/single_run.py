@@ -44,7 +44,7 @@ def prepare_run(config: Config, folder: Path, *, resume: bool = False) -> tuple[
     check_own_parts([config])
     config, data = with_data(config)
     config = with_weights(config, pretraining_follows=pre_training)
-    clips_seen_before(config, data)
+    clips_seen_before(config, [data])
     if stored:
         check_same_run(config, data, *stored, folder)
     return config, data

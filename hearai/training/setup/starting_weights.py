@@ -5,6 +5,7 @@ They are loaded once before anything starts, to report what is taken; a study ke
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -17,7 +18,8 @@ from hearai.errors import ConfigError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.local import TRAINED_CLIPS, Taken, read_weights, stated_clips
+from hearai.models.pretrained.clip_table import TRAINED_CLIPS, stated_clips
+from hearai.models.pretrained.local import Taken, read_weights
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
 from hearai.training.outputs.trained_clips import are_trained
@@ -54,13 +56,14 @@ def load_starting_weights(config: Config) -> Taken | None:
     return taken
 
 
-def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
+def clips_seen_before(config: Config, folds: Sequence[Data]) -> dict[str, int] | None:
     """{val, test: clips that the weights with which a model starts were trained on}, with a warning if there are any.
 
     Splits balance the classes, so that the same clips with other labels are split in another way.
 
     Args:
         config: with resolved weights.
+        folds: the data in each of the splits that are used; the largest number counts.
 
     Returns:
         None if the model does not start with weights of ours, or these do not state their clips.
@@ -71,20 +74,24 @@ def clips_seen_before(config: Config, data: Data) -> dict[str, int] | None:
     file, clips_N2 = known
     if clips_N2 is None:
         log.info(
-            "%s: does not state which clips its weights were trained on (written by an older version); they should not "
-            "validate or test this run",
+            "%s: does not state which clips its weights were trained on; they should not validate or test this run",
             file,
         )
         return None
-    parts = {"val": data.split.val, "test": data.split.test}
-    seen = {part: sum(are_trained(clips, data.fingerprints, clips_N2)) for part, clips in parts.items()}
-    if any(seen.values()):
-        counts = [f"{seen[part]} of the {len(clips)} {PART_NAMES[part]} clips" for part, clips in parts.items()]
+    seen, found = {}, []
+    for part in ("val", "test"):
+        clips = [getattr(data.split, part) for data in folds]
+        counts = [sum(are_trained(one, data.fingerprints, clips_N2)) for one, data in zip(clips, folds, strict=True)]
+        seen[part] = max(counts)
+        if seen[part]:
+            found.append(f"{seen[part]} of the {len(clips[counts.index(seen[part])])} {PART_NAMES[part]} clips")
+    if found:
         log.warning(
-            "the weights in %s were trained on %s: scores on them are too high; give the dataset a splits.csv, by "
+            "the weights in %s were trained on %s%s: scores on them are too high; give the dataset a splits.csv, by "
             "which both are split, and train these weights again",
             file,
-            " and ".join(text for text, count in zip(counts, seen.values(), strict=True) if count),
+            " and ".join(found),
+            " of a fold" if len(folds) > 1 else "",
         )
     return seen
 

@@ -21,7 +21,7 @@ from hearai.sign.hamnosys import MISSING
 FRAMES_PER_CLIP = 8
 """At most: frames of the hold that are used."""
 MEMORY_BYTES = 2e9
-"""Limit for the decoded frames of a split; beyond it, fewer frames of each clip are used."""
+"""Limit for the decoded frames of a split; beyond it, fewer frames of each clip are used, but at least one."""
 MAX_SHIFT = 0.08
 """Augmentation: largest shift and relative change of size, in half image sides (or shoulder widths)."""
 MAX_COLOUR = 0.2
@@ -89,10 +89,9 @@ class Stills:
 
 def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
     """Frames of the hold, the last two thirds of each clip; in the first third the hand is still moving."""
-    reads = config.feature_extractor.spec.reads
-    read = _read_landmarks if reads == "landmarks" else functools.partial(_read_image, build_reader(config))
+    reads, read = config.feature_extractor.spec.reads, _reader(config)
     first = read((clips[0], clips[0].start))
-    per_clip = max(1, min(FRAMES_PER_CLIP, int(MEMORY_BYTES / first.nbytes / len(clips))))
+    per_clip = _frames_per_clip(first, len(clips))
     chosen = [(clip, frame) for clip in clips for frame in _hold_frames(clip, per_clip)]
     inputs_N = first.new_empty(len(chosen), *first.shape)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -100,6 +99,24 @@ def read_stills(config: Config, clips: Sequence[Clip]) -> Stills:
             inputs_N[i] = x
     labels = {head: torch.tensor([clip.labels[head] for clip, _ in chosen]) for head in config.active_heads}
     return Stills(reads, inputs_N, labels)
+
+
+def stills_bytes(config: Config, clips: Sequence[Clip]) -> int:
+    """Memory that the frames of `read_stills` take, at most."""
+    if not clips:
+        return 0
+    first = _reader(config)((clips[0], clips[0].start))
+    return first.nbytes * len(clips) * _frames_per_clip(first, len(clips))
+
+
+def _reader(config: Config) -> Callable[[tuple[Clip, int]], Tensor]:
+    """The input of the extractor for a frame of a clip."""
+    reads_landmarks = config.feature_extractor.spec.reads == "landmarks"
+    return _read_landmarks if reads_landmarks else functools.partial(_read_image, build_reader(config))
+
+
+def _frames_per_clip(first: Tensor, clips: int) -> int:
+    return max(1, min(FRAMES_PER_CLIP, int(MEMORY_BYTES / first.nbytes / clips)))
 
 
 def _read_image(read: Callable[[Path], Tensor], clip_frame: tuple[Clip, int]) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 
 from hearai.errors import ConfigError
-from hearai.search.cluster.resources import Cluster, NoRoom, TrialResources
+from hearai.search.cluster.resources import Cluster, NoRoom, TrialResources, room_for
 
 URL = "http://127.0.0.1:8265"
 
@@ -22,6 +22,21 @@ def test_slots_are_counted_per_node(resources: TrialResources, slots: int) -> No
     cluster = Cluster([(4, 1), (4, 1), (12, 0)], URL)
     assert cluster.slots(resources) == slots
     assert cluster.slots(resources, at_most=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers"),
+    [
+        ([{"CPU": 8, "GPU": 4, "memory": 64e9}], 4),
+        ([{"CPU": 8, "GPU": 4, "memory": 25e9}], 2),
+        ([{"CPU": 1, "GPU": 4, "memory": 64e9}, {"CPU": 8, "GPU": 1, "memory": 64e9}], 2),
+        ([{"CPU": 8, "GPU": 0.5, "memory": 64e9}] * 4, 0),
+        ([{"CPU": 8, "memory": 64e9}, {"GPU": 2, "memory": 64e9}], 0),
+    ],
+    ids=["whole", "memory", "CPUs", "fractions", "parts"],
+)
+def test_workers_need_all_they_use_on_one_node(nodes: list[dict[str, float]], workers: int) -> None:
+    assert room_for(TrialResources(gpus=1), 10e9, nodes) == workers
 
 
 def test_slots_are_those_of_the_cluster_the_autoscaler_may_start() -> None:

@@ -17,6 +17,7 @@ from hearai.training.runtime import LocalRuntime
 pytestmark = pytest.mark.training
 
 BEST_CONTENTS: dict[str, list[Any]] = {
+    "trained_clips": [[(1, 2)], torch.zeros(3, 2), torch.zeros(3, 1, dtype=torch.int64)],
     "class_names": [[1], {1: {0: "cat"}}, {"gloss": {"0": "cat"}}, {"other": {0: "cat"}}, "text"],
     "num_class": [[3], {"gloss": "3"}, {"gloss": True}, {"gloss": -1}, {1: 3}, {}, {"other": 3}, {"gloss": 10**12}],
     "train_counts": ["many", {"gloss": ["1", "2", "3"]}, {"gloss": [1]}, {"gloss": None}],

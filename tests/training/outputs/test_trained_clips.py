@@ -26,7 +26,7 @@ def test_the_training_clips_and_no_others_are_trained(data: Data):
     assert not any(are_trained(data.clips, data.fingerprints, NO_CLIPS))
 
 
-def test_earlier_clips_are_added_once_and_unknown_ones_make_all_unknown(data: Data):
+def test_earlier_clips_are_added_and_unknown_ones_hide_all(data: Data):
     own = trained_clips(data, NO_CLIPS)
     more = torch.cat([own[:3], torch.tensor([[7, 8]])])
     assert {*map(tuple, trained_clips(data, more).tolist())} == {*map(tuple, own.tolist()), (7, 8)}

@@ -10,26 +10,24 @@ import pytest
 import torch
 import yaml
 
-from hearai.config.config import Config, load_config, to_dict
+from hearai.config.config import Config, load_config
 from hearai.config.overrides import override
 from hearai.config.study import Request, load_study
-from hearai.data.annotations.load import load_data
 from hearai.errors import ConfigError
-from hearai.models.model import build_initial_model, build_model
+from hearai.models.model import build_initial_model
 from hearai.search.plan import make_plan, prepare_inputs
 from hearai.search.storage.object_store import ObjectStore
 from hearai.search.storage.study_folder import changes_of_study, ensure_study_folder
 from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint, save_tensors
-from hearai.training.outputs.trained_clips import trained_clips
 from hearai.training.setup.from_run import find_run, request_from, values_from
 from hearai.training.setup.prepare import with_weights
-from hearai.training.setup.single_run import prepare_run, pretrain_only, run_single
-from hearai.training.setup.starting_weights import clips_seen_before, write_copy
+from hearai.training.setup.single_run import prepare_run, run_single
+from hearai.training.setup.starting_weights import write_copy
 from tests.conftest import TINY
 from tests.helpers.s3_server import Bucket
 from tests.helpers.small_space import small_space
+from tests.helpers.source_run import started, write_run
 
-OLD = {"gloss": 5}
 ENCODER = {"transformer.num_encoder_layers": 2, "transformer.pooling": "attention"}
 
 
@@ -37,21 +35,6 @@ ENCODER = {"transformer.num_encoder_layers": 2, "transformer.pooling": "attentio
 def source(make_config: Callable[..., Config], tmp_path: Path) -> Path:
     """The folder of a run with another encoder than the small config has, and five classes."""
     return write_run(make_config(None, ENCODER), tmp_path / "source", seed=4)
-
-
-def write_run(config: Config, folder: Path, seed: int) -> Path:
-    torch.manual_seed(seed)
-    model = build_model(config, OLD)
-    content = {"model": model.state_dict(), "config": to_dict(config), "num_class": OLD}
-    if config.general_parameters.data_path:
-        content["trained_clips"] = trained_clips(load_data(config), model.start_clips)
-    save_checkpoint(folder / "best", content)
-    return folder
-
-
-def started(config: Config, source: Path) -> Config:
-    """The config with the values of `--from`, its weights resolved."""
-    return with_weights(override(config, values_from(find_run(str(source)), {})))
 
 
 @pytest.mark.heavy
@@ -136,79 +119,6 @@ def test_a_run_records_what_it_took_and_resumes_with_the_same(tiny_config: Confi
         prepare_run(again, folder, resume=True)
 
 
-@pytest.mark.parametrize(
-    ("labels", "given"), [("hamnosys", False), ("hamnosys", True), ("gloss", False)], ids=["other", "given", "same"]
-)
-def test_clips_that_the_source_was_trained_on_are_counted(
-    make_config: Callable[..., Config], make_dataset: Callable, tmp_path: Path, caplog, labels: str, given: bool
-):
-    data = make_dataset(clips=24, classes=8, first_seed=0)
-    if given:
-        parts = ("train", "val", "test")
-        (data / "splits.csv").write_text("name,split\n" + "".join(f"c{i},{parts[i % 3]}\n" for i in range(24)))
-    source = write_run(make_config(data), tmp_path / "source", seed=4)
-    config = make_config(data, {"train_parameters.classification_mode": labels})
-    trained = {clip.key for clip in load_data(make_config(data)).split.train}
-    shared = sum(clip.key in trained for clip in load_data(config).split.val)
-    caplog.set_level(logging.INFO, "hearai")
-    prepare_run(override(config, values_from(find_run(str(source)), {})), tmp_path / "run")
-    assert bool(shared) == (labels == "hamnosys" and not given)
-    assert (f"were trained on {shared} of the" in caplog.text) == bool(shared)
-    assert "does not state" not in caplog.text
-
-
-def test_clips_of_runs_before_the_source_count_too(make_config: Callable, make_dataset: Callable, tmp_path: Path):
-    data = make_dataset(clips=24, classes=8, first_seed=0)
-    first = write_run(make_config(data, {"general_parameters.split_seed": 1}), tmp_path / "first", seed=4)
-    middle = write_run(started(make_config(data), first), tmp_path / "middle", seed=5)
-    config = started(make_config(data), middle)
-    split = load_data(config)
-    trained = {clip.key for clip in load_data(make_config(data, {"general_parameters.split_seed": 1})).split.train}
-    seen = clips_seen_before(config, split)
-    assert seen == {part: sum(clip.key in trained for clip in getattr(split.split, part)) for part in ("val", "test")}
-    assert any(seen.values()), "although the middle run has the same split"
-    shutil.rmtree(first)
-    assert clips_seen_before(config, split) == seen, "the middle run states them"
-
-
-def test_seen_clips_are_found_by_content_not_by_name(make_config: Callable, make_dataset: Callable, tmp_path: Path):
-    data = make_dataset(clips=24, classes=8, first_seed=0)
-    source = write_run(make_config(data), tmp_path / "source", seed=4)
-    other_split = {"general_parameters.split_seed": 1}
-    expected = clips_seen_before(
-        started(make_config(data, other_split), source), load_data(make_config(data, other_split))
-    )
-    renamed = shutil.copytree(data, tmp_path / "another name", copy_function=shutil.copyfile)
-    same_name = make_dataset("elsewhere", clips=24, classes=8, first_seed=100).rename(tmp_path / "source" / data.name)
-    for folder, seen in ((renamed, expected), (same_name, {"val": 0, "test": 0})):
-        config = make_config(folder, other_split)
-        assert clips_seen_before(started(config, source), load_data(config)) == seen
-    assert any(expected.values())
-
-
-def test_a_source_that_states_no_clips_is_unknown(make_config: Callable, tiny_dataset: Path, source: Path, caplog):
-    caplog.set_level(logging.INFO, "hearai")
-    config = make_config(tiny_dataset)
-    assert clips_seen_before(started(config, source), load_data(config)) is None
-    assert "does not state which clips its weights were trained on" in caplog.text
-
-
-@pytest.mark.parametrize("option", ["checkpoint", "pretrained"])
-def test_a_pretrained_backbone_states_its_clips(
-    make_config: Callable, make_dataset: Callable, tmp_path: Path, option: str
-):
-    data = make_dataset(clips=24, classes=8, first_seed=0)
-    trained = make_config(data, {"general_parameters.split_seed": 1})
-    backbone = pretrain_only(override(trained, {"train_parameters.epochs": 1}), load_data(trained), tmp_path / "other")
-    config = with_weights(make_config(data, {f"feature_extractor.{option}": str(backbone)}))
-    split, clips = load_data(config), {clip.key for clip in load_data(trained).split.train}
-    seen = {part: sum(clip.key in clips for clip in getattr(split.split, part)) for part in ("val", "test")}
-    assert clips_seen_before(config, split) == seen and any(seen.values())
-    model = build_initial_model(config, split.num_class)
-    all_clips = trained_clips(split, model.start_clips)
-    assert len(all_clips) == len({*clips, *(clip.key for clip in split.split.train)})
-
-
 def request(tmp_path: Path, data: Path, more: str = "") -> Request:
     (tmp_path / "space.yaml").write_text(small_space(trials=2, epochs=1) + more)
     return Request(str(tmp_path / "space.yaml"), data_paths=(str(data),))
@@ -251,7 +161,8 @@ def test_a_study_goes_on_with_its_copy_when_the_source_is_gone(
     before = find_run(str(source))
     shutil.rmtree(source)
     found = find_run(str(source), kept=copy)
-    assert found.file == copy and found.config == before.config and "its own copy" in caplog.text
+    assert found.file == copy and found.config == before.config
+    assert f"--from {source}: no such folder: the study continues with its own copy" in caplog.text
     save_tensors(copy, {"backbone": {}, "model_path": "resnet50"})
     for kept in (copy, tmp_path / "none.pt", None):
         with pytest.raises(ConfigError, match="no such folder"):
@@ -290,7 +201,7 @@ def test_a_path_of_weights_travels_with_the_study(make_config: Callable[..., Con
     write_copy(config, copy)
     assert copy.stat().st_mtime_ns == written
     from_copy = override(config, {"feature_extractor.checkpoint": str(copy), "feature_extractor.pretrained": False})
-    one, other = (build_initial_model(x, OLD) for x in (config, from_copy))
+    one, other = (build_initial_model(x, {"gloss": 5}) for x in (config, from_copy))
     assert one.start == other.start and any(name.startswith("transformer.") for name in other.start.left)
     assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     with pytest.raises(ConfigError, match="weights_sha256: 0000.*, but .*backbone.pt has"):

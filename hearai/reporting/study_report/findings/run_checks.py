@@ -128,17 +128,19 @@ def separate_signers(record: StudyRecord, summary: StudySummary) -> Finding:
 
 
 def clips_seen_before(record: StudyRecord, summary: StudySummary) -> Finding:
-    """Whether the run that all trials start with was trained on validation or test clips."""
+    """Whether the weights with which all trials start were trained on validation or test clips."""
     if record.facts is None:
         return unknown(NEEDS_FACTS)
-    if record.study.base.feature_extractor.weights_sha256 is None:
-        return passed("no weights of another run")
     if record.facts.seen is None:
-        return unknown("needs the clips on which the weights were trained")
+        has_others = record.study.base.feature_extractor.weights_sha256 is not None
+        return unknown("needs the clips on which the weights were trained") if has_others else passed("no such weights")
     counts = {part: count for part, count in record.facts.seen.items() if count}
     if not counts:
-        return passed("the weights' run was trained on none of the validation and test clips")
-    shown = [f"{count} of {record.facts.parts[part].clips} {PART_NAMES[part]} clips" for part, count in counts.items()]
-    meaning = "The run whose weights all trials start with was trained on them: scores on them are too high."
-    action = "a splits.csv in the dataset, by which both are split, and train that run again"
+        return passed("the weights were trained on none of the validation and test clips")
+    of_all = (
+        {part: f" of {record.facts.parts[part].clips}" for part in counts} if record.study.settings.splits == 1 else {}
+    )
+    shown = [f"{count}{of_all.get(part, '')} {PART_NAMES[part]} clips" for part, count in counts.items()]
+    meaning = "The weights with which all trials start were trained on them: scores on them are too high."
+    action = "a splits.csv in the dataset, by which both are split, and train these weights again"
     return Finding("FAIL" if "test" in counts else "WARNING", " and ".join(shown), meaning, action)
