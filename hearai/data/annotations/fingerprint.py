@@ -11,11 +11,12 @@ from zipfile import BadZipFile, ZipFile
 
 from hearai.data.annotations.clip import Clip, landmarks_file
 from hearai.data.annotations.frame_naming import OUR_NAMING
+from hearai.sign.skeleton import PARTS
 
 FINGERPRINT_KINDS = ("fingerprint", "content", "renamed_copy")
 """Keys under which the fingerprints are stored; older studies and runs lack some."""
 DISTINCT_SIZES = 4
-"""Different sizes among the images of a clip from which they identify it; images without compression have one size."""
+"""Different sizes among the images of a clip that identify it; where there are fewer, one image is read as well."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Fingerprints:
     sizes_renamed: str
     """`sizes` without the names of the dataset folders, of which only the order counts."""
     keys_N: tuple[str, ...]
-    frames_N: tuple[int, ...]
-    """64-bit digest of the images of each clip; 0 = they are not used."""
+    images_N: tuple[tuple[int, Path | None], ...]
+    """(digest of the sizes of its images, an image if these say too little) of each clip; empty = they are not used."""
     archives_N: tuple[Path, ...]
     """The landmark file of each clip; empty = they are not used."""
 
@@ -52,13 +53,15 @@ class Fingerprints:
 
     @cached_property
     def clips(self) -> Mapping[str, tuple[int, int]]:
-        """{key of a clip: digests of its images and of its landmarks}; 0 = they are not used.
+        """{key of a clip: 64-bit digests of its images and of its landmarks}; 0 = they are not used.
 
-        Equal for a copy of a clip, whatever its dataset and labels; whatever its name, too, if it is read from
-        landmarks, or from images of at least `DISTINCT_SIZES` different sizes.
+        Equal for a copy of a clip, whatever its name, dataset and labels. Of landmarks, hands and body count, which
+        all models of landmarks read.
         """
-        landmarks_N = [_digest(sums) if sums else 0 for sums in self._checksums_N] or [0] * len(self.keys_N)
-        return dict(zip(self.keys_N, zip(self.frames_N, landmarks_N, strict=True), strict=True))
+        unused = [0] * len(self.keys_N)
+        images_N = [_digest([sizes, image and image.read_bytes()]) for sizes, image in self.images_N] or unused
+        landmarks_N = [_digest_of_landmarks(sums) for sums in self._checksums_N] or unused
+        return dict(zip(self.keys_N, zip(images_N, landmarks_N, strict=True), strict=True))
 
     def as_dict(self) -> dict[str, str]:
         """What to store for `is_same_dataset`."""
@@ -67,18 +70,22 @@ class Fingerprints:
     def _with_landmarks(self, sizes: str) -> str:
         digest = hashlib.sha256(sizes.encode())
         for checksums in self._checksums_N:
-            digest.update(repr(checksums).encode())
+            digest.update(repr(list(checksums.values())).encode())
         return digest.hexdigest()[:16]
 
     @cached_property
-    def _checksums_N(self) -> list[list[int]]:
+    def _checksums_N(self) -> list[dict[str, int]]:
         """Read once, because every archive is opened for it (26 us each), and a search asks in several places."""
         return [_checksums(archive) for archive in self.archives_N]
 
 
-def is_same_dataset(stored: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    """Whether two results of `Fingerprints.as_dict` (keys may be absent) are of one dataset or of a copy of it."""
-    return any(stored.get(kind) is not None and stored.get(kind) == current.get(kind) for kind in FINGERPRINT_KINDS)
+def is_same_dataset(stored: Mapping[str, Any], current: Mapping[str, Any], *, renamed: bool = True) -> bool:
+    """Whether two results of `Fingerprints.as_dict` (keys may be absent) are of one dataset or of a copy of it.
+
+    renamed: whether the folders of the copy may have other names.
+    """
+    kinds = FINGERPRINT_KINDS if renamed else FINGERPRINT_KINDS[:2]
+    return any(stored.get(kind) is not None and stored.get(kind) == current.get(kind) for kind in kinds)
 
 
 def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Fingerprints:
@@ -86,7 +93,7 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
     clips = sorted(clips, key=lambda clip: clip.key)
     exact, sizes, renamed = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     number_of = {name: number for number, name in enumerate(dict.fromkeys(clip.dataset_name for clip in clips))}
-    frames_N, archives_N = [], []
+    images_N, archives_N = [], []
     for clip in clips:
         row = _row(clip)
         for digest, name in (
@@ -98,7 +105,11 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
         with os.scandir(clip.folder / clip.name) as entries:
             found = {entry.name: entry for entry in entries}
         stats = [found[clip.frame_file(frame)].stat() for frame in range(clip.start, clip.end + 1)] if frames else []
-        frames_N.append(_digest_of_images(clip, [stat.st_size for stat in stats]) if frames else 0)
+        if frames:
+            image_sizes = [stat.st_size for stat in stats]
+            says_little = len(set(image_sizes)) < DISTINCT_SIZES
+            middle = clip.frame_path((clip.start + clip.end) // 2) if says_little else None
+            images_N.append((_digest(image_sizes), middle))
         if landmarks:
             stats.append(found[landmarks_file(clip.name)].stat())
             archives_N.append(clip.folder / clip.name / landmarks_file(clip.name))
@@ -107,7 +118,7 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
             for digest in (sizes, renamed):
                 digest.update(f"{stat.st_size} ".encode())
     keys_N, of_dataset = tuple(clip.key for clip in clips), [d.hexdigest()[:16] for d in (exact, sizes, renamed)]
-    return Fingerprints(of_dataset[0], of_dataset[1], of_dataset[2], keys_N, tuple(frames_N), tuple(archives_N))
+    return Fingerprints(of_dataset[0], of_dataset[1], of_dataset[2], keys_N, tuple(images_N), tuple(archives_N))
 
 
 def _row(clip: Clip) -> tuple:
@@ -118,9 +129,10 @@ def _row(clip: Clip) -> tuple:
     return row if clip.split is None else (*row, f"split {clip.split}")
 
 
-def _digest_of_images(clip: Clip, sizes: Sequence[int]) -> int:
-    """The name counts only where the sizes say too little."""
-    return _digest(sizes if len(set(sizes)) >= DISTINCT_SIZES else [clip.name, *sizes])
+def _digest_of_landmarks(checksums: Mapping[str, int]) -> int:
+    """0 if the file has none."""
+    read = [(name, checksums[f"{name}.npy"]) for name in PARTS if f"{name}.npy" in checksums]
+    return _digest(read) if read else 0
 
 
 def _digest(values: Sequence[object]) -> int:
@@ -128,10 +140,13 @@ def _digest(values: Sequence[object]) -> int:
     return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), signed=True) or 1
 
 
-def _checksums(archive: Path) -> list[int]:
-    """The checksum of each array in a .npz file, from its directory; none if it is broken: its reader reports that."""
+def _checksums(archive: Path) -> dict[str, int]:
+    """{file name of an array in a .npz file: its checksum}, from its directory; none if it is broken.
+
+    (Its reader reports that.)
+    """
     try:
         with ZipFile(archive) as entries:
-            return [entry.CRC for entry in entries.infolist()]
+            return {entry.filename: entry.CRC for entry in entries.infolist()}
     except BadZipFile:
-        return []
+        return {}

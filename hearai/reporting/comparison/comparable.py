@@ -77,18 +77,23 @@ def _splits(studies: Sequence[ComparedStudy]) -> list[tuple[str, list[str]]]:
     """By the parts of all clips; by what made them, if a study has no split.csv."""
     if any(study.split is None for study in studies):
         return _by_key(studies, _split_options, _describe_split)
-    groups: list[tuple[dict[str, str], str, list[str]]] = []
+    groups: list[tuple[ComparedStudy, str, list[str]]] = []
     for study in studies:
-        parts = _parts_in_any_folder(study)
-        same = [labels for known, _, labels in groups if known == parts]
+        same = [labels for first, _, labels in groups if _have_same_split(first, study)]
         if same:
             same[0].append(study.label)
             continue
         text = _describe_split(study)
         if groups:
-            text += _moved(groups[0][0], parts, groups[0][2][0])
-        groups.append((parts, text, [study.label]))
+            text += _moved(groups[0][0].split or {}, study.split or {}, groups[0][2][0])
+        groups.append((study, text, [study.label]))
     return [(text, labels) for _, text, labels in groups]
+
+
+def _have_same_split(one: ComparedStudy, other: ComparedStudy) -> bool:
+    """Whether each clip is in the same part, also of a copy of the dataset in folders of other names."""
+    is_copy = is_same_dataset(one.record.data, other.record.data)
+    return one.split == other.split or (is_copy and _parts_in_any_folder(one) == _parts_in_any_folder(other))
 
 
 def _parts_in_any_folder(study: ComparedStudy) -> dict[str, str]:

@@ -105,6 +105,8 @@ def _by_seeds(first: ComparedStudy, second: ComparedStudy, is_clear: bool) -> st
     texts = [with_spread(runs.mean, runs.std, len(runs.seeds)) for runs in (one, other)]
     scores = f"validation {label} {texts[0]} against {texts[1]}"
     gain, spread = one.mean - other.mean, math.hypot(one.std, other.std)
+    if score(one.mean) == score(other.mean):
+        return f"{first.label} and {second.label} have the same score: {scores}."
     if min(len(one.seeds), len(other.seeds)) < 2:
         return f"{first.label} scores higher than {second.label}: {scores}. With a single seed, this may be chance."
     seeds = f" (mean +- std over {len(one.seeds)} and {len(other.seeds)} new seeds)"

@@ -143,7 +143,8 @@ def study_differences(known: Mapping[str, Any], requested: Mapping[str, Any]) ->
         if not path.startswith("data.") and _format(before, path) != _format(now, path)
     ]
     if is_same_dataset(known.get("data", {}), requested.get("data", {})):
-        return lines
+        moved = any(line.startswith("config.general_parameters.data_path") for line in lines)
+        return [*lines, "the dataset is the same: a symlink at its old place is enough"] if moved else lines
     clips = ", ".join(f"{part} {before.get(f'data.{part}')} -> {now.get(f'data.{part}')}" for part in PARTS)
     return [*lines, f"the dataset: files or labels were changed, added or removed (clips: {clips})"]
 

@@ -84,7 +84,7 @@ def choose_clips(
     if trained.trained_clips_N2 is not None:
         remarks = _training_remarks(trained.trained_clips_N2, data, clips, is_own and not is_unchanged)
     else:
-        remarks = _split_remarks(trained, split, is_unchanged) if is_own else []
+        remarks = _remarks_of_older_run(trained, split, is_own, is_unchanged)
     return LabelledClips(data, clips, split, is_own, is_unchanged, remarks)
 
 
@@ -186,24 +186,25 @@ def _training_remarks(trained_N2: Tensor, data: Data, clips: Sequence[Clip], has
         part = "these" if count == len(clips) else f"{count} of these {len(clips)}"
         remarks.append(f"the model was trained on {part} clips: expect lower scores on new ones")
     if has_changed:
-        are_lost = sum(are_trained(data.clips, data.fingerprints, trained_N2)) < len(trained_N2)
-        more = (
-            ": training clips whose files have changed are not recognised, and may be among these" if are_lost else ""
+        remarks.append(
+            "the data has changed since the model was trained: training clips whose files have changed are not "
+            "recognised, and may be among these"
         )
-        remarks.append(f"the data has changed since the model was trained{more}")
     return remarks
 
 
-def _split_remarks(trained: TrainedModel, split: str, is_unchanged: bool) -> list[str]:
-    """What an older run, which does not state the clips that it was trained on, tells of them."""
+def _remarks_of_older_run(trained: TrainedModel, split: str, is_own: bool, is_unchanged: bool) -> list[str]:
+    """What a run that does not state the clips that it was trained on tells of them."""
     remarks = []
-    if not is_unchanged and "content" in trained.fingerprints:
-        remarks.append(
-            "the data has changed since the model was trained: its split may be another one, so that the model may "
-            "have been trained on some of these clips"
-        )
+    if is_own and not is_unchanged and "content" in trained.fingerprints:
+        remarks.append("the data has changed since the model was trained: its split may be another one")
     trained_on_val = trained.config.general_parameters.train_on_validation
-    if split in ("train", ALL_CLIPS) or (split == "val" and trained_on_val):
+    if is_own and (split in ("train", ALL_CLIPS) or (split == "val" and trained_on_val)):
         part = "" if split == "train" or (split == "val" and trained_on_val) else "some of "
         remarks.append(f"the model was trained on {part}these clips: expect lower scores on new ones")
+    elif not is_unchanged or trained.config.feature_extractor.weights_sha256 is not None:
+        remarks.append(
+            "which clips the model was trained on is not known, since it or the weights that it started with are of "
+            "an older version: some of them may be among these"
+        )
     return remarks

@@ -14,7 +14,7 @@ from hearai.config.config import Config, dataset_folders
 from hearai.config.overrides import override
 from hearai.data.annotations.clip import Clip
 from hearai.data.annotations.fingerprint import is_same_dataset
-from hearai.data.annotations.load import Data, load_data
+from hearai.data.annotations.load import Data, load_data, unsplit_data
 from hearai.errors import ConfigError
 from hearai.training.batches import eval_batches
 from hearai.training.features.decoded_frames import load_frames
@@ -40,7 +40,7 @@ def add_reliability(
     Args:
         of_search: `best` folder of a run of the same config, whose temperatures and limit hold for a model that was
             trained on its validation clips.
-        copies: folders with a copy of its dataset, read where those that it was trained on do not exist any more.
+        copies: folders that may hold a copy of its dataset.
 
     Returns:
         None, and the log says why, where there are no clips to measure it on; or there is no model, since the run
@@ -88,16 +88,19 @@ def measure(
 
 
 def _with_dataset(trained: TrainedModel, copies: Sequence[str]) -> Config:
-    """The model's config, with the copies where its own dataset is gone.
+    """The model's config, with the copies where its own dataset is gone, or they are the same as it was in training.
 
     Raises:
         ConfigError: it is gone, and there are none.
     """
-    if all(folder.is_dir() for folder in dataset_folders(trained.config)):
-        return trained.config
     if not copies:
         require_dataset(trained)
-    return override(trained.config, {"general_parameters.data_path": list(copies)})
+        return trained.config
+    with_copies = override(trained.config, {"general_parameters.data_path": list(copies)})
+    if not all(folder.is_dir() for folder in dataset_folders(trained.config)):
+        return with_copies
+    found = unsplit_data(with_copies).fingerprints.as_dict()
+    return with_copies if is_same_dataset(trained.fingerprints, found) else trained.config
 
 
 def _outputs(trained: TrainedModel, config: Config, data: Data, clips: Sequence[Clip]) -> ClipOutputs:

@@ -76,10 +76,13 @@ def find_run(path: str, kept: Path | None = None, fetch: Callable[[str], str] = 
 
 
 def _kept_run(file: Path | None) -> SourceRun | None:
-    """The run that a study's copy of its starting weights is of; None if these are others, or there is no copy."""
+    """The run of which a study keeps a copy; None if the study started with other weights, or the copy is damaged."""
     if file is None or not file.is_file():
         return None
-    content = read_start(file, str(file))
+    try:
+        content = read_start(file, str(file))
+    except ConfigError:  # it is damaged; that the run is gone is what the user must know
+        return None
     return SourceRun(file, build_config(content["config"], f"{file}: config")) if is_run(content) else None
 
 

@@ -82,7 +82,8 @@ def check_same_run(config: Config, data: Data, stored: Config, last: LastContent
     """
     before, now = dict(leaves(to_dict(stored))), dict(leaves(to_dict(config)))
     known = last.fingerprints
-    same_data = is_same_dataset(known, data.fingerprints.as_dict()) if known else None
+    # Augmentation is drawn from the names of clips and folders: in a renamed one it would be another run.
+    same_data = is_same_dataset(known, data.fingerprints.as_dict(), renamed=False) if known else None
     changed = {
         path: f"was {_format(before, path)}, is {_format(now, path)}"
         for path in dict.fromkeys([*before, *now])
@@ -91,7 +92,9 @@ def check_same_run(config: Config, data: Data, stored: Config, last: LastContent
     lines = [f"{path}: {change}" for path, change in changed.items()]
     lines += _shortened_run(config, last)
     if same_data is False and not any(path.startswith(CONTENT) for path in changed):
-        lines.append("the dataset: files or labels were changed, added or removed")
+        is_renamed = is_same_dataset(known, data.fingerprints.as_dict())
+        change = "its folder was renamed" if is_renamed else "files or labels were changed, added or removed"
+        lines.append(f"the dataset: {change}")
         lines += [
             f"{path}: was {_format(before, path)}, is {_format(now, path)}" for path in _changed_folders(before, now)
         ]

@@ -5,24 +5,26 @@ They are loaded once before anything starts, to report what is taken; a study ke
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from hearai.config.config import Config
+from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
-from hearai.data.annotations.load import Data
+from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
+from hearai.data.annotations.load import Data, load_data
 from hearai.data.annotations.split import PART_NAMES
-from hearai.errors import ConfigError
+from hearai.errors import ConfigError, UserError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.clip_table import TRAINED_CLIPS, stated_clips
+from hearai.models.pretrained.clip_table import TRAINED_CLIPS, no_clips, stated_clips
 from hearai.models.pretrained.local import Taken, read_weights
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
-from hearai.training.outputs.trained_clips import are_trained
+from hearai.training.outputs.trained_clips import are_trained, trained_clips
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +88,14 @@ def clips_seen_before(config: Config, folds: Sequence[Data]) -> dict[str, int] |
         if seen[part]:
             found.append(f"{seen[part]} of the {len(clips[counts.index(seen[part])])} {PART_NAMES[part]} clips")
     if found:
+        of_fold, alone = (" of a fold", " without --splits") if len(folds) > 1 else ("", "")
         log.warning(
             "the weights in %s were trained on %s%s: scores on them are too high; give the dataset a splits.csv, by "
-            "which both are split, and train these weights again",
+            "which both are split%s, and train these weights again",
             file,
             " and ".join(found),
-            " of a fold" if len(folds) > 1 else "",
+            of_fold,
+            alone,
         )
     return seen
 
@@ -101,7 +105,8 @@ def _start_clips(config: Config) -> tuple[Path, Tensor | None] | None:
     extractor = config.feature_extractor
     if extractor.checkpoint is not None:
         file = Path(extractor.checkpoint)
-        clips_N2 = stated_clips(read_start(file, f"feature_extractor.checkpoint: {file}"))
+        content = read_start(file, f"feature_extractor.checkpoint: {file}")
+        clips_N2 = stated_clips(content) if TRAINED_CLIPS in content else _split_again(content, file)
     elif extractor.weights_path is not None:
         weights = read_weights(extractor.weights_path, "feature_extractor.pretrained")
         file, clips_N2 = weights.path, weights.clips_N2
@@ -109,6 +114,21 @@ def _start_clips(config: Config) -> tuple[Path, Tensor | None] | None:
         return None
     is_of_others = clips_N2 is not None and not len(clips_N2)
     return None if is_of_others else (file, clips_N2)
+
+
+def _split_again(content: Mapping[str, Any], file: Path) -> Tensor | None:
+    """The training clips of a run of an older version, if its dataset is where it was, and unchanged."""
+    if not is_run(content):
+        return None
+    config = build_config(content["config"], f"{file}: config")
+    if config.feature_extractor.weights_sha256 is not None:  # it started with weights whose clips are not known
+        return None
+    try:
+        data = load_data(config)
+    except UserError:
+        return None
+    is_same = is_same_dataset({kind: content.get(kind) for kind in FINGERPRINT_KINDS}, data.fingerprints.as_dict())
+    return trained_clips(data, no_clips()) if is_same else None
 
 
 def _sha256_if_stated(config: Config) -> str | None:

@@ -293,10 +293,37 @@ def test_digests_of_clips_follow_their_files_alone(make_config: Callable, make_d
     assert after["c2"][0] != before["c2"][0] and after["c2"][1] == before["c2"][1]
 
 
-def test_images_of_few_sizes_are_told_apart_by_names(make_config: Callable, make_dataset: Callable):
-    folder = make_dataset(frames=2, classes=1)
+@pytest.mark.heavy
+def test_one_image_is_read_where_all_have_few_sizes(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    """As of uncompressed images, and of clips of one frame."""
+    folder = make_dataset(frames=2, classes=1, first_seed=0)
     config = make_config(folder, {"train_parameters.num_segments": 2})
-    assert len({*fingerprints(config).clips.values()}) == 12, "although six clips each have the same images"
+    before = fingerprints(config).clips
+    assert len({*before.values()}) == 12
+    image = folder / "c1" / "c1_1.jpg"
+    changed = bytearray(image.read_bytes())
+    changed[-10] ^= 1  # of the same size
+    image.write_bytes(changed)
+    after = fingerprints(config).clips
+    assert [key for key in before if before[key] != after[key]] == [f"{folder.name}/c1"]
+
+
+@pytest.mark.heavy
+def test_a_face_mesh_makes_no_other_clip(make_config: Callable, make_dataset: Callable):
+    folder = make_dataset(landmarks=True, first_seed=0)
+    config = landmarks_config(make_config(folder), landmarks=True)
+
+    def found() -> tuple[dict, str]:
+        current = fingerprints(config)
+        return current.clips, current.content
+
+    clips, content = found()
+    archive = folder / "c1" / "c1.npz"
+    arrays = dict(np.load(archive))
+    np.savez(archive, **{"face": arrays["face"] + 1, **{name: x for name, x in arrays.items() if name != "face"}})
+    assert found()[0] == clips and found()[1] != content
+    np.savez(archive, **arrays | {"pose": arrays["pose"] + 1})
+    assert found()[0] != clips
 
 
 def check_folder(folder: Path, config: Config) -> Data:

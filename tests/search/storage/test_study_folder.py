@@ -53,6 +53,13 @@ def test_a_changed_dataset_is_reported_with_its_clips(make_study: MakeStudy) -> 
     )
 
 
+def test_a_moved_dataset_is_named_with_its_remedy(make_study: MakeStudy) -> None:
+    before, now = stored(make_study()), stored(make_study())
+    now["config"]["general_parameters"]["data_path"] = ["/new/place"]
+    path, remedy = study_differences(before, now)
+    assert path.startswith("config.general_parameters.data_path: was ") and "symlink at its old place" in remedy
+
+
 @pytest.mark.heavy
 def test_a_copy_of_the_dataset_is_accepted_and_a_change_refused(
     make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path

@@ -84,6 +84,9 @@ def test_another_dataset_is_refused_and_a_moved_one_is_not(
     assert any("data_path" in problem and str(other) in problem for problem in problems)
     copy = shutil.copytree(tiny_dataset, tmp_path / "elsewhere" / tiny_dataset.name)
     assert resumed(run, {"general_parameters.data_path": str(copy)}) == []
+    renamed = copy.rename(copy.with_name("another name"))
+    problems = resumed(run, {"general_parameters.data_path": str(renamed)})
+    assert problems[1] == "  the dataset: its folder was renamed", "augmentation is drawn from its name"
 
 
 def test_classes_may_get_names_but_not_other_names(run: Path, tiny_dataset: Path, tmp_path: Path) -> None:

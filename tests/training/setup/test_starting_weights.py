@@ -15,7 +15,7 @@ from hearai.config.study import Request, load_study
 from hearai.data.annotations.load import load_data
 from hearai.models.model import build_initial_model
 from hearai.search.plan import make_plan
-from hearai.training.outputs.checkpoint import load_checkpoint, save_tensors
+from hearai.training.outputs.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from hearai.training.outputs.trained_clips import trained_clips
 from hearai.training.setup.cross_validation import fold_configs
 from hearai.training.setup.from_run import find_run, request_from, values_from
@@ -131,6 +131,21 @@ def test_weights_alone_are_ours_but_of_unknown_clips(
     assert (clips_seen_before(config, [load_data(config)]) is not None) == states
     start_clips = build_initial_model(config, {"gloss": 8}).start_clips
     assert (trained_clips(load_data(config), start_clips) is not None) == states
+
+
+def test_the_clips_of_an_older_run_are_those_of_its_dataset(
+    make_config: Callable, make_dataset: Callable, tmp_path: Path
+):
+    data = make_dataset(clips=24, classes=8, first_seed=0)
+    source = write_run(make_config(data), tmp_path / "source", seed=4)
+    config = started(make_config(data, OTHER_SPLIT), source)
+    seen = clips_seen_before(config, [load_data(config)])
+    content = load_checkpoint(source / "best")
+    del content["trained_clips"]
+    for fingerprints, expected in ((load_data(config).fingerprints.as_dict(), seen), ({"content": "another"}, None)):
+        save_checkpoint(source / "best", content | fingerprints)
+        assert clips_seen_before(started(make_config(data, OTHER_SPLIT), source), [load_data(config)]) == expected
+    assert any(seen.values())
 
 
 @pytest.mark.parametrize("option", ["checkpoint", "pretrained"])
