@@ -35,21 +35,21 @@ class Fingerprints:
     archives_N: tuple[Path, ...]
     """The landmark file of each clip; empty = they are not used."""
 
-    @cached_property
+    @property
     def content(self) -> str:
         """Changes with every row, signer, size of an image and content of landmarks; the same for a copy elsewhere.
 
         Landmark files of equally many frames have the same size; their archives contain checksums of the arrays.
         """
-        return self._with_landmarks(self.sizes)
+        return self._landmarks[0]
 
-    @cached_property
+    @property
     def renamed_copy(self) -> str:
         """As `content`, the same also for a copy whose folders have other names, if that leaves their order.
 
         Then the same clips are in each part of the split, which depends on the order of the clips alone.
         """
-        return self._with_landmarks(self.sizes_renamed)
+        return self._landmarks[1]
 
     @cached_property
     def clips(self) -> Mapping[str, tuple[int, int]]:
@@ -60,23 +60,29 @@ class Fingerprints:
         """
         unused = [0] * len(self.keys_N)
         images_N = [_digest([sizes, image and image.read_bytes()]) for sizes, image in self.images_N] or unused
-        landmarks_N = [_digest_of_landmarks(sums) for sums in self._checksums_N] or unused
-        return dict(zip(self.keys_N, zip(images_N, landmarks_N, strict=True), strict=True))
+        return dict(zip(self.keys_N, zip(images_N, self._landmarks[2] or unused, strict=True), strict=True))
 
     def as_dict(self) -> dict[str, str]:
         """What to store for `is_same_dataset`."""
         return {kind: getattr(self, kind) for kind in FINGERPRINT_KINDS}
 
-    def _with_landmarks(self, sizes: str) -> str:
-        digest = hashlib.sha256(sizes.encode())
-        for checksums in self._checksums_N:
-            digest.update(repr(list(checksums.values())).encode())
-        return digest.hexdigest()[:16]
-
     @cached_property
-    def _checksums_N(self) -> list[dict[str, int]]:
-        """Read once, because every archive is opened for it (26 us each), and a search asks in several places."""
-        return [_checksums(archive) for archive in self.archives_N]
+    def _landmarks(self) -> tuple[str, str, tuple[int, ...]]:
+        """(`content`, `renamed_copy`, digest of the landmarks of each clip).
+
+        Read once, because every archive is opened for it (26 us each), and a search asks in several places.
+        """
+        content, renamed, digests_N = (
+            hashlib.sha256(self.sizes.encode()),
+            hashlib.sha256(self.sizes_renamed.encode()),
+            [],
+        )
+        for archive in self.archives_N:
+            checksums = _checksums(archive)
+            for digest in (content, renamed):
+                digest.update(repr(list(checksums.values())).encode())
+            digests_N.append(_digest_of_landmarks(checksums))
+        return content.hexdigest()[:16], renamed.hexdigest()[:16], tuple(digests_N)
 
 
 def is_same_dataset(stored: Mapping[str, Any], current: Mapping[str, Any], *, renamed: bool = True) -> bool:
