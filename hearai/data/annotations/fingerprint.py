@@ -119,10 +119,10 @@ def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool
         if landmarks:
             stats.append(found[landmarks_file(clip.name)].stat())
             archives_N.append(clip.folder / clip.name / landmarks_file(clip.name))
-        for stat in stats:
-            exact.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-            for digest in (sizes, renamed):
-                digest.update(f"{stat.st_size} ".encode())
+        exact.update("".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats).encode())
+        sizes_of_files = "".join(f"{stat.st_size} " for stat in stats).encode()
+        for digest in (sizes, renamed):
+            digest.update(sizes_of_files)
     keys_N, of_dataset = tuple(clip.key for clip in clips), [d.hexdigest()[:16] for d in (exact, sizes, renamed)]
     return Fingerprints(of_dataset[0], of_dataset[1], of_dataset[2], keys_N, tuple(images_N), tuple(archives_N))
 
