@@ -119,9 +119,11 @@ def search(
         UserError: invalid input, of which nothing was written; or the search cannot continue.
     """
     use_code(code)
-    merged = dict(settings or {})
+    merged = _checked_settings(settings or {})
     if trials is not None:
-        merged["budget"] = {**merged.get("budget", {}), "trials": trials}
+        merged["budget"] = {**(merged.get("budget") or {}), "trials": trials}
+    if max_concurrent is not None and not (isinstance(max_concurrent, int) and max_concurrent > 0):
+        raise ConfigError(f"search: max_concurrent: got {max_concurrent!r}; must be an integer of at least 1, or None")
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
         if isinstance(space, Mapping):
             if name is None:
@@ -294,15 +296,32 @@ class Model:
         """
         from hearai.reporting.prediction import predict_rows
 
+        if not (isinstance(top, int) and top > 0):
+            raise ConfigError(f"predict: top: got {top!r}; must be an integer of at least 1")
         paths, words = [Path(path) for path in _paths(clips)], Path(dictionary) if dictionary is not None else None
-        return predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
+        return [] if not paths else predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
     def probabilities(self, clips: str | Path | Sequence[str | Path], **reading: Any) -> "dict[str, np.ndarray]":
         """{head: calibrated (N, K) float32} of N clips, K classes; arguments and errors as of `predict`."""
+        import numpy as np
+
         from hearai.training.inference.predict import predict_paths
 
-        found = predict_paths(self.trained, [Path(path) for path in _paths(clips)], **reading)
+        paths = [Path(path) for path in _paths(clips)]
+        if not paths:
+            return {head: np.zeros((0, size), np.float32) for head, size in self.trained.num_class.items()}
+        found = predict_paths(self.trained, paths, **reading)
         return {head: p_NK.numpy() for head, p_NK in found.items()}
+
+
+def _checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises ConfigError if they, or the space in them, are no mapping; the rest is checked with the study."""
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"search: settings: got {settings!r:.150}; must be a mapping, or None")
+    space = settings.get("space")
+    if not isinstance(space, Mapping | None):
+        raise ConfigError(f"search: settings: space: got {space!r:.150}; must be a mapping, or None")
+    return dict(settings)
 
 
 def _write_space(path: Path, space: Mapping[str, Any]) -> Path:

@@ -104,6 +104,22 @@ def test_a_study_without_complete_trials_says_so(tmp_path: Path) -> None:
         study.best_model()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_concurrent": 0}, "max_concurrent: got 0; must be an integer of at least 1"),
+        ({"max_concurrent": 1.5}, "max_concurrent: got 1.5"),
+        ({"settings": ["a"]}, r"settings: got \['a'\]; must be a mapping"),
+        ({"settings": {"space": ["x"]}}, r"settings: space: got \['x'\]; must be a mapping"),
+        ({"settings": {"space": None, "objectiv": {}, "budget": None}}, "given objectiv: unknown key"),
+    ],
+)
+def test_wrong_arguments_of_a_search_are_refused(tmp_path: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        hearai.search("smoke", trials=2, storage=tmp_path, **arguments)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.training
 def test_a_run_is_trained_and_its_model_predicts(trained: Path, tmp_path: Path) -> None:
     clips = [tmp_path / "data" / "c0", tmp_path / "data" / "c1"]
@@ -113,6 +129,10 @@ def test_a_run_is_trained_and_its_model_predicts(trained: Path, tmp_path: Path) 
     p_NK = model.probabilities(clips)["gloss"]
     assert p_NK.shape == (2, 3) and p_NK.sum(1) == pytest.approx([1, 1])
     assert first["heads"]["gloss"][0]["confidence"] == pytest.approx(p_NK[0].max(), abs=1e-4)
+    assert model.predict([]) == [] and model.probabilities([])["gloss"].shape == (0, 3)
+    for top in (0, -1, "3"):
+        with pytest.raises(ConfigError, match="predict: top: got"):
+            model.predict(clips, top=top)
     with pytest.raises(DataError):
         model.predict(tmp_path / "nothing.mp4")
     with pytest.raises(ConfigError, match="already holds a run"):

@@ -262,7 +262,9 @@ class PartOf:
         if name in self.table or is_own_name(name) or name in installed_parts(self.kind.group):
             return name
         known = choices(name, [*self.table, *installed_parts(self.kind.group)])
-        raise ValueError(f"got {name!r}; {known}, or name your own as {OWN_NAME}")
+        raise ValueError(
+            f"got {name!r}; {known}, or name your own as {OWN_NAME} (a name of an installed package needs that package)"
+        )
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))

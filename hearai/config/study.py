@@ -160,7 +160,8 @@ def load_study(request: Request) -> Study:
 
 def _given_places(settings: Mapping[str, Any]) -> Iterator[str]:
     """How problems of the values that a request gives begin, behind the file that they are merged into."""
-    yield from (f"space: {name}" for name in settings.get("space", {}))
+    yield from (f"space: {name}" for name in settings.get("space") or {})
+    yield from settings
     yield from (key for key, _ in leaves({key: value for key, value in settings.items() if key != "space"}))
     if settings.get("objective"):
         yield "objective"

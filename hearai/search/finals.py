@@ -72,7 +72,7 @@ def final_scores(finals: TrialStore) -> dict[int, dict[int, float]]:
 
 
 def winner(search: TrialStore, finals: TrialStore) -> int:
-    """The trial with the best mean over all the new seeds; without finals, the best trial.
+    """The trial with the best mean over all the new seeds, of equal ones the base config; without finals, the best one.
 
     It is inside the space, or the base config: finalists of a space that was narrowed since do not count.
     """
@@ -83,7 +83,7 @@ def winner(search: TrialStore, finals: TrialStore) -> int:
         return max(eligible, key=final_value).number
     seeds = max(len(scores) for scores in table.values())
     candidates = [source for source, scores in table.items() if len(scores) == seeds]
-    return max(candidates, key=lambda source: statistics.fmean(table[source].values()))
+    return max(candidates, key=lambda source: (statistics.fmean(table[source].values()), source == BASE_TRIAL))
 
 
 def require_winner_checkpoints(study: Study, search: TrialStore, finals: TrialStore, folder: Path) -> None:

@@ -124,12 +124,12 @@ def prepare_inputs(
     for fold, start in enumerate(fold_configs(plan.start, splits)):
         backbone = folder / backbone_file(fold)
         # One per fold: no backbone is trained on its validation clips. A study keeps the one its trials began with.
+        epochs = shared(backbone.name) if shared and plan.pretrain else None
         if plan.pretrain and not is_backbone(backbone):
             show(events.PhaseStarted(events.PRETRAINING))
-            epochs = shared(backbone.name) if shared else None
             ensure_backbone(start, load_data(start), plan.pretrain, backbone, epochs)
-            if epochs:
-                epochs.remove()
+        if epochs:
+            epochs.remove()
         show(events.PhaseStarted(events.FEATURES))
         ensure_features(fold_config(plan.study.base, fold) if splits > 1 else plan.study.base)
     return round(time.monotonic() - started, 3)

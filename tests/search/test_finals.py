@@ -38,6 +38,18 @@ def test_finalists_winner_and_progress_use_the_primary_metric(tmp_path: Path) ->
         assert standing(stage) == ("[4/9]", "  best 0.900 (0001)")
 
 
+def test_of_equal_finalists_the_base_config_wins(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        search = TrialStore(journal, SEARCH, RandomSampler(0), unique=True)
+        finals = TrialStore(journal, FINALS, RandomSampler(0), unique=False)
+        for score in (0.5, 0.9):
+            run_trial(search, TrialState.COMPLETE, score)
+        for source, score in ((1, 0.6), (0, 0.6)):
+            finals.enqueue({}, {"source": source, "seed": 1})
+            finals.finish(finals.propose(lambda _: {}).number, TrialState.COMPLETE, score)
+        assert winner(search, finals) == 0
+
+
 @pytest.mark.training
 def test_confusions_are_written_with_the_test_scores(
     make_study: Callable[..., Study], stores: tuple[TrialStore, TrialStore], tmp_path: Path

@@ -82,18 +82,58 @@ class KilledAfterAnEpoch(SavedEpochs):
 
 
 @pytest.mark.training
-def test_epochs_of_another_process_are_continued(
-    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("shared", "cached", "result"),
+    [
+        ("epoch", "", "resumed after epoch 1 of 2"),
+        ("garbage", "epoch", "resumed after epoch 1 of 2"),
+        ("garbage", "", "on 24 frames"),
+    ],
+)
+def test_intact_epochs_of_other_processes_are_continued(
+    make_study: Callable[..., Study],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    shared: str,
+    cached: str,
+    result: str,
 ) -> None:
-    """Those of a group of workers, or of another machine: the cache does not have them."""
+    """Those of a group of workers, or of another machine."""
     caplog.set_level("INFO", "hearai")
     study = StudyLocation(tmp_path / "study")
     plan = make_plan(make_study({"pretrain": {"epochs": 2, "batch_size": 8}}), study.folder)
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     with pytest.raises(KeyboardInterrupt):
         epochs = KilledAfterAnEpoch(study, BACKBONE_FILE)
         ensure_backbone(plan.start, plan.data, plan.pretrain, tmp_path / "unused", epochs)
-    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "here"))
+    if not cached:
+        shutil.rmtree(tmp_path / "cache")
+    if shared == "garbage":
+        (study.folder / "pretraining" / "backbone" / "last" / "state.pt").write_bytes(b"garbage")
+    caplog.clear()
     prepare_inputs(plan, study.folder, shared=partial(SavedEpochs, study))
-    assert "pre-training is resumed after epoch 1 of 2" in caplog.text
+    messages = [record.message for record in caplog.records if "pre-training" in record.message]
+    assert any(message.endswith(result) for message in messages), messages
+    assert (f"{study}/pretraining/backbone: cannot be read" in caplog.text) == (shared == "garbage")
+    assert [path.name for path in study.folder.iterdir()] == [BACKBONE_FILE]
+
+
+@pytest.mark.training
+def test_more_epochs_in_the_cache_are_kept(
+    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another study with the same backbone has trained on. Its saved epochs are removed although the backbone is there."""
+    caplog.set_level("INFO", "hearai")
+    monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
+    study = StudyLocation(tmp_path / "study")
+    plan = make_plan(make_study({"pretrain": {"epochs": 3, "batch_size": 8}}), study.folder)
+    for name in ("study", "other"):
+        with pytest.raises(KeyboardInterrupt):
+            epochs = KilledAfterAnEpoch(StudyLocation(tmp_path / name), BACKBONE_FILE)
+            ensure_backbone(plan.start, plan.data, plan.pretrain, tmp_path / "unused", epochs)
+    prepare_inputs(plan, study.folder, shared=partial(SavedEpochs, study))
+    assert "pre-training is resumed after epoch 2 of 3" in caplog.text
+    shutil.copytree(tmp_path / "other" / "pretraining", study.folder / "pretraining")
+    prepare_inputs(plan, study.folder, shared=partial(SavedEpochs, study))
     assert [path.name for path in study.folder.iterdir()] == [BACKBONE_FILE]

@@ -160,9 +160,11 @@ def _retrained(summary: StudySummary) -> list[str]:
 def _cost(summary: StudySummary) -> list[str]:
     seconds, memory = summary.seconds, summary.memory_pss_gb
     peak = "unknown" if memory is None else f"{memory:.2f} GB (PSS)"
+    outside = seconds.overhead_per_trial
+    idle = f"  per trial {duration(outside)} of the slots' time went to starts, waiting and idle slots"
     return [
         f"  wall time {duration(seconds.wall)}; training time {duration(seconds.training)}, summed over trials",
-        f"  per trial {duration(seconds.overhead_per_trial)} of the slots' time went to starts, waiting and idle slots",
+        *([] if outside is None else [idle]),
         f"  peak memory {peak}",
     ]
 

@@ -121,6 +121,8 @@ def _compare(base: ConfigScores | None, winner: ConfigScores, label: str) -> str
         )
     gain, spread = winner.objective - base.objective, math.hypot(winner.std, base.std)
     scores = f"{label} {_mean(winner)} against {_mean(base)} on the test clips{_seeds(winner)}"
+    if score(winner.objective) == score(base.objective):
+        return f"{name} is level with the base config: {scores}."
     if gain <= 0:
         return f"{name} does not beat the base config: {scores}. It was better on the validation clips only."
     if len(winner.per_seed) < 2 or len(base.per_seed) < 2:

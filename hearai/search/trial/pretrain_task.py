@@ -75,6 +75,9 @@ class SavedEpochs:
         self._store = study.store.below(*self._names) if study.store else None
         self._folder = study.folder.joinpath(*self._names)
 
+    def __str__(self) -> str:
+        return "/".join([str(self._study), *self._names])
+
     def fetch(self, folder: Path) -> None:
         """Copies the epochs that were saved on any node into `folder/last`, if there are any."""
         if self._store:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ from hearai.files import atomic_write, cache_folder, using_caches
 from hearai.models.feature_extractors import backbone_name
 from hearai.models.weights import UNREADABLE, read_tensors
 from hearai.training.batches import on_device
-from hearai.training.outputs.layout import BACKBONE_FILE
+from hearai.training.outputs.checkpoint import copy_checkpoint
+from hearai.training.outputs.layout import BACKBONE_FILE, LAST
 from hearai.training.runtime import LocalRuntime, choose_device
 from hearai.training.setup.pretrain import build_trainer, pretrain
-from hearai.training.setup.pretrain_state import VERSION
+from hearai.training.setup.pretrain_state import VERSION, PretrainState
 from hearai.training.setup.stills import FRAMES_PER_CLIP, read_stills
 from hearai.training.setup.time_estimate import epoch_cost
 
@@ -58,9 +60,21 @@ def train_here(config: Config, settings: Pretrain, folder: Path, key: str, share
     """Pre-trains in this process. The epochs saved so far are in `folder/last`."""
     runtime = LocalRuntime(choose_device(config.general_parameters.gpu), folder)
     if shared:
-        shared.fetch(folder)
+        _take_newer(shared, folder, key)
     send = functools.partial(shared.send, folder) if shared else lambda: None
     pretrain(config, runtime, folder / BACKBONE_FILE, settings, key=key, after_save=send)
+
+
+def _take_newer(shared: SharedEpochs, folder: Path, key: str) -> None:
+    """Replaces the epochs in `folder/last` by those saved elsewhere, if these are intact and more."""
+    with tempfile.TemporaryDirectory(prefix="shared-", dir=folder) as temporary:
+        shared.fetch(Path(temporary))
+        theirs = PretrainState.load(Path(temporary) / LAST, key, origin=str(shared))
+        if theirs is None:
+            return
+        own = PretrainState.load(folder / LAST, key)
+        if own is None or theirs.epoch > own.epoch:
+            copy_checkpoint(Path(temporary) / LAST, folder / LAST)
 
 
 def ensure_backbone(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hearai.errors import ConfigError
 from hearai.training.outputs.checkpoint import load_checkpoint
-from hearai.training.outputs.layout import holds_checkpoint
+from hearai.training.outputs.layout import STATE, holds_checkpoint
 from hearai.training.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -50,21 +50,25 @@ class PretrainState:
     """States of the CPU's generator and of the GPU's, if there is one; the same on all workers."""
 
     @classmethod
-    def load(cls, folder: Path, key: str) -> Self | None:
-        """What is saved in a folder; None, with the reason in the log, if it cannot be resumed."""
+    def load(cls, folder: Path, key: str, *, origin: str | None = None) -> Self | None:
+        """What is saved in a folder; None, with the reason in the log, if it cannot be resumed.
+
+        origin: from where the folder was copied, for the log.
+        """
         if not holds_checkpoint(folder):
             return None
+        place, result = origin or folder, "it is not used" if origin else "pre-training starts with epoch 1"
         try:
             content = load_checkpoint(folder)
         except ConfigError as error:
-            log.warning("%s; pre-training starts with epoch 1", error)
+            log.warning("%s: %s; %s", place, error.problems[0].removeprefix(f"{folder / STATE}: "), result)
             return None
         version, names = content.pop("version", None), {entry.name for entry in fields(cls)}
         if version != VERSION or content.keys() != names:
-            log.warning("%s: saved by another version; pre-training starts with epoch 1", folder)
+            log.warning("%s: saved by another version; %s", place, result)
             return None
         if content["key"] != key:
-            log.warning("%s: of another pre-training; this one starts with epoch 1", folder)
+            log.warning("%s: of another pre-training; %s", place, result)
             return None
         return cls(**content)
 

@@ -123,6 +123,7 @@ def _split_again(content: Mapping[str, Any], file: Path) -> Tensor | None:
     config = build_config(content["config"], f"{file}: config")
     if config.feature_extractor.weights_sha256 is not None:  # it started with weights whose clips are not known
         return None
+    log.info("%s: does not state its clips; its dataset is split again:", file)
     try:
         data = load_data(config)
     except UserError:

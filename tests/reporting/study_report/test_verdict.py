@@ -24,6 +24,7 @@ from tests.helpers.study_builder import LR, SHARP, StudyBuilder, write_test_scor
         ([0.40, 0.42], [0.50, 0.54], 1, "The winner, trial 1, beats the base config", "pass"),
         ([0.40, 0.50], [0.44, 0.54], 1, "is not clearly better than the base config", "warning"),
         ([0.40, 0.50], [0.40, 0.44], 1, "does not beat the base config", "fail"),
+        ([0.40, 0.50], [0.42, 0.48], 1, "is level with the base config", "fail"),
         ([0.40, 0.50], [0.40, 0.50], 0, "The base config itself is the winner", "warning"),
     ],
 )
