@@ -123,7 +123,7 @@ def test_intact_epochs_of_other_processes_are_continued(
 def test_more_epochs_in_the_cache_are_kept(
     make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another study with the same backbone has trained on. Its saved epochs are removed although the backbone is there."""
+    """Another study with the same backbone has trained on. Saved epochs are removed although the backbone is there."""
     caplog.set_level("INFO", "hearai")
     monkeypatch.setenv("HEARAI_CACHE", str(tmp_path / "cache"))
     study = StudyLocation(tmp_path / "study")
