@@ -122,8 +122,8 @@ def search(
     merged = _checked_settings(settings or {})
     if trials is not None:
         merged["budget"] = {**(merged.get("budget") or {}), "trials": trials}
-    if max_concurrent is not None and not (isinstance(max_concurrent, int) and max_concurrent > 0):
-        raise ConfigError(f"search: max_concurrent: got {max_concurrent!r}; must be an integer of at least 1, or None")
+    if max_concurrent is not None:
+        _check_positive("search: max_concurrent", max_concurrent)
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
         if isinstance(space, Mapping):
             if name is None:
@@ -296,8 +296,7 @@ class Model:
         """
         from hearai.reporting.prediction import predict_rows
 
-        if not (isinstance(top, int) and top > 0):
-            raise ConfigError(f"predict: top: got {top!r}; must be an integer of at least 1")
+        _check_positive("predict: top", top)
         paths, words = [Path(path) for path in _paths(clips)], Path(dictionary) if dictionary is not None else None
         return [] if not paths else predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
@@ -312,6 +311,11 @@ class Model:
             return {head: np.zeros((0, size), np.float32) for head, size in self.trained.num_class.items()}
         found = predict_paths(self.trained, paths, **reading)
         return {head: p_NK.numpy() for head, p_NK in found.items()}
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not (isinstance(value, int) and value > 0):
+        raise ConfigError(f"{name}: got {value!r}; must be an integer of at least 1")
 
 
 def _checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

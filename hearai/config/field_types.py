@@ -262,9 +262,7 @@ class PartOf:
         if name in self.table or is_own_name(name) or name in installed_parts(self.kind.group):
             return name
         known = choices(name, [*self.table, *installed_parts(self.kind.group)])
-        raise ValueError(
-            f"got {name!r}; {known}, or name your own as {OWN_NAME} (a name of an installed package needs that package)"
-        )
+        raise ValueError(f"got {name!r}; {known}, or name your own as {OWN_NAME}; parts of a package need it installed")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))

@@ -163,8 +163,6 @@ def _given_places(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"space: {name}" for name in settings.get("space") or {})
     yield from settings
     yield from (key for key, _ in leaves({key: value for key, value in settings.items() if key != "space"}))
-    if settings.get("objective"):
-        yield "objective"
 
 
 def _placed(problem: str, places: Mapping[str, str]) -> str:

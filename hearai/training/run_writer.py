@@ -19,7 +19,7 @@ from hearai.config.model_parts.part_names import is_own_name
 from hearai.data.annotations.load import Data
 from hearai.errors import Superseded
 from hearai.models.model import SignModel
-from hearai.models.pretrained.clip_table import TRAINED_CLIPS
+from hearai.models.pretrained.clip_table import stating
 from hearai.threads import SideThread
 from hearai.training.outputs.checkpoint import save_checkpoint
 from hearai.training.outputs.layout import BEST, CODE_FILE, CONFIG_FILE, LAST, WEIGHTS_FILE
@@ -158,11 +158,10 @@ def _code_facts(config: Config) -> dict[str, Any]:
 
 def _dataset_content(data: Data, model: SignModel) -> dict[str, Any]:
     """What `best` and `last` hold about the dataset, see `outputs/saved_state.py`."""
-    clips_N2 = trained_clips(data, model.start_clips)
     return {
         "num_class": dict(data.num_class),
         "class_names": {head: dict(names) for head, names in data.class_names.items()},
         "train_counts": {head: class_counts(data.split.train, head, size) for head, size in data.num_class.items()},
         **data.fingerprints.as_dict(),
-        **({} if clips_N2 is None else {TRAINED_CLIPS: clips_N2}),
+        **stating(trained_clips(data, model.start_clips)),
     }

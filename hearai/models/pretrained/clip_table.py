@@ -24,6 +24,11 @@ def stated_clips(content: Mapping[str, Any]) -> Tensor | None:
     return clips_N2 if is_clip_table(clips_N2) else None
 
 
+def stating(clips_N2: Tensor | None) -> dict[str, Tensor]:
+    """What to add to the content of a file of ours: the table, or nothing where the clips are not known."""
+    return {} if clips_N2 is None else {TRAINED_CLIPS: clips_N2}
+
+
 def is_clip_table(value: Any) -> bool:
     """Whether it is a tensor of two digests per clip."""
     return isinstance(value, Tensor) and value.dtype == torch.int64 and value.shape[1:] == (2,)

@@ -26,7 +26,7 @@ from hearai.models.backbones.batch_norm import has_batch_norms, synchronise_batc
 from hearai.models.feature_extractors import FeatureExtractor, backbone_name
 from hearai.models.heads import Heads
 from hearai.models.model import build_initial_model
-from hearai.models.pretrained.clip_table import TRAINED_CLIPS
+from hearai.models.pretrained.clip_table import stating
 from hearai.training.batches import derived_seed, on_device
 from hearai.training.evaluation import evaluate
 from hearai.training.optim.loss import head_losses, weighted_loss
@@ -152,7 +152,7 @@ def build_trainer(config: Config, data: Data, settings: Pretrain, runtime: Runti
 def _write(out: Path, state: PretrainState, model_path: str, clips_N2: Tensor | None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"backbone": state.weights, "model_path": model_path, "version": VERSION, "curve": state.curve}
-    save_tensors(out, content if clips_N2 is None else {**content, TRAINED_CLIPS: clips_N2})
+    save_tensors(out, content | stating(clips_N2))
 
 
 class PretrainTrainer:

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from hearai.config.config import Config, build_config
 from hearai.config.overrides import override
-from hearai.data.annotations.fingerprint import FINGERPRINT_KINDS, is_same_dataset
+from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data
 from hearai.data.annotations.split import PART_NAMES
 from hearai.errors import ConfigError, UserError
 from hearai.files import atomic_write, sha256_of
 from hearai.models.feature_extractors import backbone_name, build_extractor, load_local
 from hearai.models.model import build_model, read_start, stated_sha256
-from hearai.models.pretrained.clip_table import TRAINED_CLIPS, no_clips, stated_clips
+from hearai.models.pretrained.clip_table import TRAINED_CLIPS, no_clips, stated_clips, stating
 from hearai.models.pretrained.local import Taken, read_weights
 from hearai.models.pretrained.transfer import is_run
 from hearai.training.outputs.checkpoint import save_tensors
@@ -128,8 +128,7 @@ def _split_again(content: Mapping[str, Any], file: Path) -> Tensor | None:
         data = load_data(config)
     except UserError:
         return None
-    is_same = is_same_dataset({kind: content.get(kind) for kind in FINGERPRINT_KINDS}, data.fingerprints.as_dict())
-    return trained_clips(data, no_clips()) if is_same else None
+    return trained_clips(data, no_clips()) if is_same_dataset(content, data.fingerprints.as_dict()) else None
 
 
 def _sha256_if_stated(config: Config) -> str | None:
@@ -168,7 +167,7 @@ def write_copy(config: Config, copy: Path) -> None:
         taken = load_local(net, extractor)
         content = {"backbone": net.backbone.state_dict(), "model_path": backbone_name(extractor)}
         content |= {"source": str(taken.path), "sha256": taken.sha256, "not_taken": list(taken.left)}
-        save_tensors(copy, content if taken.clips_N2 is None else {**content, TRAINED_CLIPS: taken.clips_N2})
+        save_tensors(copy, content | stating(taken.clips_N2))
 
 
 def _sha256_of_copy(copy: Path) -> str | None:
