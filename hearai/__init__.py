@@ -1,6 +1,6 @@
 """Hyperparameter search for sign-language models: video -> frames -> extractor -> transformer -> heads.
 
-The Python API (`hearai.load_config`, `fit`, `search`, `load_study`, `load_model`) is in `hearai/api.py`; docs/api.md.
+The Python API (`hearai.load_config`, `fit`, `search`, `load_study`, `load_model`) is in `hearai/api/`; docs/api.md.
 """
 
 import importlib

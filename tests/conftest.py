@@ -19,6 +19,7 @@ from PIL import Image
 from hearai.config.config import Config, build_config
 from hearai.config.model_parts.code_folder import forget_code
 from hearai.config.overrides import override
+from hearai.data.annotations.load import forget_data
 from hearai.files import caches_in
 from hearai.sign.hamnosys import HEADS
 from hearai.sign.skeleton import PARTS
@@ -56,9 +57,10 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_own_code() -> Iterator[None]:
-    """Ends the use of a folder with code of the user's own after each test."""
+    """Ends the use of a folder with code of the user's own after each test, and forgets its datasets."""
     yield
     forget_code()
+    forget_data()  # the next test may have its files in a folder of the same name
 
 
 def write_clip(folder: Path, name: str, frames: int, *, size: int, seed: int, fps: float | None) -> None:

@@ -143,6 +143,21 @@ def test_a_run_is_trained_and_its_model_predicts(trained: Path, tmp_path: Path) 
 
 
 @pytest.mark.training
+def test_files_that_changed_since_the_last_call_are_read_again(trained: Path, tmp_path: Path) -> None:
+    data, model = tmp_path / "data", hearai.load_model(trained, gpu=-1)
+    rows = (data / "test_gloss.txt").read_text()
+    clip = data / "c0"
+    assert len(model.predict(clip, top=20, dictionary=data)[0]["dictionary"]) == 12
+    (data / "test_gloss.txt").write_text("".join(rows.splitlines(keepends=True)[:9]))
+    assert len(model.predict(clip, top=20, dictionary=data)[0]["dictionary"]) == 9
+    with pytest.raises(ConfigError, match="the dataset: files or labels were changed"):
+        hearai.fit(model.config, trained, resume=True)
+    (data / "test_gloss.txt").write_text(rows + "c99 0 4 1\n")
+    with pytest.raises(DataError, match="c99"):
+        hearai.fit(model.config, tmp_path / "other")
+
+
+@pytest.mark.training
 def test_the_notebook_runs(finished: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(trained / "best", finished / "best")
     environment = {"HEARAI_STUDY": finished, "HEARAI_CLIP": tmp_path / "data" / "c0", "MPLBACKEND": "agg"}

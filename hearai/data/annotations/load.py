@@ -51,7 +51,7 @@ class Data:
 
 
 def load_data(config: Config, *, merge_names: bool = True) -> Data:
-    """Reads, checks and splits the clips of the config's dataset folders; cached within the process.
+    """Reads, checks and splits the clips of the config's dataset folders; cached until `forget_data`.
 
     Images are not decoded; see `check_images`.
 
@@ -67,6 +67,12 @@ def load_data(config: Config, *, merge_names: bool = True) -> Data:
     ratios = (general.ratio_train_test, general.ratio_test)
     source = _source_of(config, merge_names)
     return _split(source, *ratios, general.split, general.split_seed, general.fold, general.train_on_validation)
+
+
+def forget_data() -> None:
+    """Folders are read again: in a process that outlives one command, their files may change between two."""
+    _split.cache_clear()
+    _read.cache_clear()
 
 
 def unsplit_data(config: Config) -> Data:

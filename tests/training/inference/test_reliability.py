@@ -9,8 +9,7 @@ import torch
 
 import hearai
 from hearai.config.config import to_dict
-from hearai.data.annotations import load as folders
-from hearai.data.annotations.load import load_data
+from hearai.data.annotations.load import forget_data, load_data
 from hearai.errors import ConfigError
 from hearai.training.fit import fit
 from hearai.training.inference.measure_reliability import add_reliability
@@ -148,8 +147,7 @@ def test_a_changed_dataset_is_refused(run: Path):
     folder = load_data(load_trained(run / "best", CPU).config).clips[0].folder
     rows = (folder / "test_gloss.txt").read_text().splitlines()
     (folder / "test_gloss.txt").write_text("\n".join(rows[:-2]) + "\n")
-    folders._read.cache_clear()  # it is another process that finds the changed file
-    folders._split.cache_clear()
+    forget_data()
     with pytest.raises(ConfigError, match="is not the dataset that it was trained on, or has changed since"):
         add_reliability(run / "best", CPU)
 

@@ -1,0 +1,148 @@
+"""Runs and searches in this process, as `train.py` and `tune.py` do them."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hearai.api.arguments import Paths, begin, check_positive, paths_of
+from hearai.api.saved_study import SavedStudy
+from hearai.config.config import Config, build_config, load_config
+from hearai.config.overrides import override
+from hearai.config.study import Request
+from hearai.config.study import load_study as build_study
+from hearai.errors import ConfigError
+from hearai.files import require_writable_folder
+from hearai.training.outputs.layout import BEST
+
+if TYPE_CHECKING:
+    from hearai.training.fit import FitResult
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    config: Config | Mapping[str, Any] | str | Path,
+    folder: str | Path,
+    *,
+    data: Paths = None,
+    values: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    code: str | Path | None = None,
+) -> "FitResult":
+    """Trains one config in this process, as `train.py` does.
+
+    Args:
+        config: a config, its sections as a mapping, or its YAML file.
+        folder: of the run: config.yaml, metrics.jsonl, checkpoints.
+        data: dataset folders, in place of the config's.
+        values: {dotted path: value}, over the config.
+        resume: continue the run that the folder holds, after its last saved epoch.
+        code: folder with parts of your own, which the config names as `module:Class`.
+
+    Returns:
+        The best validation score in [0, 1], its epoch, and its metrics.
+
+    Raises:
+        UserError: invalid config or data, or the folder holds a run and `resume` is False; nothing was trained.
+    """
+    begin(code)
+    if isinstance(config, str | Path):
+        config = load_config(config)
+    elif not isinstance(config, Config):
+        config = build_config(config)
+    own: dict[str, Any] = {"general_parameters.path_to_save": str(folder)}
+    own |= {"general_parameters.data_path": paths} if (paths := paths_of(data)) else {}
+    config = override(config, {**own, **(values or {})})
+    if config.train_parameters.pre_training:
+        raise ConfigError("train_parameters.pre_training: true writes a backbone and no run; use experiments/train.py")
+    require_writable_folder(Path(folder), "folder")
+    from hearai.training.inference.measure_reliability import add_reliability  # torch: once the options are checked
+    from hearai.training.runtime import choose_device
+    from hearai.training.setup.single_run import prepare_run, run_single
+
+    config, _ = prepare_run(config, Path(folder), resume=resume)
+    result = run_single(config, Path(folder), resume=resume)
+    add_reliability(Path(folder) / BEST, choose_device(config.general_parameters.gpu))
+    return result
+
+
+def search(
+    space: str | Path | Mapping[str, Any],
+    *,
+    data: Paths = None,
+    trials: int | None = None,
+    name: str | None = None,
+    storage: str | Path = "runs",
+    config: str | Path | None = None,
+    values: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    address: str | None = None,
+    max_concurrent: int | None = None,
+    code: str | Path | None = None,
+) -> SavedStudy:
+    """Runs a search, as `tune.py` does; called again with the same arguments, it continues or returns at once.
+
+    Progress goes to the log (`logging`, logger `hearai.api`, level INFO).
+
+    Args:
+        space: name of a shipped space, a YAML file, or the content of one: a mapping with the key `space`.
+        data: dataset folders; None = the demo data, unless the space or the config names some.
+        trials: number of trials, with the base config.
+        name: of the study; by default that of the space. A mapping needs one.
+        storage: folder of the studies.
+        config: YAML file merged into the base config.
+        values: {dotted path into the config: value}, as `--set`.
+        settings: {section of the study: {key: value}}, such as {"objective": {"metric": "top1"}}.
+        address: of a Ray cluster; None = this machine.
+        max_concurrent: most trials that run at once.
+        code: folder with parts of your own, as in `fit`.
+
+    Raises:
+        UserError: invalid input, of which nothing was written; or the search cannot continue.
+    """
+    begin(code)
+    merged = _checked_settings(settings or {})
+    if trials is not None:
+        merged["budget"] = {**(merged.get("budget") or {}), "trials": trials}
+    if max_concurrent is not None:
+        check_positive("search: max_concurrent", max_concurrent)
+    with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
+        if isinstance(space, Mapping):
+            if name is None:
+                raise ConfigError("search: a space given as a mapping has no name; give name=, that of the study")
+            space = _write_space(Path(temporary) / "space.yaml", space)
+        paths = tuple(paths_of(data))
+        study = build_study(Request(str(space), name, str(config) if config else None, paths, values, merged))
+    require_writable_folder(Path(storage) / study.name, "storage")
+    from hearai.reporting.live.page_writer import page_is_written  # Ray, torch: only once the options are checked
+    from hearai.reporting.study_report.page import write_results
+    from hearai.search.run import Options, run_study
+
+    options = Options(Path(storage), address, max_concurrent=max_concurrent)
+    with page_is_written(options.storage / study.name):
+        outcome = run_study(study, options, log.info)
+    log.info("%s", write_results(outcome.folder))
+    return SavedStudy(outcome.folder)
+
+
+def _checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises ConfigError if they, or the space in them, are no mapping; the rest is checked with the study."""
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"search: settings: got {settings!r:.150}; must be a mapping, or None")
+    space = settings.get("space")
+    if not isinstance(space, Mapping | None):
+        raise ConfigError(f"search: settings: space: got {space!r:.150}; must be a mapping, or None")
+    return dict(settings)
+
+
+def _write_space(path: Path, space: Mapping[str, Any]) -> Path:
+    try:
+        path.write_text(yaml.safe_dump(dict(space), sort_keys=False), encoding="utf-8")
+    except yaml.representer.RepresenterError as error:
+        found = " ".join(str(part) for part in error.args)
+        raise ConfigError(f"search: space: {found:.150}; give plain values: numbers, texts, lists and dicts") from None
+    return path
