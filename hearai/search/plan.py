@@ -23,7 +23,7 @@ from hearai.training.setup.backbone_cache import SharedEpochs, ensure_backbone, 
 from hearai.training.setup.cross_validation import fold_config, fold_configs
 from hearai.training.setup.part_checks import check_own_parts
 from hearai.training.setup.prepare import wants_pretraining, warn_of_missing_faces, with_data, with_weights
-from hearai.training.setup.starting_weights import clips_seen_before, travels, with_copy, write_copy
+from hearai.training.setup.starting_weights import clips_seen_before, travels, with_copy, with_kept_weights, write_copy
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make_plan(study: Study, folder: Path) -> Plan:
         warn_of_missing_faces(data.clips)
     folds = [load_data(fold) for fold in fold_configs(start, study.settings.splits)]  # raises if signers are too few
     follows = study.settings.pretrain is not None and start.feature_extractor.spec.per_frame
-    start = with_weights(start, pretraining_follows=follows)
+    start = with_weights(with_kept_weights(start, folder / BACKBONE_FILE), pretraining_follows=follows)
     seen = clips_seen_before(start, folds)
     if problems := space_problems(study.space, start):  # such as an extractor without published weights
         raise ConfigError(problems)
@@ -97,7 +97,7 @@ def _check_space_of_transfer(study: Study, start: Config) -> None:
     Raises:
         ConfigError: each such parameter.
     """
-    extractor = start.feature_extractor
+    extractor = study.base.feature_extractor  # as it was asked for: `start` may read a copy in place of a path
     decided = [path for path in architecture_of(start) if extractor.checkpoint or path in OF_BACKBONE]
     starts = [f"feature_extractor.{name}" for name in ("pretrained", "checkpoint", "weights_sha256")]
     if searched := [path for path in (*decided, *starts) if path in study.space.paths]:

@@ -4,6 +4,7 @@ They are loaded once before anything starts, to report what is taken; a study ke
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hearai.config.config import Config, build_config
+from hearai.config.config import Config, build_config, to_dict
 from hearai.config.overrides import override
 from hearai.data.annotations.fingerprint import is_same_dataset
 from hearai.data.annotations.load import Data, load_data
@@ -148,6 +149,23 @@ def with_copy(config: Config, copy: Path) -> Config:
     return override(config, values)
 
 
+def with_kept_weights(config: Config, copy: Path) -> Config:
+    """The config, which reads the copy in its study where the weights of its path are gone; see `write_copy`."""
+    path = config.feature_extractor.weights_path
+    place = Path(os.path.abspath(os.path.expanduser(path or "")))
+    if path is None or os.path.exists(place) or not copy.is_file():
+        return config
+    try:
+        saved = read_start(copy, str(copy))
+    except ConfigError:  # it is damaged; that the weights are gone is what the user must know
+        return config
+    if is_run(saved) or not Path(str(saved.get("source"))).is_relative_to(place):
+        return config
+    log.warning("feature_extractor.pretrained: %s is gone: the study continues with its own copy of the weights", path)
+    config = override(config, {"feature_extractor.network": saved.get("network", {})})
+    return with_copy(config, copy)
+
+
 def write_copy(config: Config, copy: Path) -> None:
     """Writes the weights with which a config starts into a file, unless it has them.
 
@@ -167,6 +185,7 @@ def write_copy(config: Config, copy: Path) -> None:
         taken = load_local(net, extractor)
         content = {"backbone": net.backbone.state_dict(), "model_path": backbone_name(extractor)}
         content |= {"source": str(taken.path), "sha256": taken.sha256, "not_taken": list(taken.left)}
+        content["network"] = to_dict(config)["feature_extractor"]["network"]
         save_tensors(copy, content | stating(taken.clips_N2))
 
 

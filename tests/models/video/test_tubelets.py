@@ -14,6 +14,7 @@ from hearai.errors import ConfigError
 from hearai.models.model import build_initial_model
 from hearai.models.video.tubelets import build_tubelet_net, tubelet_mask, tubelet_means, whole_tubelets
 from hearai.training.setup.prepare import with_weights
+from hearai.training.setup.starting_weights import with_copy, with_kept_weights, write_copy
 
 SIZES = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
 NAMES = ("videomae", "vjepa2")
@@ -65,6 +66,20 @@ def test_features_equal_those_of_transformers(
     assert config.feature_extractor.network["hidden_size"] == 24, "so that a trained model needs no folder"
     assert config.freeze_scheduler.model_params, "frozen by default"
     assert with_weights(config) == config
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_keeps_the_network_of_a_folder_that_is_gone(
+    make_config: Callable[..., Config], tmp_path: Path, name: str
+):
+    folder, copy = tmp_path / "published", tmp_path / "study" / "backbone.pt"
+    published(name).save_pretrained(folder)
+    config = config_for(make_config, name, folder)
+    before = with_weights(config)
+    write_copy(before, copy)
+    folder.rename(tmp_path / "moved")
+    assert with_weights(with_kept_weights(config, copy)) == with_weights(with_copy(before, copy))
 
 
 def test_old_names_of_biases_are_known(make_config: Callable[..., Config], tmp_path: Path):

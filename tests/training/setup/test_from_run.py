@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,32 @@ def test_a_path_of_weights_travels_with_the_study(make_config: Callable[..., Con
     assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     with pytest.raises(ConfigError, match="weights_sha256: 0000.*, but .*backbone.pt has"):
         with_weights(override(from_copy, {"feature_extractor.weights_sha256": "0" * 64}))
+
+
+@pytest.mark.heavy
+def test_a_study_keeps_weights_whose_path_is_gone(tiny_dataset: Path, source: Path, tmp_path: Path, caplog):
+    weights = {"feature_extractor.pretrained": str(source)}
+    asked = replace(
+        request(tmp_path, tiny_dataset, "  transformer.dropout_rate: {float: [0.0, 0.5]}\n"), changes=weights
+    )
+    study, folder = load_study(asked), tmp_path / "study"
+    folder.mkdir()
+    plan = make_plan(study, folder)
+    ensure_study_folder(plan, folder)
+    prepare_inputs(plan, folder)
+    written = (folder / "backbone.pt").read_bytes()
+    shutil.rmtree(source)
+    again = make_plan(study, folder)
+    assert f"{source} is gone: the study continues with its own copy" in caplog.text
+    assert changes_of_study(again, folder) == [] and again.seen == plan.seen
+    prepare_inputs(again, folder)
+    assert (folder / "backbone.pt").read_bytes() == written
+    other = load_study(replace(asked, changes={"feature_extractor.pretrained": f"{source}2"}))
+    (tmp_path / "damaged").mkdir()
+    save_tensors(tmp_path / "damaged" / "backbone.pt", {"backbone": {}})
+    for unlike, place in ((other, folder), (study, tmp_path / "empty"), (study, tmp_path / "damaged")):
+        with pytest.raises(ConfigError, match="feature_extractor.pretrained: .*no such file or folder"):
+            make_plan(unlike, place)
 
 
 @pytest.mark.heavy
