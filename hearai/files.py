@@ -48,6 +48,23 @@ def caches_in(folder: Path) -> Iterator[None]:
         os.environ.update({} if before is None else {"HEARAI_CACHE": before})
 
 
+def python_path() -> str:
+    """PYTHONPATH for processes that import this package, which may be known to this one by its `sys.path` alone."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+
+
+@contextmanager
+def package_for_children() -> Iterator[None]:
+    """Processes that are started within a with block find this package."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = python_path()
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        os.environ.update({} if before is None else {"PYTHONPATH": before})
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content."""
     with path.open("rb") as file:

@@ -1,6 +1,10 @@
-"""Threads: how many cores this process may use, waiting with little spinning, and functions in the background."""
+"""Threads: how many cores this process may use, waiting with little spinning, and functions in the background.
+
+And signals, which only the main thread receives.
+"""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,6 +83,28 @@ def _quota_of(folder: Path) -> Iterator[float]:
             yield float(quota) / float(period)
     except (OSError, ValueError):  # no such controller here
         return
+
+
+def is_main_thread() -> bool:
+    """Whether this thread receives signals; only there may handlers be set."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the `with` block: what is half done in it could not be done again."""
+    held: list[object] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not is_main_thread() or not callable(before):  # ignored
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: held.append(_))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        before(signal.SIGINT, None)
 
 
 class BackgroundThread:

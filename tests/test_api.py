@@ -2,18 +2,23 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import hearai
+from hearai.api.caller_state import only_call
 from hearai.config.config import to_yaml
 from hearai.errors import ConfigError, DataError
+from hearai.training.fit import FitResult
 from tests.helpers import ROOT
 from tests.helpers.study_builder import LR, SHARP, open_study, write_dataset, write_finished_search
 
@@ -63,7 +68,7 @@ def test_search_is_the_package_and_the_function() -> None:
     with pytest.raises(ConfigError, match="give name="):
         hearai.search({"space": {}})
     with pytest.raises(ConfigError, match="give plain values"):
-        hearai.search({"space": {LR: {"float": [np.float64(1e-3), 1]}}}, name="tiny")
+        hearai.search({"space": {LR: {"choice": [object()]}}}, name="tiny")
     with pytest.raises(ConfigError, match=r"budget.trials: got 0"):
         hearai.search("hamnosys", trials=0)
 
@@ -155,6 +160,79 @@ def test_files_that_changed_since_the_last_call_are_read_again(trained: Path, tm
     (data / "test_gloss.txt").write_text(rows + "c99 0 4 1\n")
     with pytest.raises(DataError, match="c99"):
         hearai.fit(model.config, tmp_path / "other")
+
+
+WRONG = [
+    (lambda: hearai.fit({}, None), "fit: folder: got None; must be a path"),
+    (lambda: hearai.fit({}, "run", data=[]), "fit: data: got an empty list"),
+    (lambda: hearai.fit({}, "run", data=3), "fit: data: got 3; must be a path"),
+    (lambda: hearai.fit({}, "run", values=[1]), r"fit: values: got \[1\]; must be a mapping"),
+    (lambda: hearai.fit([], "run"), r"fit: config: got \[\]; must be a mapping"),
+    (lambda: hearai.search("smoke", data=()), "search: data: got an empty list"),
+    (lambda: hearai.search("smoke", name=3), "search: name: got 3; must be a text"),
+    (lambda: hearai.search(3), "search: space: got 3; must be a path"),
+    (lambda: hearai.load_model(None), "load_model: folder: got None"),
+    (lambda: hearai.load_model("run", gpu=None), "load_model: gpu: got None; must be an integer of at least -1"),
+    (lambda: hearai.load_study(None), "load_study: folder: got None"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=[message[:24] for _, message in WRONG])
+def test_arguments_of_the_wrong_kind_are_refused(call: Callable, message: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        call()
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.training
+def test_the_caller_keeps_random_numbers_and_settings(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    data, config = make_dataset(), make_config(None, {"train_parameters.epochs": 1})
+    expected = hearai.fit(config, tmp_path / "plain", data=data)
+
+    def draws() -> list:
+        return [torch.rand(1).item(), np.random.rand(), random.random()]
+
+    for use in (
+        lambda: hearai.fit(config, tmp_path / "run", data=data),
+        lambda: hearai.load_model(tmp_path / "plain"),
+    ):
+        torch.manual_seed(1), np.random.seed(1), random.seed(1)
+        before, first = dict(os.environ), draws()
+        torch.manual_seed(1), np.random.seed(1), random.seed(1)
+        torch.set_default_dtype(torch.float64)
+        try:
+            with torch.no_grad():
+                result = use()
+                assert not torch.is_grad_enabled() and torch.get_default_dtype() == torch.float64
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert draws() == first and dict(os.environ) == before
+        if isinstance(result, FitResult):
+            assert result.best == expected.best, "the settings of the caller do not count"
+
+
+def test_two_threads_do_not_train_at_once(make_config: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    with only_call("search"), ThreadPoolExecutor(1) as pool:
+        for call in (lambda: hearai.fit(make_config(make_dataset()), tmp_path / "r"), lambda: hearai.load_model("r")):
+            with pytest.raises(ConfigError, match=r"hearai\..*: hearai.search is running in another thread"):
+                pool.submit(call).result()
+            shutil.rmtree(tmp_path / "data", ignore_errors=True)
+
+
+@pytest.mark.training
+def test_numbers_of_numpy_and_sections_are_values(make_config: Callable, make_dataset: Callable, tmp_path: Path):
+    values = {
+        "train_parameters": {"epochs": np.int64(1), "landmarks": np.bool_(False)},
+        "transformer.dropout_rate": np.float32(0),
+    }
+    config = make_config(None, {"train_parameters.lr": 0.007})
+    result = hearai.fit(config, tmp_path / "run", data=make_dataset(), values=values)
+    model = hearai.load_model(tmp_path / "run", gpu=np.int64(-1))
+    assert result.epochs == 1 and model.config.train_parameters.lr == 0.007, "the rest of the section is as it was"
+    shown = repr(model)
+    assert len(shown) < 300 and "gloss: 3" in shown and model.config.transformer.name in shown
+    assert len({model, model}) == 1
 
 
 @pytest.mark.training

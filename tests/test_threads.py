@@ -2,15 +2,17 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from hearai.threads import ENVIRONMENT, SideThread, usable_cores
+from hearai.threads import ENVIRONMENT, SideThread, interrupts_held, usable_cores
 from hearai.training.optim.torch_options import use_threads
 from tests.helpers import ROOT
 
@@ -120,3 +122,15 @@ def test_what_a_side_thread_raises_is_raised_once(call: str):
         side.start(lambda: done.append(1)) if call == "start" else getattr(side, call)()
     side.close()
     assert not done
+
+
+def test_an_interrupt_takes_effect_at_the_end_of_the_block() -> None:
+    handler, done = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt):
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all of it")
+        done.append("not reached")
+    assert done == ["all of it"] and signal.getsignal(signal.SIGINT) is handler
+    with interrupts_held(), ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupts_held().__enter__).result()  # in a thread, which receives no signals

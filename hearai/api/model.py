@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hearai.api.arguments import begin, check_positive, paths_of
+from hearai.api.arguments import begin, one_path, paths_of, whole_number
+from hearai.api.caller_state import only_call, torch_defaults
 from hearai.config.config import Config
+from hearai.threads import interrupts_held
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,11 +16,16 @@ if TYPE_CHECKING:
     from hearai.training.inference.trained_model import TrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A trained model, on its device."""
 
     trained: "TrainedModel"
+
+    def __repr__(self) -> str:
+        config, classes = self.config, ", ".join(f"{head}: {n}" for head, n in self.trained.num_class.items())
+        parts = f"{config.feature_extractor.name} + {config.transformer.name}"
+        return f"Model({str(self.trained.folder)!r}, {parts}, classes: {{{classes}}})"
 
     @property
     def config(self) -> Config:
@@ -55,10 +62,11 @@ class Model:
         """
         from hearai.reporting.prediction import predict_rows
 
-        check_positive("predict: top", top)
+        top, paths = whole_number("predict: top", top), [Path(path) for path in paths_of("predict: clips", clips)]
+        words = None if dictionary is None else one_path("predict: dictionary", dictionary)
         begin()
-        paths, words = [Path(path) for path in paths_of(clips)], Path(dictionary) if dictionary is not None else None
-        return [] if not paths else predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
+        with torch_defaults():
+            return [] if not paths else predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
     def probabilities(self, clips: str | Path | Sequence[str | Path], **reading: Any) -> "dict[str, np.ndarray]":
         """{head: calibrated (N, K) float32} of N clips, K classes; arguments and errors as of `predict`."""
@@ -66,14 +74,15 @@ class Model:
 
         from hearai.training.inference.predict import predict_paths
 
-        paths = [Path(path) for path in paths_of(clips)]
+        paths = [Path(path) for path in paths_of("probabilities: clips", clips)]
         if not paths:
             return {head: np.zeros((0, size), np.float32) for head, size in self.trained.num_class.items()}
-        found = predict_paths(self.trained, paths, **reading)
-        return {head: p_NK.numpy() for head, p_NK in found.items()}
+        begin()
+        with torch_defaults():
+            return {head: p_NK.numpy() for head, p_NK in predict_paths(self.trained, paths, **reading).items()}
 
 
-def load_model(folder: str | Path, *, gpu: int = 0, code: str | Path | None = None) -> "Model":
+def load_model(folder: str | Path, *, gpu: int = 0, code: str | Path | None = None) -> Model:
     """The trained model of a run, of its `best` folder, or of a study.
 
     Args:
@@ -81,10 +90,13 @@ def load_model(folder: str | Path, *, gpu: int = 0, code: str | Path | None = No
         code: folder with parts of your own, as in `fit`.
 
     Raises:
-        UserError: there is no model, or an unreadable one.
+        UserError: there is no model, or an unreadable one. Or another call trains in another thread.
     """
     begin(code)
-    from hearai.training.inference.trained_model import find_best, load_trained  # torch
-    from hearai.training.runtime import choose_device
+    place, gpu = one_path("load_model: folder", folder), whole_number("load_model: gpu", gpu, least=-1)
+    with only_call("load_model"):
+        with interrupts_held():
+            from hearai.training.inference.trained_model import find_best, load_trained  # torch
+            from hearai.training.runtime import choose_device
 
-    return Model(load_trained(find_best(folder), choose_device(gpu)))
+        return Model(load_trained(find_best(place), choose_device(gpu)))

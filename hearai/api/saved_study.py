@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hearai.api.arguments import one_path
 from hearai.api.model import Model, load_model
 from hearai.config.config import Config
 from hearai.errors import ConfigError
@@ -90,13 +91,13 @@ class SavedStudy:
         """{trial: {epoch: the objective in this epoch}}, on validation clips."""
         return {trial.number: dict(trial.curve) for trial in self.record.trials}
 
-    def best_model(self, *, gpu: int = 0) -> Model:
-        """The winner's model, in the study's `best` folder; gpu: as in `load_model`.
+    def best_model(self, *, gpu: int = 0, code: str | Path | None = None) -> Model:
+        """The winner's model, in the study's `best` folder; arguments: as of `load_model`.
 
         Raises:
             ConfigError: the search is not finished.
         """
-        return load_model(self.folder, gpu=gpu)
+        return load_model(self.folder, gpu=gpu, code=code)
 
 
 def load_study(folder: str | Path) -> SavedStudy:
@@ -105,6 +106,6 @@ def load_study(folder: str | Path) -> SavedStudy:
     Raises:
         UserError: it is not a study folder, or one of its files is broken.
     """
-    study = SavedStudy(Path(folder))
+    study = SavedStudy(one_path("load_study: folder", folder))
     _ = study.record
     return study

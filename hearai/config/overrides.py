@@ -14,13 +14,14 @@ from hearai.errors import ConfigError, choices
 def override(config: Config, values: Mapping[str, Any], where: str = "override") -> Config:
     """A copy of the config with the values at dotted paths replaced: `{"train_parameters.lr": 1e-3}`.
 
+    A mapping at the path of a section, `{"train_parameters": {"lr": 1e-3}}`, leaves the rest of the section as it is.
     What is frozen by default is decided again if neither the config nor the values state it. Keyword arguments belong
     to the part that the config names: another part starts without them.
 
     Raises:
         ConfigError: a path does not exist, or its value is not valid.
     """
-    raw = to_dict(config)
+    raw, values = to_dict(config), dict(_single_values(values))
     for part in config.parts:
         if part.kwargs and values.get(part.kind.name_path, part.name) != part.name:
             _set(raw, part.kind.kwargs_path, {})
@@ -31,6 +32,16 @@ def override(config: Config, values: Mapping[str, Any], where: str = "override")
     if not stated:
         del raw["freeze_scheduler"]["model_params"]
     return build_config(raw, where)
+
+
+def _single_values(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Values of sections one by one."""
+    for path, value in values.items():
+        is_section = path in Config.model_fields and path != "heads"  # groups of heads are redefined
+        if is_section and isinstance(value, Mapping):
+            yield from ((f"{path}.{key}", inner) for key, inner in value.items())
+        else:
+            yield path, value
 
 
 def _sets_frozen_parts(path: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hearai.config.config import Config, to_yaml
+from hearai.errors import ConfigError
 from hearai.training.outputs.checkpoint import load_checkpoint
 from hearai.training.outputs.run_lock import run_lock
 from tests.helpers import ROOT
@@ -92,6 +93,8 @@ def test_only_one_process_trains_in_a_folder(tiny_config: Config, tmp_path: Path
     with run_lock(tmp_path / "run"):
         process = start(tmp_path / "config.yml", tmp_path / "run")
         output = process.communicate(timeout=120)[0]
+        with pytest.raises(ConfigError, match="another process trains there"), run_lock(tmp_path / "run"):
+            pass  # such as in another thread
     assert process.returncode == 2
     assert f"error: {tmp_path / 'run'}: another process trains there" in output
     assert start(tmp_path / "config.yml", tmp_path / "run").wait(120) == 0

@@ -57,9 +57,8 @@ def demo_dataset(
     """A folder of `clips` clips with `frames` images of `size` x `size` pixels; built if it does not exist yet.
 
     `root` is the cache folder (default: $HEARAI_CACHE, else ~/.cache/hearai). `workers` processes render
-    (default: one per core; 1: this process); their number does not change a byte of the result. They are
-    spawned: a script that calls this needs the usual `if __name__ == "__main__":`. `landmarks` are those of the
-    renderer, or have the errors of a detector (`hearai.data.demo.detector`); the images are the same.
+    (default: one per core; 1: this process); their number does not change a byte of the result. `landmarks` are those
+    of the renderer, or have the errors of a detector (`hearai.data.demo.detector`); the images are the same.
 
     Raises:
         ValueError: `clips`, `frames` or `size` is less than 1.

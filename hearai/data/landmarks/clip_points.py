@@ -9,6 +9,7 @@ in both x and y, and is masked.
 import functools
 import lzma
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,8 @@ def read_landmarks(clip: Clip, frames: Sequence[int], *, face: bool = False) -> 
     Raises:
         DataError: the clip's landmark file is missing or invalid.
     """
-    return _clip_points(clip.landmarks_path, clip.start, clip.end, face)[[frame - clip.start for frame in frames]]
+    path = clip.landmarks_path
+    return _clip_points(path, _version(path), clip.start, clip.end, face)[[frame - clip.start for frame in frames]]
 
 
 def read_image_points(path: Path, rows: int) -> np.ndarray:
@@ -106,8 +108,17 @@ def check_all_landmarks(clips: Iterable[Clip]) -> None:
     raise_problems([problem for clip in clips for problem in check_landmarks(clip.landmarks_path, clip.end + 1)])
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes with the file; () if there is none."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ()
+    return state.st_size, state.st_mtime_ns
+
+
 @functools.lru_cache(maxsize=CACHED_CLIPS)
-def _clip_points(path: Path, start: int, end: int, face: bool) -> torch.Tensor:
+def _clip_points(path: Path, version: tuple[int, ...], start: int, end: int, face: bool) -> torch.Tensor:
     try:
         points = _read_file(path, end + 1, face=face)[start : end + 1]
     except InvalidLandmarks as problem:

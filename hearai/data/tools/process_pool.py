@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -47,7 +48,8 @@ def for_each(
         yield from ((item, _result_or_error(work, item)) for item in items)
         return
     with _pool(workers) as pool:
-        futures = {pool.submit(_result_or_error, work, item): item for item in items}
+        with _main_hidden():
+            futures = {pool.submit(_result_or_error, work, item): item for item in items}
         for future in as_completed(futures):
             try:
                 yield futures.pop(future), future.result()
@@ -79,6 +81,20 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """For the start of processes: they would run the main module, and so begin the user's script once more."""
+    main = sys.modules["__main__"]
+    places = {name: getattr(main, name) for name in ("__spec__", "__file__") if getattr(main, name, None)}
+    for name in places:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, place in places.items():
+            setattr(main, name, place)
 
 
 def _follow_parent() -> None:

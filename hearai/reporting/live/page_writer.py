@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hearai.errors import printable
+from hearai.files import python_path
 from hearai.search.storage.layout import JOURNAL, REPORT, STUDY_FILE, TEST_SCORES
 from hearai.threads import background
 
@@ -28,7 +29,6 @@ REST = 20
 """Writing the page takes at most one part in this many of the time of one core."""
 POLL = 0.2
 """Seconds between looks at the process that writes."""
-PACKAGE = Path(__file__).parents[2]
 CODE = f"from {__name__} import write_as_child; write_as_child()"
 
 
@@ -75,8 +75,7 @@ def _changed(path: Path) -> float:
 
 def _write_in_child(folder: Path, stopping: threading.Event) -> str:
     """Writes the page once; returns what went wrong, or an empty text. Ends early when `stopping` is set."""
-    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     with tempfile.TemporaryFile() as errors:
         try:
             child = subprocess.Popen(

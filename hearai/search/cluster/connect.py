@@ -19,11 +19,13 @@ from ray.job_config import JobConfig
 from hearai.cli import Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
+from hearai.files import package_for_children
 from hearai.search.cluster.addresses import bypass_proxy, resolve_address
 from hearai.search.cluster.code_bundle import own_code_for_nodes
 from hearai.search.cluster.dashboard import JOB_NAME_KEY, is_dashboard_up, require_token
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
 from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
+from hearai.threads import interrupts_held
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ def connect(address: str | None, cancelled: threading.Event | None = None, name:
         with (
             _patient(cancelled or threading.Event()) if address is None else nullcontext(),
             _hangups_blocked(),
+            package_for_children(),
             own_code_for_nodes() as own_code,
         ):
             if address is not None:
@@ -197,14 +200,17 @@ class RayConnection:
             print_line(f"{error.problems[0].partition(';')[0]}; trying once more")
         if self._owns_ray:
             ray.shutdown()  # forgets what the failed attempt has set
+        self._attempt.end()
         self._attempt = _Attempt(self.address, self._name)
         return self._attempt.result()
 
     def close(self) -> None:
         """Shuts Ray down if it was started here. Left to the interpreter's exit, Ray waits a minute for dead parts."""
-        self._attempt.cancel()
-        if self._owns_ray:
-            ray.shutdown()
+        with interrupts_held():  # a second Ctrl-C would leave processes of Ray behind
+            self._attempt.cancel()
+            if self._owns_ray:
+                ray.shutdown()
+            self._attempt.end()
 
 
 class _Attempt:
@@ -212,7 +218,7 @@ class _Attempt:
 
     def __init__(self, address: str | None, name: str | None):
         self._outcome: Cluster | Exception | None = None
-        self._done, self._cancelled, self._never = threading.Event(), threading.Event(), threading.Event()
+        self._done, self._cancelled, self._ended = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._connect, args=(address, name), daemon=True).start()
 
     def _connect(self, address: str | None, name: str | None) -> None:
@@ -222,12 +228,16 @@ class _Attempt:
             self._outcome = error
         self._done.set()
         if isinstance(self._outcome, Cluster):
-            self._never.wait()
+            self._ended.wait()
 
     def cancel(self) -> None:
         """Ends the attempt, or waits for its end where it is close; a connection that exists is kept."""
         self._cancelled.set()
         self._done.wait()
+
+    def end(self) -> None:
+        """Ends the thread, to which Ray's processes are bound."""
+        self._ended.set()
 
     def result(self) -> Cluster:
         self._done.wait()

@@ -36,6 +36,7 @@ from hearai.search.tune.callbacks import FailureReporter, HangDetector, Interrup
 from hearai.search.tune.live_trials import LiveTrials
 from hearai.search.tune.scheduler import EpochScheduler
 from hearai.search.tune.searcher import JournalSearcher
+from hearai.threads import is_main_thread
 from hearai.training.outputs.layout import BEST, LAST, run_folders
 from hearai.training.setup.cross_validation import fold_configs
 
@@ -265,14 +266,18 @@ def _announce_interruption(context: SearchContext) -> None:
 
 @contextmanager
 def _interruptible(searcher: JournalSearcher, context: SearchContext) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the end of the terminal interrupt the search instead of this process, and that is said."""
+    """Ctrl-C, SIGTERM and the end of the terminal interrupt the search instead of this process, and that is said.
+
+    In another thread than the main one, which alone may set handlers, they have their usual effect.
+    """
 
     def interrupt(*_: object) -> None:
         if not searcher.closed:  # in a thread: the signal may have come in the middle of a line
             threading.Thread(target=_announce_interruption, args=(context,)).start()
         searcher.interrupt()
 
-    numbers = [number for number in INTERRUPTING if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup
+    ignored = [number for number in INTERRUPTING if signal.getsignal(number) == signal.SIG_IGN]  # SIGHUP under nohup
+    numbers = [number for number in INTERRUPTING if number not in ignored] if is_main_thread() else []
     handlers = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

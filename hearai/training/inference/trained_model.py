@@ -67,7 +67,7 @@ def find_best(folder: str | Path) -> Path:
         if (candidate / STATE).is_file():
             return candidate
     found = "no such folder" if not folder.is_dir() else f"holds neither {STATE} nor {BEST}/{STATE}"
-    raise ConfigError(f"--checkpoint {folder}: {found}; give the `{BEST}` folder of a run, the run, or its study")
+    raise ConfigError(f"{folder}: {found}; give the `{BEST}` folder of a run, the run, or its study")
 
 
 def load_trained(folder: str | Path, device: torch.device) -> TrainedModel:

@@ -3,6 +3,7 @@
 import filecmp
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from hearai.data.demo import build, demo_dataset
 from hearai.sign.hamnosys import HEADS
+from tests.helpers import ROOT
 
 TINY = {"clips": 6, "frames": 2, "size": 24}
 
@@ -118,3 +120,19 @@ def test_rendering_is_unchanged(tiny: Path) -> None:
         atol=1.5,
     )  # libjpeg and processors differ in the last bits
     np.testing.assert_allclose(wrist, [0.2897000014781952, 0.5509999990463257, -0.034299999475479126], atol=1e-3)
+
+
+@pytest.mark.heavy
+def test_a_script_without_a_main_guard_is_not_begun_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom hearai.data.demo import demo_dataset\nprint('begun')\n"
+        f"print(demo_dataset(Path({str(tmp_path)!r}), clips=4, frames=1, size=24, workers=2))\n"
+        "print(__file__, __spec__)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    begun, folder, places = done.stdout.splitlines()
+    assert begun == "begun" and len([*Path(folder).glob("*/*.jpg")]) == 4
+    assert places == f"{script} None", "as before"

@@ -44,6 +44,17 @@ def write(folder: Path, arrays: dict[str, np.ndarray], name: str = "c") -> Clip:
     return Clip(name, folder, 0, frames - 1, {"gloss": 0})
 
 
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path):
+    clip = write(tmp_path, body())
+    before = read_landmarks(clip, [0])
+    assert torch.equal(read_landmarks(clip, [0]), before)
+    write(tmp_path, {**body(), "left_hand": body()["left_hand"] + 0.1})
+    assert not torch.equal(read_landmarks(clip, [0]), before)
+    clip.landmarks_path.unlink()
+    with pytest.raises(DataError, match="cannot read"):
+        read_landmarks(clip, [0])
+
+
 def test_shoulders_are_the_origin_and_the_unit(tmp_path: Path):
     points_TPC = read_landmarks(write(tmp_path, body()), [0, 1, 2])
     assert points_TPC.shape == (3, POINTS, 4)

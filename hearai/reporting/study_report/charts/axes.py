@@ -36,7 +36,10 @@ class Axis:
 
 def nice_ticks(low: float, high: float, *, integers: bool = False) -> list[float]:
     """About six round numbers that enclose [low, high]; at least two. integers: whole numbers only."""
-    raw = (high - low) / 5 or abs(high) / 5 or 1.0
+    largest = max(abs(low), abs(high))
+    if high - low <= 1e-6 * largest:  # equal but for rounding
+        low = high
+    raw = (high - low) / 5 or largest / 5 or 1.0
     size = 10 ** math.floor(math.log10(raw))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * (1 - 1e-9))
     step = max(1, round(step)) if integers else step

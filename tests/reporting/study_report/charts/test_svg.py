@@ -29,6 +29,7 @@ def test_ticks_enclose_the_values_and_are_few(first: float, second: float) -> No
 def test_epochs_have_integer_ticks() -> None:
     assert nice_ticks(1, 3, integers=True) == [1, 2, 3]
     assert nice_ticks(1, 1, integers=True) == [1, 2]
+    assert nice_ticks(0.2233333333333333, 0.22333333333333333) == nice_ticks(0.22333333333333333, 0.22333333333333333)
     assert nice_ticks(0.0, 0.87) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
