@@ -10,11 +10,18 @@ from hearai.errors import ConfigError
 Paths = str | Path | Sequence[str | Path] | None
 
 
-def begin(code: str | Path | None = None) -> None:
+def begin(code: str | Path | None) -> None:
     """What begins a command in a process that may have run others: files of datasets and code may have changed."""
+    if not isinstance(code, str | Path | None):
+        raise ConfigError(f"code: got {code!r:.80}; must be the path of a folder")
+    use_code(code)
+    read_data_again()
+
+
+def read_data_again() -> None:
+    """Datasets are read from their files, which may have changed since an earlier call."""
     from hearai.data.annotations.load import forget_data  # numpy
 
-    use_code(code)
     forget_data()
 
 

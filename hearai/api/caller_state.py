@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hearai.config.model_parts.code_folder import put_back_modules
 from hearai.errors import ConfigError
 from hearai.threads import interrupts_held, is_main_thread
 
@@ -69,6 +70,7 @@ def _caller_state_kept() -> Iterator[None]:
         with torch.random.fork_rng(range(torch.cuda.device_count())), torch_defaults():
             yield
     finally:
+        put_back_modules()
         random.setstate(draws)
         np.random.set_state(numpy_draws)
         for name in os.environ.keys() - environment.keys():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hearai.api.arguments import begin, one_path, paths_of, whole_number
+from hearai.api.arguments import begin, one_path, paths_of, read_data_again, whole_number
 from hearai.api.caller_state import only_call, torch_defaults
 from hearai.config.config import Config
 from hearai.threads import interrupts_held
@@ -64,7 +64,7 @@ class Model:
 
         top, paths = whole_number("predict: top", top), [Path(path) for path in paths_of("predict: clips", clips)]
         words = None if dictionary is None else one_path("predict: dictionary", dictionary)
-        begin()
+        read_data_again()
         with torch_defaults():
             return [] if not paths else predict_rows(self.trained, paths, top=top, dictionary=words, **reading)
 
@@ -77,7 +77,7 @@ class Model:
         paths = [Path(path) for path in paths_of("probabilities: clips", clips)]
         if not paths:
             return {head: np.zeros((0, size), np.float32) for head, size in self.trained.num_class.items()}
-        begin()
+        read_data_again()
         with torch_defaults():
             return {head: p_NK.numpy() for head, p_NK in predict_paths(self.trained, paths, **reading).items()}
 

@@ -11,7 +11,8 @@ from hearai.config.overrides import override
 from hearai.config.search_space.space_check import space_problems
 from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
-from hearai.data.annotations.load import Data, load_data
+from hearai.data.annotations.fingerprint import require_same_dataset
+from hearai.data.annotations.load import Data, forget_data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
 from hearai.metrics import MACRO_F1, METRICS, objective_label
@@ -136,11 +137,11 @@ def prepare_inputs(
 
 
 def check_inputs(plan: Plan) -> None:
-    """Checks that what the trials read is still there; called when one has failed.
+    """Checks that what the trials read is still there and the same; called when one has failed, and after the last.
 
     Raises:
-        DataError: the dataset, some of its clips, or the starting weights are gone. It is not the trial's fault, and
-            the next one would fail as well.
+        DataError: the dataset, some of its clips, or the starting weights are gone, or the dataset has changed. It is
+            not the trial's fault, and the next one would fail as well.
     """
     train, weights = plan.study.base.train_parameters, plan.study.base.feature_extractor.checkpoint
     folders, clips = dataset_folders(plan.study.base), plan.data.clips
@@ -158,6 +159,8 @@ def check_inputs(plan: Plan) -> None:
             "they were deleted, moved or unmounted during the search. Put them back; then the same command continues"
         )
         raise DataError([*problems[:-1], f"{problems[-1]}: {remedy}, and repeats the trials that were running"])
+    forget_data()
+    require_same_dataset(plan.data.fingerprints.as_dict(), load_data(plan.study.base).fingerprints)
 
 
 def objective_note(study: Study) -> str | None:

@@ -13,7 +13,9 @@ from hearai.cli import Print
 from hearai.cli.progress import events
 from hearai.cli.progress.phase_clock import PhaseClock
 from hearai.config.config import dataset_folders
+from hearai.config.model_parts.code_folder import code_kept
 from hearai.config.study import Study
+from hearai.data.annotations.load import load_data
 from hearai.files import atomic_write_text, using_caches
 from hearai.search.budget import BudgetTracker, budget_of
 from hearai.search.cluster.connect import RayConnection, check_connection, login_hint
@@ -102,6 +104,7 @@ class Outcome:
     """Sends the folder to the object store, if there is one."""
 
 
+@code_kept()
 def run_study(study: Study, options: Options, print_line: Print, show: events.Show = events.ignore) -> Outcome:
     """Runs the whole search. Called again, it continues, or does nothing if the search has finished.
 
@@ -181,6 +184,7 @@ class _Call:
         succeeded = bool(self.search.eligible_trials(TrialState.COMPLETE))
         if succeeded:
             self.show(events.PhaseStarted(events.TEST))
+            check_inputs(self.plan)
             self.sync.fetch_best_checkpoints()
             trainer = NodeTrainer(self.sync, context.resources, self.print_line)
             self._save_winner(trainer.train if options.address else train_here)
@@ -225,6 +229,7 @@ class _Call:
             settings.hang_seconds,
             settings.splits,
             may_pause=settings.sampler.name == "freeze_thaw",
+            dataset_of=lambda config: load_data(config).fingerprints.as_dict(),
             dashboard=cluster.dashboard if resources.workers > 1 else None,
             show=self.show,
         )

@@ -1,5 +1,6 @@
 """What a search prints about its objective before it starts, and whether what its trials read is still there."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,6 +55,21 @@ def test_lost_inputs_are_named(
     lose(data, weights)
     with pytest.raises(DataError, match=f"{words}.*Put them back; then the same command continues"):
         check_inputs(plan)
+
+
+@pytest.mark.heavy
+def test_a_dataset_that_changed_during_a_search_is_named(make_study: Callable[..., Study], tiny_dataset: Path) -> None:
+    study = make_study()
+    study = replace(study, base=override(study.base, {"general_parameters.data_path": [str(tiny_dataset)]}))
+    plan = Plan(study, load_data(study.base), study.base, None)
+    os.utime(next(tiny_dataset.glob("c0/*.jpg")))
+    check_inputs(plan)
+    rows = (tiny_dataset / "test_gloss.txt").read_text()
+    (tiny_dataset / "test_gloss.txt").write_text(rows.replace("c0 0 4 0", "c0 0 4 1"))
+    with pytest.raises(DataError, match="labels or files have changed since the search has read them; undo the change"):
+        check_inputs(plan)
+    (tiny_dataset / "test_gloss.txt").write_text(rows)
+    check_inputs(plan)
 
 
 @pytest.mark.training

@@ -17,8 +17,10 @@ import torch
 import yaml
 
 from hearai.config.config import load_config
+from hearai.config.model_parts.code_folder import code_record, use_code
 from hearai.config.overrides import override
 from hearai.config.study import Study
+from hearai.data.annotations.load import forget_data
 from hearai.errors import ConfigError, DataError
 from hearai.reporting.study_report.page import write_results
 from hearai.search.cluster.resources import TrialResources
@@ -27,6 +29,7 @@ from hearai.training.fit import fit
 from hearai.training.outputs.saved_state import load_best
 from hearai.training.runtime import LocalRuntime
 from tests.helpers import ROOT
+from tests.helpers.text_files import write_text
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 MakeStudy = Callable[..., Study]
@@ -231,3 +234,30 @@ def test_a_killed_search_continues_with_its_running_trials(
         lines = (tmp_path / "runs" / "tiny" / "trials" / f"{trial:04d}" / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 41))
     shutil.rmtree(tmp_path / "runs")
+
+
+def test_code_and_labels_edited_during_a_search(make_study: MakeStudy, tiny_dataset: Path, tmp_path: Path) -> None:
+    """Code as it was at the start is used to the end; other labels end the search, which continues without them."""
+    code = "import torch\n\nclass Mine(torch.nn.Module):\n    def forward(self, logits, labels):\n"
+    code += "        return torch.nn.functional.cross_entropy(logits, labels, reduction='none')\n"
+    write_text(tmp_path / "code" / "mine.py", code)
+    use_code(tmp_path / "code")
+    study = make_study({"budget": {"trials": 2}}, {"train_parameters.loss": "mine:Mine", "train_parameters.epochs": 1})
+    before = code_record()
+    rows = (tiny_dataset / "test_gloss.txt").read_text()
+
+    def edit(line: str) -> None:
+        if " 0000 " in line:
+            write_text(tmp_path / "code" / "mine.py", "raise RuntimeError('in the middle of an edit')")
+            (tiny_dataset / "test_gloss.txt").write_text(rows.replace("c0 0 4 0", "c0 0 4 1"))
+
+    with pytest.raises(DataError, match="the dataset: rows, labels or files have changed since the search"):
+        run_study(study, Options(tmp_path), edit)
+    (tiny_dataset / "test_gloss.txt").write_text(rows)
+    write_text(tmp_path / "code" / "mine.py", code)
+    use_code(None)
+    forget_data()  # as in a new process
+    outcome = run_study(study, Options(tmp_path), print)
+    assert outcome.succeeded
+    records = [json.loads(path.read_text()) for path in outcome.folder.glob("trials/*/code.json")]
+    assert len(records) >= 4 and all(record == before for record in records)

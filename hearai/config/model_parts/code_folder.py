@@ -6,14 +6,17 @@ a cluster it is a copy that Ray has brought, see `hearai.search.cluster.code_bun
 
 import hashlib
 import importlib
-import importlib.machinery
 import importlib.util
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 from hearai.errors import ConfigError
 
@@ -31,17 +34,21 @@ MAX_FILES, MAX_BYTES = 1000, 20_000_000
 
 log = logging.getLogger(__name__)
 _hash_when_used: dict[Path, str] = {}
+_added_to_path: set[str] = set()
+_set_aside: dict[str, ModuleType] = {}
 
 
 def use_code(folder: str | Path | None) -> None:
-    """Makes the parts in a folder available to this process, and to those that it starts; None changes nothing.
+    """Makes the parts in a folder available to this process, and to those that it starts; None = the one in use.
 
-    Modules that were imported from another folder, or from an earlier state of this one, are forgotten.
+    Modules that were imported from another folder, from an earlier state of this one, or before it was used, are set
+    aside: parts are imported from the files as they are now.
 
     Raises:
         ConfigError: it is not a folder, has no Python file, or is too large.
     """
-    if folder is None:
+    folder = folder or os.environ.get(CODE_VARIABLE)
+    if not folder or str(folder).startswith(SENT_MARK):
         return
     path = check_code(folder)
     os.environ[CODE_VARIABLE] = str(path)
@@ -49,8 +56,43 @@ def use_code(folder: str | Path | None) -> None:
     for known, before in list(_hash_when_used.items()):
         if known != path or before != now:
             _forget(known)
+    if path not in _hash_when_used:
+        _set_modules_aside(path)
     _hash_when_used[path] = now
     _add_to_path(path)
+
+
+def put_back_modules() -> None:
+    """Modules that `use_code` has set aside, and that no part has imported again, are there again with their state."""
+    imported = {name.partition(".")[0] for name in sys.modules}
+    for name, module in _set_aside.items():
+        if name.partition(".")[0] not in imported:
+            sys.modules[name] = module
+    _set_aside.clear()
+
+
+@contextmanager
+def code_kept() -> Iterator[None]:
+    """Within a with block, this process and those that it starts use the code as it is now, whatever is edited.
+
+    They use a copy, as the nodes of a cluster do.
+    """
+    folder = code_folder()
+    before = os.environ.get(CODE_VARIABLE, "")
+    if folder is None or before.startswith(SENT_MARK):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="hearai-code-") as scratch:
+        copy = Path(scratch).resolve() / SENT_PACKAGE
+        copy_code(folder, copy)
+        _forget(folder)
+        _use_copy(copy, folder)
+        try:
+            yield
+        finally:
+            os.environ[CODE_VARIABLE] = before
+            _forget(copy)
+            _remove_from_path(copy.parent)
 
 
 def forget_code() -> None:
@@ -58,6 +100,7 @@ def forget_code() -> None:
     os.environ.pop(CODE_VARIABLE, None)
     for folder in list(_hash_when_used):
         _forget(folder)
+    _set_aside.clear()
 
 
 def check_code(folder: str | Path) -> Path:
@@ -163,9 +206,23 @@ def note_code(recorded: Mapping[str, str], run: str | Path) -> None:
         )
 
 
-def use_sent_code(folder: str | None) -> None:
-    """In a process of a trial: `use_code` with the driver's folder, unless Ray has brought a copy to this node."""
-    if folder and not os.environ.get(CODE_VARIABLE, "").startswith(SENT_MARK):
+def code_to_send() -> tuple[str, str] | None:
+    """(folder with the code, the path that the user gave) for `use_sent_code`; None without one."""
+    folder = code_folder()
+    return (str(folder), os.environ[CODE_VARIABLE].removeprefix(SENT_MARK)) if folder else None
+
+
+def use_sent_code(code: Sequence[str] | None) -> None:
+    """In a process of a trial: uses what `code_to_send` was in the driver.
+
+    On a node where the driver's folder is not, Ray has brought a copy.
+    """
+    if not code:
+        return
+    folder, given = Path(code[0]), Path(code[1])
+    if folder.name == SENT_PACKAGE and folder.is_dir():
+        _use_copy(folder, given)
+    elif not os.environ.get(CODE_VARIABLE, "").startswith(SENT_MARK):
         use_code(folder)
 
 
@@ -176,21 +233,41 @@ def copy_code(folder: Path, to: Path) -> None:
         shutil.copyfile(folder / name, to / name)
 
 
+def _use_copy(copy: Path, given: Path) -> None:
+    """copy: a folder of the name `SENT_PACKAGE`; given: what runs record as its path."""
+    os.environ[CODE_VARIABLE] = f"{SENT_MARK}{given}"
+    _add_to_path(copy.parent)
+    _add_to_path(copy)
+
+
 def _add_to_path(folder: Path) -> None:
     """At the end: a file of the user must not replace a module of a library."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+        _added_to_path.add(str(folder))
+        importlib.invalidate_caches()
+
+
+def _remove_from_path(folder: Path) -> None:
+    """An entry that the user has made stays."""
+    if str(folder) in _added_to_path:
+        _added_to_path.discard(str(folder))
+        sys.path.remove(str(folder))
         importlib.invalidate_caches()
 
 
 def _forget(folder: Path) -> None:
+    _set_modules_aside(folder)
+    _remove_from_path(folder)
+    _hash_when_used.pop(folder, None)
+
+
+def _set_modules_aside(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
-        if not isinstance(spec, importlib.machinery.ModuleSpec):  # such as torch.classes, which has any attribute
+        if name == "__main__" or not isinstance(spec, ModuleSpec):  # such as torch.classes, which has any attribute
             continue
         places = [spec.origin, *(spec.submodule_search_locations or ())]
         if any(place and Path(place).is_relative_to(folder) for place in places):
-            del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if entry != str(folder)]
-    del _hash_when_used[folder]
+            _set_aside[name] = sys.modules.pop(name)
     importlib.invalidate_caches()

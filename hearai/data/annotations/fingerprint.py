@@ -11,6 +11,7 @@ from zipfile import BadZipFile, ZipFile
 
 from hearai.data.annotations.clip import Clip, landmarks_file
 from hearai.data.annotations.frame_naming import OUR_NAMING
+from hearai.errors import DataError
 from hearai.sign.skeleton import PARTS
 
 FINGERPRINT_KINDS = ("fingerprint", "content", "renamed_copy")
@@ -92,6 +93,22 @@ def is_same_dataset(stored: Mapping[str, Any], current: Mapping[str, Any], *, re
     """
     kinds = FINGERPRINT_KINDS if renamed else FINGERPRINT_KINDS[:2]
     return any(stored.get(kind) is not None and stored.get(kind) == current.get(kind) for kind in kinds)
+
+
+def require_same_dataset(read: Mapping[str, str], now: Fingerprints) -> None:
+    """Refuses files other than those that a search has read: its trials could not be compared.
+
+    Args:
+        read: `Fingerprints.as_dict` of the dataset when the search began.
+
+    Raises:
+        DataError: rows, labels or files have changed.
+    """
+    if read["fingerprint"] != now.fingerprint and not is_same_dataset(read, now.as_dict()):
+        raise DataError(
+            "the dataset: rows, labels or files have changed since the search has read them; undo the change, then the "
+            "same command continues, or begin another study with --name"
+        )
 
 
 def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Fingerprints:

@@ -5,6 +5,7 @@ Ray could upload the working directory itself, but that may hold datasets and ru
 to other folders) stays here: the files of a job can be read by everyone who has the cluster's token.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -123,7 +124,8 @@ def own_code_for_nodes() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="hearai-code-") as scratch:
         copy = Path(scratch) / SENT_PACKAGE
         copy_code(folder, copy)
-        yield {"py_modules": [str(copy)], "env_vars": {CODE_VARIABLE: f"{SENT_MARK}{folder}"}}
+        given = os.environ[CODE_VARIABLE].removeprefix(SENT_MARK)
+        yield {"py_modules": [str(copy)], "env_vars": {CODE_VARIABLE: f"{SENT_MARK}{given}"}}
 
 
 def _bundle_file(option: str, value: str, folder: Path) -> str:

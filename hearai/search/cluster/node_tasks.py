@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hearai.cli import Print
 from hearai.config.config import Config, build_config, dataset_folders, to_dict
-from hearai.config.model_parts.code_folder import code_folder
+from hearai.config.model_parts.code_folder import code_to_send
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
 from hearai.data.demo import demo_dataset
@@ -205,7 +205,6 @@ def pretrain_on_any_node(
     Raises:
         UserError: pre-training failed, with the reason.
     """
-    code = code_folder()
     alone = PretrainSpec(
         to_dict(config),
         settings.model_dump(),
@@ -215,7 +214,7 @@ def pretrain_on_any_node(
         threads=resources.threads,
         cpus=resources.cpus,
         gpus=resources.gpus,
-        code=str(code) if code else None,
+        code=code_to_send(),
     )
     if workers > 1:
         spec = replace(alone, workers=workers, gpus=float(resources.gpus > 0))  # NCCL takes no two workers on one

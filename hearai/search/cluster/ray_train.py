@@ -6,7 +6,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from hearai.config.config import Config, to_dict
-from hearai.config.model_parts.code_folder import code_folder
+from hearai.config.model_parts.code_folder import code_to_send
 from hearai.search.cluster.connect import RayConnection
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.trial.spec import TrialSpec
@@ -36,7 +36,7 @@ def train_with_ray(config: Config, folder: Path, workers: int, threads: int | No
         to_dict(config),
         threads=threads or per_worker.threads,
         workers=per_worker.workers,
-        code=str(code) if (code := code_folder()) else None,
+        code=code_to_send(),
     )
     trainer = TorchTrainer(
         train_worker,

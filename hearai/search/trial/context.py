@@ -16,6 +16,8 @@ import torch
 from hearai.config.config import Config, build_config, dataset_folders
 from hearai.config.model_parts.code_folder import use_sent_code
 from hearai.config.overrides import override
+from hearai.data.annotations.fingerprint import require_same_dataset
+from hearai.data.annotations.load import load_data
 from hearai.errors import Superseded, UserError
 from hearai.files import using_caches
 from hearai.search.storage.layout import ATTEMPT, LOG, TRIALS
@@ -201,6 +203,7 @@ def trial_context(
     Raises:
         StoreLost: the store cannot be reached, or refuses.
         Superseded: a later attempt at the trial has started.
+        DataError: the dataset is not the one that the search has read.
     """
     use_sent_code(spec.code)
     with ExitStack() as stack:
@@ -209,6 +212,8 @@ def trial_context(
         stack.enter_context(using_caches(dataset_folders(folder.config)))
         worker = f"worker {rank} of {spec.workers}" if spec.workers > 1 else ""
         stack.enter_context(trial_log(folder.path, worker))
+        if spec.dataset is not None:
+            require_same_dataset(spec.dataset, load_data(folder.config).fingerprints)
         # Ray Train's local mode has no cluster, hence no notices
         preemption = stack.enter_context(watch_for_preemption()) if ray.is_initialized() else PreemptionNotice()
         metrics = stack.enter_context(trial_metrics(spec.study if rank == 0 else None, spec.label))

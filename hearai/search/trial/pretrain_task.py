@@ -47,8 +47,8 @@ class PretrainSpec:
     """CPUs of each worker."""
     gpus: float = 0
     """GPUs of each worker."""
-    code: str | None = None
-    """The driver's folder with parts of the user's own; None = there is none."""
+    code: tuple[str, str] | None = None
+    """Parts of the user's own, as `code_to_send` names them; None = there are none."""
     key: str = ""
     """For the workers of a group; see `pretrain`."""
 

@@ -54,12 +54,20 @@ class TrialSpec:
     """The study's folder on the driver."""
     storage: str | None = None
     """Address of the object store given by `--storage`; None = `home` is in a shared folder."""
-    code: str | None = None
-    """The driver's folder with parts of the user's own; None = there is none."""
+    dataset: Mapping[str, str] | None = None
+    """Fingerprints of the dataset that the search has read, as `Fingerprints.as_dict`; None = whatever is there."""
+    code: tuple[str, str] | None = None
+    """Parts of the user's own, as `code_to_send` names them; None = there are none."""
 
     @classmethod
     def single_run(
-        cls, folder: Path, config: Mapping[str, Any], *, threads: int = 1, workers: int = 1, code: str | None = None
+        cls,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        threads: int = 1,
+        workers: int = 1,
+        code: tuple[str, str] | None = None,
     ) -> "TrialSpec":
         """A run that belongs to no search. It is never considered hung: a debugger may hold it for any time."""
         return cls(0, str(folder.absolute()), config, threads=threads, workers=workers, code=code)

@@ -18,7 +18,7 @@ from hearai.cli import Print
 from hearai.cli.progress import events
 from hearai.cli.progress.names import short_names
 from hearai.config.config import Config, to_dict
-from hearai.config.model_parts.code_folder import code_folder
+from hearai.config.model_parts.code_folder import code_to_send
 from hearai.search.cluster.dashboard import watch_dashboard
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.stage import Stage
@@ -64,6 +64,8 @@ class SearchContext:
     """Number of divisions of the clips on which each trial is scored."""
     may_pause: bool = False
     """Whether the search pauses trials and resumes them."""
+    dataset_of: Callable[[Config], Mapping[str, str] | None] = lambda _: None
+    """Fingerprints of the dataset that a trial must find, see `TrialSpec.dataset`."""
     dashboard: str | None = None
     """Address of Ray's dashboard, which must answer while worker groups run; None = not needed."""
     show: events.Show = events.ignore
@@ -112,7 +114,8 @@ class SearchContext:
             log_start=log_size(folder),
             home=str(self.sync.study.folder),
             storage=self.sync.storage,
-            code=str(code) if (code := code_folder()) else None,
+            dataset=self.dataset_of(config),
+            code=code_to_send(),
         )
 
     def _clear_unusable(self, folder: Path, config: Config) -> None:

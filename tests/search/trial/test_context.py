@@ -4,14 +4,16 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hearai.config.config import to_dict
-from hearai.errors import Superseded, UserError
+from hearai.config.config import build_config, to_dict
+from hearai.data.annotations.load import forget_data, load_data
+from hearai.errors import DataError, Superseded, UserError
 from hearai.search.storage.study_sync import StudyLocation
-from hearai.search.trial.context import ATTEMPT, open_trial_folder, release_memory
+from hearai.search.trial.context import ATTEMPT, open_trial_folder, release_memory, trial_context
 from hearai.search.trial.log import failure_of, trial_log
 from hearai.search.trial.spec import TrialSpec
 from tests.helpers.s3_server import Bucket
@@ -51,6 +53,19 @@ def test_a_superseded_attempt_is_refused_and_the_later_one_not(make_spec: MakeSp
 def test_the_other_workers_of_a_group_record_no_attempt(make_spec: MakeSpec) -> None:
     with open_trial_folder(make_spec(None)) as first, open_trial_folder(make_spec(None), writes=False) as other:
         first.ensure_current_attempt(), other.ensure_current_attempt()
+
+
+@pytest.mark.heavy
+def test_a_trial_refuses_another_dataset_than_the_search(make_spec: MakeSpec, tiny_dataset: Path) -> None:
+    spec = make_spec(None)
+    known = load_data(build_config(spec.config)).fingerprints.as_dict()
+    with trial_context(replace(spec, dataset=known)):
+        pass
+    (tiny_dataset / "test_gloss.txt").write_text("c0 0 4 0\nc1 0 4 1\nc2 0 4 2\nc3 0 4 0\nc4 0 4 1\nc5 0 4 2\n")
+    forget_data()  # as in a process that starts now
+    with pytest.raises(DataError, match="the dataset: rows, labels or files have changed"):
+        with trial_context(replace(spec, dataset=known)):
+            pass
 
 
 @pytest.mark.heavy
