@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 from hearai.cli import Print
 from hearai.cli.progress.events import TrialLine
 from hearai.metrics import MACRO_F1, SCORES
+from hearai.search.cluster.resources import plural
 from hearai.search.stage import Stage
 from hearai.search.storage import attributes
 from hearai.search.storage.layout import label_of
@@ -22,13 +23,17 @@ from hearai.search.tune.searcher import JournalSearcher
 
 HEARTBEAT_S = 30.0
 """Seconds without a line after which the running trials are listed."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 3600.0
+"""Seconds without a running trial after which that is said; twice as many each time until the longest."""
 
 
 class ProgressLines(Callback):
     """Prints how each trial ended, with the best of its stage so far, and now and then what is running."""
 
-    def __init__(self, print_line: Print, searcher: JournalSearcher):
-        self.print_line, self._searcher = print_line, searcher
+    def __init__(self, print_line: Print, searcher: JournalSearcher, needed: str):
+        """needed: what a trial needs of the cluster, in words."""
+        self.print_line, self._searcher, self._needed = print_line, searcher, needed
+        self._wait_s = FIRST_WAIT_S
         self._running: dict[str, int] = {}
         """{label: last reported epoch} of running trials."""
         self._lost: dict[str, int] = {}
@@ -36,7 +41,7 @@ class ProgressLines(Callback):
         self._last_line = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        label = TrialSpec.of(trial).label
+        label, self._wait_s = TrialSpec.of(trial).label, FIRST_WAIT_S
         self._running[label], self._lost[label] = 0, self._known(trial).user_attrs.get(attributes.LOST, 0)
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
@@ -71,6 +76,17 @@ class ProgressLines(Callback):
             lost = known.user_attrs.get(attributes.LOST, 0) > self._lost.get(label, 0)
             what, since = ("lost its node", "epoch") if lost else ("preempted", "step")
             self._print(f"  {label} {what}; it will resume from its last {since} on another node")
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Others may use the cluster: then trials wait, perhaps for hours."""
+        is_late = time.monotonic() - self._last_line > self._wait_s
+        if is_late and not self._running and any(trial.status == Trial.PENDING for trial in trials):
+            free, all_ = ray.available_resources(), ray.cluster_resources()
+            room = ", ".join(
+                f"{free.get(key, 0):g} of {plural(all_[key], key)}" for key in ("CPU", "GPU") if key in all_
+            )
+            self._print(f"  waiting for room on the cluster: a trial needs {self._needed}; free now: {room}")
+            self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
 
     def _known(self, trial: Trial) -> FrozenTrial:
         """The trial in the journal."""

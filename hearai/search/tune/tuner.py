@@ -184,7 +184,7 @@ def _tuner(
             storage_path=scratch,
             verbose=0,
             callbacks=[
-                ProgressLines(context.print_line, searcher),
+                ProgressLines(context.print_line, searcher, str(context.resources)),
                 LiveTrials(context.show, searcher),
                 HangDetector(searcher, context.hang_seconds),
                 logs,

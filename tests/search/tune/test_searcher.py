@@ -136,7 +136,7 @@ def test_the_fourth_lost_node_is_a_failure(storage: JournalStorage) -> None:
 def test_lost_nodes_and_preemptions_have_their_own_lines(storage: JournalStorage) -> None:
     printed: list[str] = []
     searcher = JournalSearcher(iter([stage(storage, "search", 1)]), make_spec)
-    lines = ProgressLines(printed.append, searcher)
+    lines = ProgressLines(printed.append, searcher, "1 CPU")
     for tune_id, failure in (("a", NODE_DIED), ("b", Failure("it is reclaimed", "preemption")), ("c", NODE_DIED)):
         trial = Trial("run", config=searcher.suggest(tune_id), trial_id=tune_id, stub=True)
         lines.on_trial_start(0, [], trial)

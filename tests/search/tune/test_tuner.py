@@ -9,6 +9,7 @@ import ray.util.state
 
 from hearai.config.study import Study
 from hearai.search.run import Options, run_study
+from hearai.search.tune import callbacks
 from hearai.search.tune.tuner import title_of
 
 
@@ -33,3 +34,24 @@ def test_the_list_of_actors_shows_trials_by_title(make_study: Callable[..., Stud
     study = make_study({"budget": {"trials": 4}, "finalists": {"count": 0}}, name="watched")
     run_study(study, Options(tmp_path, max_concurrent=1), list_actors)
     assert any(kind == "Trial" and name.startswith("watched 0000 lr=") for kind, name in actors), actors
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_search_says_what_it_waits_for(
+    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "FIRST_WAIT_S", 0.2)
+    cpus = ray.cluster_resources()["CPU"]
+    others = ray.util.placement_group([{"CPU": 1}] * int(cpus))
+    ray.get(others.ready())
+    waiting: list[str] = []
+
+    def make_room(line: str) -> None:
+        if "waiting for room" in line:
+            waiting.append(line)
+            if len(waiting) == 2:
+                ray.util.remove_placement_group(others)
+
+    study = make_study({"budget": {"trials": 1}, "finalists": {"count": 0}}, name="waiting")
+    assert run_study(study, Options(tmp_path, max_concurrent=1), make_room).succeeded
+    assert waiting[0] == f"  waiting for room on the cluster: a trial needs 1 CPU; free now: 0 of {cpus:g} CPUs"
