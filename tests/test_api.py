@@ -231,7 +231,7 @@ def test_numbers_of_numpy_and_sections_are_values(make_config: Callable, make_da
     model = hearai.load_model(tmp_path / "run", gpu=np.int64(-1))
     assert result.epochs == 1 and model.config.train_parameters.lr == 0.007, "the rest of the section is as it was"
     shown = repr(model)
-    assert len(shown) < 300 and "gloss: 3" in shown and model.config.transformer.name in shown
+    assert len(shown) < 300 and "{'gloss': 3}" in shown and model.config.transformer.name in shown
     assert len({model, model}) == 1
 
 

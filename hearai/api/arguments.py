@@ -52,7 +52,7 @@ def paths_of(name: str, paths: Any) -> list[str]:
     """An argument that is a path or several.
 
     Raises:
-        ConfigError: it is something else, or an empty list: no file at all is not what is meant by it.
+        ConfigError: it is something else.
     """
     if isinstance(paths, str | Path):
         return [str(paths)]

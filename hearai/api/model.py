@@ -23,9 +23,8 @@ class Model:
     trained: "TrainedModel"
 
     def __repr__(self) -> str:
-        config, classes = self.config, ", ".join(f"{head}: {n}" for head, n in self.trained.num_class.items())
-        parts = f"{config.feature_extractor.name} + {config.transformer.name}"
-        return f"Model({str(self.trained.folder)!r}, {parts}, classes: {{{classes}}})"
+        parts = f"{self.config.feature_extractor.name} + {self.config.transformer.name}"
+        return f"Model({str(self.trained.folder)!r}, {parts}, classes of {dict(self.trained.num_class)})"
 
     @property
     def config(self) -> Config:
