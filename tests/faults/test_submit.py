@@ -102,7 +102,7 @@ def test_a_search_is_submitted_followed_and_fetched(
     fetched = submit("fetch", "short", "--to", tmp_path / "here")
     assert fetched.returncode == 0 and (tmp_path / "here/short/report.html").is_file(), fetched.stderr
     assert not (tmp_path / "here/short/trials").exists()
-    assert "given/space/tiny.yaml" in jobs_of(cluster), "the file of --space is sent along"
+    assert "given/space/0/tiny.yaml" in jobs_of(cluster), "the file of --space is sent along"
     token = cluster.token.read_text()
     logs = [path.read_bytes() for path in Path(cluster._scratch.name).rglob("logs/**/*") if path.is_file()]
     assert len(logs) > 20 and token.encode() not in b"".join(logs)
