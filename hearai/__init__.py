@@ -4,6 +4,7 @@ The Python API (`hearai.load_config`, `fit`, `search`, `load_study`, `load_model
 """
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "SavedStudy", "fit", "load_config", "load_model", "load_study", "search"]
 
+NO_TELEMETRY = {
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime: reports to Microsoft, and writes a device id below ~/.cache
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # Hugging Face: versions of libraries and a session id in each download
+}
+"""{variable: value}: libraries send nothing about their use, unless the user's environment says otherwise.
+
+Ray's is switched off in `hearai.search.cluster.connect`, MLflow's in `hearai.training.outputs.remote_trackers`, and
+MediaPipe's in `hearai.data.landmarks.extraction`.
+"""
+
+os.environ.update({**NO_TELEMETRY, **os.environ})  # before these libraries are imported
 limit_spinning()  # before modules of this package import torch and NumPy, in scripts and in trials
 
 

@@ -117,9 +117,17 @@ def _landmarkers(models: Mapping[str, Path], stack: ExitStack) -> tuple[Any, Any
     """Landmarkers for hands, body and face (None without its model); new for each clip, since they track."""
     from mediapipe.tasks.python import BaseOptions, vision
 
+    class QuietOptions(BaseOptions):
+        """MediaPipe reports each use to Google, and has no switch: with no authority trusted, it sends nothing."""
+
+        def to_ctypes(self) -> Any:
+            options = super().to_ctypes()
+            options.ca_bundle_path = os.devnull.encode()
+            return options
+
     def options(name: str) -> dict[str, Any]:
         # As bytes: MediaPipe opens paths relative to its own package on some systems.
-        base = BaseOptions(model_asset_buffer=models[name].read_bytes())
+        base = QuietOptions(model_asset_buffer=models[name].read_bytes())
         return {"base_options": base, "running_mode": vision.RunningMode.VIDEO}
 
     hands = vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(**options(HAND), num_hands=2))
