@@ -24,7 +24,7 @@ LAYERS: dict[str, list[str]] = {
         "benchmarks reporting",
         "api",
     ],
-    "hearai.cli": ["arguments parser progress ray_auth streams", "completion script"],
+    "hearai.cli": ["arguments parser preconditions progress ray_auth streams", "completion script"],
     "hearai.config": [
         "limits model_parts yaml_io",
         "field_types validation",

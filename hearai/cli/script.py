@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from hearai.cli.preconditions import require_own_package, require_working_directory
 from hearai.cli.ray_auth import show_token
 from hearai.cli.streams import robust_streams
 from hearai.errors import ConfigError, UserError, printable
@@ -43,6 +44,8 @@ def _exit_code(main: Callable[[], int]) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[_log_handler()])
     logging.getLogger("hearai").setLevel(logging.INFO)
     try:
+        require_working_directory()
+        require_own_package(main)
         _check_encoding(sys.argv[1:])
         return main()
     except UserError as error:
