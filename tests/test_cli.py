@@ -6,6 +6,7 @@ import pickle
 import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,18 @@ def test_an_unknown_home_folder_is_one_message(
     assert exit_code(lambda: bool(Path(path).expanduser()) and 0) == 2
     assert capsys.readouterr().err == (
         "error: this user has no home folder: set HOME or HEARAI_CACHE to a writable folder\n"
+    )
+
+
+def test_that_no_folder_takes_temporary_files_is_one_message(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)  # asked for the first time
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc"])  # takes no files
+    assert exit_code(lambda: bool(tempfile.gettempdir()) and 0) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: no folder takes temporary files") and line.endswith(
+        "set TMPDIR to a writable folder"
     )
 
 

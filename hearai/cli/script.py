@@ -1,9 +1,9 @@
 """What every script does: error handling, exit codes, logging and printing."""
 
 import logging
+import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -66,8 +66,10 @@ def _problems_of_path(error: OSError | ValueError | RuntimeError) -> list[str]:
     """The messages for an error of a path; all others, such as those of connections, are raised again."""
     match error:
         case OSError(errno=number, filename=None) if number in UNWRITABLE:  # of an open file: nothing says which one
-            folders = f"the working directory, {tempfile.gettempdir()}, {cache_folder()}"
+            folders = f"the working directory, {os.environ.get('TMPDIR', '/tmp')}, {cache_folder()}"
             return [f"a file cannot be written ({error.strerror}); check the disks of {folders}"]
+        case FileNotFoundError(filename=None) if NO_TEMPORARY_FOLDER in str(error):  # torch asks for it at its import
+            return [NO_TEMPORARY_FILES]
         case OSError(errno=number) if number in UNWRITABLE:
             return disk_full(error.filename, number).problems
         case OSError(filename=str() | bytes()):
@@ -81,6 +83,12 @@ def _problems_of_path(error: OSError | ValueError | RuntimeError) -> list[str]:
     raise error
 
 
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""How `tempfile` says that no folder takes temporary files."""
+NO_TEMPORARY_FILES = (
+    "no folder takes temporary files: TMPDIR, /tmp, /var/tmp and the working directory are missing, read-only or full; set "
+    "TMPDIR to a writable folder"
+)
 SURROGATES = "surrogates not allowed"
 """Why Python cannot write a file name that is not UTF-8."""
 NOT_UTF8 = "the name is not UTF-8; rename the file or folder"
