@@ -24,6 +24,8 @@ MAX_NAME = 200
 """Letters of a name that becomes a folder: file systems allow 255 bytes, some of which temporary names need."""
 LONGEST_TMPDIR = 70
 """Bytes of TMPDIR: the sockets of process pools and shared tensors have some 30 more, of 107 (macOS: 103) at most."""
+NO_HOME = "this user has no home folder: set HOME to a writable folder"
+"""Other variables replace some folders in it, but not all: Ray asks for it as soon as it is imported."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -82,12 +84,7 @@ def home_folder(variable: str, *default: str) -> Path:
     try:
         return Path.home().joinpath(*default)
     except RuntimeError:  # neither HOME nor an entry of this user in the password database
-        raise UserError(no_home(variable)) from None
-
-
-def no_home(variable: str) -> str:
-    """The message for a user without a home folder. variable: the environment variable to set instead."""
-    return f"this user has no home folder: set HOME or {variable} to a writable folder"
+        raise UserError(NO_HOME) from None
 
 
 def folder_name_problem(name: str) -> str | None:

@@ -90,9 +90,7 @@ def test_an_unknown_home_folder_is_one_message(
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # in no password database
     assert exit_code(lambda: bool(Path(path).expanduser()) and 0) == 2
-    assert capsys.readouterr().err == (
-        "error: this user has no home folder: set HOME or HEARAI_CACHE to a writable folder\n"
-    )
+    assert capsys.readouterr().err == "error: this user has no home folder: set HOME to a writable folder\n"
 
 
 def test_that_no_folder_takes_temporary_files_is_one_message(

@@ -53,13 +53,13 @@ def test_more_than_the_disk_has_is_refused(tmp_path: Path) -> None:
     require_free_space(tmp_path / "new", 1, "3 clips")
 
 
-def test_without_a_home_folder_the_message_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_the_message_names_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_entry() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("HEARAI_CACHE", raising=False)
     monkeypatch.setattr(Path, "home", no_entry)
-    with pytest.raises(UserError, match="set HOME or HEARAI_CACHE"):
+    with pytest.raises(UserError, match="set HOME to a writable folder"):
         cache_folder()
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hearai.errors import UserError
+from hearai.files import NO_HOME
 
 TOKEN_BYTES = 32
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -124,6 +125,4 @@ def _known_token_file() -> Path:
     try:
         return token_file()
     except RuntimeError:
-        raise UserError(
-            "no home folder for Ray's token: HOME is not set, and this user has none; set RAY_AUTH_TOKEN_PATH"
-        ) from None
+        raise UserError(NO_HOME) from None

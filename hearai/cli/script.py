@@ -11,7 +11,7 @@ from hearai.cli.preconditions import require_own_package, require_working_direct
 from hearai.cli.ray_auth import show_token
 from hearai.cli.streams import robust_streams
 from hearai.errors import ConfigError, UserError, printable
-from hearai.files import UNWRITABLE, cache_folder, disk_full, no_home, path_error
+from hearai.files import NO_HOME, UNWRITABLE, cache_folder, disk_full, path_error
 
 T = TypeVar("T")
 Print = Callable[[str], None]
@@ -77,7 +77,7 @@ def _problems_of_path(error: OSError | ValueError | RuntimeError) -> list[str]:
         case UnicodeEncodeError(reason=reason) if reason == SURROGATES:
             return [f"{_line_around(error.object, error.start)}: {NOT_UTF8}"]
         case RuntimeError() if "determine home directory" in str(error):  # pathlib's; Ray asks for it as well
-            return [no_home("HEARAI_CACHE")]
+            return [NO_HOME]
         case ValueError() if "embedded null" in str(error):
             return [f"a path contains a NUL character ({error}); remove it from the option or file that names it"]
     raise error
@@ -86,8 +86,8 @@ def _problems_of_path(error: OSError | ValueError | RuntimeError) -> list[str]:
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """How `tempfile` says that no folder takes temporary files."""
 NO_TEMPORARY_FILES = (
-    "no folder takes temporary files: TMPDIR, /tmp, /var/tmp and the working directory are missing, read-only or full; set "
-    "TMPDIR to a writable folder"
+    "no folder takes temporary files: TMPDIR, /tmp, /var/tmp and the working directory are missing, read-only or full; "
+    "set TMPDIR to a writable folder"
 )
 SURROGATES = "surrogates not allowed"
 """Why Python cannot write a file name that is not UTF-8."""

@@ -127,7 +127,11 @@ def _lines(storage: Path) -> Iterator[str]:
         )
         if info.note:
             yield f"  {shorten(info.note, COLUMNS - 2)}"
-    caches = list_caches()
+    try:
+        caches = list_caches()
+    except UserError as error:  # no home folder, which the list of studies does not need
+        yield f"caches: {error}"
+        return
     yield f"caches in {cache_folder()}: {size_text(sum(info.bytes for info in caches))}"
     for kind in sorted({info.kind for info in caches}):
         of_kind = [info for info in caches if info.kind == kind]

@@ -58,6 +58,16 @@ def test_the_list_fits_80_columns_and_has_the_caches(storage: Path) -> None:
     assert any(line.split()[:4] == ["features", "1", "folder", "2"] for line in lines)
 
 
+def test_studies_are_listed_without_a_home_folder(
+    storage: Path, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("HEARAI_CACHE")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # in no password database
+    code, out, err = call("studies", "list", "--storage", storage)
+    assert code == 0 and not err and "finished" in out and "caches: this user has no home folder: set HOME" in out
+
+
 def test_nothing_is_deleted_while_a_search_uses_it(storage: Path) -> None:
     folders = [find_study(storage, name) for name in "ab"]
     with study_lock(storage / "b"):
