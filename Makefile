@@ -7,6 +7,17 @@ CODE := hearai experiments tests cluster docs
 DOCS_READY := $(VENV)/.docs-ready
 BASELINE := hearai/benchmarks/speed/baseline.json
 
+# Why the environment that exists cannot be used; empty where it can, or where there is none. Its scripts, such as pip and
+# ray, hold the path of the folder that it was made in.
+VERSION := import sys; print("%d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))
+GIVEN := $(if $(filter command environment,$(firstword $(origin PYTHON))),$(PYTHON))
+FAULT := $(shell test -e $(VENV) || exit 0; \
+	found=`$(BIN)/python -ISc '$(VERSION)' 2>&1` || { echo "has no Python of 3.11 or newer that starts"; exit; }; \
+	given=`test -z "$(GIVEN)" || $(GIVEN) -ISc '$(VERSION)' 2>&1`; \
+	test "$${given:-$$found}" = "$$found" || { echo "has Python $$found"; exit; }; \
+	test ! -f $(BIN)/pip || head -n 2 $(BIN)/pip | grep -qF -e "`pwd -P`/$(BIN)/" -e "`cd $(BIN) && pwd -P`/" || \
+	echo "was made in another folder")
+
 # Compiled test modules are kept: pytest rewrites the assertions of changed ones only.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -17,17 +28,22 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
+ifneq ($(FAULT),)
+.PHONY: $(READY)
+endif
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -r requirements.txt
+	@test -z "$(FAULT)" && test -x $(BIN)/pip || { \
+		$(PYTHON) -ISc '$(VERSION)' >/dev/null || \
+		{ echo "error: $(PYTHON) is not Python 3.11 or newer; name one: make venv PYTHON=python3.11"; exit 2; }; \
+		test -z "$(FAULT)" || echo "$(VENV) $(FAULT): it is made again, without optional packages (make landmarks)"; \
+		$(PYTHON) -m venv $(if $(FAULT),--clear) $(VENV); }
+	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 
 venv: $(READY)  ## the virtual environment .venv
 
 landmarks: $(READY)  ## MediaPipe, which finds landmarks in videos; it brings its own OpenCV
-	$(BIN)/pip install --quiet mediapipe==1.2.3
+	$(BIN)/python -m pip install --quiet mediapipe==1.2.3
 
 tune: $(READY)  ## a search on demo data; then open runs/hamnosys/report.html
 	$(BIN)/python experiments/tune.py --space hamnosys
@@ -75,7 +91,7 @@ docs-pages: $(READY)  ## regenerate docs/options.md, docs/commands.md and the tr
 	$(BIN)/python docs/tools/architecture_tree.py
 
 $(DOCS_READY): $(READY) docs/requirements.txt
-	$(BIN)/pip install --quiet -r docs/requirements.txt
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
 	@touch $@
 
 clean:  ## remove the environment (keeps runs/)
