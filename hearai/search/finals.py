@@ -1,6 +1,7 @@
 """After the search: retraining of the best trials and the base config with new seeds, then the test scores, once."""
 
 import json
+import shlex
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from hearai.errors import UserError
 from hearai.files import atomic_write_text
 from hearai.search.stage import Stage
 from hearai.search.storage.attributes import FINAL_KIND, KIND, SEED, SOURCE
-from hearai.search.storage.layout import CONFUSION, EXAMPLES, TEST_SCORES, TRIALS, label_of
+from hearai.search.storage.layout import CONFUSION, EXAMPLES, TEST_SCORES, TRIALS, label_of, seed_of_best
 from hearai.search.storage.trial_store import BASE_TRIAL, Proposal, TrialStore, final_value
 from hearai.training.inference.assess import ScoredSplit, evaluate_split
 from hearai.training.inference.confused_examples import confusions_of, examples_of
@@ -86,6 +87,16 @@ def winner(search: TrialStore, finals: TrialStore) -> int:
     return max(candidates, key=lambda source: (statistics.fmean(table[source].values()), source == BASE_TRIAL))
 
 
+def best_run(search: TrialStore, finals: TrialStore, number: int) -> tuple[str, int | None]:
+    """(folder in `trials/`, seed if it is one of the finals) of the winner's run that becomes `best/`.
+
+    It is the run of the search, by which the config was chosen, unless that is not complete, see `seed_of_best`.
+    """
+    is_complete = search[number].state is TrialState.COMPLETE
+    seed = seed_of_best(is_complete, final_scores(finals).get(number, {}))
+    return label_of(number, {} if seed is None else {SOURCE: number, SEED: seed}), seed
+
+
 def require_winner_checkpoints(study: Study, search: TrialStore, finals: TrialStore, folder: Path) -> None:
     """Checks that the winner's checkpoints exist.
 
@@ -94,17 +105,22 @@ def require_winner_checkpoints(study: Study, search: TrialStore, finals: TrialSt
     """
     number = winner(search, finals)
     seeds = final_scores(finals).get(number, {})
-    labels = [label_of(number, {}), *(label_of(number, {SOURCE: number, SEED: seed}) for seed in seeds)]
-    runs = [run for label in labels for run in run_folders(folder / TRIALS / label, study.settings.splits)]
+    labels = {best_run(search, finals, number)[0], *(label_of(number, {SOURCE: number, SEED: seed}) for seed in seeds)}
+    runs = [run for label in sorted(labels) for run in run_folders(folder / TRIALS / label, study.settings.splits)]
     if missing := [run for run in runs if not holds_checkpoint(run / BEST)]:
-        raise UserError(
-            [
-                f"{run / BEST}: the checkpoint of the winner, trial {number}, is missing; put it back, or train it "
-                f"again: python experiments/train.py --config {run / CONFIG_FILE} --threads 1 --resume "
-                f"--set general_parameters.path_to_save={run}; then run the same command again"
-                for run in missing
-            ]
-        )
+        raise UserError([_missing_checkpoint(run, number) for run in missing])
+
+
+def _missing_checkpoint(run: Path, number: int) -> str:
+    """number: of the winner, of which the folder `run` should hold a checkpoint."""
+    lost, config = f"{run / BEST}: the checkpoint of the winner, trial {number}, is missing", run / CONFIG_FILE
+    if not config.is_file():
+        return f"{lost}, and so is {config.name}; put both back, or search again under another --name"
+    return (
+        f"{lost}; put it back, or train it again: python experiments/train.py --config {shlex.quote(str(config))} "
+        f"--threads 1 --resume --set {shlex.quote(f'general_parameters.path_to_save={run}')}; then run the same "
+        "command again"
+    )
 
 
 def score_test_split(study: Study, search: TrialStore, finals: TrialStore, folder: Path) -> dict[str, Any]:

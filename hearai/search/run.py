@@ -25,6 +25,7 @@ from hearai.search.cluster.resources import Cluster, TrialResources, plural, wai
 from hearai.search.early_stopping.plateau import plateau_of
 from hearai.search.finals import (
     base_stage,
+    best_run,
     finals_stage,
     measure_winner,
     require_winner_checkpoints,
@@ -57,7 +58,7 @@ from hearai.search.storage.attributes import (
 )
 from hearai.search.storage.changed_study import syncing_changed
 from hearai.search.storage.journal_backend import Journal, open_journal
-from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, FINAL_RUN, TRIALS, label_of
+from hearai.search.storage.layout import BEST_CONFIG, BEST_MODEL, FINAL_RUN, TRIALS
 from hearai.search.storage.lock import is_taken_over, record_dashboard
 from hearai.search.storage.output_log import output_log
 from hearai.search.storage.study_folder import (
@@ -283,11 +284,13 @@ class _Call:
             measure_winner(self.study, self.folder / FINAL_RUN / BEST, self.print_line, self.folder / BEST_MODEL)
 
     def _copy_winner(self, number: int) -> None:
-        """Writes `best.yaml` and `best/`: the winner's config and checkpoint in the search."""
-        path = self.folder / BEST_CONFIG
-        config = self.study.config_of(self.search[number].params, self.study.settings.seed)
+        """Writes `best.yaml` and `best/`: config and checkpoint of the winner's run, see `best_run`."""
+        path, (label, seed) = self.folder / BEST_CONFIG, best_run(self.search, self.finals, number)
+        if seed is not None:
+            self.print_line(f"best/ is {label}, retrained with a new seed: trial {number} did not complete")
+        config = self.study.config_of(self.search[number].params, self.study.settings.seed if seed is None else seed)
         atomic_write_text(path, portable_yaml(config, path, self.folder))
-        first = run_folders(self.folder / TRIALS / label_of(number, {}), self.study.settings.splits)[0]
+        first = run_folders(self.folder / TRIALS / label, self.study.settings.splits)[0]
         if not is_same_model(first / BEST, self.folder / BEST_MODEL):  # else it has its reliability, which takes time
             copy_checkpoint(first / BEST, self.folder / BEST_MODEL)
         measure_winner(self.study, self.folder / BEST_MODEL, self.print_line)

@@ -48,6 +48,19 @@ def kill_after_first_epoch(trials: Path, signals: dict[str, signal.Signals]) -> 
 
 
 @contextmanager
+def kill_when_started(trial: Path) -> Iterator[None]:
+    """Within a with block, kills the first process of a trial as soon as its log names it."""
+
+    def watch(done: threading.Event) -> None:
+        while not done.wait(0.01):
+            if found := PID.findall(trial_log(trial)):  # the log names it while it starts
+                return os.kill(int(found[0]), signal.SIGKILL)
+
+    with background(watch):
+        yield
+
+
+@contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     """Mounts a disk of this size (`3m`) at `folder`; yields a function that changes the size."""
     folder.mkdir()

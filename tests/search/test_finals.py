@@ -10,8 +10,9 @@ from optuna.trial import TrialState
 from hearai.config.config import build_config
 from hearai.config.overrides import override
 from hearai.config.study import Study
+from hearai.errors import UserError
 from hearai.reporting.study_report.stored_files import read_confusions, read_examples
-from hearai.search.finals import score_test_split, winner
+from hearai.search.finals import best_run, require_winner_checkpoints, score_test_split, winner
 from hearai.search.sampling.policy import Stopping
 from hearai.search.stage import Stage
 from hearai.search.storage.journal_backend import open_journal
@@ -48,6 +49,36 @@ def test_of_equal_finalists_the_base_config_wins(tmp_path: Path) -> None:
             finals.enqueue({}, {"source": source, "seed": 1})
             finals.finish(finals.propose(lambda _: {}).number, TrialState.COMPLETE, score)
         assert winner(search, finals) == 0
+
+
+def test_a_failed_base_config_that_wins_needs_only_its_finals(
+    make_study: Callable[..., Study], stores: tuple[TrialStore, TrialStore], tmp_path: Path
+) -> None:
+    """The command for a missing checkpoint is named only where its config exists."""
+    study, (search, finals) = make_study({"splits": 2}), stores
+    run_trial(search, TrialState.FAIL, 0.5)
+    run_trial(search, TrialState.COMPLETE, 0.9)
+    for source, seed, score in ((0, 1, 0.8), (0, 2, 0.9), (1, 1, 0.1), (1, 2, 0.1)):
+        finals.enqueue({}, {"source": source, "seed": seed})
+        finals.finish(finals.propose(lambda _: {}).number, TrialState.COMPLETE, score)
+    assert winner(search, finals) == 0
+    assert best_run(search, finals, 0) == ("0000-seed2", 2) and best_run(search, finals, 1) == ("0001", None)
+
+    runs = [tmp_path / "trials" / f"0000-seed{seed}" / f"split{fold}" for seed in (1, 2) for fold in (0, 1)]
+    for run in runs[1:]:
+        (run / "best").mkdir(parents=True)
+        (run / "best" / "state.pt").touch()
+    with pytest.raises(UserError) as error:
+        require_winner_checkpoints(study, search, finals, tmp_path)
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{runs[0] / 'best'}: ") and "config.yaml; put both back" in problem
+    runs[0].mkdir(parents=True)
+    (runs[0] / "config.yaml").touch()
+    with pytest.raises(UserError, match=f"train.py --config {runs[0] / 'config.yaml'} "):
+        require_winner_checkpoints(study, search, finals, tmp_path)
+    (runs[0] / "best").mkdir()
+    (runs[0] / "best" / "state.pt").touch()
+    require_winner_checkpoints(study, search, finals, tmp_path)
 
 
 @pytest.mark.training

@@ -26,9 +26,11 @@ from hearai.reporting.study_report.page import write_results
 from hearai.search.cluster.resources import TrialResources
 from hearai.search.run import Options, run_study
 from hearai.training.fit import fit
+from hearai.training.outputs.checkpoint import is_same_model
 from hearai.training.outputs.saved_state import load_best
 from hearai.training.runtime import LocalRuntime
 from tests.helpers import ROOT
+from tests.helpers.fault_injection import kill_when_started
 from tests.helpers.text_files import write_text
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -184,6 +186,26 @@ def test_there_is_a_winner_if_the_base_config_fails(make_study: MakeStudy, tmp_p
     written = (tmp_path / "tiny" / "test.json").stat().st_mtime_ns
     assert search(study, tmp_path)["test"] == summary["test"]
     assert (tmp_path / "tiny" / "test.json").stat().st_mtime_ns == written, "the test clips are scored once"
+
+
+def test_a_base_config_whose_trial_is_killed_can_win(make_study: MakeStudy, tmp_path: Path) -> None:
+    """`best/` is then one of its runs in the finals; nothing needs the folder of the trial that was killed."""
+    space = {"train_parameters.lr": {"float": [1.0e-9, 1.0e-8]}}  # too small to learn
+    study = make_study({"budget": {"trials": 2}, "space": space, "finalists": {"retrain": True, "seeds": 2}})
+    study = replace(study, base=override(study.base, {"train_parameters.lr": 1.0e-3}))
+    with kill_when_started(tmp_path / "tiny" / "trials" / "0000"):
+        summary = search(study, tmp_path)
+    folder = tmp_path / "tiny"
+    assert summary["trials"]["failed"] == 1 and not (folder / "trials" / "0000" / "best").exists()
+    assert summary["test"]["winner"]["trial"] == 0 and summary["best"]["value"] is None
+    seed = summary["best"]["model_seed"]
+    assert f"best/ is 0000-seed{seed}, retrained with a new seed: trial 0 did not complete" in summary["printed"]
+    assert is_same_model(folder / "trials" / f"0000-seed{seed}" / "best", folder / "best")
+    assert load_config(folder / "best.yaml").general_parameters.seed == seed
+    assert f"so best/ has the best of them on the validation clips, with seed {seed}" in write_results(folder).replace(
+        "\n  ", " "
+    )
+    assert search(study, tmp_path)["test"] == summary["test"]
 
 
 def test_invalid_data_is_refused_before_anything_is_written(

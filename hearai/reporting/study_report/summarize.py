@@ -30,7 +30,7 @@ from hearai.reporting.study_report.summary import (
 from hearai.search.early_stopping.counterfactual import RecordedTrial, replay_early_stopping
 from hearai.search.early_stopping.expected_gain import MIN_VALUES, NEXT_TRIALS, expected_gain, seed_spread
 from hearai.search.storage import attributes
-from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN
+from hearai.search.storage.layout import FINAL_CONFIG, FINAL_RUN, seed_of_best
 from hearai.search.storage.space_change import history_of
 from hearai.search.storage.trial_store import BASE_TRIAL
 from hearai.training.outputs.layout import BEST, holds_checkpoint
@@ -61,7 +61,7 @@ def summarize(record: StudyRecord, most_frequent: MajorityScores | None = None) 
         trials=_counts(record),
         failed=[FailedTrial(trial.number, trial.failure) for trial in record.trials if trial.state == "FAIL"],
         diverged=sum(trial.diverged for trial in record.trials),
-        best=_best(record.winner),
+        best=_best(record, finalists),
         baseline=_baseline(record.base),
         finalists=finalists,
         early_stopping=_early_stopping(record, finalists),
@@ -187,8 +187,13 @@ def _counts(record: StudyRecord) -> TrialCounts:
     )
 
 
-def _best(trial: TrialRecord | None) -> BestTrial | None:
-    return None if trial is None else BestTrial(trial.number, trial.value, trial.best_epoch, dict(trial.params))
+def _best(record: StudyRecord, finalists: Sequence[FinalistSummary]) -> BestTrial | None:
+    trial = record.winner
+    if trial is None:
+        return None
+    scores = next((dict(zip(one.seeds, one.values, strict=True)) for one in finalists if one.trial == trial.number), {})
+    seed = seed_of_best(trial.state == "COMPLETE", scores)
+    return BestTrial(trial.number, trial.value, trial.best_epoch, dict(trial.params), seed)
 
 
 def _baseline(trial: TrialRecord | None) -> BaseTrial | None:

@@ -76,6 +76,12 @@ class BestTrial:
     epoch: int | None
     """The best epoch, from 1."""
     params: Mapping[str, Value]
+    model_seed: int | None = None
+    """Seed of the winner's run in the finals that `best/` holds; None = its run in the search."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of summary.json; `model_seed` is left out where `best/` holds the run of the search."""
+        return {key: value for key, value in asdict(self).items() if key != "model_seed" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,7 @@ class StudySummary:
         return {
             **{key: value for key, value in asdict(self).items() if key != "space_history" or value},
             "objective": self.objective.to_dict(),
+            "best": self.best and self.best.to_dict(),
             "test": self.test and self.test.raw,
             "most_frequent": self.most_frequent and self.most_frequent.to_dict(),
             "pareto": [point.to_dict() for point in self.pareto],

@@ -43,11 +43,7 @@ def score_remarks(summary: StudySummary) -> list[str]:
         return []
     winner, remarks = summary.test.winner, []
     if winner.seeds:
-        runs = f"{len(winner.seeds)} runs with new seeds" if len(winner.seeds) > 1 else "the run with a new seed"
-        remarks.append(
-            f"The test scores are of {runs}. best/ has the winner's run in the search, which is not among them: "
-            "evaluate.py gives another score for it."
-        )
+        remarks.append(_scored_runs(summary.best.model_seed if summary.best else None, winner))
     if validation := summary.winner_validation:
         value, runs = validation
         if gap := gap_remark(value, winner.objective):
@@ -56,6 +52,23 @@ def score_remarks(summary: StudySummary) -> list[str]:
                 f"validation clips and {score(winner.objective)} on the test clips. {gap}"
             )
     return remarks
+
+
+def _scored_runs(model_seed: int | None, winner: ConfigScores) -> str:
+    """Which runs were scored on the test clips, and whether that in best/ is one of them.
+
+    model_seed: see `BestTrial`.
+    """
+    count = len(winner.seeds)
+    scored = f"The test scores are of {f'{count} runs with new seeds' if count > 1 else 'the run with a new seed'}."
+    if model_seed is None:
+        return (
+            f"{scored} best/ has the winner's run in the search, which is not among them: evaluate.py gives another "
+            "score for it."
+        )
+    which = f"the best of them on the validation clips, with seed {model_seed}" if count > 1 else "this run"
+    mean = ": evaluate.py gives the score of this run alone" if count > 1 else ""
+    return f"{scored} The winner's run in the search did not complete, so best/ has {which}{mean}."
 
 
 def stopping_remark(summary: StudySummary) -> str:

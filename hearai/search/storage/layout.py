@@ -17,7 +17,7 @@ CLASS_NAMES = "class_names.csv"
 DATASET_FACTS = "data.json"
 """Clips, signers, classes and split of its dataset, see `hearai.data.tools.dataset_facts`."""
 BEST_CONFIG, BEST_MODEL = "best.yaml", "best"
-"""The winner's config, and a folder with its checkpoint."""
+"""The winner's config, and a folder with its checkpoint: of which run, says `seed_of_best`."""
 PARETO = "pareto"
 """Folder with the configs of the Pareto front."""
 TEST_SCORES = "test.json"
@@ -44,3 +44,16 @@ LOG, ATTEMPT = "train.log", "attempt"
 def label_of(number: int, user_attrs: Mapping[str, Any]) -> str:
     """Name of a trial's folder: `0007`, or `0007-seed2` for a finalist's retraining."""
     return f"{user_attrs[SOURCE]:04d}-seed{user_attrs[SEED]}" if SOURCE in user_attrs else f"{number:04d}"
+
+
+def seed_of_best(is_complete: bool, scores: Mapping[int, float]) -> int | None:
+    """The seed of the winner's run whose checkpoint `best` holds; None = its run in the search.
+
+    The base config may win although its run in the search failed or was ended early: then it is its best run of the
+    finals.
+
+    Args:
+        is_complete: whether its run in the search is.
+        scores: {seed: validation score} of its complete runs in the finals.
+    """
+    return None if is_complete or not scores else max(scores, key=lambda seed: (scores[seed], -seed))

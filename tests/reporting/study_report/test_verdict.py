@@ -84,6 +84,21 @@ def test_without_finals_the_run_of_the_search_is_compared(finished: Path) -> Non
 
 
 @pytest.mark.heavy
+def test_a_winner_whose_search_run_failed_has_a_final(build_study: Callable) -> None:
+    with build_study() as builder:
+        builder.run(builder.study.base_params(), [], "FAIL", reason="killed by SIGKILL")
+        builder.run(SHARP, [0.3, 0.6], "COMPLETE")
+        for seed, base, best in ((1, 0.70, 0.5), (2, 0.72, 0.4)):
+            builder.retrain(0, seed, base)
+            builder.retrain(1, seed, best)
+    write_test_scores(builder.folder, winner=0, base=[0.6, 0.6], best=[0.6, 0.6])
+    text, page = " ".join(write_results(builder.folder).split()), page_of(builder.folder).text
+    for shown in (text, page):
+        assert "best/ has the best of them on the validation clips, with seed 2" in shown
+        assert "epoch None" not in shown and "has the winner's run in the search" not in shown
+
+
+@pytest.mark.heavy
 def test_a_lucky_run_of_the_search_is_no_gap_after_finals(finished: Path) -> None:
     record = read_record(finished)
     summary = summarize(record)
