@@ -53,23 +53,34 @@ def limit_spinning() -> None:
 def _quotas(groups: Path, own: Path) -> Iterator[float]:
     """The quota, in cores, of each control group of this process and of the groups above it; no limit = infinite."""
     yield float(2**31)
+    for folder in control_groups("cpu", groups=groups, own=own):
+        yield from _quota_of(folder)
+
+
+def control_groups(
+    controller: str, *, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> Iterator[Path]:
+    """Folders of the control groups of this process and of the groups above it, which hold its limits.
+
+    Args:
+        controller: `cpu` or `memory`.
+        groups: where the control groups are mounted, version 1 or 2.
+        own: the file that names those of this process.
+    """
     try:
         lines = own.read_text().splitlines()
     except OSError:  # not Linux
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        for mount in ("", "unified") if not controllers else ("cpu", controllers) if _has_cpu(controllers) else ():
+        is_named = controller in controllers.split(",")
+        for mount in ("", "unified") if not controllers else (controller, controllers) if is_named else ():
             root = groups / mount
             group = root / path.lstrip("/")
             # In a container the path may be the one outside of it: then only the root is seen here.
             for folder in (group, *group.parents):
                 if folder.is_relative_to(root):
-                    yield from _quota_of(folder)
-
-
-def _has_cpu(controllers: str) -> bool:
-    return "cpu" in controllers.split(",")
+                    yield folder
 
 
 def _quota_of(folder: Path) -> Iterator[float]:
@@ -105,6 +116,16 @@ def interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held:
         before(signal.SIGINT, None)
+
+
+@contextmanager
+def hangups_blocked() -> Iterator[None]:
+    """Ray's processes inherit that they outlive the terminal: the search saves its state and then ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class BackgroundThread:

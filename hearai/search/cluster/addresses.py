@@ -15,6 +15,7 @@ ANSWER_TIMEOUT_S = 10.0
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """The beginning of each gRPC connection: the preface and an empty SETTINGS frame, which the server answers with its."""
 SETTINGS = 4
+LOOPBACK = "127.0.0.1"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -86,6 +87,22 @@ def _receive(connection: socket.socket, count: int) -> bytes:
     while len(received) < count and (part := connection.recv(count - len(received))):
         received += part
     return received
+
+
+def require_loopback() -> None:
+    """Checks that processes of this machine reach each other at 127.0.0.1, over which Ray's processes talk.
+
+    Raises:
+        UserError: they do not; Ray would wait for them without end.
+    """
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=ANSWER_TIMEOUT_S).close()
+    except OSError as error:
+        raise UserError(
+            f"{LOOPBACK}: no connection ({error.strerror or error}), and Ray needs one between its processes; enable "
+            "the loopback network (ip link set lo up), or check what blocks it, such as a firewall or a sandbox"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:

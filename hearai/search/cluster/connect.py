@@ -1,13 +1,14 @@
 """Connects to the Ray that runs the trials: one started on this machine, or an existing cluster."""
 
+import atexit
 import logging
 import os
-import signal
+import sys
 import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,31 @@ from ray._private import services
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.job_config import JobConfig
 
-from hearai.cli import Print
+from hearai.cli import BAD_INPUT, INTERRUPTED, Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
 from hearai.files import package_for_children
-from hearai.search.cluster.addresses import bypass_proxy, resolve_address
+from hearai.search.cluster.addresses import bypass_proxy, require_loopback, resolve_address
 from hearai.search.cluster.code_bundle import own_code_for_nodes
 from hearai.search.cluster.dashboard import JOB_NAME_KEY, is_dashboard_up, require_token
+from hearai.search.cluster.memory import NEEDED_GB, memory_note, usable_memory
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
 from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
-from hearai.threads import interrupts_held
+from hearai.threads import hangups_blocked, interrupts_held
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 90.0
 """How long one attempt waits until Ray's node has registered."""
+ATTEMPT_LIMIT_S = 300.0
+"""How long one attempt may take. Ray has no limit for some of its steps."""
+CANCEL_S = 5.0
+"""How long an attempt that is cancelled may take to end."""
 POLL_S = 0.2
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Else the driver waits without end, and holds Python's interpreter lock, for workers that are killed as they start.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # its table every 30 s would interleave with our lines; see search/tune/callbacks.py
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder is ours; see training/outputs/trackers.py
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt leaves running trials RUNNING in the journal
@@ -50,13 +58,15 @@ def check_connection(address: str | None) -> None:
     """Checks within seconds what `connect` needs, before anything is computed or written.
 
     Raises:
-        UserError: no cluster answers at the address; or Ray cannot start here: no folder for its sockets, no token.
+        UserError: no cluster answers at the address; or Ray cannot start here: no folder for its sockets, no token, no
+            loopback network.
     """
     bypass_proxy()
     if address is not None:
         protect_token()
         resolve_address(address)
     elif not ray.is_initialized():
+        require_loopback()
         ensure_token()
         choose_session_folder()
 
@@ -83,7 +93,7 @@ def connect(address: str | None, cancelled: threading.Event | None = None, name:
     try:
         with (
             _patient(cancelled or threading.Event()) if address is None else nullcontext(),
-            _hangups_blocked(),
+            hangups_blocked(),
             package_for_children(),
             own_code_for_nodes() as own_code,
         ):
@@ -106,16 +116,6 @@ def connect(address: str | None, cancelled: threading.Event | None = None, name:
     )
 
 
-@contextmanager
-def _hangups_blocked() -> Iterator[None]:
-    """Ray's processes inherit that they outlive the terminal: the search saves its state and then ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class SlowStart(UserError):
     """Ray did not start in time; another attempt may succeed."""
 
@@ -124,14 +124,29 @@ def _start_error(address: str | None, error: Exception) -> UserError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     reason = lines[-1 if lines[0].endswith(":") else 0].rstrip(".")  # a log follows the colon
     if address is None:
-        folder = f"{os.environ.get('RAY_TMPDIR') or os.environ.get('TMPDIR') or '/tmp'}/ray"
         return SlowStart(
-            f"Ray did not start on this machine ({reason}); its logs are in {folder}/session_latest/logs. On a loaded "
-            "machine, run the same command again when it has less to do"
+            f"Ray did not start on this machine ({reason}); {_logs_hint()}. On a loaded machine, run the same command "
+            "again when it has less to do"
         )
     return UserError(
         f"--address {address}: Ray did not answer ({reason}); check `ray status`, and that {token_file()} holds the "
         "cluster's token if it requires one"
+    )
+
+
+def _logs_hint() -> str:
+    folder = f"{os.environ.get('RAY_TMPDIR') or os.environ.get('TMPDIR') or '/tmp'}/ray"
+    return f"its logs are in {folder}/session_latest/logs"
+
+
+def _no_end_error(address: str | None) -> UserError:
+    """For an attempt that has reached its limit."""
+    if address is not None:
+        return _start_error(address, TimeoutError(f"no end within {ATTEMPT_LIMIT_S:g} s"))
+    return UserError(
+        f"Ray did not start on this machine within {ATTEMPT_LIMIT_S:g} s; {_logs_hint()}. Possible causes: too little "
+        f"memory ({usable_memory() / 1e9:.1f} GB may be used here; a small search needs about {NEEDED_GB:g} GB), a "
+        "machine that is overloaded, or a blocked loopback network"
     )
 
 
@@ -185,15 +200,25 @@ class RayConnection:
     def __init__(self, address: str | None, name: str | None = None):
         """name: see `connect`."""
         self.address, self._name = address, name
-        self._owns_ray = not ray.is_initialized()
+        self._owns_ray, self._is_closed = not ray.is_initialized(), False
         self._attempt = _Attempt(address, name)
 
     def join(self, print_line: Print = log.info) -> Cluster:
         """The cluster, as soon as it is connected. A start that takes too long is tried once more.
 
         Raises:
-            UserError: see `connect`.
+            UserError: see `connect`; or the attempt did not end within its limit. The connection is then closed, as it
+                is where the wait is interrupted.
         """
+        try:
+            return self._join(print_line)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, print_line: Print) -> Cluster:
+        if self._owns_ray and self.address is None and (note := memory_note()):
+            print_line(note)
         try:
             return self._attempt.result()
         except SlowStart as error:
@@ -206,9 +231,13 @@ class RayConnection:
 
     def close(self) -> None:
         """Shuts Ray down if it was started here. Left to the interpreter's exit, Ray waits a minute for dead parts."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         with interrupts_held():  # a second Ctrl-C would leave processes of Ray behind
-            self._attempt.cancel()
-            if self._owns_ray:
+            if not self._attempt.cancel():
+                atexit.register(_leave, self._attempt, sys.exc_info()[0])
+            elif self._owns_ray:
                 ray.shutdown()
             self._attempt.end()
 
@@ -217,6 +246,7 @@ class _Attempt:
     """One attempt at a connection, in a thread of its own."""
 
     def __init__(self, address: str | None, name: str | None):
+        self._address, self._is_given_up = address, False
         self._outcome: Cluster | Exception | None = None
         self._done, self._cancelled, self._ended = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._connect, args=(address, name), daemon=True).start()
@@ -228,23 +258,58 @@ class _Attempt:
             self._outcome = error
         self._done.set()
         if isinstance(self._outcome, Cluster):
+            if self._is_given_up:
+                ray.shutdown()  # before its processes end with this thread
             self._ended.wait()
 
-    def cancel(self) -> None:
-        """Ends the attempt, or waits for its end where it is close; a connection that exists is kept."""
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, with a connection or an error."""
+        return self._done.is_set()
+
+    def cancel(self) -> bool:
+        """Ends the attempt, or waits for its end where it is close; a connection that exists is kept.
+
+        Returns:
+            Whether it has ended. A step of Ray's without a limit cannot be ended.
+        """
         self._cancelled.set()
-        self._done.wait()
+        self._is_given_up = not self._done.wait(CANCEL_S)
+        return not self._is_given_up
 
     def end(self) -> None:
         """Ends the thread, to which Ray's processes are bound."""
         self._ended.set()
 
     def result(self) -> Cluster:
-        self._done.wait()
+        """The connection.
+
+        Raises:
+            UserError: see `connect`; or there is none within `ATTEMPT_LIMIT_S`.
+        """
+        if not self._done.wait(ATTEMPT_LIMIT_S):
+            raise _no_end_error(self._address)
         if isinstance(self._outcome, Exception):
             raise self._outcome
         assert self._outcome is not None
         return self._outcome
+
+
+def _leave(attempt: _Attempt, error: type[BaseException] | None) -> None:
+    """At the exit of the interpreter, ends a process in which an attempt has not ended.
+
+    Ray's own handlers would wait for it, or change the exit code. The kernel then ends Ray's processes, which are bound
+    to its thread.
+
+    Args:
+        error: because of which the attempt was given up.
+    """
+    if attempt.is_done:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED if error is KeyboardInterrupt else BAD_INPUT)
 
 
 def login_hint() -> str:

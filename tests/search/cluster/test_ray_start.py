@@ -1,6 +1,8 @@
 """Starts of Ray that fail or take long: tried once more, then one message."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from hearai.config.study import Study
 from hearai.errors import UserError
 from hearai.search.cluster import connect
 from hearai.search.cluster.connect import RayConnection
+from hearai.search.cluster.memory import usable_memory
 from hearai.search.run import Options, run_study
 from tests.helpers import ROOT
 
@@ -100,6 +103,93 @@ def test_the_wait_for_a_start_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) 
     cancelled.set()
     with connect._patient(cancelled), pytest.raises(UserError, match="cancelled"):
         services.get_node("address", "id")
+
+
+ENDLESS = """
+import os, sys, threading, ray
+from hearai.cli import run_script
+from hearai.search.cluster import connect
+connect.ATTEMPT_LIMIT_S, connect.CANCEL_S = float(sys.argv[1]), 0.2
+def init(**_):
+    print("waiting", flush=True)
+    threading.Event().wait()
+ray.init = init
+run_script(lambda: connect.RayConnection(None).join(print) and 0)
+"""
+
+
+def start_without_end(limit: float, folder: Path) -> subprocess.Popen:
+    """A process in which Ray starts without end."""
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+    command = [sys.executable, "-c", ENDLESS, str(limit)]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=-1, stderr=-1, text=True)
+
+
+@pytest.mark.heavy
+def test_a_start_without_end_is_given_up(tmp_path: Path) -> None:
+    process = start_without_end(0.5, tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "trying once more" not in out, err
+    assert "error: Ray did not start on this machine within 0.5 s" in err and "memory" in err
+
+
+@pytest.mark.heavy
+def test_an_interrupt_ends_a_start_without_end(tmp_path: Path) -> None:
+    process = start_without_end(300, tmp_path)
+    while "waiting" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in err
+
+
+@pytest.mark.ray
+@pytest.mark.heavy
+def test_ray_starts_without_waiting_for_its_first_workers(tmp_path: Path) -> None:
+    """Where memory is scarce they are killed as they start; here they never get that far."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\nif any('default_worker.py' in word for word in sys.orig_argv): time.sleep(3600)\n"
+    )
+    code = (
+        "import os; from hearai.search.cluster.connect import RayConnection\n"
+        "connection = RayConnection(None)\nprint(connection.join(), flush=True)\nconnection.close()\nos._exit(0)"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=200, check=False)
+    assert "CPU" in done.stdout, done.stderr
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="a network of its own needs root")
+def test_a_missing_loopback_network_is_reported(tmp_path: Path) -> None:
+    script = ROOT / "experiments" / "tune.py"
+    command = ["unshare", "--net", sys.executable, str(script), "--space", "smoke", "--storage", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and "127.0.0.1: no connection (Network is unreachable)" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "text", "gigabytes"),
+    [
+        ("0::/a", "a/memory.max", "1000000000", 1),
+        ("0::/a", "a/memory.max", "max", None),
+        ("0::/a/b", "a/memory.max", "2000000000", 2),
+        ("4:memory:/a", "memory/a/memory.limit_in_bytes", "3000000000", 3),
+        ("3:cpu:/a", "memory/a/memory.limit_in_bytes", "3000000000", None),
+    ],
+)
+def test_a_control_group_limits_the_memory(
+    tmp_path: Path, line: str, file: str, text: str, gigabytes: int | None
+) -> None:
+    limit, own = tmp_path / file, tmp_path / "own"
+    own.write_text(f"{line}\n")
+    limit.parent.mkdir(parents=True)
+    limit.write_text(text)
+    machine = usable_memory(own=tmp_path / "missing")
+    expected = machine if gigabytes is None else min(machine, gigabytes * 10**9)
+    assert usable_memory(groups=tmp_path, own=own) == expected
 
 
 @pytest.mark.ray
