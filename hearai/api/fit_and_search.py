@@ -90,7 +90,7 @@ def search(
     max_concurrent: int | None = None,
     code: str | Path | None = None,
 ) -> SavedStudy:
-    """Runs a search, as `tune.py` does; called again with the same arguments, it continues, or returns what it has found.
+    """Runs a search, as `tune.py` does; called again with the same arguments, it continues if it is unfinished.
 
     Progress goes to the log (`logging`, logger `hearai.api`, level INFO).
 

@@ -31,7 +31,7 @@ class ProgressLines(Callback):
     """Prints how each trial ended, with the best of its stage so far, and now and then what is running."""
 
     def __init__(self, print_line: Print, searcher: JournalSearcher, needed: str):
-        """needed: what a trial needs of the cluster, in words."""
+        """needed: what a trial needs of the cluster, as text."""
         self.print_line, self._searcher, self._needed = print_line, searcher, needed
         self._wait_s = FIRST_WAIT_S
         self._running: dict[str, int] = {}
