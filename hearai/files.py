@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from hearai.errors import DiskFull, UserError
+from hearai.threads import LockHeld, open_locked
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk or an exhausted quota."""
@@ -207,7 +208,7 @@ def lock_cache(folder: Path) -> IO[bytes] | None:
     """
     path = _lock_file(folder)
     try:
-        return _open_locked(path, fcntl.LOCK_SH) if path else None  # waits while the folder is being deleted
+        return open_locked(path, fcntl.LOCK_SH)[0] if path else None  # waits while the folder is being deleted
     except OSError:
         return None
 
@@ -228,8 +229,8 @@ def deleting_cache(folder: Path) -> Iterator[bool]:
     path = _lock_file(folder)
     assert path is not None, f"{folder} is not in the cache"
     try:
-        file = _open_locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        file, _ = open_locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except LockHeld:
         yield False
         return
     with file:
@@ -247,22 +248,6 @@ def cache_users(folder: Path) -> list[int]:
         rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
         return sorted({int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode})
     return []
-
-
-def _open_locked(path: Path, mode: int) -> IO[bytes]:
-    """Opens and locks a file; once more if it was removed in between by who had locked it."""
-    while True:
-        file = path.open("ab")
-        try:
-            fcntl.flock(file, mode)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            file.close()
-            raise
-        file.close()
 
 
 def _lock_file(folder: Path) -> Path | None:

@@ -1,15 +1,23 @@
 """Threads: how many cores this process may use, waiting with little spinning, and functions in the background.
 
-And signals, which only the main thread receives.
+And signals, which only the main thread receives; and locks of files, between threads and processes. Some file systems
+have none: NFS without its lock service, some in user space (FUSE). What would be locked there runs without a lock, and
+the log says so once.
 """
 
+import errno
+import fcntl
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
 
 Work = Callable[[threading.Event], None]
 """Runs until the event is set, and checks it often."""
@@ -23,6 +31,11 @@ ENVIRONMENT = {
 """Read by libraries when they are loaded. The threads of GNU's OpenMP, which torch brings, spin for a moment while they
 wait, then sleep; those of Intel's and LLVM's sleep at once. Those of OpenBLAS, in NumPy and SciPy, can only spin, so it
 has one: our matrices have a few hundred rows."""
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""Error numbers of file systems without locks."""
+
+_reported: set[int] = set()
+"""Devices without locks that the log has named."""
 
 
 def usable_cores(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
@@ -188,3 +201,89 @@ class SideThread:
             self.wait()
         finally:
             self._pool.shutdown()
+
+
+class LockHeld(Exception):
+    """Another process, or another thread of this one, holds the lock."""
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: bool = True, on_wait: Callable[[], None] = lambda: None) -> Iterator[bool]:
+    """Locks a file, which is created and stays, for the duration of a with block; one process at a time.
+
+    Yields whether it is locked: False where its file system has no locks.
+
+    Args:
+        wait: for the end of the lock of another process.
+        on_wait: called before such a wait.
+
+    Raises:
+        LockHeld: another process holds it, unless `wait`.
+        OSError: the file cannot be created.
+    """
+    try:
+        file, is_locked = open_locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except LockHeld:
+        if not wait:
+            raise
+        on_wait()
+        file, is_locked = open_locked(path, fcntl.LOCK_EX)
+    with file:
+        try:
+            yield is_locked
+        finally:
+            if is_locked:
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)  # forked processes have the file open, too
+
+
+def open_locked(path: Path, mode: int) -> tuple[IO[bytes], bool]:
+    """Opens and locks a file; once more if it was removed in between by who had locked it.
+
+    mode: of `fcntl.flock`.
+
+    Returns:
+        (the open file, whether it is locked: False where its file system has no locks).
+
+    Raises:
+        LockHeld: another process holds it, and the mode does not wait.
+        OSError: the file cannot be created.
+    """
+    while True:
+        file = path.open("ab")
+        try:
+            is_locked = _flock(file, mode, path)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file, is_locked
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _flock(file: IO[bytes], mode: int, path: Path) -> bool:
+    try:
+        fcntl.flock(file, mode)
+    except (BlockingIOError, PermissionError):
+        raise LockHeld(path) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _report(path, error)
+        return False
+    return True
+
+
+def _report(path: Path, error: OSError) -> None:
+    """Says once for each file system that it has no locks."""
+    device = path.stat().st_dev
+    if device not in _reported:
+        _reported.add(device)
+        log.warning(
+            "%s: its file system has no locks (%s); continuing without them: do not run two commands that write the "
+            "same folder at the same time",
+            path.parent,
+            error.strerror,
+        )

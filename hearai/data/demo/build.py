@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock
 
 from hearai.data.demo.detector import detected
 from hearai.data.demo.labels import PlannedClip, plan_clips
@@ -26,6 +25,7 @@ from hearai.data.demo.signer import Signer, make_signers
 from hearai.data.tools.process_pool import for_each
 from hearai.files import cache_folder
 from hearai.sign.hamnosys import HEADS
+from hearai.threads import file_lock
 
 SIGNERS = 32
 DEMO_CLIPS = 1600
@@ -73,7 +73,7 @@ def demo_dataset(
     if folder.is_dir():
         return folder
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f".{folder.name}.lock"):
+    with file_lock(root / f".{folder.name}.lock"):
         if folder.is_dir():  # another process has built it in the meantime
             return folder
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from filelock import FileLock, Timeout
-
 from hearai.errors import DataError
+from hearai.threads import LockHeld, file_lock
 
 PARTIAL = ".partial"
 """Folder of incomplete parts, inside the output folder: one rename moves them into place."""
@@ -24,14 +23,14 @@ def partial_folder(out_dir: Path) -> Iterator[Path]:
     partial = out_dir / PARTIAL
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(out_dir / f"{PARTIAL}.lock", timeout=0):
+        with file_lock(out_dir / f"{PARTIAL}.lock", wait=False):
             try:
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
                 yield partial
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    except Timeout:
+    except LockHeld:
         raise DataError(f"{out_dir}: another command is writing to it; wait until it has finished") from None
     except OSError as error:
         raise DataError(

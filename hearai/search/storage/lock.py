@@ -13,21 +13,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+import psutil
 
 from hearai.errors import StoreLost, UserError
 from hearai.files import atomic_write_text
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER
-from hearai.threads import background
+from hearai.threads import LockHeld, background, file_lock
 
 STALE_S = 120.0
 """A search whose journal is older is considered dead. Other machines may not see the lock of a shared folder."""
 LATEST = 2.0**35
 """Seconds since 1970 that a clock may show, in the year 3058."""
+CLOCK_STEP_S = 2.0
+"""By how much the start of a process, which the kernel counts from the boot, may seem later than it was."""
 CHECK_INTERVAL_S = 5.0
 """Between two checks that this process still owns the study."""
 
@@ -47,17 +49,21 @@ class JournalGone(UserError):
 def study_lock(folder: Path) -> Iterator[None]:
     """Locks a study folder for the duration of a with block. What a dead process left does not block it.
 
+    Where the file system has no locks, the recorded owner is one as long as its process is alive.
+
     Raises:
         UserError: another process is searching there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, path = FileLock(folder / LOCK), folder / OWNER
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(_refusal(folder, read_owner(folder))) from None
-    try:
+    path = folder / OWNER
+    with ExitStack() as stack:
+        try:
+            is_locked = stack.enter_context(file_lock(folder / LOCK, wait=False))
+        except LockHeld:
+            raise UserError(_refusal(folder, read_owner(folder))) from None
         other = read_owner(folder)
+        if not is_locked and _is_alive(other):
+            raise UserError(_refusal(folder, other))
         if other and other["host"] != socket.gethostname() and (wait := _seconds_until_stale(folder / JOURNAL)) > 0:
             raise UserError(f"{_refusal(folder, other)}; if that machine is down, try again in {math.ceil(wait)} s")
         _write_owner(path)
@@ -66,8 +72,6 @@ def study_lock(folder: Path) -> Iterator[None]:
         finally:
             if _is_this_process(read_owner(folder)):
                 path.unlink()
-    finally:
-        lock.release()
 
 
 def _write_owner(path: Path) -> None:
@@ -112,16 +116,23 @@ def is_recent(folder: Path) -> bool:
 
 def is_locked(folder: Path) -> bool:
     """Whether a process of this machine is currently searching here; False where that cannot be seen."""
-    lock = FileLock(folder / LOCK)
     if not (folder / LOCK).exists():
         return False
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with file_lock(folder / LOCK, wait=False) as has_locks:
+            return not has_locks and _is_alive(read_owner(folder))
+    except LockHeld:
         return True
     except OSError:  # the study of another user
         return False
-    lock.release()
+
+
+def _is_alive(owner: Mapping[str, Any] | None) -> bool:
+    """Whether the owner is a process of this machine that lives, and not a later one with its number."""
+    if owner is None or owner["host"] != socket.gethostname():
+        return False
+    with suppress(psutil.Error, ValueError, OverflowError):
+        return psutil.Process(owner["pid"]).create_time() <= owner["since"] + CLOCK_STEP_S
     return False
 
 

@@ -16,14 +16,13 @@ import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from hearai.config.config import Config
@@ -31,6 +30,7 @@ from hearai.data.annotations.clip import Clip
 from hearai.data.frames import build_reader
 from hearai.errors import DiskFull
 from hearai.files import atomic_write, cache_folder, lock_cache, require_free_space
+from hearai.threads import file_lock
 
 log = logging.getLogger(__name__)
 
@@ -189,23 +189,17 @@ def _has_room(folder: Path, config: Config, shape: tuple[int, ...]) -> bool:
     return True
 
 
-class _only_builder:
+@contextmanager
+def _only_builder(folder: Path) -> Iterator[None]:
     """Lets one process decode at a time; the kernel ends the lock of one that is killed."""
 
-    def __init__(self, folder: Path):
-        self._lock, self._folder = FileLock(folder / "lock"), folder
+    def on_wait() -> None:
+        log.info("waiting for another process, which decodes the same frames")
 
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another process, which decodes the same frames")
-            self._lock.acquire()
-        for left_over in self._folder.glob(f".{IMAGES}.*"):  # by a builder that was killed
+    with file_lock(folder / "lock", on_wait=on_wait) as is_locked:
+        for left_over in folder.glob(f".{IMAGES}.*") if is_locked else ():  # by a builder that was killed
             left_over.unlink(missing_ok=True)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        yield
 
 
 def _decode(folder: Path, config: Config, clips: Sequence[Clip], shape: tuple[int, ...], name: str) -> bool:

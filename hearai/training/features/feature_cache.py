@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from hearai.cli.progress.events import FEATURES
@@ -30,6 +29,7 @@ from hearai.errors import ConfigError
 from hearai.files import cache_folder, lock_cache
 from hearai.models.feature_extractors import backbone_name
 from hearai.models.model import build_initial_model
+from hearai.threads import file_lock
 from hearai.training.features.decoded_frames import ensure_frames
 from hearai.training.features.feature_rows import are_valid, map_rows, replacing_rows
 from hearai.training.optim.freeze import FreezeSchedule
@@ -183,8 +183,9 @@ def load_or_compute(
         in_use = lock_cache(path.parent)
         if not are_valid(path, shape):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name("lock")):
-                for left_over in path.parent.glob(f".{path.name}.*"):  # by a process that was killed
+            with file_lock(path.with_name("lock")) as is_locked:
+                left_overs = path.parent.glob(f".{path.name}.*") if is_locked else ()  # by processes that were killed
+                for left_over in left_overs:
                     left_over.unlink(missing_ok=True)
                 if not are_valid(path, shape, warn=True):
                     _compute(extractor, _read_batches(config, clips, mirrored), shape, device, path)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from filelock import FileLock
 from PIL import Image
 
 from hearai.config.overrides import leaves
+from hearai.threads import file_lock
 from hearai.training.outputs.layout import MLFLOW_STORE, NEPTUNE
 from hearai.training.outputs.tracker import TrackedRun, environment
 
@@ -79,7 +79,7 @@ class MLflow:
             from mlflow import MlflowClient  # 1.2 s; an optional package
 
             logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # logs each table that it creates
-            with FileLock(parent / ".mlflow.lock") if is_file else nullcontext():  # trials start at the same time
+            with file_lock(parent / ".mlflow.lock") if is_file else nullcontext():  # trials start at the same time
                 self._client = MlflowClient(uri)
                 artifacts = (parent / "mlflow-artifacts").as_uri() if is_file else None
                 experiment = self._experiment(run.study or run.folder.name, artifacts)

@@ -1,17 +1,13 @@
 """Only one process trains in the folder of a single run; a second one would mix its epochs and checkpoints with it."""
 
-import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hearai.errors import ConfigError
+from hearai.threads import NO_LOCKS
 from hearai.training.outputs.layout import RUN_LOCK
-
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-"""Error numbers of file systems without locks."""
-
 
 _in_this_process: set[Path] = set()
 

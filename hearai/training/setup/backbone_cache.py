@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from hearai.config.config import Config, to_dict
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import Data
@@ -21,6 +19,7 @@ from hearai.errors import load_failure
 from hearai.files import atomic_write, cache_folder, using_caches
 from hearai.models.feature_extractors import backbone_name
 from hearai.models.weights import UNREADABLE, read_tensors
+from hearai.threads import file_lock
 from hearai.training.batches import on_device
 from hearai.training.outputs.checkpoint import copy_checkpoint
 from hearai.training.outputs.layout import BACKBONE_FILE, LAST
@@ -143,16 +142,12 @@ def estimate_pretraining(config: Config, data: Data, settings: Pretrain) -> floa
 @contextmanager
 def _one_process(folder: Path) -> Iterator[None]:
     """Waits while another process trains the backbone of a folder; if that one is killed, this one continues."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+
+    def on_wait() -> None:
         log.info("%s: another process pre-trains this backbone; waiting for it", folder)
-        lock.acquire()
-    try:
+
+    with file_lock(folder / ".lock", on_wait=on_wait):
         yield
-    finally:
-        lock.release()
 
 
 def _curve(path: Path) -> list[dict[str, float]]:

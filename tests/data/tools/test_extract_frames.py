@@ -16,6 +16,7 @@ from hearai.data.annotations.rows import read_annotations
 from hearai.data.frames import check_images
 from hearai.data.tools.extract_frames import extract_frames
 from hearai.errors import DataError
+from hearai.threads import file_lock
 from tests.helpers.dataset_commands import EXPERIMENTS, children, content, run, start, wait_for
 
 SCRIPT = EXPERIMENTS / "extract_frames.py"
@@ -328,10 +329,8 @@ def test_dead_worker_ends_the_command_with_a_message(tmp_path: Path, started: su
 
 @pytest.mark.heavy
 def test_two_commands_do_not_write_the_same_folder(videos: Path, tmp_path: Path):
-    from filelock import FileLock
-
     (tmp_path / "data").mkdir()
-    with FileLock(tmp_path / "data" / ".partial.lock"):
+    with file_lock(tmp_path / "data" / ".partial.lock"):
         done = run(SCRIPT, videos, tmp_path / "data")
     assert done.returncode == 2 and "another command is writing to it" in done.stderr
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 
 from hearai.config.config import Config
 from hearai.config.study_schema import Pretrain
 from hearai.data.annotations.load import load_data
+from hearai.threads import file_lock
 from hearai.training.setup.backbone_cache import ensure_backbone, estimate_pretraining, is_backbone
 
 pytestmark = pytest.mark.training
@@ -66,16 +66,14 @@ def test_a_damaged_backbone_is_trained_again(train: Callable, tmp_path: Path, ca
 def test_a_second_process_waits_for_the_first(train: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     first, path = train("a.pt"), cached(tmp_path)
     moved = path.rename(tmp_path / "moved.pt")
-    lock = FileLock(path.parent / ".lock")
-    lock.acquire()
     waiting = threading.Thread(target=train, args=("b.pt",))
-    waiting.start()
-    deadline = time.monotonic() + 60
-    while "another process pre-trains this backbone; waiting" not in caplog.text and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not (tmp_path / "b.pt").exists()
-    moved.rename(path)  # as the first process ends
-    lock.release()
+    with file_lock(path.parent / ".lock"):
+        waiting.start()
+        deadline = time.monotonic() + 60
+        while "another process pre-trains this backbone; waiting" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not (tmp_path / "b.pt").exists()
+        moved.rename(path)  # as the first process ends
     waiting.join()
     assert "pre-training epoch" not in caplog.text and equal(torch.load(tmp_path / "b.pt")["backbone"], first)
 
