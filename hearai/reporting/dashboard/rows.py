@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from hearai.reporting.study_list import BROKEN, FINISHED, SEARCHING, StudyInfo, study_info
 from hearai.reporting.text import without_options
 from hearai.search.storage.layout import COMMANDS, JOURNAL, OUTPUT_LOG, OWNER, REPORT, STUDY_FILE, TEST_SCORES
-from hearai.search.storage.lock import STALE_S, is_locked, is_recent, read_owner
+from hearai.search.storage.lock import is_fresh, is_locked, is_recent, read_owner
 
 RUNNING, PAUSED, INTERRUPTED = "running", "paused", "interrupted"
 STATES: Mapping[str, str] = {
@@ -135,7 +135,7 @@ def state_of(info: StudyInfo, owner: Mapping[str, Any] | None) -> str:
 def _is_searching_elsewhere(folder: Path, owner: Mapping[str, Any]) -> bool:
     """Whether a process of another machine searches here: its lock cannot be seen, but it writes."""
     if isinstance(owner.get("seen"), int | float):  # the record in an object store
-        return time.time() - owner["seen"] < STALE_S
+        return is_fresh(owner["seen"])
     return owner["host"] != socket.gethostname() and is_recent(folder)
 
 

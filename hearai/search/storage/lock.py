@@ -5,6 +5,7 @@ wakes up and another process has taken the study over, its search ends.
 """
 
 import json
+import logging
 import math
 import os
 import shlex
@@ -24,8 +25,14 @@ from hearai.files import atomic_write_text
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER
 from hearai.threads import LockHeld, background, file_lock
 
+log = logging.getLogger(__name__)
+
 STALE_S = 120.0
 """A search whose journal is older is considered dead. Other machines may not see the lock of a shared folder."""
+CLOCK_SKEW_S = 10.0
+"""By how much the clocks of two machines may differ unnoticed."""
+POLL_S = 1.0
+"""Between two looks at a time that lies in the future."""
 LATEST = 2.0**35
 """Seconds since 1970 that a clock may show, in the year 3058."""
 CLOCK_STEP_S = 2.0
@@ -64,7 +71,8 @@ def study_lock(folder: Path) -> Iterator[None]:
         other = read_owner(folder)
         if not is_locked and _is_alive(other):
             raise UserError(_refusal(folder, other))
-        if other and other["host"] != socket.gethostname() and (wait := _seconds_until_stale(folder / JOURNAL)) > 0:
+        is_elsewhere = other is not None and other["host"] != socket.gethostname()
+        if is_elsewhere and (wait := seconds_until_stale(lambda: _written(folder), folder)) > 0:
             raise UserError(f"{_refusal(folder, other)}; if that machine is down, try again in {math.ceil(wait)} s")
         _write_owner(path)
         try:
@@ -111,7 +119,7 @@ def _is_owner(owner: Any) -> bool:
 
 def is_recent(folder: Path) -> bool:
     """Whether the journal was written so lately that a search on another machine counts as running."""
-    return _seconds_until_stale(folder / JOURNAL) > 0
+    return is_fresh(_written(folder))
 
 
 def is_locked(folder: Path) -> bool:
@@ -195,5 +203,40 @@ def _refusal(folder: Path, owner: Mapping[str, Any] | None) -> str:
     return f"{folder}: is being searched by {describe_owner(owner)}; wait until it ends, or give another --name"
 
 
-def _seconds_until_stale(journal: Path) -> float:
-    return journal.stat().st_mtime + STALE_S - time.time() if journal.exists() else 0.0
+def _written(folder: Path) -> float:
+    """When the journal was written last, in seconds since 1970; 0 without one."""
+    journal = folder / JOURNAL
+    return journal.stat().st_mtime if journal.exists() else 0.0
+
+
+def is_fresh(written: float) -> bool:
+    """Whether a sign of life is so recent that its search counts as running, for a view that cannot wait."""
+    return abs(time.time() - written) < STALE_S
+
+
+def seconds_until_stale(written: Callable[[], float], location: object) -> float:
+    """How long a search on another machine still counts as running; 0 or less = it counts as dead.
+
+    A sign of life that lies in the future, by a clock that was ahead, says nothing about its age: it is watched for as
+    long as any other would count, and one that changes is of a search that runs.
+
+    Args:
+        written: reads when the search has given its last sign of life, in seconds since 1970.
+        location: of the study, for the log.
+    """
+    first = written()
+    if first <= time.time() + CLOCK_SKEW_S:
+        return min(first + STALE_S - time.time(), STALE_S)
+    log.warning(
+        "%s: its last change lies in the future (%s), by a clock that was ahead; watching for %g s whether another "
+        "search still writes there",
+        location,
+        time.strftime("%F %H:%M", time.localtime(first)),
+        STALE_S,
+    )
+    deadline = time.monotonic() + STALE_S
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        if written() != first:
+            return STALE_S
+    return 0.0

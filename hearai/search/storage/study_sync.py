@@ -19,7 +19,14 @@ from hearai.cli import is_uri
 from hearai.errors import ConfigError, StoreLost, UserError
 from hearai.files import atomic_write_text, home_folder
 from hearai.search.storage.layout import JOURNAL, LOCK, OWNER, TRIALS
-from hearai.search.storage.lock import STALE_S, JournalGone, describe_owner, raise_if_taken_over, read_owner
+from hearai.search.storage.lock import (
+    STALE_S,
+    JournalGone,
+    describe_owner,
+    raise_if_taken_over,
+    read_owner,
+    seconds_until_stale,
+)
 from hearai.search.storage.object_store import ObjectStore
 from hearai.threads import background
 from hearai.training.outputs.layout import BEST, LAST, STATE
@@ -237,9 +244,11 @@ class StudySync:
 
     def _refuse_second_driver(self, store: ObjectStore) -> None:
         other = _stored_owner(store)
-        if other and other["host"] != socket.gethostname() and time.time() - other["seen"] < STALE_S:
+        if other is None or other["host"] == socket.gethostname():
+            return
+        if (wait := seconds_until_stale(lambda: (_stored_owner(store) or {"seen": 0.0})["seen"], store)) > 0:
             raise UserError(
-                f"{store}: is being searched by {describe_owner(other)}, last seen {time.time() - other['seen']:.0f} s "
+                f"{store}: is being searched by {describe_owner(other)}, last seen {STALE_S - wait:.0f} s "
                 f"ago; wait until it ends (or {STALE_S:g} s if it is dead), or give another --name"
             )
 

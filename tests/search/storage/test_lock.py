@@ -13,7 +13,16 @@ import pytest
 from hearai.errors import UserError
 from hearai.search.storage.journal_backend import open_journal
 from hearai.search.storage.layout import OWNER
-from hearai.search.storage.lock import STALE_S, is_locked, read_owner, record_dashboard, study_lock, watch_ownership
+from hearai.search.storage.lock import (
+    STALE_S,
+    is_locked,
+    is_recent,
+    read_owner,
+    record_dashboard,
+    seconds_until_stale,
+    study_lock,
+    watch_ownership,
+)
 from hearai.search.storage.study_sync import StudySync
 from tests.helpers.suggestions import suggest_x
 
@@ -51,6 +60,35 @@ def test_an_owner_on_another_machine_counts_while_it_writes(tmp_path: Path, age:
         with study_lock(tmp_path):
             pass
     assert "elsewhere" in (tmp_path / OWNER).read_text(), "the owner stays"
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_clock_that_was_ahead_blocks_no_longer_than_usual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, writes: bool
+) -> None:
+    """Only a search that still writes keeps its study."""
+    monkeypatch.setattr("hearai.search.storage.lock.STALE_S", 0.5)
+    monkeypatch.setattr("hearai.search.storage.lock.POLL_S", 0.05)
+    (tmp_path / OWNER).write_text('{"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py"}')
+    journal, ahead = tmp_path / "journal.log", time.time() + 3 * 86400
+    journal.touch()
+    os.utime(journal, (ahead, ahead))
+    assert not is_recent(tmp_path)
+    if not writes:
+        with study_lock(tmp_path):
+            assert read_owner(tmp_path)["pid"] == os.getpid()
+        assert "its last change lies in the future" in caplog.text
+        return
+    threading.Timer(0.2, os.utime, (journal, (ahead + 1, ahead + 1))).start()
+    with pytest.raises(UserError, match="by process 7 on elsewhere .* try again in 1 s"), study_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(-5, 120), (0, 120), (60, 60), (500, -380)])
+def test_a_sign_of_life_counts_for_the_usual_time(age: float, seconds: float) -> None:
+    now = time.time()
+    assert seconds_until_stale(lambda: now - age, "study") == pytest.approx(seconds, abs=1)
 
 
 def test_a_replaced_owner_is_notified_and_keeps_the_new_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,18 @@ def test_a_study_searched_by_another_machine_is_refused(bucket: Bucket, tmp_path
 
 
 @pytest.mark.heavy
+def test_an_owner_whose_clock_was_ahead_is_not_waited_for(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearai.search.storage.lock.STALE_S", 0.5)
+    monkeypatch.setattr("hearai.search.storage.lock.POLL_S", 0.05)
+    owner = {"pid": 7, "host": "elsewhere", "since": time.time(), "command": "tune.py", "seen": time.time() + 86400}
+    ObjectStore(bucket.uri).write("study/owner.json", json.dumps(owner).encode())
+    with study_lock(tmp_path / "study"), StudySync(tmp_path / "study", bucket.uri).syncing():
+        assert json.loads(ObjectStore(bucket.uri).read("study/owner.json"))["pid"] == os.getpid()
+
+
+@pytest.mark.heavy
 def test_a_driver_considered_dead_does_not_overwrite_the_journal(bucket: Bucket, tmp_path: Path) -> None:
     sync, store = StudySync(tmp_path / "study", bucket.uri), ObjectStore(bucket.uri).below("study")
     other = json.dumps({"pid": 7, "host": "elsewhere", "since": 0, "command": "tune.py", "seen": 0}).encode()
