@@ -225,13 +225,13 @@ def seconds_until_stale(written: Callable[[], float], location: object) -> float
         location: of the study, for the log.
     """
     first = written()
-    if first <= time.time() + CLOCK_SKEW_S:
+    if not first > time.time() + CLOCK_SKEW_S:  # NaN, of a damaged record, counts as dead
         return min(first + STALE_S - time.time(), STALE_S)
     log.warning(
         "%s: its last change lies in the future (%s), by a clock that was ahead; watching for %g s whether another "
         "search still writes there",
         location,
-        time.strftime("%F %H:%M", time.localtime(first)),
+        time.strftime("%F %H:%M", time.localtime(min(first, LATEST))),
         STALE_S,
     )
     deadline = time.monotonic() + STALE_S

@@ -91,6 +91,13 @@ def test_a_sign_of_life_counts_for_the_usual_time(age: float, seconds: float) ->
     assert seconds_until_stale(lambda: now - age, "study") == pytest.approx(seconds, abs=1)
 
 
+@pytest.mark.parametrize("seen", [float("nan"), float("inf")])
+def test_a_damaged_sign_of_life_is_none(monkeypatch: pytest.MonkeyPatch, seen: float) -> None:
+    monkeypatch.setattr("hearai.search.storage.lock.STALE_S", 0.01)
+    monkeypatch.setattr("hearai.search.storage.lock.POLL_S", 0.001)
+    assert not seconds_until_stale(lambda: seen, "study") > 0
+
+
 def test_a_replaced_owner_is_notified_and_keeps_the_new_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hearai.search.storage.lock.CHECK_INTERVAL_S", 0.01)
     errors: list[UserError] = []
