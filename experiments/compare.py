@@ -18,7 +18,7 @@ def make_parser() -> ScriptParser:
         "studies", nargs="+", metavar="STUDY", help="a study folder, also a fetched one, or s3://, gs://"
     )
     out_help = "the page (default: compare.html)"
-    parser.add_argument("--out", type=local_path, default=Path("compare.html"), metavar="FILE.html", help=out_help)
+    parser.add_argument("--out", type=local_path, metavar="FILE.html", help=out_help)
     return parser
 
 
@@ -26,7 +26,8 @@ def main() -> int:
     args = make_parser().parse_args()
     from hearai.reporting.comparison.page import write_comparison
 
-    print_text(write_comparison(args.studies, args.out))
+    page, option = (Path("compare.html"), "the default of --out,") if args.out is None else (args.out, "--out")
+    print_text(write_comparison(args.studies, page, option))
     return DONE
 
 

@@ -148,19 +148,23 @@ def require_writable_folder(folder: Path, option: str) -> None:
     Raises:
         UserError: a file is in its place or above it, or it is not permitted.
     """
-    if "\0" in str(folder):
-        raise UserError(f"{option} {str(folder)!r}: contains a NUL character; give a folder")
+    _require_writable(folder, f"{option} {folder}")
+
+
+def _require_writable(folder: Path, given: str) -> None:
+    if "\0" in given:
+        raise UserError(f"{given}: contains a NUL character; give a folder")
     try:
         existing = next(part for part in (folder, *folder.absolute().parents) if part.exists())
         if not existing.is_dir():
-            raise UserError(f"{option} {folder}: {existing} is a file; give a folder")
+            raise UserError(f"{given}: {existing} is a file; give a folder")
         is_writable = os.access(existing, os.W_OK | os.X_OK)
         if is_writable:  # the administrator may write everywhere, but /proc takes no files: only an attempt tells
             os.rmdir(tempfile.mkdtemp(prefix=".hearai-", dir=existing))
     except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise UserError(f"{option} {folder}: cannot be used ({error.strerror}); give a writable folder") from None
+        raise UserError(f"{given}: cannot be used ({error.strerror}); give a writable folder") from None
     if not is_writable:
-        raise UserError(f"{option} {folder}: {existing} is not writable; give a writable folder")
+        raise UserError(f"{given}: {existing.absolute()} is not writable; give a writable folder")
 
 
 def require_writable_file(path: Path, option: str) -> None:
@@ -171,7 +175,7 @@ def require_writable_file(path: Path, option: str) -> None:
     Raises:
         UserError: it is a folder or a device, or its folder cannot be used.
     """
-    require_writable_folder(path.parent, option)
+    _require_writable(path.parent, f"{option} {path}")
     if path.is_dir():
         raise UserError(f"{option} {path}: a folder; give a file")
     _refuse_special(path)

@@ -76,7 +76,7 @@ def control_groups(
     """Folders of the control groups of this process and of the groups above it, which hold its limits.
 
     Args:
-        controller: `cpu` or `memory`.
+        controller: `cpu`, `memory` or `pids`.
         groups: where the control groups are mounted, version 1 or 2.
         own: the file that names those of this process.
     """

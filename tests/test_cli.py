@@ -21,6 +21,7 @@ from hearai.cli import (
     positive,
     print_text,
     processes,
+    progress_bar,
     run_script,
     seed,
     study_name,
@@ -301,6 +302,12 @@ def test_the_output_of_a_dry_run_is_a_space(
     assert again.settings.model_dump(exclude={"config", "demo", "space"}) == first.settings.model_dump(
         exclude={"config", "demo", "space"}
     )
+
+
+def test_a_progress_bar_is_for_terminals_alone(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in the jobs of many CI services
+    assert list(progress_bar("clips")(range(3), 3)) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_log_lines_are_escaped_as_well(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,9 +146,9 @@ def progress_bar(text: str) -> Callable[[Iterable[T], int], Iterable[T]]:
     from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = Console(stderr=True)  # its `is_terminal` is true for a pipe where FORCE_COLOR is set
     return lambda items, total: track(
-        items, text, total=total, console=console, transient=True, disable=not console.is_terminal
+        items, text, total=total, console=console, transient=True, disable=not sys.stderr.isatty()
     )
 
 

@@ -163,4 +163,4 @@ def choose_device(gpu: int) -> torch.device:
 @functools.cache
 def _log_no_gpu() -> None:
     """Once per process."""
-    log.info("no GPU on this machine: training on the CPU (general_parameters.gpu: -1 says so at once)")
+    log.info("no GPU on this machine: the CPU is used (general_parameters.gpu: -1 says so at once)")

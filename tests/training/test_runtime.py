@@ -19,7 +19,7 @@ def test_without_a_gpu_the_cpu_is_used_and_logged_once(caplog, monkeypatch):
     runtime._log_no_gpu.cache_clear()  # logged once per process
     with caplog.at_level(logging.INFO):
         assert choose_device(0) == torch.device("cpu")
-    assert len(caplog.records) == 1 and "no GPU" in caplog.text
+    assert len(caplog.records) == 1 and "no GPU on this machine: the CPU is used" in caplog.text
 
 
 def test_a_missing_gpu_is_refused(monkeypatch):

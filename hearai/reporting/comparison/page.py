@@ -30,16 +30,17 @@ COSTS = (
 )
 
 
-def write_comparison(locations: Sequence[str], page: Path) -> str:
+def write_comparison(locations: Sequence[str], page: Path, option: str = "--out") -> str:
     """Compares studies, finished or not, and writes the page; returns a text for the terminal.
 
     Args:
         locations: folders of studies, or their URIs in an object store; at least two.
+        option: what names the page, for messages.
 
     Raises:
         UserError: lists every problem with the locations and the page; nothing was written.
     """
-    problems = _page_problems(page)
+    problems = _page_problems(page, option)
     try:
         studies = read_studies(locations)
     except UserError as error:
@@ -52,12 +53,12 @@ def write_comparison(locations: Sequence[str], page: Path) -> str:
     return terminal_text(studies, ranking, page)
 
 
-def _page_problems(page: Path) -> list[str]:
+def _page_problems(page: Path, option: str) -> list[str]:
     """Why the page cannot be written there."""
     if page.suffix not in (".html", ".htm"):
-        return [f"--out {page}: the page is HTML; give a name that ends in .html"]
+        return [f"{option} {page}: the page is HTML; give a name that ends in .html"]
     try:
-        require_writable_file(page, "--out")
+        require_writable_file(page, option)
     except UserError as error:
         return error.problems
     return []

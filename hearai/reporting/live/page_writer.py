@@ -76,7 +76,11 @@ def _changed(path: Path) -> float:
 def _write_in_child(folder: Path, stopping: threading.Event) -> str:
     """Writes the page once; returns what went wrong, or an empty text. Ends early when `stopping` is set."""
     environment = {**os.environ, "PYTHONPATH": python_path()}
-    with tempfile.TemporaryFile() as errors:
+    try:
+        errors = tempfile.TemporaryFile()
+    except OSError as error:
+        return f"no temporary file can be made in {tempfile.gettempdir()} ({error.strerror})"
+    with errors:
         try:
             child = subprocess.Popen(
                 [sys.executable, "-c", CODE, str(folder)],

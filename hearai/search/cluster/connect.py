@@ -24,9 +24,10 @@ from hearai.files import package_for_children
 from hearai.search.cluster.addresses import bypass_proxy, require_loopback, resolve_address
 from hearai.search.cluster.code_bundle import own_code_for_nodes
 from hearai.search.cluster.dashboard import JOB_NAME_KEY, is_dashboard_up, require_token
+from hearai.search.cluster.local_ray.machine_limits import low_limits
+from hearai.search.cluster.local_ray.session_folder import choose_session_folder, short_tmpdir
 from hearai.search.cluster.memory import NEEDED_GB, memory_note, usable_memory
 from hearai.search.cluster.resources import Cluster, autoscaler_limits, node_resources
-from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
 from hearai.threads import hangups_blocked, interrupts_held
 
 log = logging.getLogger(__name__)
@@ -122,21 +123,27 @@ class SlowStart(UserError):
 
 def _start_error(address: str | None, error: Exception) -> UserError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    reason = lines[-1 if lines[0].endswith(":") else 0].rstrip(".")  # a log follows the colon
+    reason = lines[-1 if lines[0].endswith(":") else 0]  # a log follows the colon
+    reason = reason.partition(" It is unexpected.")[0].rstrip(".")  # and please report it to Ray
     if address is None:
-        return SlowStart(
-            f"Ray did not start on this machine ({reason}); {_logs_hint()}. On a loaded machine, run the same command "
-            "again when it has less to do"
-        )
+        low = low_limits(_logs_folder())
+        found = f", which has {', '.join(low)}" if low else ""
+        todo = "On a loaded machine, run the same command again when it has less to do"
+        if low:
+            todo = "Ray needs more: raise the limit, or free space"
+        return SlowStart(f"Ray did not start on this machine{found} ({reason}); {_logs_hint()}. {todo}")
     return UserError(
         f"--address {address}: Ray did not answer ({reason}); check `ray status`, and that {token_file()} holds the "
         "cluster's token if it requires one"
     )
 
 
+def _logs_folder() -> Path:
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
+
+
 def _logs_hint() -> str:
-    folder = f"{os.environ.get('RAY_TMPDIR') or os.environ.get('TMPDIR') or '/tmp'}/ray"
-    return f"its logs are in {folder}/session_latest/logs"
+    return f"its logs are in {_logs_folder()}/session_latest/logs"
 
 
 def _no_end_error(address: str | None) -> UserError:

@@ -186,6 +186,16 @@ def test_all_mistakes_are_listed_at_once(finished: Path, tmp_path: Path, call: C
     assert code == 2 and err == "error: got 1 study; give at least two, such as runs/A runs/B\n"
 
 
+def test_a_page_that_cannot_be_written_is_named(
+    finished: Path, other: Path, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/proc")
+    _, _, err = call("compare", finished, other)
+    assert err.startswith("error: the default of --out, compare.html: ") and "give a writable folder" in err
+    _, _, err = call("compare", finished, other, "--out", "/proc/page.html")
+    assert err.startswith("error: --out /proc/page.html: ")
+
+
 def test_a_copy_of_a_study_is_refused(finished: Path, tmp_path: Path, call: Callable) -> None:
     with (finished / "study.yaml").open("a") as file:
         file.write("id: 0123456789abcdef\n")

@@ -57,6 +57,19 @@ def test_a_page_that_cannot_be_written_is_one_warning(finished: Path, caplog: py
 
 
 @pytest.mark.heavy
+def test_a_deleted_temporary_folder_is_one_warning(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with caplog.at_level(logging.WARNING), page_is_written(finished, interval=0.05, rest=0):
+        with monkeypatch.context() as deleted:
+            deleted.setattr("tempfile.tempdir", str(tmp_path / "deleted"))
+            wait_for(lambda: bool(caplog.records))
+        wait_for((finished / "report.html").exists)
+    (record,) = caplog.records
+    assert f"no temporary file can be made in {tmp_path}/deleted (No such file" in record.getMessage()
+
+
+@pytest.mark.heavy
 def test_the_end_of_a_search_does_not_wait_for_the_page(finished: Path) -> None:
     with page_is_written(finished, interval=0.01, rest=0):
         time.sleep(0.1)  # the process has started, and is importing

@@ -17,6 +17,7 @@ from hearai.config.study import Study
 from hearai.errors import UserError
 from hearai.search.cluster import connect
 from hearai.search.cluster.connect import RayConnection
+from hearai.search.cluster.local_ray import machine_limits
 from hearai.search.cluster.memory import usable_memory
 from hearai.search.run import Options, run_study
 from tests.helpers import ROOT
@@ -50,6 +51,20 @@ def test_a_failed_start_is_tried_once_more_and_then_reported(starts: list[Except
     with pytest.raises(UserError, match="^Ray did not start on this machine .*its logs are in .*/ray/session_latest"):
         connection.join(printed.append)
     assert len(printed) == 1 and printed[0].endswith("trying once more") and not starts
+    connection.close()
+
+
+def test_a_failed_start_names_what_the_machine_lacks(starts: list[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_limits, "LEAST_DISK", 10**18)
+    starts += [Exception("Failed to read it. It is unexpected. Please report an issue to Ray github.")] * 2
+    printed: list[str] = []
+    connection = RayConnection(None)
+    lack = (
+        r"^Ray did not start on this machine, which has .* MB of free space .*\(Failed to read it\); .*raise the limit"
+    )
+    with pytest.raises(UserError, match=lack):
+        connection.join(printed.append)
+    assert "MB of free space" in printed[0]
     connection.close()
 
 

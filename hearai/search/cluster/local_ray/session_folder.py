@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import stat
 import sys
@@ -19,6 +20,8 @@ SESSION = "session_2000-01-01_00-00-00_000000_{pid}/sockets/dash_TaskEventsHead"
 """The longest path of a socket, below Ray's folder."""
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket's path that the operating system takes."""
+LEAST_FREE = 10_000_000
+"""Bytes of free space. The logs of a short search are 2 MB; where they cannot be written, Ray's start times out."""
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +89,8 @@ def _problem(folder: str) -> str | None:
             socket.socket(socket.AF_UNIX) as probe,
         ):
             probe.bind(f"{scratch}/s")
+        if (free := shutil.disk_usage(path).free) < LEAST_FREE:
+            return f"has {free / 1e6:.1f} MB of free space, and Ray's logs need {LEAST_FREE / 1e6:.0f}"
     except OSError as error:
         return f"cannot be used for Ray's sockets ({error.strerror or error})"
     return None

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hearai.errors import UserError
-from hearai.search.cluster import session_folder
-from hearai.search.cluster.session_folder import choose_session_folder, short_tmpdir
+from hearai.search.cluster.local_ray import session_folder
+from hearai.search.cluster.local_ray.session_folder import choose_session_folder, short_tmpdir
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
 
@@ -75,6 +75,13 @@ def test_an_unusable_ray_tmpdir_is_refused(base: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="^RAY_TMPDIR: .*set it to a folder of your own with a short path"):
         choose_session_folder()
     assert not list((base / "s").iterdir())
+
+
+def test_a_full_disk_is_refused(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_folder, "LEAST_FREE", 10**18)
+    monkeypatch.setenv("RAY_TMPDIR", str(base))
+    with pytest.raises(UserError, match=r"^RAY_TMPDIR: .* MB of free space, and Ray's logs need"):
+        choose_session_folder()
 
 
 def test_a_usable_tmpdir_is_kept_and_left_clean(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

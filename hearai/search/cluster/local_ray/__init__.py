@@ -1,0 +1,1 @@
+"""What a Ray that is started on this machine needs of it."""
