@@ -2,7 +2,8 @@
 
 And signals, which only the main thread receives; and locks of files, between threads and processes. Some file systems
 have none: NFS without its lock service, some in user space (FUSE). What would be locked there runs without a lock, and
-the log says so once.
+the log says so once. (The package filelock raises there, or makes a file that stays when its process is killed; and it
+has no locks that several share, which caches in use need.)
 """
 
 import errno

@@ -252,7 +252,7 @@ def _remove_from_path(folder: Path) -> None:
     """An entry that the user has made stays."""
     if str(folder) in _added_to_path:
         _added_to_path.discard(str(folder))
-        sys.path.remove(str(folder))
+        sys.path[:] = [entry for entry in sys.path if entry != str(folder)]
         importlib.invalidate_caches()
 
 

@@ -37,7 +37,7 @@ class Axis:
 def nice_ticks(low: float, high: float, *, integers: bool = False) -> list[float]:
     """About six round numbers that enclose [low, high]; at least two. integers: whole numbers only."""
     largest = max(abs(low), abs(high))
-    if high - low <= 1e-6 * largest:  # equal but for rounding
+    if math.isclose(low, high, rel_tol=1e-6):  # equal but for rounding
         low = high
     raw = (high - low) / 5 or largest / 5 or 1.0
     size = 10 ** math.floor(math.log10(raw))
