@@ -66,8 +66,10 @@ def _caller_state_kept() -> Iterator[None]:
     draws, numpy_draws = random.getstate(), np.random.get_state()
     environment, hook = dict(os.environ), sys.excepthook
     handler = signal.getsignal(signal.SIGUSR1) if is_main_thread() else None
+    # Asking a GPU for its state would reserve memory on it, and forked processes could not use it.
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
-        with torch.random.fork_rng(range(torch.cuda.device_count())), torch_defaults():
+        with torch.random.fork_rng(gpus), torch_defaults():
             yield
     finally:
         put_back_modules()
