@@ -11,7 +11,7 @@ from hearai.config.overrides import override
 from hearai.config.search_space.space_check import space_problems
 from hearai.config.study import Study
 from hearai.config.study_schema import Pretrain
-from hearai.data.annotations.fingerprint import require_same_dataset
+from hearai.data.annotations.fingerprint import CHANGED, require_same_dataset
 from hearai.data.annotations.load import Data, forget_data, load_data
 from hearai.data.landmarks.clip_points import check_all_landmarks
 from hearai.errors import ConfigError, DataError
@@ -136,8 +136,11 @@ def prepare_inputs(
     return round(time.monotonic() - started, 3)
 
 
-def check_inputs(plan: Plan) -> None:
-    """Checks that what the trials read is still there and the same; called when one has failed, and after the last.
+def check_inputs(plan: Plan, reason: str = "") -> None:
+    """Checks that what the trials read is still there; called when one has failed.
+
+    Args:
+        reason: of its failure. Files are looked for, not read: on a network drive that is gone, reading never ends.
 
     Raises:
         DataError: the dataset, some of its clips, or the starting weights are gone, or the dataset has changed. It is
@@ -159,6 +162,16 @@ def check_inputs(plan: Plan) -> None:
             "they were deleted, moved or unmounted during the search. Put them back; then the same command continues"
         )
         raise DataError([*problems[:-1], f"{problems[-1]}: {remedy}, and repeats the trials that were running"])
+    if CHANGED in reason:
+        raise DataError(CHANGED)
+
+
+def require_unchanged_data(plan: Plan) -> None:
+    """Reads the dataset again, before the test clips are scored.
+
+    Raises:
+        DataError: it has changed.
+    """
     forget_data()
     require_same_dataset(plan.data.fingerprints.as_dict(), load_data(plan.study.base).fingerprints)
 

@@ -33,7 +33,7 @@ from hearai.search.finals import (
     winner,
 )
 from hearai.search.pareto_configs import write_pareto_configs
-from hearai.search.plan import Plan, check_inputs, make_plan, objective_note
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, require_unchanged_data
 from hearai.search.retrain import Train, retrain_winner, train_here
 from hearai.search.sampling.policies import build_policy, modelled_gain, policy_note
 from hearai.search.sampling.policy import Policy
@@ -181,11 +181,11 @@ class _Call:
         cleanup.clean()
         with closing(StudyMetrics(context.name, context.slots, self.search, self.finals)) as metrics:
             stages = self._stages(policy, context.slots, metrics.on_proposal)
-            run_stages(stages, context, [cleanup, metrics], lambda: check_inputs(self.plan))
+            run_stages(stages, context, [cleanup, metrics], lambda reason: check_inputs(self.plan, reason))
         succeeded = bool(self.search.eligible_trials(TrialState.COMPLETE))
         if succeeded:
             self.show(events.PhaseStarted(events.TEST))
-            check_inputs(self.plan)
+            require_unchanged_data(self.plan)
             self.sync.fetch_best_checkpoints()
             trainer = NodeTrainer(self.sync, context.resources, self.print_line)
             self._save_winner(trainer.train if options.address else train_here)

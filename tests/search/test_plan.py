@@ -11,9 +11,10 @@ import pytest
 
 from hearai.config.overrides import override
 from hearai.config.study import Study
+from hearai.data.annotations.fingerprint import CHANGED
 from hearai.data.annotations.load import load_data
 from hearai.errors import DataError
-from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs
+from hearai.search.plan import Plan, check_inputs, make_plan, objective_note, prepare_inputs, require_unchanged_data
 from hearai.search.storage.study_sync import StudyLocation
 from hearai.search.trial.pretrain_task import SavedEpochs
 from hearai.training.outputs.layout import BACKBONE_FILE
@@ -63,13 +64,16 @@ def test_a_dataset_that_changed_during_a_search_is_named(make_study: Callable[..
     study = replace(study, base=override(study.base, {"general_parameters.data_path": [str(tiny_dataset)]}))
     plan = Plan(study, load_data(study.base), study.base, None)
     os.utime(next(tiny_dataset.glob("c0/*.jpg")))
-    check_inputs(plan)
+    require_unchanged_data(plan)
     rows = (tiny_dataset / "test_gloss.txt").read_text()
     (tiny_dataset / "test_gloss.txt").write_text(rows.replace("c0 0 4 0", "c0 0 4 1"))
     with pytest.raises(DataError, match="labels or files have changed since the search has read them; undo the change"):
-        check_inputs(plan)
+        require_unchanged_data(plan)
     (tiny_dataset / "test_gloss.txt").write_text(rows)
-    check_inputs(plan)
+    require_unchanged_data(plan)
+    check_inputs(plan, reason="DataError: images are gone")
+    with pytest.raises(DataError, match="^the dataset: rows, labels or files have changed"):
+        check_inputs(plan, reason=f"DataError: {CHANGED}")
 
 
 @pytest.mark.training

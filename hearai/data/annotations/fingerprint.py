@@ -16,6 +16,10 @@ from hearai.sign.skeleton import PARTS
 
 FINGERPRINT_KINDS = ("fingerprint", "content", "renamed_copy")
 """Keys under which the fingerprints are stored; older studies and runs lack some."""
+CHANGED = (
+    "the dataset: rows, labels or files have changed since the search has read them; undo the change, then the same "
+    "command continues, or begin another study with --name"
+)
 DISTINCT_SIZES = 4
 """Different sizes among the images of a clip that identify it; where there are fewer, one image is read as well."""
 
@@ -105,10 +109,7 @@ def require_same_dataset(read: Mapping[str, str], now: Fingerprints) -> None:
         DataError: rows, labels or files have changed.
     """
     if read["fingerprint"] != now.fingerprint and not is_same_dataset(read, now.as_dict()):
-        raise DataError(
-            "the dataset: rows, labels or files have changed since the search has read them; undo the change, then the "
-            "same command continues, or begin another study with --name"
-        )
+        raise DataError(CHANGED)
 
 
 def compute_fingerprints(clips: Iterable[Clip], *, frames: bool, landmarks: bool) -> Fingerprints:

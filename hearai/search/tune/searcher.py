@@ -50,12 +50,12 @@ class JournalSearcher(Searcher):
         self,
         stages: Iterator[Stage],
         make_spec: Callable[[Proposal, Stage], TrialSpec],
-        check_inputs: Callable[[], None] = lambda: None,
+        check_inputs: Callable[[str], None] = lambda _: None,
     ):
         """stages: made lazily, so that a stage can depend on the results of the one before.
 
-        check_inputs: called when a trial has failed by itself; raises a UserError, which ends the search, if the files
-            that every trial reads are gone.
+        check_inputs: called with the reason when a trial has failed by itself; raises a UserError, which ends the
+            search, if the files that every trial reads are gone or have changed.
         """
         super().__init__(metric="objective", mode="max")
         self._stages, self._make_spec, self._check_inputs = stages, make_spec, check_inputs
@@ -202,7 +202,7 @@ class JournalSearcher(Searcher):
             store.set_user_attrs(number, {attributes.LOST: lost})
             self._requeue(trial)
             return
-        self._check_inputs()
+        self._check_inputs(failure.reason)
         reason = f"{failure.reason}{f', {lost} times' if lost > MAX_LOST_NODES else ''}"
         store.set_user_attrs(number, {attributes.REASON: reason})
         store.finish(number, TrialState.FAIL)

@@ -134,11 +134,12 @@ def run_stages(
     stages: Iterator[Stage],
     context: SearchContext,
     callbacks: Sequence[ray.tune.Callback] = (),
-    check_inputs: Callable[[], None] = lambda: None,
+    check_inputs: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Runs the trials of all stages. An interruption leaves running trials RUNNING in the journal.
 
-    check_inputs: raises a UserError if the files that every trial reads are gone; called when a trial has failed.
+    check_inputs: raises a UserError if the files that every trial reads are gone or have changed; called with the
+        reason when a trial has failed.
 
     Raises:
         UserError: `check_inputs` does, the journal or a trial's files cannot be written or are gone, the dashboard no

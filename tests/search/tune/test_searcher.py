@@ -181,7 +181,7 @@ def test_a_full_disk_ends_the_search_and_fails_no_trial(storage: JournalStorage)
 
 
 def test_lost_inputs_end_the_search_and_fail_no_trial(storage: JournalStorage) -> None:
-    def check_inputs() -> None:
+    def check_inputs(reason: str) -> None:
         if lost:
             raise DataError("data: the dataset is gone")
 
