@@ -17,6 +17,8 @@ from typing import IO
 from hearai.errors import DiskFull, UserError
 from hearai.threads import LockHeld, open_locked
 
+PACKAGE = Path(__file__).parent
+"""The folder of the package that this process has imported."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk or an exhausted quota."""
 UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EIO, errno.ESTALE)
@@ -42,30 +44,32 @@ def cache_folder() -> Path:
 @contextmanager
 def caches_in(folder: Path) -> Iterator[None]:
     """Caches in this folder instead, within a with block: for what does not belong in the user's."""
-    before = os.environ.get("HEARAI_CACHE")
-    os.environ["HEARAI_CACHE"] = str(folder)
-    try:
+    with _variable("HEARAI_CACHE", str(folder)):
         yield
-    finally:
-        os.environ.pop("HEARAI_CACHE")
-        os.environ.update({} if before is None else {"HEARAI_CACHE": before})
 
 
 def python_path() -> str:
     """PYTHONPATH for processes that import this package, which may be known to this one by its `sys.path` alone."""
-    return os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    return os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
 
 
 @contextmanager
 def package_for_children() -> Iterator[None]:
     """Processes that are started within a with block find this package."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = python_path()
+    with _variable("PYTHONPATH", python_path()):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """The environment variable has this value within a with block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        os.environ.pop("PYTHONPATH")
-        os.environ.update({} if before is None else {"PYTHONPATH": before})
+        os.environ.pop(name)
+        os.environ.update({} if before is None else {name: before})
 
 
 def sha256_of(path: Path) -> str:

@@ -117,10 +117,8 @@ def search(
         merged["budget"] = {**(merged.get("budget") or {}), "trials": plain(trials)}
     if max_concurrent is not None:
         max_concurrent = whole_number("search: max_concurrent", max_concurrent)
-    base, storage = (
-        (None if config is None else str(one_path("search: config", config))),
-        one_path("search: storage", storage),
-    )
+    base = None if config is None else str(one_path("search: config", config))
+    paths, storage = tuple(data_paths("search: data", data)), one_path("search: storage", storage)
     if not isinstance(name, str | None):
         raise ConfigError(f"search: name: got {name!r:.80}; must be a text, or None for that of the space")
     with tempfile.TemporaryDirectory(prefix="hearai-") as temporary:
@@ -128,7 +126,6 @@ def search(
             if name is None:
                 raise ConfigError("search: a space given as a mapping has no name; give name=, that of the study")
             space = _write_space(Path(temporary) / "space.yaml", space)
-        paths = tuple(data_paths("search: data", data))
         study = build_study(Request(str(one_path("search: space", space)), name, base, paths, values, merged))
     require_writable_folder(storage / study.name, "storage")
     with only_call("search"):

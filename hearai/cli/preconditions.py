@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hearai.errors import UserError
-
-PACKAGE = Path(__file__).parents[1]
-"""The folder of the package that this process has imported."""
+from hearai.files import PACKAGE
 
 
 def require_working_directory() -> None:

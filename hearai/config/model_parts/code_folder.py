@@ -182,10 +182,10 @@ def hash_of(folder: Path) -> str:
 
 def code_record() -> dict[str, str] | None:
     """{"path", "sha256"} of the folder that this process was given, as runs record it; None without one."""
-    folder = code_folder()
-    if folder is None:
+    if (code := code_to_send()) is None:
         return None
-    return {"path": os.environ[CODE_VARIABLE].removeprefix(SENT_MARK), "sha256": hash_of(folder)}
+    folder, given = code
+    return {"path": given, "sha256": hash_of(Path(folder))}
 
 
 def note_code(recorded: Mapping[str, str], run: str | Path) -> None:

@@ -17,8 +17,7 @@ from typing import Any
 from hearai.config.model_parts.code_folder import code_folder
 from hearai.config.model_parts.part_names import PartKind, installed_parts, is_own_name
 from hearai.errors import ConfigError
-
-OURS = Path(__file__).parents[2]
+from hearai.files import PACKAGE
 
 
 def load_class(kind: PartKind, name: str) -> type:
@@ -115,7 +114,9 @@ def describe_error(error: BaseException) -> str:
     folder = _given_folder()
     own = [frame for frame in frames if folder and Path(frame.filename).is_relative_to(folder)]
     others = [
-        frame for frame in frames if not Path(frame.filename).is_relative_to(OURS) and "<frozen" not in frame.filename
+        frame
+        for frame in frames
+        if not Path(frame.filename).is_relative_to(PACKAGE) and "<frozen" not in frame.filename
     ]
     if not (chosen := own or others):
         return text

@@ -5,7 +5,6 @@ Ray could upload the working directory itself, but that may hold datasets and ru
 to other folders) stays here: the files of a job can be read by everyone who has the cluster's token.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearai.config.model_parts.code_folder import CODE_VARIABLE, SENT_MARK, SENT_PACKAGE, code_folder, copy_code
+from hearai.config.model_parts.code_folder import CODE_VARIABLE, SENT_MARK, code_kept, code_to_send, copy_code
 from hearai.config.model_parts.code_folder import code_files as own_files
 from hearai.search.storage.layout import CLASS_NAMES, STUDY_FILE
 
@@ -115,17 +114,14 @@ def bundle_code(arguments: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
 def own_code_for_nodes() -> Iterator[dict[str, Any]]:
     """What Ray's runtime environment needs so that the nodes get the folder of `--code`; {} without one.
 
-    The folder's copy must exist until Ray has sent it.
+    It is a copy (that of the search, if there is one), which must exist until Ray has sent it.
     """
-    folder = code_folder()
-    if folder is None:
-        yield {}
-        return
-    with tempfile.TemporaryDirectory(prefix="hearai-code-") as scratch:
-        copy = Path(scratch) / SENT_PACKAGE
-        copy_code(folder, copy)
-        given = os.environ[CODE_VARIABLE].removeprefix(SENT_MARK)
-        yield {"py_modules": [str(copy)], "env_vars": {CODE_VARIABLE: f"{SENT_MARK}{given}"}}
+    with code_kept():
+        if (code := code_to_send()) is None:
+            yield {}
+            return
+        copy, given = code
+        yield {"py_modules": [copy], "env_vars": {CODE_VARIABLE: f"{SENT_MARK}{given}"}}
 
 
 def _bundle_file(option: str, value: str, folder: Path) -> str:

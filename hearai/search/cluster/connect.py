@@ -20,7 +20,7 @@ from ray.job_config import JobConfig
 from hearai.cli import BAD_INPUT, INTERRUPTED, Print
 from hearai.cli.ray_auth import ensure_token, protect_token, token_file
 from hearai.errors import UserError
-from hearai.files import package_for_children
+from hearai.files import PACKAGE, package_for_children
 from hearai.search.cluster.addresses import bypass_proxy, require_loopback, resolve_address
 from hearai.search.cluster.code_bundle import own_code_for_nodes
 from hearai.search.cluster.dashboard import JOB_NAME_KEY, is_dashboard_up, require_token
@@ -191,7 +191,7 @@ def _runtime_env(own_code: Mapping[str, Any]) -> dict[str, Any]:
         own_code: `own_code_for_nodes`, the user's own.
     """
     settings = {key: os.environ[key] for key in ENVIRONMENT}
-    modules = [str(Path(__file__).parents[2])] if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ else []
+    modules = [str(PACKAGE)] if RAY_JOB_CONFIG_JSON_ENV_VAR not in os.environ else []
     modules += own_code.get("py_modules", [])
     runtime_env: dict[str, Any] = {"env_vars": {**settings, **own_code.get("env_vars", {})}}
     return runtime_env | ({"py_modules": modules} if modules else {})

@@ -28,7 +28,7 @@ from hearai.data.annotations.metadata import read_class_list, write_class_list
 from hearai.data.annotations.split import PARTS, write_split
 from hearai.data.tools.dataset_facts import dataset_facts, write_dataset_facts
 from hearai.errors import ConfigError
-from hearai.files import atomic_write_text
+from hearai.files import PACKAGE, atomic_write_text
 from hearai.search.plan import Plan
 from hearai.search.storage.attributes import CODE_VERSIONS, STUDY_ID
 from hearai.search.storage.journal_reader import JournalSnapshot, read_journal
@@ -193,7 +193,6 @@ def record_code_version(search: TrialStore, print_line: Print) -> None:
         search.optuna_study.set_user_attr(CODE_VERSIONS, [*known, code_version()])
 
 
-PACKAGE = Path(__file__).parents[2]
 """Folder of the code that is versioned: `hearai/`."""
 
 
